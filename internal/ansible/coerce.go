@@ -199,7 +199,7 @@ func coerceFloat(value any) (any, error) {
 	case *big.Int:
 		f, _ = new(big.Float).SetInt(value).Float64()
 	case string:
-		text := pyStrip(value)
+		text := strings.TrimSpace(value) // float, unlike int, does not take the separators of ASCII for space
 		unsigned := text
 		if text != "" && (text[0] == '-' || text[0] == '+') {
 			unsigned = text[1:]

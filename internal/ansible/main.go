@@ -466,3 +466,30 @@ func (p *process) copyMasked(from io.Reader, silent bool) {
 		}
 	}
 }
+
+// Arguments is what Run would find in its Call for a file of arguments, and
+// the warnings that the user would see. It does not run the module. Tests use
+// it to compare a spec with its documentation and with AnsibleModule.
+func (m Module) Arguments(data []byte) (args map[string]any, warnings []string, err error) {
+	if err := m.Check(); err != nil {
+		return nil, nil, err
+	}
+	value, err := parseJSON(data, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	given, ok := value.(*dict)
+	if !ok {
+		return nil, nil, fmt.Errorf("the arguments are %s, not a JSON object", kind(value))
+	}
+	given, in, err := split(given)
+	if err != nil {
+		return nil, nil, err
+	}
+	var hidden secrets
+	parsed := m.Spec.parse(given, &hidden)
+	if err := parsed.err(m.Name, &m.Spec, in.ignoreUnknown); err != nil {
+		return nil, parsed.warnings, errors.New(hidden.text(err.Error()))
+	}
+	return plain(parsed.args).(map[string]any), parsed.warnings, nil
+}
