@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/netip"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Manager brings one machine to what is wanted, with any driver: lock, keys,
+// plan, steps, SSH, known hosts.
+type Manager struct {
+	Driver  Driver
+	Home    Home
+	Runner  run.Runner // for ssh-keygen
+	Observe Observer   // may be nil
+}
+
+// Request is what Ensure is asked for.
+type Request struct {
+	Spec    Spec
+	Power   Power
+	Check   bool          // only tell what would be done
+	Keep    bool          // keep what was created when creating fails
+	Timeout time.Duration // for the lock, and again for SSH
+}
+
+// Outcome is what Ensure did, or with Check would do.
+type Outcome struct {
+	Machine     *Machine // nil when there is none
+	Differences []Difference
+	Notes       []string
+	// KeyFile is the private key to log in with, where it is the sandbox's own.
+	KeyFile        string
+	KnownHostsFile string
+	KnownHosts     []string
+}
+
+// Ensure makes the machine what the request says. Two at once on one machine
+// wait for each other. A call that is killed leaves what the next one completes
+// or removes.
+func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
+	out := Outcome{KnownHostsFile: m.Home.KnownHostsFile()}
+	want := req.Spec
+	if err := check(want, req.Power); err != nil {
+		return out, err
+	}
+	if !req.Check {
+		held, err := m.Home.lockMachine(ctx, want.Name, fmt.Sprintf("make machine %s of sandbox %s %s", want.Name, want.Sandbox, req.Power), req.Timeout)
+		if err != nil {
+			return out, err
+		}
+		if req.Power == Absent {
+			// Nobody can wait for a lock in a folder that goes with the last machine
+			// and be harmed: lock.Acquire sees that its file is another.
+			defer func() { held.Remove(); m.Home.prune() }()
+		} else {
+			defer held.Release()
+		}
+	}
+	own := len(want.AuthorizedKeys) == 0
+	if own {
+		out.KeyFile = m.Home.KeyFile()
+	}
+	var keys Plan
+	if req.Power != Absent {
+		var err error
+		if keys, err = m.planKeys(ctx, &want, own, req); err != nil {
+			return out, err
+		}
+	}
+	plan, err := m.Driver.Plan(ctx, want, req.Power)
+	if err != nil {
+		return out, err
+	}
+	plan.Steps = append(keys.Steps, plan.Steps...)
+	out.Notes = plan.Notes
+	out.Differences = plan.Differences()
+
+	before, err := m.inspect(ctx, want)
+	if err != nil {
+		return out, err
+	}
+	if req.Power == Absent {
+		if err := m.planForget(&plan, want); err != nil {
+			return out, err
+		}
+		out.Differences = plan.Differences()
+		out.KnownHosts = nil
+		if req.Check {
+			out.Machine = before
+			return out, nil
+		}
+		return out, plan.Run(ctx, true, m.Observe)
+	}
+	running := req.Power == Started || (before == nil && req.Power == Present) || (before != nil && before.State == Started && req.Power == Present) || starts(plan)
+	if running {
+		plan.Add(Step{Name: "reach machine " + want.Name + " by SSH", Do: func(ctx context.Context) error {
+			machine, err := m.Driver.Inspect(ctx, want.Sandbox, want.Name)
+			if err != nil {
+				return err
+			}
+			if err := waitSSH(ctx, machine.SSHHost, machine.SSHPort, req.Timeout); err != nil {
+				if seen := m.Driver.Diagnose(context.WithoutCancel(ctx), want.Sandbox, want.Name); seen != "" {
+					err = fmt.Errorf("%w; the machine: %s", err, seen)
+				}
+				return err
+			}
+			return nil
+		}})
+	}
+	if req.Check {
+		out.Machine = before
+		if before != nil {
+			lines, err := m.Home.knownHostsOf(want.Name)
+			if err != nil {
+				return out, err
+			}
+			out.KnownHosts = before.KnownHosts()
+			if len(out.Differences) == 0 && !slices.Equal(lines, out.KnownHosts) {
+				out.Differences = append(out.Differences, Difference{Name: "known_hosts", Before: lines, After: out.KnownHosts})
+			}
+		}
+		return out, nil
+	}
+	if err := plan.Run(ctx, req.Keep, m.Observe); err != nil {
+		return out, err
+	}
+	if out.Machine, err = m.inspect(ctx, want); err != nil {
+		return out, err
+	}
+	if out.Machine == nil {
+		return out, fmt.Errorf("machine %s: %w right after it was made: somebody removed it; run again", want.Name, ErrNotFound)
+	}
+	out.KnownHosts = out.Machine.KnownHosts()
+	return out, m.remember(ctx, &out, want, req)
+}
+
+// starts tells whether a plan ends with a running machine.
+func starts(plan Plan) bool {
+	for _, d := range plan.Differences() {
+		if d.Name == "state" && d.After == string(Started) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
+	machine, err := m.Driver.Inspect(ctx, want.Sandbox, want.Name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return &machine, nil
+}
+
+// planKeys fills the keys of the wanted machine. Keys that are not there are
+// made at once unless only checking: they belong to the controller, change
+// nothing of any machine by themselves, and the plan needs them.
+func (m Manager) planKeys(ctx context.Context, want *Spec, own bool, req Request) (Plan, error) {
+	var plan Plan
+	if own {
+		if !req.Check {
+			held, err := m.Home.Lock(ctx, "make the sandbox's SSH key", req.Timeout)
+			if err != nil {
+				return plan, err
+			}
+			err = makeKey(ctx, m.Runner, m.Home.KeyFile(), "sandbox "+want.Sandbox)
+			held.Release()
+			if err != nil {
+				return plan, err
+			}
+		}
+		if _, err := os.Stat(m.Home.KeyFile()); err == nil {
+			public, err := readPublic(ctx, m.Runner, m.Home.KeyFile())
+			if err != nil {
+				return plan, err
+			}
+			want.AuthorizedKeys = []string{public}
+		}
+	}
+	file := m.Home.hostKeyFile(want.Name)
+	private, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		private, err = m.Driver.HostKey(ctx, want.Sandbox, want.Name)
+		switch {
+		case errors.Is(err, ErrNotFound) && req.Check:
+			return plan, nil
+		case errors.Is(err, ErrNotFound):
+			if err := makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name); err != nil {
+				return plan, err
+			}
+			private, err = os.ReadFile(file)
+		case err == nil && !req.Check:
+			err = writeFile(file, private, 0o600)
+		}
+		if err == nil && req.Check {
+			want.HostKey = private
+			return plan, nil // as it is in the machine: nothing to compare
+		}
+	}
+	if err != nil {
+		return plan, fmt.Errorf("read the host key of machine %s: %w", want.Name, err)
+	}
+	want.HostKey = private
+	want.HostPublic, err = readPublic(ctx, m.Runner, file)
+	return plan, err
+}
+
+// remember keeps known_hosts true. It is not part of the plan because the lines
+// are what the machine turned out to have.
+func (m Manager) remember(ctx context.Context, out *Outcome, want Spec, req Request) error {
+	lines, err := m.Home.knownHostsOf(want.Name)
+	if err != nil || slices.Equal(lines, out.KnownHosts) {
+		return err
+	}
+	held, err := m.Home.Lock(ctx, "write known_hosts", req.Timeout)
+	if err != nil {
+		return err
+	}
+	defer held.Release()
+	if err := m.Home.setKnownHosts(want.Name, out.KnownHosts); err != nil {
+		return err
+	}
+	if len(out.Differences) == 0 {
+		out.Differences = append(out.Differences, Difference{Name: "known_hosts", Before: lines, After: out.KnownHosts})
+	}
+	return nil
+}
+
+// planForget adds what the controller remembers of a machine that goes.
+func (m Manager) planForget(plan *Plan, want Spec) error {
+	lines, err := m.Home.knownHostsOf(want.Name)
+	if err != nil {
+		return err
+	}
+	nodes := filepath.Dir(m.Home.hostKeyFile(want.Name))
+	_, err = os.Stat(nodes)
+	if len(lines) == 0 && err != nil {
+		return nil
+	}
+	step := Step{Name: "forget the keys of machine " + want.Name, Do: func(ctx context.Context) error {
+		held, err := m.Home.Lock(ctx, "write known_hosts", time.Minute)
+		if err != nil {
+			return err
+		}
+		defer held.Release()
+		if err := m.Home.setKnownHosts(want.Name, nil); err != nil {
+			return err
+		}
+		return os.RemoveAll(nodes)
+	}}
+	if len(plan.Differences()) == 0 {
+		step.Differences = []Difference{{Name: "keys", Before: "present", After: nil}}
+	}
+	plan.Add(step)
+	return nil
+}
+
+// prune removes what is left of a sandbox without machines: its own login key
+// and empty folders. Anything else in the folder is somebody's and stays.
+func (h Home) prune() {
+	entries, err := os.ReadDir(filepath.Join(h.Dir, "nodes"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(entries) > 0 {
+		return
+	}
+	held, err := h.Lock(context.Background(), "remove the keys of a sandbox without machines", 10*time.Second)
+	if err != nil {
+		return
+	}
+	entries, err = os.ReadDir(filepath.Join(h.Dir, "nodes"))
+	if err == nil && len(entries) > 0 {
+		held.Release()
+		return
+	}
+	for _, name := range []string{"id_ed25519", "id_ed25519.pub", "nodes"} {
+		_ = os.Remove(filepath.Join(h.Dir, name))
+	}
+	held.Remove()
+	_ = os.Remove(filepath.Join(h.Dir, "locks")) // fails while somebody holds a lock there
+	_ = os.Remove(h.Dir)
+}
+
+var (
+	nameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	userForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+)
+
+// check finds what no driver could satisfy.
+func check(want Spec, power Power) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+	}
+	for what, name := range map[string]string{"sandbox": want.Sandbox, "name": want.Name, "network": want.Network.Name} {
+		if !nameForm.MatchString(name) || len(name) > 40 {
+			return bad("%s %q: use lower-case letters, digits and hyphens, at most 40", what, name)
+		}
+	}
+	if power == Absent {
+		return nil
+	}
+	if power != Present && power != Started && power != Stopped {
+		return bad("state %q: use present, started, stopped or absent", power)
+	}
+	if want.Image == "" {
+		return bad("no image is named: arcodange.sandbox.sandbox_image makes one and returns its name")
+	}
+	if !userForm.MatchString(want.User) || want.User == "root" {
+		return bad("ssh_user %q: use the name of an ordinary user, such as pi", want.User)
+	}
+	for _, line := range want.AuthorizedKeys {
+		if _, err := ParsePublicKey(line); err != nil {
+			return err
+		}
+	}
+	if want.CPUs < 0 || math.IsNaN(want.CPUs) || math.IsInf(want.CPUs, 0) {
+		return bad("cpus %v: use a number of cores, such as 1.5", want.CPUs)
+	}
+	if want.Memory != 0 && want.Memory < 64<<20 {
+		return bad("memory of %d bytes: a node does not boot with less than 64 MiB", want.Memory)
+	}
+	if err := Usable(want.Network.Subnet, want.Address); err != nil {
+		return err
+	}
+	names, paths := map[string]bool{}, map[string]bool{}
+	for _, disk := range want.Disks {
+		switch {
+		case !nameForm.MatchString(disk.Name) || len(disk.Name) > 40:
+			return bad("disk %q: use lower-case letters, digits and hyphens, at most 40", disk.Name)
+		case names[disk.Name]:
+			return bad("two disks are called %s", disk.Name)
+		case !path.IsAbs(disk.Path) || path.Clean(disk.Path) != disk.Path || disk.Path == "/" || strings.ContainsAny(disk.Path, ":,"):
+			return bad("disk %s: path %q: use an absolute path without colon or comma, such as /mnt/data", disk.Name, disk.Path)
+		case paths[disk.Path]:
+			return bad("two disks are mounted on %s", disk.Path)
+		case disk.Size < 0:
+			return bad("disk %s: size %d is negative", disk.Name, disk.Size)
+		}
+		names[disk.Name], paths[disk.Path] = true, true
+	}
+	ports, hostPorts := map[int]bool{}, map[int]bool{}
+	for _, p := range want.Ports {
+		switch {
+		case p.Port < 1 || p.Port > 65535 || p.HostPort < 0 || p.HostPort > 65535:
+			return bad("published port %d:%d: ports are 1 to 65535", p.HostPort, p.Port)
+		case ports[p.Port]:
+			return bad("port %d is published twice", p.Port)
+		case p.HostPort != 0 && hostPorts[p.HostPort]:
+			return bad("port %d of this computer is used twice", p.HostPort)
+		}
+		ports[p.Port], hostPorts[p.HostPort] = true, true
+	}
+	return nil
+}
+
+// Usable tells why a machine cannot have the address in the subnet. The first
+// address is the gateway's, the last the broadcast's.
+func Usable(subnet, address string) error {
+	network, err := netip.ParsePrefix(subnet)
+	if err != nil || !network.Addr().Is4() || network.Masked() != network {
+		return fmt.Errorf("%w: subnet %q: use an IPv4 network such as 172.30.0.0/24", ErrInvalid, subnet)
+	}
+	if network.Bits() > 29 || !network.Addr().IsPrivate() {
+		return fmt.Errorf("%w: subnet %s: use a private network of /29 or larger, such as 172.30.0.0/24", ErrInvalid, subnet)
+	}
+	ip, err := netip.ParseAddr(address)
+	if err != nil || !ip.Is4() {
+		return fmt.Errorf("%w: address %q: use an IPv4 address in %s", ErrInvalid, address, subnet)
+	}
+	if !network.Contains(ip) {
+		return fmt.Errorf("%w: %s is not in %s", ErrAddressOutside, ip, network)
+	}
+	gateway := network.Addr().Next()
+	if ip == network.Addr() || ip == gateway || !network.Contains(ip.Next()) {
+		return fmt.Errorf("%w: %s is the network's own (its number, its gateway %s, or its broadcast address) in %s", ErrAddressOutside, ip, gateway, network)
+	}
+	return nil
+}
