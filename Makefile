@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Two commands are enough on a fresh machine: `make sandbox` and `make test`.
+# Whatever they need they install or build, once, and keep by content under
+# $(CACHE); `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+XDG_CACHE_HOME ?= $(HOME)/.cache
+CACHE := $(XDG_CACHE_HOME)/arcodange-sandbox
+ROOT := $(CURDIR)
+VENV := $(CACHE)/venv/$(shell cat requirements/ansible.txt requirements/dev.txt | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-12)
+VENV_OLDEST := $(CACHE)/venv/$(shell cat requirements/ansible-oldest.txt | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-12)
+GO = $(shell tools/go.sh)
+ARCH := $(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')
+export PATH := $(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(ROOT)/ansible.cfg
+# Molecule and ansible-lint look the collection up where ansible.cfg says.
+COLLECTIONS := .ansible/collections/ansible_collections/arcodange
+
+include collection/collection.mk
+include tools/tools.mk
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## --- what the rest needs
+
+.PHONY: packages engine venv setup
+packages:
+	@tools/packages.sh
+
+engine: packages ## see to it that a Docker engine answers
+	@tools/engine.sh
+
+venv: $(VENV)/.done
+$(VENV)/.done: | packages
+	@echo "setup: Python environment with Ansible in $(VENV)"
+	python=$$(tools/python.sh $(CACHE))
+	rm -rf $(VENV) && "$$python" -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	touch $@
+
+$(VENV_OLDEST)/.done: | packages
+	@echo "setup: Python environment with the oldest supported Ansible in $(VENV_OLDEST)"
+	python=$$(tools/python.sh $(CACHE))
+	rm -rf $(VENV_OLDEST) && "$$python" -m venv $(VENV_OLDEST)
+	$(VENV_OLDEST)/bin/pip install --quiet --disable-pip-version-check -r requirements/ansible-oldest.txt
+	touch $@
+
+# A checkout is used in place: its own directory under the name of the collection.
+$(COLLECTIONS)/sandbox:
+	@mkdir -p $(COLLECTIONS) && ln -sfn ../../../.. $@
+
+setup: packages venv build $(COLLECTIONS)/sandbox ## install and build what the playbooks need
+
+.PHONY: embedded
+embedded: packages ## build the embedded Kubernetes (minutes the first time, nothing after)
+	@GO=$(GO) embedded/build.sh $(CACHE)/embedded $(ARCH)
+
+## --- the main job
+
+.PHONY: sandbox destroy
+sandbox: setup engine embedded ## bring the sandbox up
+	ansible-playbook -i inventory/sandbox site.yml
+
+destroy: setup engine ## take the sandbox down
+	ansible-playbook -i inventory/sandbox destroy.yml
+
+## --- checks
+
+.PHONY: test lint unit test-engine molecule smoke-oldest
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine molecule smoke-oldest ## every test of the project
+	@echo "make test: all green"
+
+lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags engine,ansible ./...
+	$(GO) tool staticcheck -tags engine,ansible ./...
+	cd embedded && $(GO) vet ./... && $(GO) tool -modfile=../go.mod staticcheck ./...
+	shellcheck $$(git ls-files '*.sh') .ci/run
+	yamllint --strict .
+	ansible-lint --profile production --strict --offline
+
+unit: setup ## unit tests of Go (with the race detector) and Python
+	$(GO) test -race ./...
+	ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags ansible ./tests/...
+	cd embedded && $(GO) test ./...
+	$(VENV)/bin/pytest -q tests/plugins
+
+test-engine: setup engine ## tests that need the Docker engine
+	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/...
+
+molecule: setup engine embedded ## the scenario `default`: create, converge, idempotence, verify, destroy
+	molecule test --scenario-name default
+
+smoke-oldest: setup engine embedded $(VENV_OLDEST)/.done ## a short play on the oldest supported ansible-core
+	@tests/smoke/oldest.sh $(VENV_OLDEST) $(VENV)
+
+.PHONY: bench
+bench: setup engine embedded ## measure what the README promises
+	@tests/bench/bench.sh
+
+.PHONY: clean
+clean: ## remove what was built in the checkout (the cache stays: rm -r $(CACHE))
+	rm -rf build .ansible plugins/bin plugins/modules/__*

@@ -1,0 +1,275 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Find the binary that holds a module, and run it.
+
+Two kits exist. The *target* kit holds the modules that run where the task runs; it lies unpacked beside the modules so
+that Ansible can transfer it. The *controller* kit holds the modules that only ever run on the controller; it is large,
+so it is packed, and unpacked into a cache by content.
+
+This file knows where binaries are and how Ansible runs them. It decides nothing else: arguments are checked, and
+results made, by the binaries.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import lzma
+import os
+import platform
+import signal
+import subprocess
+import tempfile
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.text.converters import to_text
+from ansible.plugins.action import ActionBase
+
+COLLECTION = "arcodange.sandbox"
+CALL_KEY = "_kit_call"
+
+PLUGINS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+MODULES = os.path.join(PLUGINS, "modules")
+PACKED = os.path.join(PLUGINS, "bin")
+SUMS = os.path.join(PACKED, "SHA256SUMS")
+
+_GOOS = {"linux": "linux", "darwin": "darwin"}
+_GOARCH = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+# How long a binary may take to clean up after SIGTERM: a little more than it allows itself.
+_GRACE_SECONDS = 25
+
+
+class KitError(Exception):
+    """A binary that is missing, is for another platform, or is not what was built."""
+
+
+def platform_name(system, machine):
+    """Return ``goos_goarch`` for what ``uname -s`` and ``uname -m`` print."""
+    goos = _GOOS.get((system or "").strip().lower())
+    goarch = _GOARCH.get((machine or "").strip().lower())
+    if goos is None or goarch is None:
+        raise KitError(
+            "there is no binary for %s on %s; the collection is built for linux and darwin on x86_64 and arm64"
+            % (system or "an unknown system", machine or "an unknown machine")
+        )
+    return "%s_%s" % (goos, goarch)
+
+
+def controller_platform():
+    """Return the controller's own ``goos_goarch``."""
+    return platform_name(platform.system(), platform.machine())
+
+
+def _how_to_build():
+    if os.path.exists(os.path.join(os.path.dirname(PLUGINS), "go.mod")):
+        return "run `make build` in the checkout"
+    return "install the collection again: ansible-galaxy collection install --force %s" % COLLECTION
+
+
+def _sums():
+    try:
+        with open(SUMS, encoding="utf-8") as lines:
+            return {name: digest for digest, name in (line.split() for line in lines if line.strip())}
+    except (OSError, ValueError) as error:
+        raise KitError("the list of binaries %s cannot be read (%s); %s" % (SUMS, error, _how_to_build())) from error
+
+
+def _digest(path):
+    """SHA-256 of a file as hexadecimal text."""
+    with open(path, "rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def _wanted(name):
+    digest = _sums().get(name)
+    if digest is None:
+        raise KitError("the collection has no binary %s; %s" % (name, _how_to_build()))
+    return digest
+
+
+def _verify(path, name):
+    wanted = _wanted(name)
+    try:
+        found = _digest(path)
+    except OSError as error:
+        raise KitError("the binary %s cannot be read (%s); %s" % (path, error.strerror, _how_to_build())) from error
+    if found != wanted:
+        raise KitError(
+            "the binary %s is not the one that was built: its SHA-256 is %s and must be %s; %s"
+            % (path, found, wanted, _how_to_build())
+        )
+    return path
+
+
+def target_binary(platform_):
+    """Return the verified path of the target kit for ``goos_goarch``."""
+    name = "target_%s" % platform_
+    return _verify(os.path.join(MODULES, "__" + name), name)
+
+
+def _cache_dir():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "arcodange-sandbox", "bin")
+
+
+def controller_binary():
+    """Return the verified path of the controller kit, unpacking it first if no play has yet.
+
+    The cache is by content, so another version of the collection never finds this one's binary. Several processes may
+    unpack at once: they take turns, and a file shows up under its name only once it is whole.
+    """
+    name = "controller_%s" % controller_platform()
+    wanted = _wanted(name)
+    directory = os.path.join(_cache_dir(), wanted)
+    path = os.path.join(directory, name)
+    if os.path.exists(path) and _digest(path) == wanted:
+        return path
+    packed = os.path.join(PACKED, name + ".xz")
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    with open(os.path.join(directory, ".lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(path) and _digest(path) == wanted:
+            return path
+        handle, unpacked = tempfile.mkstemp(prefix=name, dir=directory)
+        try:
+            with os.fdopen(handle, "wb") as out, lzma.open(packed) as data:
+                while block := data.read(1 << 20):
+                    out.write(block)
+            _verify(unpacked, name)
+            os.chmod(unpacked, 0o700)
+            os.replace(unpacked, path)
+        except (OSError, EOFError, lzma.LZMAError) as error:
+            raise KitError("unpacking %s: %s; %s" % (packed, error, _how_to_build())) from error
+        finally:
+            if os.path.exists(unpacked):
+                os.unlink(unpacked)
+    return path
+
+
+def parse_result(stdout, stderr, code, what):
+    """Return the one JSON object that a binary printed, or a failure that says what it did instead."""
+    text = to_text(stdout, errors="replace")
+    start = text.find("{")
+    if start >= 0:
+        try:
+            result, dummy = json.JSONDecoder().raw_decode(text[start:])
+            return result
+        except ValueError:
+            pass
+    last = [line for line in to_text(stderr, errors="replace").strip().splitlines() if line.strip()][-1:]
+    return {
+        "failed": True,
+        "changed": False,
+        "msg": "%s ended with status %d and no result%s" % (what, code, ": " + last[0].strip() if last else ""),
+    }
+
+
+def run_binary(path, args, environment=None, what="the module"):
+    """Run a kit on the controller with ``args`` and return its result.
+
+    The arguments may hold secrets: they go through a pipe and never touch a disk or a command line. If the caller is
+    interrupted (a task's timeout, Ctrl-C), the binary is told to end and is waited for, so that it can clean up.
+    """
+    env = dict(os.environ)
+    env.update(environment or {})
+    with subprocess.Popen(
+        [path, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, start_new_session=True
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(json.dumps(args).encode("utf-8"))
+        except BaseException:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+    return parse_result(stdout, stderr, process.returncode, what)
+
+
+class KitAction(ActionBase):
+    """What the action plugins of this collection share. A subclass is one module; its name is its file's."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+
+    # Which kit holds the module: "target" or "controller".
+    kit = "target"
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        name = self._task.action.rpartition(".")[2]
+        args = self._arguments()
+        try:
+            if self.kit == "controller":
+                found = self._run_here(controller_binary(), name, args, task_vars)
+            elif self._connection.transport == "local" and not self._play_context.become:
+                found = self._run_here(target_binary(controller_platform()), name, args, task_vars)
+            else:
+                found = self._run_there(name, args, task_vars)
+        except KitError as error:
+            raise AnsibleActionFail("%s: %s" % (name, error)) from error
+        result.update(found)
+        return result
+
+    def _arguments(self):
+        """Return the task's arguments; what belongs to Ansible or to this plugin may not come from a task."""
+        args = dict(self._task.args)
+        smuggled = sorted(key for key in args if key == CALL_KEY or str(key).startswith("_ansible_"))
+        if smuggled:
+            raise AnsibleActionFail(
+                "unsupported arguments: %s; they are set by Ansible itself, remove them from the task" % ", ".join(smuggled)
+            )
+        return args
+
+    def _run_here(self, path, name, args, task_vars):
+        """Run a kit as a child of this process: nothing to transfer, no interpreter to find."""
+        environment = {}
+        self._compute_environment_string(environment)
+        args = dict(args)
+        args[CALL_KEY] = name
+        args["_ansible_check_mode"] = bool(self._task.check_mode)
+        args["_ansible_diff"] = bool(self._task.diff)
+        args["_ansible_verbosity"] = self._display_verbosity()
+        return run_binary(path, args, environment, what="%s.%s" % (COLLECTION, name))
+
+    @staticmethod
+    def _display_verbosity():
+        from ansible.utils.display import Display
+
+        return Display().verbosity
+
+    def _run_there(self, name, args, task_vars):
+        """Let Ansible transfer the target kit for the target's own platform and run it there."""
+        kit = target_binary(self._target_platform(task_vars))
+        args = dict(args)
+        args[CALL_KEY] = name
+        return self._execute_module(
+            module_name="%s.%s" % (COLLECTION, os.path.basename(kit)), module_args=args, task_vars=task_vars
+        )
+
+    def _target_platform(self, task_vars):
+        facts = task_vars.get("ansible_facts") or {}
+        system, machine = facts.get("system"), facts.get("architecture")
+        if self._task.delegate_to:
+            # The facts at hand may be those of the host that delegates.
+            delegated = (task_vars.get("ansible_delegated_vars") or {}).get(self._task.delegate_to) or {}
+            facts = delegated.get("ansible_facts") or {}
+            system, machine = facts.get("system"), facts.get("architecture")
+        if not (system and machine):
+            answer = self._low_level_execute_command("uname -s && uname -m", sudoable=False)
+            words = to_text(answer.get("stdout", "")).split()
+            if answer.get("rc") != 0 or len(words) < 2:
+                raise KitError(
+                    "finding out the platform of %s: `uname -s && uname -m` ended with status %s: %s"
+                    % (task_vars.get("inventory_hostname", "the target"), answer.get("rc"), to_text(answer.get("stderr", "")).strip())
+                )
+            system, machine = words[-2:]
+        return platform_name(system, machine)
