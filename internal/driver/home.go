@@ -37,10 +37,13 @@ func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
 }
 
 // KnownHostsFile is for ssh's UserKnownHostsFile.
-func (h Home) KnownHostsFile() string { return filepath.Join(h.Dir, "known_hosts") }
+func (h Home) KnownHostsFile() string { return filepath.Join(h.Dir, "ssh", "known_hosts") }
 
 // KeyFile is the private key with which the controller logs in to the machines.
-func (h Home) KeyFile() string { return filepath.Join(h.Dir, "id_ed25519") }
+func (h Home) KeyFile() string { return filepath.Join(h.Dir, "ssh", "id_ed25519") }
+
+// keyComment marks a key that was made here, not brought by the user.
+func (h Home) keyComment() string { return "made-by-sandbox_vm@" + filepath.Base(h.Dir) }
 
 func (h Home) hostKeyFile(machine string) string {
 	return filepath.Join(h.Dir, "nodes", machine, "ssh_host_ed25519_key")
@@ -138,7 +141,7 @@ func (h Home) knownHostsOf(machine string) ([]string, error) {
 	for line := range strings.Lines(string(data)) {
 		words := strings.Fields(line)
 		if len(words) == 4 && words[3] == machine {
-			lines = append(lines, strings.Join(words[:3], " "))
+			lines = append(lines, strings.Join(words, " "))
 		}
 	}
 	return lines, nil
@@ -159,9 +162,7 @@ func (h Home) setKnownHosts(machine string, lines []string) error {
 		}
 		kept = append(kept, strings.TrimRight(line, "\n"))
 	}
-	for _, line := range lines {
-		kept = append(kept, line+" "+machine)
-	}
+	kept = append(kept, lines...)
 	slices.Sort(kept)
 	if len(kept) == 0 {
 		if err := os.Remove(h.KnownHostsFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {

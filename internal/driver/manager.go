@@ -106,21 +106,9 @@ func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
 		}
 		return out, plan.Run(ctx, true, m.Observe)
 	}
-	running := req.Power == Started || (before == nil && req.Power == Present) || (before != nil && before.State == Started && req.Power == Present) || starts(plan)
-	if running {
-		plan.Add(Step{Name: "reach machine " + want.Name + " by SSH", Do: func(ctx context.Context) error {
-			machine, err := m.Driver.Inspect(ctx, want.Sandbox, want.Name)
-			if err != nil {
-				return err
-			}
-			if err := waitSSH(ctx, machine.SSHHost, machine.SSHPort, req.Timeout); err != nil {
-				if seen := m.Driver.Diagnose(context.WithoutCancel(ctx), want.Sandbox, want.Name); seen != "" {
-					err = fmt.Errorf("%w; the machine: %s", err, seen)
-				}
-				return err
-			}
-			return nil
-		}})
+	settled := len(plan.Steps) == 0 && before != nil
+	if runs(plan, before, req.Power) {
+		plan.Add(m.reach(want, before, settled, req.Timeout))
 	}
 	if req.Check {
 		out.Machine = before
@@ -139,8 +127,10 @@ func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
 	if err := plan.Run(ctx, req.Keep, m.Observe); err != nil {
 		return out, err
 	}
-	if out.Machine, err = m.inspect(ctx, want); err != nil {
-		return out, err
+	if out.Machine = before; !settled {
+		if out.Machine, err = m.inspect(ctx, want); err != nil {
+			return out, err
+		}
 	}
 	if out.Machine == nil {
 		return out, fmt.Errorf("machine %s: %w right after it was made: somebody removed it; run again", want.Name, ErrNotFound)
@@ -149,14 +139,43 @@ func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
 	return out, m.remember(ctx, &out, want, req)
 }
 
-// starts tells whether a plan ends with a running machine.
-func starts(plan Plan) bool {
+// runs tells whether the machine is running once the plan is done.
+func runs(plan Plan, before *Machine, power Power) bool {
+	after := Absent
+	if before != nil {
+		after = before.State
+	}
 	for _, d := range plan.Differences() {
-		if d.Name == "state" && d.After == string(Started) {
-			return true
+		if d.Name == "state" {
+			after = Power(fmt.Sprint(d.After))
 		}
 	}
-	return false
+	return power == Started || after == Started
+}
+
+// reach waits for SSH. A machine that is as wanted is asked too: what is called
+// started answers.
+func (m Manager) reach(want Spec, before *Machine, settled bool, limit time.Duration) Step {
+	return Step{Name: "reach machine " + want.Name + " by SSH", Do: func(ctx context.Context) error {
+		machine := before
+		if !settled {
+			var err error
+			if machine, err = m.inspect(ctx, want); err != nil {
+				return err
+			}
+			if machine == nil {
+				return fmt.Errorf("machine %s: %w right after it was made: somebody removed it", want.Name, ErrNotFound)
+			}
+		}
+		err := waitSSH(ctx, machine.SSHHost, machine.SSHPort, limit)
+		if err == nil {
+			return nil
+		}
+		if seen := m.Driver.Diagnose(context.WithoutCancel(ctx), want.Sandbox, want.Name); seen != "" {
+			err = fmt.Errorf("%w; the machine: %s", err, seen)
+		}
+		return err
+	}}
 }
 
 func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
@@ -181,7 +200,7 @@ func (m Manager) planKeys(ctx context.Context, want *Spec, own bool, req Request
 			if err != nil {
 				return plan, err
 			}
-			err = makeKey(ctx, m.Runner, m.Home.KeyFile(), "sandbox "+want.Sandbox)
+			err = makeKey(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
 			held.Release()
 			if err != nil {
 				return plan, err
@@ -289,8 +308,12 @@ func (h Home) prune() {
 		held.Release()
 		return
 	}
-	for _, name := range []string{"id_ed25519", "id_ed25519.pub", "nodes"} {
-		_ = os.Remove(filepath.Join(h.Dir, name))
+	gone := []string{filepath.Dir(h.KeyFile()), filepath.Join(h.Dir, "nodes")}
+	if public, err := os.ReadFile(h.KeyFile() + ".pub"); err == nil && strings.HasSuffix(strings.TrimSpace(string(public)), " "+h.keyComment()) {
+		gone = append([]string{h.KeyFile(), h.KeyFile() + ".pub"}, gone...)
+	}
+	for _, name := range gone {
+		_ = os.Remove(name)
 	}
 	held.Remove()
 	_ = os.Remove(filepath.Join(h.Dir, "locks")) // fails while somebody holds a lock there

@@ -48,7 +48,7 @@ func knownHost(host string, port int) string {
 
 // KnownHosts are the lines of known_hosts for the machine: the address it has
 // in its network and, where that is another, the place where the controller
-// reaches it.
+// reaches it. The comment is the machine's name: by it the lines are found again.
 func (m Machine) KnownHosts() []string {
 	names := []string{}
 	if m.Address != "" {
@@ -59,7 +59,7 @@ func (m Machine) KnownHosts() []string {
 	}
 	lines := make([]string, 0, len(m.HostKeys))
 	for _, key := range m.HostKeys {
-		lines = append(lines, strings.Join(names, ",")+" "+key.Type+" "+key.Key)
+		lines = append(lines, strings.Join(names, ",")+" "+key.Type+" "+key.Key+" "+m.Name)
 	}
 	return lines
 }
