@@ -52,8 +52,8 @@ type Outcome struct {
 // Ensure makes the machine what the request says. Two at once on one machine
 // wait for each other. A call that is killed leaves what the next one completes
 // or removes.
-func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
-	out := Outcome{KnownHostsFile: m.Home.KnownHostsFile()}
+func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err error) {
+	out.KnownHostsFile = m.Home.KnownHostsFile()
 	want := req.Spec
 	if err := check(want, req.Power); err != nil {
 		return out, err
@@ -63,30 +63,44 @@ func (m Manager) Ensure(ctx context.Context, req Request) (Outcome, error) {
 		if err != nil {
 			return out, err
 		}
-		if req.Power == Absent {
-			// Nobody can wait for a lock in a folder that goes with the last machine
-			// and be harmed: lock.Acquire sees that its file is another.
-			defer func() { held.Remove(); m.Home.prune() }()
-		} else {
-			defer held.Release()
-		}
+		defer func() {
+			if req.Power != Absent && out.Machine != nil {
+				held.Release()
+				return
+			}
+			// Nobody who waits for a lock in a folder that goes with the last machine
+			// comes to harm: lock.Acquire sees that its file is another.
+			held.Remove()
+			m.Home.prune()
+		}()
 	}
 	own := len(want.AuthorizedKeys) == 0
 	if own {
 		out.KeyFile = m.Home.KeyFile()
 	}
-	var keys Plan
+	missing := false
 	if req.Power != Absent {
-		var err error
-		if keys, err = m.planKeys(ctx, &want, own, req); err != nil {
+		if missing, err = m.readKeys(ctx, &want, own); err != nil {
 			return out, err
 		}
 	}
 	plan, err := m.Driver.Plan(ctx, want, req.Power)
+	if err == nil && missing && !req.Check {
+		// Only now that nothing is refused: a refused machine leaves no keys.
+		remove, failed := m.makeKeys(ctx, &want, own, req)
+		if failed != nil {
+			return out, failed
+		}
+		defer func() {
+			if err != nil && !req.Keep {
+				remove()
+			}
+		}()
+		plan, err = m.Driver.Plan(ctx, want, req.Power)
+	}
 	if err != nil {
 		return out, err
 	}
-	plan.Steps = append(keys.Steps, plan.Steps...)
 	out.Notes = plan.Notes
 	out.Differences = plan.Differences()
 
@@ -189,57 +203,74 @@ func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
 	return &machine, nil
 }
 
-// planKeys fills the keys of the wanted machine. Keys that are not there are
-// made at once unless only checking: they belong to the controller, change
-// nothing of any machine by themselves, and the plan needs them.
-func (m Manager) planKeys(ctx context.Context, want *Spec, own bool, req Request) (Plan, error) {
-	var plan Plan
+// newKey stands for a login key that is still to be made.
+const newKey = "(a new key of this sandbox)"
+
+// readKeys fills the keys of the wanted machine with those that there are, and
+// tells whether one is missing. It changes nothing.
+func (m Manager) readKeys(ctx context.Context, want *Spec, own bool) (missing bool, err error) {
 	if own {
-		if !req.Check {
-			held, err := m.Home.Lock(ctx, "make the sandbox's SSH key", req.Timeout)
-			if err != nil {
-				return plan, err
-			}
-			err = makeKey(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
-			held.Release()
-			if err != nil {
-				return plan, err
-			}
-		}
-		if _, err := os.Stat(m.Home.KeyFile()); err == nil {
+		if _, err := os.Stat(m.Home.KeyFile()); errors.Is(err, fs.ErrNotExist) {
+			want.AuthorizedKeys, missing = []string{newKey}, true
+		} else {
 			public, err := readPublic(ctx, m.Runner, m.Home.KeyFile())
 			if err != nil {
-				return plan, err
+				return false, err
 			}
 			want.AuthorizedKeys = []string{public}
 		}
 	}
 	file := m.Home.hostKeyFile(want.Name)
-	private, err := os.ReadFile(file)
+	want.HostKey, err = os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		private, err = m.Driver.HostKey(ctx, want.Sandbox, want.Name)
-		switch {
-		case errors.Is(err, ErrNotFound) && req.Check:
-			return plan, nil
-		case errors.Is(err, ErrNotFound):
-			if err := makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name); err != nil {
-				return plan, err
-			}
-			private, err = os.ReadFile(file)
-		case err == nil && !req.Check:
-			err = writeFile(file, private, 0o600)
-		}
-		if err == nil && req.Check {
-			want.HostKey = private
-			return plan, nil // as it is in the machine: nothing to compare
-		}
+		return true, nil
 	}
 	if err != nil {
-		return plan, fmt.Errorf("read the host key of machine %s: %w", want.Name, err)
+		return missing, fmt.Errorf("read the host key of machine %s: %w", want.Name, err)
 	}
-	want.HostKey = private
 	want.HostPublic, err = readPublic(ctx, m.Runner, file)
-	return plan, err
+	return missing, err
+}
+
+// makeKeys makes the keys that are missing. A host key that the machine has and
+// only the controller lost is read back from the machine. What it gives removes
+// the machine's key again if this call made it.
+func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request) (remove func(), err error) {
+	file := m.Home.hostKeyFile(want.Name)
+	held, err := m.Home.Lock(ctx, "make the sandbox's SSH key", req.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	// The machine's folder first: as long as there is one, nobody removes the
+	// sandbox's key for want of machines.
+	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		err = fmt.Errorf("make the folder of a machine's key: %w", err)
+	} else if own {
+		err = makeKey(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
+	}
+	held.Release()
+	if err != nil {
+		return nil, err
+	}
+	remove = func() {}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		private, err := m.Driver.HostKey(ctx, want.Sandbox, want.Name)
+		switch {
+		case err == nil:
+			err = writeFile(file, private, 0o600)
+		case errors.Is(err, ErrNotFound):
+			err = makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
+			remove = func() { _ = os.RemoveAll(filepath.Dir(file)) }
+		}
+		if err != nil {
+			return nil, fmt.Errorf("keep the host key of machine %s: %w", want.Name, err)
+		}
+	}
+	missing, err := m.readKeys(ctx, want, own)
+	if err == nil && missing {
+		err = fmt.Errorf("the keys in %s were removed while they were made: run again", m.Home.Dir)
+	}
+	return remove, err
 }
 
 // remember keeps known_hosts true. It is not part of the plan because the lines

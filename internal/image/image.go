@@ -316,7 +316,7 @@ func (b Builder) bootstrap(ctx context.Context, r Recipe, m Mirrors, work, diges
 		return fmt.Errorf("prepare the build of image %s: %w", r.Name, err)
 	}
 	args := []string{"--variant=" + r.Variant, "--format=tar", "--architectures=" + b.arch(), "--include=" + strings.Join(r.Packages, ",")}
-	for _, pattern := range excludes {
+	for _, pattern := range r.Excludes {
 		args = append(args, "--dpkgopt=path-exclude="+pattern)
 	}
 	for _, pattern := range includes {
@@ -400,7 +400,7 @@ func (b Builder) buildOnBase(ctx context.Context, r Recipe, m Mirrors, work, nam
 		opts += " -o Acquire::http::Proxy=" + m.Proxy
 	}
 	dpkg := ""
-	for _, pattern := range excludes {
+	for _, pattern := range r.Excludes {
 		dpkg += "path-exclude=" + pattern + `\n`
 	}
 	for _, pattern := range includes {

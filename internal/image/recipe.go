@@ -36,6 +36,7 @@ type Recipe struct {
 	Suite    string   `yaml:"suite"`    // Debian's code name of the release
 	Variant  string   `yaml:"variant"`  // mmdebstrap's name for how much is there before Packages
 	Packages []string `yaml:"packages"` // installed without what they only recommend
+	Excludes []string `yaml:"excludes"` // paths of packages that are left out, beside those that no image has
 	Config   []string `yaml:"config"`   // Dockerfile instructions that only set metadata
 
 	files fs.FS  // copied over the root file system
@@ -85,6 +86,7 @@ func load(name string, dir fs.FS) (Recipe, error) {
 	if r.Suite == "" || r.Variant == "" {
 		return r, fmt.Errorf("read image recipe %s: suite and variant must both be set", name)
 	}
+	r.Excludes = append(slices.Clone(excludes), r.Excludes...)
 	r.files, err = fs.Sub(dir, "files")
 	return r, err
 }
@@ -96,7 +98,7 @@ func (r Recipe) Digest(arch string) (string, error) {
 	add := func(name string, data []byte) { fmt.Fprintf(sum, "%s\x00%d\x00%s", name, len(data), data) }
 	add("format", []byte("2")) // raise it when what a recipe is turned into changes
 	add("arch", []byte(arch))
-	add("excludes", []byte(strings.Join(excludes, "\n")))
+	add("excludes", []byte(strings.Join(append(slices.Clone(excludes), includes...), "\n")))
 	add("recipe", r.raw)
 	add("setup", r.setup)
 	overlay, err := r.overlay()

@@ -57,6 +57,7 @@ const (
 	labelDisk       = "org.arcodange.sandbox.disk"
 	labelSize       = "org.arcodange.sandbox.size"
 	labelPrivileged = "org.arcodange.sandbox.privileged"
+	labelFirst      = "org.arcodange.sandbox.first" // started or stopped: how its creation was to end
 	labelProbe      = "org.arcodange.sandbox.probe"
 )
 
@@ -141,6 +142,12 @@ func (c container) power() driver.Power {
 		return driver.Started
 	}
 	return driver.Stopped
+}
+
+// unfinished tells that the machine was to be started when it was made, and
+// whoever made it was killed before that.
+func (c container) unfinished() bool {
+	return c.State.Status == "created" && c.Config.Labels[labelFirst] == string(driver.Started)
 }
 
 type network struct {
@@ -426,7 +433,7 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 		}
 	}
 	create := s.container == nil || len(anew) > 0
-	run := power == driver.Started || power == driver.Present && (s.container == nil || s.container.State.Status == "created" || status == driver.Started)
+	run := power == driver.Started || power == driver.Present && (s.container == nil || s.container.unfinished() || status == driver.Started)
 
 	if s.network == nil {
 		plan.Add(driver.Step{
@@ -470,7 +477,7 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 				fresh = append(fresh, name)
 			}
 		}
-		plan.Add(d.create(want, s.container, differences, fresh))
+		plan.Add(d.create(want, s.container, after, differences, fresh))
 		plan.Add(d.inject(want, nil, false))
 	default:
 		plan.Steps = append(plan.Steps, d.update(*s.container, want)...)
@@ -640,7 +647,7 @@ func (d Driver) update(c container, want driver.Spec) []driver.Step {
 	}}
 }
 
-func (d Driver) create(want driver.Spec, old *container, differences []driver.Difference, fresh []string) driver.Step {
+func (d Driver) create(want driver.Spec, old *container, first string, differences []driver.Difference, fresh []string) driver.Step {
 	name := ContainerName(want.Sandbox, want.Name)
 	return driver.Step{
 		Name: "create container " + name, Differences: differences,
@@ -652,7 +659,7 @@ func (d Driver) create(want driver.Spec, old *container, differences []driver.Di
 				if err != nil {
 					return err
 				}
-				_, err = d.Engine.Do(ctx, createArgs(want, old, net.Labels[labelPrivileged] == "true")...)
+				_, err = d.Engine.Do(ctx, createArgs(want, old, first, net.Labels[labelPrivileged] == "true")...)
 				return explain(err, want)
 			})
 		},
@@ -667,13 +674,14 @@ func (d Driver) create(want driver.Spec, old *container, differences []driver.Di
 	}
 }
 
-func createArgs(want driver.Spec, old *container, privileged bool) []string {
+func createArgs(want driver.Spec, old *container, first string, privileged bool) []string {
 	name := ContainerName(want.Sandbox, want.Name)
 	args := []string{
 		"create", "--name=" + name, "--hostname=" + want.Name,
 		"--label=" + LabelSandbox + "=" + want.Sandbox,
 		"--label=" + LabelMachine + "=" + want.Name,
 		"--label=" + labelAddress + "=" + want.Address,
+		"--label=" + labelFirst + "=" + first,
 		"--network=" + want.Network.Name, "--ip=" + want.Address, "--network-alias=" + want.Name,
 		"--restart=unless-stopped",
 		"--stop-signal=SIGRTMIN+3", // what tells systemd to power off in order
