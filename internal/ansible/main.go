@@ -257,7 +257,7 @@ func (p *process) call(ctx context.Context, argv []string) (result *dict) {
 	}
 	c := &Call{
 		CheckMode: in.check, Diff: in.diff, Verbosity: in.verbosity,
-		spec: &module.Spec, args: parsed.args, secrets: &p.secrets, warnings: parsed.warnings,
+		args: parsed.args, secrets: &p.secrets, warnings: parsed.warnings,
 	}
 	result = c.result(p.run(ctx, module, c, in))
 	if in.invocation {
