@@ -660,6 +660,12 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 					return err
 				}
 				_, err = d.Engine.Do(ctx, createArgs(want, old, first, net.Labels[labelPrivileged] == "true")...)
+				if err != nil && strings.Contains(err.Error(), "already in use by container") {
+					// The command of a killed run went on without it and was first.
+					if _, failed := d.Inspect(ctx, want.Sandbox, want.Name); failed == nil {
+						return nil
+					}
+				}
 				return explain(err, want)
 			})
 		},
