@@ -402,6 +402,13 @@ func (s scene) owned(want driver.Spec, power driver.Power) error {
 
 // Plan implements driver.Driver.
 func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) (driver.Plan, error) {
+	for _, disk := range want.Disks {
+		for _, system := range systemDisks {
+			if disk.Name == system.Name && disk.Path != system.Path {
+				return driver.Plan{}, fmt.Errorf("%w: disk %s: every machine has one of that name at %s: choose another name", driver.ErrInvalid, disk.Name, system.Path)
+			}
+		}
+	}
 	s, err := d.look(ctx, want, power)
 	if err != nil {
 		return driver.Plan{}, err
