@@ -1,120 +1,107 @@
+#!/usr/bin/python
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, The arcodange.sandbox authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Documentation only: the module is a part of the controller binary.
+# The module itself is a Go binary, which the action plugin of the same name finds; this file documents it.
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sandbox_image
-short_description: Builds the images that a sandbox is made of
-version_added: 1.0.0
+short_description: Build an image that a sandbox needs, without a registry
+version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Sees to it that an image is in the Docker engine of this computer, built from Debian's packages by one of the
-    recipes that the collection holds. No registry is needed.
-  - An image is called after its content, so a new recipe makes a new image and an old one is never mistaken for it.
-    What was built is cached below O(cache_dir).
-  - The module runs on the controller, whatever the connection of the task is.
+  - Builds an image from a recipe of this collection and imports it into the Docker engine, once for every content of the
+    recipe. V(node) is Debian 13 with what a node needs; V(postgres) is PostgreSQL from Debian's packages.
+  - What was built is kept in O(cache_dir), so an engine that lost the image gets it back without a build.
+  - A build that was cut short leaves nothing that a later one would take for whole.
+extends_documentation_fragment:
+  - arcodange.sandbox.attributes
+  - arcodange.sandbox.attributes.controller
 attributes:
   check_mode:
     support: full
-    description: Foretells RV(ignore:changed) as the real run then has it.
   diff_mode:
     support: full
-    description: Shows what is before and after.
   idempotent:
     support: full
-    description: When run twice in a row with the same arguments, the second run changes nothing.
+  platform:
+    platforms: linux, darwin
 options:
   recipe:
-    description:
-      - What to build. V(node) is a machine for M(arcodange.sandbox.sandbox_vm); V(postgres) is PostgreSQL 17 that reads
-        the environment variables of the official image.
+    description: What to build.
     type: str
-    choices: [node, postgres]
     default: node
+    choices: [node, postgres]
   image:
-    description: What to call it. Without it, a name with the digest of the recipe.
+    description: Name of the image; made from the recipe and its digest if not given.
     type: str
   source:
     description:
-      - V(bootstrap) builds with mmdebstrap from packages alone. V(registry) builds on Debian's official image.
-      - V(auto) bootstraps where mmdebstrap is installed, and else asks the registry.
+      - Where the base comes from. V(bootstrap) installs Debian's packages from the mirror that apt is configured with;
+        V(registry) starts from Debian's image; V(auto) tries what this controller can do, the quicker way first.
     type: str
-    choices: [auto, bootstrap, registry]
     default: auto
+    choices: [auto, bootstrap, registry]
   state:
-    description: Whether the image is to be in the engine, or gone from the engine and the cache.
+    description: Whether the engine shall have the image.
     type: str
-    choices: [present, absent]
     default: present
+    choices: [present, absent]
   archive:
-    description: A file to write the image to as well, as C(docker load) reads it.
+    description: Also keep the image as this file, as C(docker save) writes it.
     type: path
   mirror:
-    description: Where Debian's packages are fetched from. Without it, from where this computer's apt does.
+    description: Mirror of Debian's packages to build from; apt's own if not given.
     type: str
   security_mirror:
-    description: Where Debian's security updates are fetched from. Without it, from where this computer's apt does.
+    description: Mirror of Debian's security updates; apt's own if not given.
     type: str
   cache_dir:
-    description:
-      - Where what was built is kept. Without it, C(arcodange-sandbox) in the user's cache folder.
+    description: Where builds are kept; C(arcodange-sandbox) in the user's cache directory if not given.
     type: path
-seealso:
-  - module: arcodange.sandbox.sandbox_vm
 """
 
 EXAMPLES = r"""
-- name: The image of the nodes
+- name: Build the node image when its recipe is new
   arcodange.sandbox.sandbox_image:
     recipe: node
   register: node_image
-
-- name: PostgreSQL, also as a file for another engine
-  arcodange.sandbox.sandbox_image:
-    recipe: postgres
-    archive: "{{ ansible_user_dir }}/.cache/arcodange-sandbox/postgres.tar"
 """
 
 RETURN = r"""
 image:
-  description: What the image is called.
+  description: Name of the image.
   returned: success
   type: str
-  sample: arcodange-sandbox/node:ab1f35cee5cb3eba
 id:
-  description: Its ID in the engine; empty in check mode while it is missing.
+  description: The engine's id of it; empty if it is not there.
   returned: success
   type: str
-  sample: sha256:51d4b62f4cfc2b054425f0ca37624f6080f07f8f8a6e74f4ac8d934b31d148a7
 digest:
-  description: The digest of the recipe for this architecture.
+  description: Digest of the recipe and what it was built from.
   returned: success
   type: str
-  sample: ab1f35cee5cb3eba
 size:
-  description: Its size in bytes, unpacked.
+  description: Size in bytes.
   returned: success
   type: int
-  sample: 542122960
 recipe:
-  description: What it was built by.
+  description: The recipe that was built.
   returned: success
   type: str
   sample: node
 source:
-  description: Where it came from, V(engine) if it was there, else V(cache), V(bootstrap) or V(registry).
+  description: Where it came from in this run, V(engine) if it was there.
   returned: success
   type: str
-  sample: cache
+  sample: engine
 archive:
-  description: The file that it was also written to; empty without one.
+  description: The file it was kept as, if asked for.
   returned: success
   type: str
-  sample: ""
 """

@@ -1,196 +1,174 @@
+#!/usr/bin/python
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, The arcodange.sandbox authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Documentation only: the module is a part of the controller binary.
+# The module itself is a Go binary, which the action plugin of the same name finds; this file documents it.
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sandbox_vm
-short_description: Makes and removes the machines of a sandbox
-version_added: 1.0.0
+short_description: Make, start, stop and remove the machines of a sandbox
+version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Sees to it that one machine of a sandbox is there, runs, is stopped, or is gone with everything that belonged to it.
-  - A machine is to Ansible an ordinary host, with systemd, SSH, an address and disks of its own. How it is made is the
-    O(driver)'s business.
+  - Brings one machine of a sandbox into the wanted state and waits until it can be logged in to.
+  - A machine is what the driver makes of it. The driver V(docker) makes a system container with its own systemd, SSH
+    server and disks, which is an ordinary machine to Ansible.
+  - The module makes the sandbox's own SSH key and known hosts file if they are missing; the machine's host key is given
+    to it, not taken on trust.
   - Only what carries the sandbox's label is ever touched. Anything else of the same name is an error.
-  - The module runs on the controller, whatever the connection of the task is. Different machines may be made at once;
-    two tasks on one machine wait for each other.
-  - A call that was interrupted leaves what the next call completes or removes.
+  - Two runs on one machine take turns. A run that was killed at any step leaves what the next run completes or removes.
+  - A failure while creating removes what was created, unless O(keep=true).
+extends_documentation_fragment:
+  - arcodange.sandbox.attributes
+  - arcodange.sandbox.attributes.controller
 attributes:
   check_mode:
     support: full
-    description: Foretells RV(ignore:changed) as the real run then has it.
   diff_mode:
     support: full
-    description: Shows what is before and after.
   idempotent:
     support: full
-    description: When run twice in a row with the same arguments, the second run changes nothing.
+  platform:
+    platforms: linux, darwin
 options:
   name:
-    description:
-      - The node, and its host name. Lower-case letters, digits and hyphens.
+    description: Name of the machine, which is also its host name.
     type: str
     required: true
   sandbox:
-    description:
-      - Which sandbox the machine belongs to. It is the label by which ownership is told, and the first part of the
-        names of everything that is made.
+    description: Name of the sandbox that owns the machine.
     type: str
     default: sandbox
   driver:
-    description:
-      - How machines are made. V(docker) makes system containers of a Docker engine.
+    description: How the machine is made.
     type: str
-    choices: [docker]
     default: docker
+    choices: [docker]
   state:
     description:
-      - V(present) sees to it that the machine exists, and leaves it running or stopped as it is. A machine that has to
-        be made is started.
-      - V(started) also starts it, and waits until its SSH server answers.
-      - V(stopped) also stops it, its services in order.
-      - V(absent) removes it and its disks, and with the last machine of the sandbox its network.
+      - V(present) sees to it that the machine exists as described; a new one is started, an existing one is left running
+        or stopped as it is.
+      - V(started) and V(stopped) also start or stop it.
+      - V(absent) removes it with its disks, and the network with the sandbox's last machine.
     type: str
-    choices: [present, started, stopped, absent]
     default: started
+    choices: [present, started, stopped, absent]
   image:
     description:
-      - What the machine is made from, as M(arcodange.sandbox.sandbox_image) returns it. Required unless O(state=absent).
-      - Another image than the machine has makes the machine anew. Its disks are kept.
+      - Image that the machine is made from. Required unless O(state=absent).
+      - Another image makes the machine anew with the disks that it has.
     type: str
   cpus:
-    description:
-      - How many cores the machine may use. V(0) sets no limit on a new machine and leaves another's as it is.
-      - Changed in place.
+    description: Processors that the machine may use, as in V(1.5); V(0) means no limit on a new machine, and as it is for another.
     type: float
-    default: 0
+    default: 0.0
   memory:
-    description:
-      - How much memory the machine may use, in bytes or as in V(2G). Without it or with V(0) a new machine has no limit
-        and another keeps its own.
-      - Changed in place.
+    description: Memory that the machine may use, as in V(2G). No limit if not given.
     type: str
   disks:
     description:
-      - Disks beside those that every machine has for containers and Kubernetes.
-      - Adding or leaving out a disk makes the machine anew. A disk that is left out is kept until O(state=absent).
+      - Further disks, one volume each. They are kept when the machine is made anew with other settings.
+      - A disk that is no longer listed is no longer mounted, and kept until O(state=absent).
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: What the disk is called.
+        description: Name of the disk.
         type: str
         required: true
       path:
-        description: The folder that it is mounted on.
+        description: Where it is mounted.
         type: str
         required: true
       size:
-        description:
-          - How large it is, in bytes or as in V(10G). The docker driver cannot limit the size and says so.
+        description: Size, as in V(10G), where the driver can limit it.
         type: str
   network:
-    description:
-      - The private network of the sandbox. The first machine makes it, and the last takes it away.
+    description: The sandbox's network.
     type: dict
     suboptions:
       name:
-        description: What the network is called. Without it, as O(sandbox).
+        description: Name of the network; the sandbox's name if not given.
         type: str
       subnet:
-        description: Its addresses. They may not overlap with another network of this computer.
+        description: Its addresses, as CIDR.
         type: str
         default: 172.30.0.0/24
   address:
     description:
-      - The machine's fixed address in the network. Required unless O(state=absent). Another address makes the machine
-        anew. Its disks are kept.
+      - Fixed address of the machine in O(network). Required unless O(state=absent).
+      - Another address makes the machine anew with the disks that it has.
     type: str
   publish:
-    description:
-      - Ports of the machine that are reached on the loopback address of this computer. Where V(22) is among them,
-        Ansible and SSH are led there. On macOS the machines' own addresses cannot be reached.
+    description: Ports of the machine that the controller also reaches on its own loopback.
     type: list
     elements: dict
     default: []
     suboptions:
       port:
-        description: The machine's port.
+        description: Port of the machine.
         type: int
         required: true
       host_port:
-        description: This computer's port. Without it one is chosen, and kept as long as the machine is.
+        description: Port on the controller's loopback; a stable free one if not given.
         type: int
   ssh_user:
-    description: Who logs in by SSH, with sudo and without a password.
+    description: User that Ansible logs in as.
     type: str
     default: pi
   ssh_public_key:
-    description:
-      - Who may log in as O(ssh_user); one key a line. Without it the module makes a key for the sandbox and returns
-        where it is.
+    description: Further public keys that may log in, one a line. The sandbox's own key always may.
     type: str
   keep:
-    description: Keep what was made when making the machine fails, to look at it.
+    description: Keep what a failed creation left, to look at it.
     type: bool
     default: false
   timeout:
-    description: For how many seconds to wait for the machine to answer, or for another task on the same machine.
+    description: How long to wait for the machine, in seconds.
     type: int
     default: 120
-seealso:
-  - module: arcodange.sandbox.sandbox_image
 """
 
 EXAMPLES = r"""
-- name: Three machines, from nothing to SSH
+- name: See to it that the machine is there and answers
   arcodange.sandbox.sandbox_vm:
     name: "{{ inventory_hostname }}"
     image: "{{ node_image.image }}"
-    address: "{{ sandbox_address }}"
-    memory: 4G
+    address: 172.30.0.11
     disks:
       - name: longhorn
-        path: /mnt/data
+        path: /mnt/arcodange
 
-- name: One of them fails
+- name: Take it away with its disks
   arcodange.sandbox.sandbox_vm:
-    name: pi2
-    state: stopped
-    image: "{{ node_image.image }}"
-    address: 172.30.0.12
-
-- name: Nothing is left of it
-  arcodange.sandbox.sandbox_vm:
-    name: pi2
+    name: "{{ inventory_hostname }}"
     state: absent
 """
 
 RETURN = r"""
 changes:
-  description: The names of what changed.
+  description: Names of the settings that changed, or would change in check mode.
   returned: success
   type: list
   elements: str
-  sample: [network, state]
+  sample: [machine, power]
 machine:
-  description: The machine as it is now.
+  description: The machine as it is now. Every key is there in every state.
   returned: success
   type: dict
   contains:
     name:
-      description: The node.
+      description: Name of the machine.
       type: str
       sample: pi1
     sandbox:
-      description: The sandbox that it belongs to.
+      description: The sandbox that owns it.
       type: str
       sample: sandbox
     driver:
@@ -198,27 +176,25 @@ machine:
       type: str
       sample: docker
     state:
-      description: V(started), V(stopped) or V(absent).
+      description: Whether it is V(started), V(stopped) or V(absent).
       type: str
       sample: started
     id:
-      description: What the driver's own tools call it.
+      description: The driver's own name for it.
       type: str
-      sample: sandbox-pi1
     image:
-      description: What it was made from.
+      description: Image that it was made from.
       type: str
-      sample: arcodange-sandbox/node:ab1f35cee5cb3eba
     cpus:
-      description: How many cores it may use, or 0 for no limit.
+      description: Processors that it may use; 0 means no limit.
       type: float
       sample: 0.0
     memory:
-      description: How many bytes of memory it may use, or 0 for no limit.
+      description: Memory that it may use, in bytes; 0 means no limit.
       type: int
-      sample: 4294967296
+      sample: 0
     network:
-      description: The network that it is in.
+      description: Name of its network.
       type: str
       sample: sandbox
     address:
@@ -226,88 +202,59 @@ machine:
       type: str
       sample: 172.30.0.11
     gateway:
-      description: The gateway of the network, while the machine runs.
+      description: The network's gateway.
       type: str
       sample: 172.30.0.1
     ssh_host:
-      description: Where this computer reaches its SSH server.
+      description: Address that the controller logs in to.
       type: str
       sample: 172.30.0.11
     ssh_port:
-      description: The port of that.
+      description: Port that the controller logs in to.
       type: int
       sample: 22
     ssh_user:
-      description: Who logs in.
+      description: User that the controller logs in as.
       type: str
       sample: pi
     ssh_key_file:
-      description: The private key to log in with, where the module made it; else empty.
+      description: Private key on the controller that opens the machine.
       type: str
-      sample: ""
     host_keys:
-      description: The keys of its SSH server, read from the machine itself and not over the network.
+      description: The machine's host keys.
       type: list
       elements: dict
       contains:
         type:
-          description: The kind of key.
+          description: Type of the key.
           type: str
           sample: ssh-ed25519
         key:
           description: The public key.
           type: str
-          sample: AAAAC3NzaC1lZDI1NTE5AAAA
         fingerprint:
-          description: Its fingerprint as ssh-keygen prints it.
+          description: Its SHA-256 fingerprint.
           type: str
-          sample: SHA256:71/sxrzenxydvYIztIso/M0llLXmXP/FSZUCHf3N8ZU
     known_hosts:
-      description: Its lines of known_hosts.
+      description: Lines for a known hosts file.
       type: list
       elements: str
-      sample: [172.30.0.11 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA pi1]
     known_hosts_file:
-      description: The file that these lines were written to.
+      description: File on the controller that holds those lines.
       type: str
-      sample: /home/you/.local/state/arcodange-sandbox/sandbox/ssh/known_hosts
     disks:
-      description: Its disks.
+      description: Further disks, each with O(disks[].name) and O(disks[].path).
       type: list
       elements: dict
-      contains:
-        name:
-          description: What the disk is called.
-          type: str
-          sample: rancher
-        path:
-          description: Where it is mounted.
-          type: str
-          sample: /var/lib/rancher
     ports:
-      description: Its published ports.
+      description: Published ports, each with C(port), C(host) and C(host_port).
       type: list
       elements: dict
-      contains:
-        port:
-          description: The machine's port.
-          type: int
-          sample: 6443
-        host:
-          description: The address of this computer.
-          type: str
-          sample: 127.0.0.1
-        host_port:
-          description: The port of this computer.
-          type: int
-          sample: 26443
     notes:
-      description: What is not as production would have it, or not as it was asked for.
+      description: What a person should know, such as a right that the host could not grant.
       type: list
       elements: str
-      sample: []
     privileged:
-      description: Whether the host granted a privileged container. Null for a machine that is not there.
-      type: bool
-      sample: true
+      description: Whether the machine has all rights of the host's kernel; null if there is no machine.
+      type: raw
 """
