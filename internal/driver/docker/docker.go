@@ -68,6 +68,7 @@ const (
 
 	stopTimeout = 90 * time.Second
 	lockWait    = 2 * time.Minute
+	removalWait = 30 * time.Second
 )
 
 // systemDisks are the folders that must not lie on the container's overlay file
@@ -188,7 +189,34 @@ type scene struct {
 	seed      map[string][]byte
 }
 
+// look looks until the machine is not being removed: a run that was killed
+// leaves a removal that the engine goes on with.
 func (d Driver) look(ctx context.Context, want driver.Spec, power driver.Power) (scene, error) {
+	for begun := time.Now(); ; {
+		s, err := d.lookOnce(ctx, want, power)
+		going := leaving(err) || err == nil && s.container != nil && s.container.State.Status == "removing"
+		if !going || time.Since(begun) > removalWait {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// leaving tells whether err is what the engine says about a container that it
+// is removing at this moment.
+func leaving(err error) bool {
+	if err == nil {
+		return false
+	}
+	said := err.Error()
+	return strings.Contains(said, "RWLayer") || strings.Contains(said, "marked for removal") || strings.Contains(said, "removal of container")
+}
+
+func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Power) (scene, error) {
 	var s scene
 	s.volumes = map[string]volume{}
 	name := ContainerName(want.Sandbox, want.Name)
@@ -834,7 +862,7 @@ func (d Driver) removeContainer(ctx context.Context, want driver.Spec) error {
 
 // gone waits for a removal that a killed process had begun.
 func (d Driver) gone(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, removalWait)
 	defer cancel()
 	for {
 		found, err := engine.Inspect[container](ctx, d.Engine, "container", name)

@@ -133,3 +133,16 @@ func TestAPrivateKeyIsNeverPartOfADifference(t *testing.T) {
 	}
 	assert.Empty(t, seedDrift(seed(w), w))
 }
+
+func TestAContainerThatIsBeingRemovedIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for _, said := range []string{
+		"Error response from daemon: RWLayer of container 289bbb8d is unexpectedly nil",
+		"Error response from daemon: container is marked for removal and cannot be started",
+		"Error response from daemon: removal of container a is already in progress",
+	} {
+		assert.True(t, leaving(errors.New(said)), said)
+	}
+	assert.False(t, leaving(nil))
+	assert.False(t, leaving(errors.New("Error response from daemon: conflict")))
+}
