@@ -4,109 +4,130 @@ package ansible
 
 import (
 	"fmt"
-	"math"
+	"math/big"
 	"reflect"
 )
 
-// Bind fills the struct that dst points to with the coerced arguments. A field
-// names its argument in a tag, `arg:"name"`; fields without one are left alone.
-// A null leaves the field's zero value; a pointer field tells null from zero.
-// Lists go to slices, nested options to structs with tags of their own, and
-// mappings without options to map[string]any.
-//
-// It returns an error when a value does not fit the field, which is a mistake
-// of the module and not of its user.
+// Bind fills the struct that dst points to: each field with a tag `arg:"name"`
+// gets the coerced value of that option. Null leaves a zero value; a field that
+// is a pointer then stays nil. Dicts go into structs with tags of their own, or
+// into maps. A tag without an option and a field that cannot hold the option's
+// type are bugs of the module; a number too large for its field is the user's.
 func (c *Call) Bind(dst any) error {
 	target := reflect.ValueOf(dst)
-	if target.Kind() != reflect.Pointer || target.Elem().Kind() != reflect.Struct {
-		return fmt.Errorf("binding the arguments: a pointer to a struct is needed, not a %T", dst)
+	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
+		return fmt.Errorf("binding arguments: %T is not a pointer to a struct", dst)
 	}
-	return bindStruct(target.Elem(), c.args)
+	return bindStruct("", c.args, target.Elem())
 }
 
-func bindStruct(target reflect.Value, args map[string]any) error {
-	for i := range target.NumField() {
-		name, ok := target.Type().Field(i).Tag.Lookup("arg")
+func bindStruct(where string, from *dict, to reflect.Value) error {
+	for i := range to.NumField() {
+		field := to.Type().Field(i)
+		name, ok := field.Tag.Lookup("arg")
 		if !ok {
 			continue
 		}
-		value, ok := args[name]
+		value, ok := from.get(name)
 		if !ok {
-			return fmt.Errorf("binding the arguments: the spec has no option %q", name)
+			return fmt.Errorf("binding arguments: field %s: the spec has no option %s%s", field.Name, where, name)
 		}
-		if err := bindValue(target.Field(i), value); err != nil {
-			return fmt.Errorf("binding the argument %q: %w", name, err)
+		if !field.IsExported() {
+			return fmt.Errorf("binding arguments: field %s is not exported", field.Name)
+		}
+		if err := bind(where+name, value, to.Field(i)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func bindValue(field reflect.Value, value any) error {
+func bind(path string, value any, to reflect.Value) error {
 	if value == nil {
-		field.SetZero()
+		to.SetZero()
 		return nil
 	}
-	switch field.Kind() {
-	case reflect.Pointer:
-		field.Set(reflect.New(field.Type().Elem()))
-		return bindValue(field.Elem(), value)
-	case reflect.Interface:
-		field.Set(reflect.ValueOf(value))
+	if to.Kind() == reflect.Pointer {
+		to.Set(reflect.New(to.Type().Elem()))
+		return bind(path, value, to.Elem())
+	}
+	if to.Kind() == reflect.Interface && to.NumMethod() == 0 {
+		to.Set(reflect.ValueOf(plain(value)))
 		return nil
-	case reflect.Slice:
-		list, ok := value.([]any)
-		if !ok {
-			break
+	}
+	mismatch := fmt.Errorf("binding arguments: %s is %s, which a field of type %s cannot hold", path, kind(value), to.Type())
+	switch value := value.(type) {
+	case string:
+		if to.Kind() != reflect.String {
+			return mismatch
 		}
-		slice := reflect.MakeSlice(field.Type(), len(list), len(list))
-		for i, element := range list {
-			if err := bindValue(slice.Index(i), element); err != nil {
+		to.SetString(value)
+	case bool:
+		if to.Kind() != reflect.Bool {
+			return mismatch
+		}
+		to.SetBool(value)
+	case float64:
+		if !to.CanFloat() {
+			return mismatch
+		}
+		to.SetFloat(value)
+	case int64:
+		return bindInt(path, value, to, mismatch)
+	case *big.Int:
+		return fmt.Errorf("argument %s: %s is too large", path, value)
+	case []any:
+		if to.Kind() != reflect.Slice {
+			return mismatch
+		}
+		list := reflect.MakeSlice(to.Type(), len(value), len(value))
+		for i, item := range value {
+			if err := bind(fmt.Sprintf("%s[%d]", path, i), item, list.Index(i)); err != nil {
 				return err
 			}
 		}
-		field.Set(slice)
-		return nil
-	case reflect.Struct:
-		if args, ok := value.(map[string]any); ok {
-			return bindStruct(field, args)
-		}
-	case reflect.Map:
-		if args, ok := value.(map[string]any); ok && field.Type() == reflect.TypeFor[map[string]any]() {
-			field.Set(reflect.ValueOf(args))
-			return nil
-		}
-		if args, ok := value.(map[string]any); ok && field.Type() == reflect.TypeFor[map[string]string]() {
-			texts := make(map[string]string, len(args))
-			for key, element := range args {
-				texts[key] = toStr(element)
-			}
-			field.Set(reflect.ValueOf(texts))
-			return nil
-		}
-	case reflect.String:
-		if text, ok := value.(string); ok {
-			field.SetString(text)
-			return nil
-		}
-	case reflect.Bool:
-		if b, ok := value.(bool); ok {
-			field.SetBool(b)
-			return nil
-		}
-	case reflect.Int, reflect.Int64:
-		if n, ok := value.(int64); ok && (field.Kind() == reflect.Int64 || n >= math.MinInt && n <= math.MaxInt) {
-			field.SetInt(n)
-			return nil
-		}
-	case reflect.Float64:
-		switch n := value.(type) {
-		case float64:
-			field.SetFloat(n)
-			return nil
-		case int64:
-			field.SetFloat(float64(n))
-			return nil
-		}
+		to.Set(list)
+	case *dict:
+		return bindDict(path, value, to, mismatch)
 	}
-	return fmt.Errorf("a %s does not fit a %s", kind(value), field.Type())
+	return nil
+}
+
+func bindInt(path string, value int64, to reflect.Value, mismatch error) error {
+	switch {
+	case to.CanInt():
+		if to.OverflowInt(value) {
+			return fmt.Errorf("argument %s: %d is too large", path, value)
+		}
+		to.SetInt(value)
+	case to.CanUint():
+		if value < 0 || to.OverflowUint(uint64(value)) {
+			return fmt.Errorf("argument %s: %d is negative or too large", path, value)
+		}
+		to.SetUint(uint64(value))
+	case to.CanFloat():
+		to.SetFloat(float64(value))
+	default:
+		return mismatch
+	}
+	return nil
+}
+
+func bindDict(path string, value *dict, to reflect.Value, mismatch error) error {
+	switch {
+	case to.Kind() == reflect.Struct:
+		return bindStruct(path+".", value, to)
+	case to.Kind() == reflect.Map && to.Type().Key().Kind() == reflect.String:
+		out := reflect.MakeMapWithSize(to.Type(), len(value.keys))
+		for _, key := range value.keys {
+			item := reflect.New(to.Type().Elem()).Elem()
+			if err := bind(path+"."+key, value.values[key], item); err != nil {
+				return err
+			}
+			out.SetMapIndex(reflect.ValueOf(key).Convert(to.Type().Key()), item)
+		}
+		to.Set(out)
+		return nil
+	}
+	return mismatch
 }

@@ -5,163 +5,216 @@ package ansible
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // Module is one Ansible module.
 type Module struct {
-	Name string // as in a task, without namespace and collection
-	Spec Spec
-	// CheckMode says that Run honours Call.CheckMode. Without it the module is
-	// skipped in check mode and Run is not called.
-	CheckMode bool
-	// Run does the work. It MUST change nothing when Call.CheckMode is true, and
-	// MUST tell every change through Call.Differ in both modes alike. An error
-	// becomes the result's msg, on one line; changes told until then stay in it.
-	// Run SHOULD return soon after ctx ends, having undone or completed what it began.
+	Name      string
+	Spec      Spec
+	CheckMode bool // Run knows Call.CheckMode and then changes nothing
+
+	// Run does the work. An error makes the call fail with that message;
+	// what was recorded in the Call until then is still returned. When ctx ends
+	// (a signal, mostly) Run MUST come back soon; it has 20 s.
+	// A goroutine that Run starts MUST NOT panic: Go has no way to catch that here.
 	Run func(ctx context.Context, c *Call) error
 }
 
-// Call is one invocation of a module: what came in, and what will go out. Its
-// methods may be called from several goroutines.
-type Call struct {
-	CheckMode bool // foretell, do not change
-	Diff      bool // the user asked for differences
+// Check tells what is wrong with the module itself. Call it in a test.
+func (m Module) Check() error {
+	if !identifier.MatchString(m.Name) {
+		return fmt.Errorf("module %q: a name is letters, digits and underscores", m.Name)
+	}
+	if m.Run == nil {
+		return fmt.Errorf("module %s: it has no Run", m.Name)
+	}
+	if err := m.Spec.check(""); err != nil {
+		return fmt.Errorf("module %s: %w", m.Name, err)
+	}
+	return nil
+}
 
-	args    map[string]any
+// Call is one call of a module: what came in, and what goes out. Its methods
+// are safe for concurrent use.
+type Call struct {
+	CheckMode bool // tell what would change, and change nothing
+	Diff      bool // the user wants to see differences
+	Verbosity int  // the number of -v
+
+	spec    *Spec
+	args    *dict
 	secrets *secrets
 
-	mu          sync.Mutex
-	differences []difference
-	returned    map[string]any
-	warnings    []string
+	mu           sync.Mutex
+	differences  []difference
+	results      *dict
+	warnings     []string
+	deprecations []any
 }
 
 type difference struct {
 	name          string
 	before, after any
+	text          bool
 }
 
-// Differ records that what name stands for is before now and is (or in check
-// mode would be) after once the module is done. Equal values record nothing.
+// Arg is the coerced value of one option: nil, bool, int64, *big.Int, float64,
+// string, []any or map[string]any.
+func (c *Call) Arg(name string) any {
+	value, ok := c.args.get(name)
+	if !ok {
+		panic(fmt.Sprintf("the spec has no option %q", name))
+	}
+	return plain(value)
+}
+
+// Args is every option with its coerced value.
+func (c *Call) Args() map[string]any { return plain(c.args).(map[string]any) }
+
+// Differ records that what name stands for is before now, and is (in check
+// mode: would be) after once the module is done. Equal values add nothing.
 // `changed` and `diff` both come from this list alone, so they cannot disagree.
-func (c *Call) Differ(name string, before, after any) {
-	if reflect.DeepEqual(plain(before), plain(after)) {
+func (c *Call) Differ(name string, before, after any) { c.differ(name, before, after, false) }
+
+// DifferText is Differ for the text of a file: shown line by line, name as the header.
+func (c *Call) DifferText(name, before, after string) { c.differ(name, before, after, true) }
+
+func (c *Call) differ(name string, before, after any, text bool) {
+	was, err := valueOf(before)
+	if err != nil {
+		panic(fmt.Sprintf("difference %s: before cannot be written as JSON: %v", name, err))
+	}
+	is, err := valueOf(after)
+	if err != nil {
+		panic(fmt.Sprintf("difference %s: after cannot be written as JSON: %v", name, err))
+	}
+	if same(was, is) {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.differences = append(c.differences, difference{name, before, after})
+	c.differences = append(c.differences, difference{name, was, is, text})
 }
 
-// Changed tells whether any difference was recorded.
+// same is equality as a reader sees it: 1 and true differ, though Python's == says otherwise.
+func same(a, b any) bool {
+	left, errLeft := jsonBytes(a)
+	right, errRight := jsonBytes(b)
+	return errLeft == nil && errRight == nil && bytes.Equal(left, right) || equal(a, b) && kind(a) == kind(b) && !scalar(a)
+}
+
+func scalar(value any) bool {
+	switch value.(type) {
+	case []any, *dict:
+		return false
+	}
+	return true
+}
+
+// Changed tells whether a difference was recorded.
 func (c *Call) Changed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.differences) > 0
 }
 
-// reserved are the result's keys that belong to the protocol.
-var reserved = map[string]bool{
-	"changed": true, "failed": true, "msg": true, "skipped": true, "diff": true, "warnings": true, "deprecations": true,
-	"invocation": true, "exception": true, "rc": true, "stdout": true, "stderr": true, "ansible_facts": true,
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// reserved are the keys of a result that the protocol itself writes, and the
+// methods of a Python dict, which hide a key of that name from dot notation.
+var reserved = []string{
+	"failed", "changed", "msg", "diff", "skipped", "invocation", "warnings", "deprecations", "exception",
+	"rc", "stdout", "stderr", "ansible_facts", "__ansible_type",
+	"clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values",
 }
 
-// Return sets a key of the result. The value must be one that encoding/json can
-// write. Keys of the protocol (changed, failed, diff, …) and keys that a
-// playbook could not name are a mistake of the module, and panic.
+// Return adds a key to the result; value is anything encoding/json can write.
+// A reserved key, or a value that cannot be written, is a bug of the module and panics.
 func (c *Call) Return(key string, value any) {
-	if reserved[key] || strings.HasPrefix(key, "_") || strings.Trim(key, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || key == "" {
-		panic(fmt.Sprintf("module returns the reserved or malformed key %q", key))
+	if slices.Contains(reserved, key) || strings.HasPrefix(key, "_ansible_") || !identifier.MatchString(key) {
+		panic(fmt.Sprintf("the result key %q is reserved or not an identifier", key))
+	}
+	tree, err := valueOf(value)
+	if err != nil {
+		panic(fmt.Sprintf("the result key %q cannot be written as JSON: %v", key, err))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.returned[key] = value
+	if c.results == nil {
+		c.results = newDict()
+	}
+	c.results.set(key, tree)
 }
 
-// Warn shows msg to the user beside the result.
+// Warn shows msg to the user as a warning. The same message is shown once.
 func (c *Call) Warn(msg string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.warnings = append(c.warnings, msg)
+	if !slices.Contains(c.warnings, msg) {
+		c.warnings = append(c.warnings, msg)
+	}
 }
 
-// Secret keeps value out of everything that leaves the program from here on.
-func (c *Call) Secret(value string) { c.secrets.addText(value) }
-
-// result is the object that Ansible gets. err is what Run returned.
-func (c *Call) result(err error) map[string]any {
+// Deprecate tells the user that something goes away in version of this collection.
+func (c *Call) Deprecate(msg, version string) {
+	entry := newDict()
+	entry.set("msg", msg)
+	entry.set("version", version)
+	entry.set("collection_name", collection)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	result := map[string]any{}
-	for key, value := range c.returned {
-		result[key] = c.secrets.value(plain(value))
-	}
-	result["changed"] = len(c.differences) > 0
-	if c.Diff && len(c.differences) > 0 {
-		before, after := map[string]any{}, map[string]any{}
-		for _, d := range c.differences {
-			before[d.name] = plain(d.before)
-			after[d.name] = plain(d.after)
+	c.deprecations = append(c.deprecations, entry)
+}
+
+// Secret masks value in everything that leaves this process from here on: the
+// result, every message and stderr.
+func (c *Call) Secret(value string) { c.secrets.add(value) }
+
+// Mask is text as it may be shown.
+func (c *Call) Mask(text string) string { return c.secrets.text(text) }
+
+// diff is what Ansible shows: one before and after for what has a name and a
+// value, and one more for each text.
+func (c *Call) diff() any {
+	before, after := newDict(), newDict()
+	var texts []any
+	for _, d := range c.differences {
+		if d.text {
+			entry := newDict()
+			entry.set("before_header", d.name)
+			entry.set("after_header", d.name)
+			entry.set("before", lines(d.before))
+			entry.set("after", lines(d.after))
+			texts = append(texts, entry)
+			continue
 		}
-		result["diff"] = map[string]any{"before": c.secrets.value(before), "after": c.secrets.value(after)}
-	}
-	if len(c.warnings) > 0 {
-		warnings := make([]any, len(c.warnings))
-		for i, warning := range c.warnings {
-			warnings[i] = c.secrets.text(oneLine(warning))
+		if !before.has(d.name) {
+			before.set(d.name, d.before)
 		}
-		result["warnings"] = warnings
+		after.set(d.name, d.after)
 	}
-	if err != nil {
-		result["failed"] = true
-		result["msg"] = c.secrets.text(oneLine(err.Error()))
+	named := newDict()
+	named.set("before", before)
+	named.set("after", after)
+	switch {
+	case len(texts) == 0:
+		return named
+	case len(before.keys) > 0:
+		texts = append([]any{named}, texts...)
 	}
-	return result
+	return texts
 }
 
-// plain turns any value into decoded JSON: nil, bool, string, int64, float64, []any, map[string]any.
-func plain(value any) any {
-	switch v := value.(type) {
-	case nil, bool, string, int64, float64:
-		return v
-	case int:
-		return int64(v)
+// lines is text with a line end, without which the diff carries a marker.
+func lines(value any) string {
+	text := coerceStr(value)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
 	}
-	data, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Sprintf("%v", value)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	decoded, err := decodeValue(decoder, 0)
-	if err != nil {
-		return string(data)
-	}
-	return decoded
-}
-
-// oneLine joins the lines of text: a message of Ansible is one line.
-func oneLine(text string) string {
-	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
-	for i, line := range lines {
-		lines[i] = strings.TrimSpace(line)
-	}
-	return strings.Join(lines, " ")
-}
-
-// encode writes a result as one line of valid UTF-8.
-func encode(result map[string]any) []byte {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(result); err != nil {
-		// Only a value that is not JSON could do this, and plain lets none through.
-		return []byte(`{"failed": true, "changed": false, "msg": "the module's result cannot be written as JSON"}` + "\n")
-	}
-	return bytes.ToValidUTF8(out.Bytes(), []byte("\uFFFD"))
+	return text
 }

@@ -3,8 +3,6 @@
 package ansible
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -12,213 +10,265 @@ import (
 	"os"
 	"os/user"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// The words that Ansible reads as booleans (module_utils/parsing/convert_bool.py).
-var (
-	trueWords  = []string{"y", "yes", "on", "1", "true", "t"}
-	falseWords = []string{"n", "no", "off", "0", "false", "f"}
+// Type is the type of an option, named as AnsibleModule names it.
+type Type int
+
+// The types of AnsibleModule. The zero Type is Str.
+const (
+	Str Type = iota
+	Int
+	Float
+	Bool
+	Path
+	List
+	Dict
+	Raw
+	JSONArg
+	Bytes
+	Bits
 )
 
-// Values are what decode yields: nil, bool, string, int64, float64, []any, map[string]any.
+var typeNames = [...]string{"str", "int", "float", "bool", "path", "list", "dict", "raw", "json", "bytes", "bits"}
 
-// kind names a value's type as Ansible's messages do.
-func kind(value any) string {
-	switch value.(type) {
-	case nil:
-		return "NoneType"
-	case bool:
-		return "bool"
-	case string:
-		return "str"
-	case int64:
-		return "int"
-	case float64:
-		return "float"
-	case []any:
-		return "list"
-	default:
-		return "dict"
+// String is the name that AnsibleModule's argument_spec uses.
+func (t Type) String() string {
+	if t < 0 || int(t) >= len(typeNames) {
+		return fmt.Sprintf("Type(%d)", int(t))
 	}
+	return typeNames[t]
 }
 
+// wanted says what would have been right, for the end of an error message.
+var wanted = map[Type]string{
+	Str:     "give a string",
+	Int:     "give a whole number such as 5",
+	Float:   "give a number such as 2.5",
+	Bool:    "give true or false (also yes/no, on/off, y/n, t/f, 1/0)",
+	Path:    "give a path",
+	List:    "give a list, or one string with commas",
+	Dict:    "give a dictionary, or one string such as key=value,other=value",
+	JSONArg: "give a string, a list or a dictionary",
+	Bytes:   "give a size such as 512M, 4G or 1073741824",
+	Bits:    "give a size in bits such as 512Mb or 4Gb",
+}
+
+var errCoerce = errors.New("cannot be converted")
+
+// coerce is AnsibleModule's check_type_<t>. Its error says nothing of the value.
 func coerce(t Type, value any) (any, error) {
 	switch t {
 	case Str:
-		return toStr(value), nil
+		return coerceStr(value), nil
 	case Int:
-		return toInt(value)
+		return coerceInt(value)
 	case Float:
-		return toFloat(value)
+		return coerceFloat(value)
 	case Bool:
-		return toBool(value)
+		return coerceBool(value)
 	case Path:
-		return expandPath(toStr(value)), nil
+		return expandUser(expandVars(coerceStr(value))), nil
 	case List:
-		return toList(value)
+		return coerceList(value)
 	case Dict:
-		return toDict(value)
-	case JSONArg:
-		return toJSONArg(value)
-	case Bytes:
-		return toBytes(value)
-	default:
+		return coerceDict(value)
+	case Raw:
 		return value, nil
+	case JSONArg:
+		switch value := value.(type) {
+		case string:
+			return pyStrip(value), nil
+		case []any, *dict:
+			var out strings.Builder
+			pyJSON(&out, value)
+			return out.String(), nil
+		}
+	case Bytes:
+		return humanBytes(value, false)
+	case Bits:
+		return humanBytes(value, true)
 	}
+	return nil, errCoerce
 }
 
-func toStr(value any) string {
-	if value == nil {
+func coerceStr(value any) string {
+	if value == nil { // None became "" in templates before 2.19, and still does here
 		return ""
 	}
-	return pythonString(value)
+	return pyStr(value)
 }
 
-// decimal is what Python's decimal.Decimal takes for a finite number.
-var decimal = regexp.MustCompile(`^[+-]?([0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)([eE][+-]?[0-9_]+)?$`)
-
-func toInt(value any) (any, error) {
-	switch v := value.(type) {
-	case int64:
-		return v, nil
+func coerceBool(value any) (any, error) {
+	switch value := value.(type) {
 	case bool:
-		if v {
+		return value, nil
+	case string:
+		switch pyStrip(strings.ToLower(value)) {
+		case "y", "yes", "on", "1", "true", "t":
+			return true, nil
+		case "n", "no", "off", "0", "false", "f":
+			return false, nil
+		}
+	case int64:
+		if value == 0 || value == 1 {
+			return value == 1, nil
+		}
+	case float64:
+		if value == 0 || value == 1 {
+			return value == 1, nil
+		}
+	}
+	return nil, errCoerce
+}
+
+// coerceInt reads decimal.Decimal(value) and takes it only if nothing is lost.
+func coerceInt(value any) (any, error) {
+	switch value := value.(type) {
+	case bool:
+		if value {
 			return int64(1), nil
 		}
 		return int64(0), nil
+	case int64, *big.Int:
+		return value, nil
 	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1<<63 {
-			return int64(v), nil
+		if value != math.Trunc(value) || math.IsInf(value, 0) {
+			return nil, errCoerce
 		}
-		return nil, fmt.Errorf("%s has a fractional part or is too large", pythonFloat(v))
+		n, _ := big.NewFloat(value).Int(nil)
+		return integer(n), nil
 	case string:
-		// strings.TrimSpace and Python's str.strip agree but for a few separators that no number has.
-		text := strings.ReplaceAll(strings.TrimSpace(v), "_", "")
-		if !decimal.MatchString(strings.TrimSpace(v)) || len(text) > 64 {
-			return nil, fmt.Errorf("%q is not a number", v)
-		}
-		if _, exponent, ok := strings.Cut(strings.ToLower(text), "e"); ok {
-			// A huge exponent would make a number of as many digits.
-			if n, err := strconv.Atoi(exponent); err != nil || n > 64 || n < -64 {
-				return nil, fmt.Errorf("%q is not a whole number of 64 bits", v)
-			}
-		}
-		number, ok := new(big.Rat).SetString(text)
-		if !ok || !number.IsInt() || !number.Num().IsInt64() {
-			return nil, fmt.Errorf("%q is not a whole number of 64 bits", v)
-		}
-		return number.Num().Int64(), nil
+		return decimalInt(strings.ReplaceAll(pyStrip(value), "_", ""))
 	}
-	return nil, fmt.Errorf("a %s is not a number", kind(value))
+	return nil, errCoerce
 }
 
-func toFloat(value any) (any, error) {
-	switch v := value.(type) {
-	case float64:
-		return v, nil
-	case int64:
-		return float64(v), nil
-	case bool:
-		if v {
-			return 1.0, nil
-		}
-		return 0.0, nil
-	case string:
-		text := strings.TrimSpace(v)
-		if !decimal.MatchString(text) || strings.Contains(text, "__") || strings.HasSuffix(text, "_") || strings.Contains(text, "_.") || strings.Contains(text, "._") ||
-			strings.ContainsAny(text, "eE") && (strings.Contains(strings.ToLower(text), "_e") || strings.Contains(strings.ToLower(text), "e_")) {
-			return nil, fmt.Errorf("%q is not a number", v)
-		}
-		f, err := strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
-		if err != nil && math.IsInf(f, 0) {
-			return nil, fmt.Errorf("%q is too large", v)
-		}
-		return f, nil
+func decimalInt(text string) (any, error) {
+	unsigned := text
+	if text != "" && (text[0] == '-' || text[0] == '+') {
+		unsigned = text[1:]
 	}
-	return nil, fmt.Errorf("a %s is not a number", kind(value))
+	if !decimal(unsigned, false) {
+		return nil, errCoerce
+	}
+	mantissa, exponent := unsigned, 0
+	if at := strings.IndexAny(unsigned, "eE"); at >= 0 {
+		mantissa = unsigned[:at]
+		n, err := strconv.Atoi(unsigned[at+1:])
+		if err != nil {
+			return nil, errCoerce
+		}
+		exponent = n
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	exponent -= len(fraction)
+	digits := strings.TrimLeft(whole+fraction, "0")
+	for exponent < 0 && strings.HasSuffix(digits, "0") {
+		digits, exponent = digits[:len(digits)-1], exponent+1
+	}
+	if digits == "" {
+		return int64(0), nil
+	}
+	if exponent < 0 || exponent > maxDigits || len(digits)+exponent > maxDigits {
+		return nil, errCoerce
+	}
+	n, ok := new(big.Int).SetString(digits+strings.Repeat("0", exponent), 10)
+	if !ok {
+		return nil, errCoerce
+	}
+	if text[0] == '-' {
+		n.Neg(n)
+	}
+	return integer(n), nil
 }
 
-func toBool(value any) (any, error) {
-	word := ""
-	switch v := value.(type) {
+func coerceFloat(value any) (any, error) {
+	var f float64
+	switch value := value.(type) {
 	case bool:
-		return v, nil
-	case string:
-		word = strings.ToLower(strings.TrimSpace(v))
-	case int64:
-		word = strconv.FormatInt(v, 10)
-	case float64:
-		if v == 0 || v == 1 {
-			word = strconv.Itoa(int(v))
+		if value {
+			f = 1
 		}
+	case float64:
+		f = value
+	case int64:
+		f = float64(value)
+	case *big.Int:
+		f, _ = new(big.Float).SetInt(value).Float64()
+	case string:
+		text := strings.TrimSpace(value) // float, unlike int, does not take the separators of ASCII for space
+		unsigned := text
+		if text != "" && (text[0] == '-' || text[0] == '+') {
+			unsigned = text[1:]
+		}
+		if !decimal(unsigned, true) {
+			return nil, errCoerce
+		}
+		f, _ = strconv.ParseFloat(strings.ReplaceAll(text, "_", ""), 64)
 	default:
-		return nil, fmt.Errorf("a %s is not a boolean", kind(value))
+		return nil, errCoerce
 	}
-	switch {
-	case slices.Contains(trueWords, word):
-		return true, nil
-	case slices.Contains(falseWords, word):
-		return false, nil
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		return nil, errCoerce
 	}
-	return nil, fmt.Errorf("%s is not a boolean; yes, no, true, false, on, off, 1 and 0 are", pythonString(value))
+	return f, nil
 }
 
-func toList(value any) (any, error) {
-	switch v := value.(type) {
+func coerceList(value any) (any, error) {
+	switch value := value.(type) {
 	case []any:
-		return v, nil
+		return value, nil
 	case string:
 		list := []any{}
-		for part := range strings.SplitSeq(v, ",") {
-			list = append(list, part)
+		for item := range strings.SplitSeq(value, ",") {
+			list = append(list, item)
 		}
 		return list, nil
-	case bool, int64, float64:
-		return []any{pythonString(v)}, nil
+	case bool, int64, *big.Int, float64:
+		return []any{pyStr(value)}, nil
 	}
-	return nil, fmt.Errorf("a %s is not a list", kind(value))
+	return nil, errCoerce
 }
 
-func toDict(value any) (any, error) {
-	switch v := value.(type) {
-	case map[string]any:
-		return v, nil
+func coerceDict(value any) (any, error) {
+	switch value := value.(type) {
+	case *dict:
+		return value, nil
 	case string:
-		switch {
-		case strings.HasPrefix(v, "{"):
-			if parsed, err := decode([]byte(v)); err == nil {
-				return parsed, nil
+		if strings.HasPrefix(value, "{") {
+			if object, err := parseJSON([]byte(value), true); err == nil {
+				return object, nil
 			}
-			if parsed, err := parseLiteral(v); err == nil {
-				if dict, ok := parsed.(map[string]any); ok {
-					return dict, nil
+			if object, err := pyLiteral(value); err == nil {
+				if object, ok := object.(*dict); ok {
+					return object, nil
 				}
 			}
-			return nil, errors.New("the string is neither JSON nor a Python dictionary")
-		case strings.Contains(v, "="):
-			return keyValues(v)
+			return nil, errCoerce
 		}
-		return nil, errors.New("the string is neither JSON nor key=value")
+		if strings.Contains(value, "=") {
+			return keyValues(pyStrip(value))
+		}
 	}
-	return nil, fmt.Errorf("a %s is not a mapping", kind(value))
+	return nil, errCoerce
 }
 
-// keyValues reads `k1=v1 k2="v 2"`, separated by blanks or commas.
+// keyValues reads "k1=v1, k2=v2" or "k1=v1 k2=v2" with quotes and backslashes.
 func keyValues(text string) (any, error) {
 	var fields []string
 	var field strings.Builder
-	var quote rune
-	escaped := false
-	end := func() {
+	flush := func() {
 		if field.Len() > 0 {
 			fields = append(fields, field.String())
-			field.Reset()
 		}
+		field.Reset()
 	}
-	for _, r := range strings.TrimSpace(text) {
+	var quote rune
+	escaped := false
+	for _, r := range text {
 		switch {
 		case escaped:
 			field.WriteRune(r)
@@ -230,114 +280,109 @@ func keyValues(text string) (any, error) {
 		case quote != 0 && r == quote:
 			quote = 0
 		case quote == 0 && (r == ',' || r == ' '):
-			end()
+			flush()
 		default:
 			field.WriteRune(r)
 		}
 	}
-	end()
-	dict := map[string]any{}
-	for _, f := range fields {
-		key, value, ok := strings.Cut(f, "=")
+	flush()
+	out := newDict()
+	for _, field := range fields {
+		key, value, ok := strings.Cut(field, "=")
 		if !ok {
-			return nil, fmt.Errorf("the word %q has no =", f)
+			return nil, errCoerce
 		}
-		dict[key] = value
+		out.set(key, value)
 	}
-	return dict, nil
+	return out, nil
 }
 
-func toJSONArg(value any) (any, error) {
-	switch v := value.(type) {
-	case string:
-		return strings.TrimSpace(v), nil
-	case []any, map[string]any:
-		var out bytes.Buffer
-		encoder := json.NewEncoder(&out)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(v); err != nil {
-			return nil, err
-		}
-		return strings.TrimSuffix(out.String(), "\n"), nil
-	}
-	return nil, fmt.Errorf("a %s is not JSON", kind(value))
-}
+var (
+	human = regexp.MustCompile(`^([0-9]*\.?[0-9]+)$`)
+	units = map[byte]string{'B': "", 'K': "kilo", 'M': "mega", 'G': "giga", 'T': "tera", 'P': "peta", 'E': "exa", 'Z': "zetta", 'Y': "yotta"}
+	sizes = "BKMGTPEZY"
+)
 
-var size = regexp.MustCompile(`^([0-9]*\.?[0-9]+)(?:\s*([A-Za-z]+))?\s*$`)
-
-// toBytes reads a size as Ansible's human_to_bytes does: 2K, 1.5 GB, 100; K is 1024.
-func toBytes(value any) (any, error) {
-	text := pythonString(value)
-	if value == nil {
-		text = "None"
-	}
-	match := size.FindStringSubmatch(text)
-	if match == nil {
-		return nil, fmt.Errorf("%q is not a size such as 512M or 2G", text)
-	}
-	number, err := strconv.ParseFloat(match[1], 64)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a size: %w", text, err)
-	}
-	unit := match[2]
-	factor := 1.0
+func humanBytes(value any, bits bool) (any, error) {
+	text := strings.TrimRightFunc(pyStr(value), pySpace)
+	digits := strings.TrimRightFunc(text, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' })
+	unit := text[len(digits):]
 	if unit != "" {
-		power := strings.Index("BKMGTPEZY", strings.ToUpper(unit[:1]))
-		long := []string{"byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte", "exabyte", "zettabyte", "yottabyte"}
-		if power < 0 {
-			return nil, fmt.Errorf("%q has no unit of size; B, K, M, G, T, P and E are", text)
-		}
-		short := strings.ToUpper(unit[:1]) + "B"
-		if power == 0 {
-			short = "B"
-		}
-		if len(unit) > 1 && unit != short && strings.ToLower(unit) != long[power] {
-			return nil, fmt.Errorf("%q has no unit of size; write %s or %s", text, short, strings.ToUpper(unit[:1]))
-		}
-		factor = math.Pow(1024, float64(power))
+		digits = strings.TrimRightFunc(digits, pySpace)
 	}
-	bytes := math.RoundToEven(number * factor)
-	if bytes >= 1<<63 {
-		return nil, fmt.Errorf("%q is too large", text)
+	if !human.MatchString(digits) {
+		return nil, errCoerce
 	}
-	return int64(bytes), nil
+	f, err := strconv.ParseFloat(digits, 64)
+	if err != nil {
+		return nil, errCoerce
+	}
+	if unit != "" {
+		prefix := strings.ToUpper(unit[:1])[0]
+		name, ok := units[prefix]
+		if !ok {
+			return nil, errCoerce
+		}
+		long, short := name+"byte", string(prefix)+"B"
+		if bits {
+			long, short = name+"bit", string(prefix)+"b"
+		}
+		if prefix == 'B' {
+			short = short[1:]
+		}
+		if len(unit) > 1 && strings.ToLower(unit) != long && unit != short {
+			return nil, errCoerce
+		}
+		f *= math.Ldexp(1, 10*strings.IndexByte(sizes, prefix))
+	}
+	if math.IsInf(f, 0) {
+		return nil, errCoerce
+	}
+	n, _ := big.NewFloat(math.RoundToEven(f)).Int(nil)
+	return integer(n), nil
 }
 
-var variable = regexp.MustCompile(`\$(\w+|\{[^}]*\})`)
+var variable = regexp.MustCompile(`\$([A-Za-z0-9_]+|\{[^}]*\})`)
 
-// expandPath does what os.path.expanduser(os.path.expandvars(path)) does in Python.
-func expandPath(path string) string {
-	path = variable.ReplaceAllStringFunc(path, func(match string) string {
-		name := strings.Trim(match[1:], "{}")
+// expandVars is os.path.expandvars: what is not set stays as it is written.
+func expandVars(path string) string {
+	return variable.ReplaceAllStringFunc(path, func(match string) string {
+		name := match[1:]
+		if strings.HasPrefix(name, "{") {
+			name = name[1 : len(name)-1]
+		}
 		if value, ok := os.LookupEnv(name); ok {
 			return value
 		}
 		return match
 	})
+}
+
+// expandUser is os.path.expanduser: an unknown user stays as it is written.
+func expandUser(path string) string {
 	if !strings.HasPrefix(path, "~") {
 		return path
 	}
-	name, rest, slash := strings.Cut(path[1:], "/")
-	home := ""
-	if name == "" {
-		home = os.Getenv("HOME")
-		if home == "" {
-			if u, err := user.Current(); err == nil {
-				home = u.HomeDir
-			}
+	name, rest := path[1:], ""
+	if at := strings.IndexByte(name, '/'); at >= 0 {
+		name, rest = name[:at], name[at:]
+	}
+	home, set := os.LookupEnv("HOME")
+	if name != "" || !set {
+		var who *user.User
+		var err error
+		if name == "" {
+			who, err = user.Current()
+		} else {
+			who, err = user.Lookup(name)
 		}
-	} else if u, err := user.Lookup(name); err == nil {
-		home = u.HomeDir
-	}
-	if home == "" {
-		return path
-	}
-	home = strings.TrimRight(home, "/")
-	if !slash {
-		if home == "" {
-			return "/"
+		if err != nil {
+			return path
 		}
-		return home
+		home = who.HomeDir
 	}
-	return home + "/" + rest
+	if path = strings.TrimRight(home, "/") + rest; path == "" {
+		return "/"
+	}
+	return path
 }

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package ansible is the protocol between Ansible and a module that is a
-// program of its own: arguments in, one JSON object out. It knows how Ansible's
-// own AnsibleModule reads arguments (types, both spellings of every scalar,
-// defaults, choices, aliases, relations between options, secrets) and how a
-// result must look. It knows nothing of sandboxes.
+// Package ansible is the module protocol: it turns the bare JSON that Ansible
+// hands to a binary module into checked, typed arguments, and what the module
+// found and did into the one JSON object that Ansible reads.
 //
-// Ansible hands such a program a file of bare JSON and checks nothing in it:
-// no type, no default, no required option (ANSIBLE: lib/ansible/executor/
-// module_common.py passes binaries through untouched). So everything that a
-// Python module gets for free happens here.
+// It knows argument specs, AnsibleModule's coercions, check and diff mode,
+// secrets, signals and the shape of a result. It refuses to know what any
+// module does, and nothing in it mentions machines or sandboxes.
 //
-// Coercion follows ansible-core 2.19 to 2.21 (module_utils/common/
-// parameters.py and validation.py); tests/protocol runs the same arguments
-// through both. Where the two differ on purpose this package is the stricter:
+// Arguments mean what they mean to AnsibleModule of ansible-core 2.19 to 2.21;
+// a twin test holds both to that. These are the deviations, each a refusal
+// where Python would go on:
 //
-//   - an integer must fit in 64 bits, and numbers must be finite;
-//   - digits are ASCII: Python's int and float also take other scripts' digits;
-//   - a duplicate key in an object of the arguments is refused, since no one
-//     can tell which of the two was meant;
-//   - strings must be valid UTF-8.
+//   - a key given twice in the arguments file, where Python keeps the last;
+//   - numbers that are not finite (NaN, Infinity, 1e999), because JSON cannot carry them back;
+//   - half of a surrogate pair, because UTF-8 cannot carry it back;
+//   - numbers in digits other than 0 to 9, which Python reads in any script;
+//   - the list spelling [sign, digits, exponent] of an int, an accident of decimal.Decimal;
+//   - of Python literals for a dict: complex numbers, bytes, sets, digits in
+//     other bases, prefixes of strings, strings side by side, and \N{names};
+//   - more than 512 levels of nesting.
+//
+// Two differ without refusing: an int given as true or false becomes 1 or 0
+// (Python keeps the bool, which is equal to it), and a secret shorter than
+// four characters is masked as a whole value or word only, because Python's
+// replacement of every "a" leaves a result that nobody can read.
 package ansible

@@ -3,17 +3,19 @@
 package ansible
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,169 +23,473 @@ import (
 const (
 	// CallKey is the argument that names the module to run when a binary holds
 	// several. The action plugins set it; a task cannot.
-	CallKey = "_kit_call"
-	// maxArgs is the largest file of arguments that is read.
-	maxArgs = 64 << 20
-	// grace is how long a module may take to clean up after a signal.
-	grace = 20 * time.Second
+	CallKey    = "_kit_call"
+	collection = "arcodange.sandbox"
+	prefix     = "AnsiballZ_" // what Ansible puts before the name of the file it copies
+	maxInput   = 64 << 20
+	grace      = 20 * time.Second // for Run to come back after a signal
 )
 
-// Main runs the module that argv and the file of arguments (argv[1]; "-" means
-// stdin) call for, and prints its result as the last act. It returns the exit
-// status: 0, or 1 when the result says failed. Ansible goes by the result alone.
+// Main runs the module that is asked for and returns the exit status: 1 when
+// the result says failed, else 0. Ansible goes by the result alone.
 //
-// While the module runs, os.Stdout is stderr, so that a stray print cannot be
-// taken for a result. SIGINT, SIGTERM and SIGHUP end the module's context; it
-// has 20 s to clean up, and the result then says which signal it was.
+// argv is os.Args: the name the binary was called by, and the file of
+// arguments ("-" means stdin). The module is named by CallKey in the
+// arguments, else by argv[0] as Ansible writes it. The one JSON object goes to
+// stdout as the last act, whatever happens. While the module runs, os.Stdout
+// and os.Stderr both lead to stderr, with secrets masked, so that a stray print
+// cannot be taken for a result. SIGINT, SIGTERM and SIGHUP end the module's
+// context; it has 20 s to clean up, and the result says which signal it was.
 func Main(argv []string, modules ...Module) int {
-	out := os.Stdout
-	os.Stdout = os.Stderr
-	defer func() { os.Stdout = out }()
-
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	p := process{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		modules: modules, signals: signals, grace: grace, own: true,
+	}
+	return p.main(context.Background(), argv)
+}
 
-	result := serve(argv, os.Stdin, os.Stderr, signals, modules)
-	if _, err := out.Write(encode(result)); err != nil {
-		fmt.Fprintf(os.Stderr, "writing the module's result: %v\n", err)
+// process is one run of the binary.
+type process struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	modules        []Module
+	signals        <-chan os.Signal
+	grace          time.Duration
+	own            bool // stdout and stderr are the process's own
+
+	secrets secrets
+}
+
+func (p *process) main(ctx context.Context, args []string) (code int) {
+	result := p.call(ctx, args)
+	if err := p.print(result); err != nil {
+		fmt.Fprintf(p.stderr, "writing the result to stdout: %v\n", p.secrets.text(err.Error()))
 		return 1
 	}
-	if result["failed"] == true {
+	if failed, _ := result.get("failed"); failed == true {
 		return 1
 	}
 	return 0
 }
 
-func fail(format string, args ...any) map[string]any {
-	return map[string]any{"failed": true, "changed": false, "msg": oneLine(fmt.Sprintf(format, args...))}
+func failure(format string, args ...any) *dict {
+	out := newDict()
+	out.set("failed", true)
+	out.set("changed", false)
+	out.set("msg", fmt.Sprintf(format, args...))
+	return out
 }
 
-// serve is Main without the process around it.
-func serve(argv []string, stdin io.Reader, stderr io.Writer, signals <-chan os.Signal, modules []Module) map[string]any {
-	if len(argv) < 2 {
-		return fail("%s is run by Ansible with a file of arguments and was given none; use it as a module in a task", filepath.Base(first(argv)))
+// print writes the one object, with nothing in it that must not leave.
+func (p *process) print(result *dict) error {
+	out := newDict()
+	for _, key := range result.keys {
+		out.set(key, p.secrets.value(clean(result.values[key])))
 	}
-	data, err := readArgs(argv[1], stdin)
-	if err != nil {
-		return fail("reading the module's arguments: %v", err)
+	var line bytes.Buffer
+	if err := encode(&line, out); err != nil {
+		line.Reset()
+		if err := encode(&line, failure("the result cannot be written as JSON")); err != nil {
+			return err
+		}
 	}
-	args, err := decode(data)
-	if err != nil {
-		return fail("reading the module's arguments: %v", err)
-	}
-	name, err := called(argv[0], args)
-	if err != nil {
-		return fail("%v", err)
-	}
-	at := slices.IndexFunc(modules, func(m Module) bool { return m.Name == name })
-	if at < 0 {
-		return fail("this binary holds no module %q; build the collection's binaries anew, they are of another version", name)
-	}
-	return runModule(modules[at], args, stderr, signals)
+	line.WriteByte('\n')
+	_, err := p.stdout.Write(line.Bytes())
+	return err
 }
 
-func first(argv []string) string {
-	if len(argv) == 0 {
-		return "module"
+// clean drops the key by which Ansible marks types of its own, at any depth:
+// data of a user must not become one.
+func clean(value any) any {
+	switch value := value.(type) {
+	case []any:
+		out := make([]any, len(value))
+		for i, item := range value {
+			out[i] = clean(item)
+		}
+		return out
+	case *dict:
+		out := newDict()
+		for _, key := range value.keys {
+			if key != "__ansible_type" {
+				out.set(strings.ToValidUTF8(key, "\ufffd"), clean(value.values[key]))
+			}
+		}
+		return out
+	case string:
+		return strings.ToValidUTF8(value, "\ufffd")
 	}
-	return argv[0]
+	return value
 }
 
-func readArgs(path string, stdin io.Reader) ([]byte, error) {
-	in := stdin
-	if path != "-" {
-		file, err := os.Open(path)
+func jsonBytes(value any) ([]byte, error) {
+	var out bytes.Buffer
+	err := encode(&out, value)
+	return out.Bytes(), err
+}
+
+// read gets the arguments. Its errors never quote them.
+func (p *process) read(args []string) (*dict, error) {
+	if len(args) != 2 {
+		return nil, fmt.Errorf("this is a module of the Ansible collection %s: give it one file of arguments as JSON, or - for standard input", collection)
+	}
+	source, name := p.stdin, "standard input"
+	if args[1] != "-" {
+		file, err := os.Open(args[1])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the arguments: %w", err)
 		}
 		defer file.Close()
-		in = file
+		source, name = file, args[1]
 	}
-	data, err := io.ReadAll(io.LimitReader(in, maxArgs+1))
+	data, err := io.ReadAll(io.LimitReader(source, maxInput+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading the arguments: %w", err)
 	}
-	if len(data) > maxArgs {
-		return nil, fmt.Errorf("they are larger than %d MiB", maxArgs>>20)
+	if len(data) > maxInput {
+		return nil, fmt.Errorf("reading the arguments from %s: they are larger than %d MiB", name, maxInput>>20)
 	}
-	return data, nil
+	value, err := parseJSON(data, false)
+	if err != nil {
+		return nil, fmt.Errorf("reading the arguments from %s: %w", name, err)
+	}
+	given, ok := value.(*dict)
+	if !ok {
+		return nil, fmt.Errorf("reading the arguments from %s: it is %s, not a JSON object", name, kind(value))
+	}
+	return given, nil
 }
 
-// called names the module that is wanted: by CallKey, or else by the name the
-// binary was started under, which Ansible prefixes (ActionBase._execute_module).
-func called(argv0 string, args map[string]any) (string, error) {
-	value, ok := args[CallKey]
-	delete(args, CallKey)
-	if !ok {
-		return strings.TrimPrefix(filepath.Base(argv0), "AnsiballZ_"), nil
+// pick finds the module that is asked for.
+func (p *process) pick(args []string, given *dict) (*Module, error) {
+	var name string
+	if value, ok := given.get(CallKey); ok {
+		if name, ok = value.(string); !ok {
+			return nil, fmt.Errorf("%s is %s, not the name of a module", CallKey, kind(value))
+		}
+	} else if len(args) > 0 {
+		name = strings.TrimPrefix(filepath.Base(args[0]), prefix)
 	}
-	name, ok := value.(string)
-	if !ok {
-		return "", fmt.Errorf("%s must be the name of a module, not a %s", CallKey, kind(value))
+	var names []string
+	for i := range p.modules {
+		if p.modules[i].Name == name {
+			return &p.modules[i], p.modules[i].Check()
+		}
+		names = append(names, p.modules[i].Name)
 	}
-	return name, nil
+	slices.Sort(names)
+	return nil, fmt.Errorf("no module %q in this binary; it has: %s (name one in %s)", name, strings.Join(names, ", "), CallKey)
 }
 
-func runModule(m Module, args map[string]any, stderr io.Writer, signals <-chan os.Signal) map[string]any {
-	c := &Call{secrets: &secrets{}, returned: map[string]any{}}
-	c.CheckMode, _ = args["_ansible_check_mode"].(bool)
-	c.Diff, _ = args["_ansible_diff"].(bool)
-	maps.DeleteFunc(args, func(key string, _ any) bool { return strings.HasPrefix(key, "_ansible_") })
+// internals is what Ansible tells besides the arguments.
+type internals struct {
+	check, diff, noLog, ignoreUnknown, invocation bool
+	verbosity                                     int
+}
 
-	check := check{secrets: c.secrets}
-	check.spec(&m.Spec, args, nil)
-	c.args, c.warnings = args, check.warnings
-	if len(check.problems) > 0 {
-		return c.result(fmt.Errorf("%s: %s", m.Name, strings.Join(check.problems, "; ")))
+// split takes the keys that are not arguments out of given. Keys that Ansible may add later are ignored.
+func split(given *dict) (*dict, internals, error) {
+	args, in := newDict(), internals{invocation: true}
+	flags := map[string]*bool{
+		"_ansible_check_mode": &in.check, "_ansible_diff": &in.diff, "_ansible_no_log": &in.noLog,
+		"_ansible_ignore_unknown_opts": &in.ignoreUnknown, "_ansible_inject_invocation": &in.invocation,
 	}
-	if c.CheckMode && !m.CheckMode {
-		result := c.result(nil)
-		result["skipped"] = true
-		result["msg"] = fmt.Sprintf("remote module (%s) does not support check mode", m.Name)
+	for _, key := range given.keys {
+		value := given.values[key]
+		if flag := flags[key]; flag != nil {
+			truth, err := coerceBool(value)
+			if err != nil {
+				return nil, in, fmt.Errorf("%s is %s, not a boolean", key, kind(value))
+			}
+			*flag = truth == true
+			continue
+		}
+		if key == "_ansible_verbosity" {
+			if n, ok := value.(int64); ok {
+				in.verbosity = int(n)
+			}
+		}
+		if key != CallKey && !strings.HasPrefix(key, "_ansible_") {
+			args.set(key, value)
+		}
+	}
+	return args, in, nil
+}
+
+// call does everything but print.
+func (p *process) call(ctx context.Context, argv []string) (result *dict) {
+	defer func() {
+		if r := recover(); r != nil {
+			result = failure("the module protocol panicked: %v", r)
+		}
+	}()
+	given, err := p.read(argv)
+	if err != nil {
+		return failure("%v", err)
+	}
+	module, err := p.pick(argv, given)
+	if err != nil {
+		return failure("%v", err)
+	}
+	args, in, err := split(given)
+	if err != nil {
+		return failure("%s: %v", module.Name, err)
+	}
+	parsed := module.Spec.parse(args, &p.secrets)
+	if err := parsed.err(module.Name, &module.Spec, in.ignoreUnknown); err != nil {
+		result = failure("%v", err)
+		if len(parsed.warnings) > 0 {
+			result.set("warnings", texts(parsed.warnings))
+		}
 		return result
 	}
-
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if cause := recover(); cause != nil {
-				fmt.Fprintf(stderr, "%s\n", c.secrets.text(string(debug.Stack())))
-				done <- fmt.Errorf("%s: internal error: %v; this is a defect of the module, please report it", m.Name, cause)
-			}
-		}()
-		done <- m.Run(ctx, c)
-	}()
-	select {
-	case err := <-done:
-		return c.result(err)
-	case sig := <-signals:
-		return c.result(interrupted(m.Name, sig, cancel, done, signals))
+	if in.check && !module.CheckMode {
+		result = newDict()
+		result.set("skipped", true)
+		result.set("changed", false)
+		result.set("msg", fmt.Sprintf("remote module (%s) does not support check mode", module.Name))
+		return result
 	}
+	c := &Call{
+		CheckMode: in.check, Diff: in.diff, Verbosity: in.verbosity,
+		spec: &module.Spec, args: parsed.args, secrets: &p.secrets, warnings: parsed.warnings,
+	}
+	result = c.result(p.run(ctx, module, c, in))
+	if in.invocation {
+		echo := newDict()
+		echo.set("module_args", module.Spec.censor(parsed.args))
+		result.set("invocation", echo)
+	}
+	return result
 }
 
-// interrupted ends the module's context, waits for it to clean up, and tells what happened.
-func interrupted(name string, sig os.Signal, cancel context.CancelCauseFunc, done <-chan error, signals <-chan os.Signal) error {
-	cause := fmt.Errorf("%s: interrupted by %s", name, signalName(sig))
-	cancel(cause)
-	select {
-	case err := <-done:
-		if err != nil && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("%w: %w; run it again, it goes on from there", cause, err)
-		}
-		return fmt.Errorf("%w; run it again, it goes on from there", cause)
-	case <-signals:
-	case <-time.After(grace):
+func texts(list []string) []any {
+	out := make([]any, len(list))
+	for i, text := range list {
+		out[i] = text
 	}
-	return fmt.Errorf("%w before it could clean up; run it again, it completes or removes what was begun", cause)
+	return out
+}
+
+// censor hides the options that are secret by name, whatever their value is.
+func (s *Spec) censor(args *dict) *dict {
+	out := newDict()
+	for _, name := range args.keys {
+		value, o := args.values[name], s.Options[name]
+		switch inner := value.(type) {
+		case *dict:
+			if o.Spec != nil {
+				value = o.Spec.censor(inner)
+			}
+		case []any:
+			items := slices.Clone(inner)
+			for i, item := range items {
+				if item, ok := item.(*dict); ok && o.Spec != nil {
+					items[i] = o.Spec.censor(item)
+				}
+			}
+			value = items
+		}
+		if o.NoLog && value != nil {
+			value = maskWhole
+		}
+		out.set(name, value)
+	}
+	return out
+}
+
+// result is what Ansible reads.
+func (c *Call) result(err error) *dict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := newDict()
+	if c.results != nil {
+		for _, key := range c.results.keys {
+			out.set(key, c.results.values[key])
+		}
+	}
+	out.set("changed", len(c.differences) > 0)
+	if c.Diff && len(c.differences) > 0 {
+		out.set("diff", c.diff())
+	}
+	if err != nil {
+		out.set("failed", true)
+		out.set("msg", oneLine(err.Error()))
+	}
+	if len(c.warnings) > 0 {
+		out.set("warnings", texts(c.warnings))
+	}
+	if len(c.deprecations) > 0 {
+		out.set("deprecations", slices.Clone(c.deprecations))
+	}
+	return out
+}
+
+func oneLine(text string) string { return strings.Join(strings.FieldsFunc(text, lineEnd), " ") }
+
+func lineEnd(r rune) bool { return r == '\n' || r == '\r' }
+
+// run runs the module and comes back with its error, a panic, or the signal that stopped it.
+func (p *process) run(ctx context.Context, module *Module, c *Call, in internals) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	restore := p.redirect(in.noLog)
+	defer restore()
+	done := make(chan error, 1)
+	go func() { done <- guarded(ctx, module, c) }()
+
+	var stopped os.Signal
+	var late <-chan time.Time
+	ended := ctx.Done()
+	for {
+		select {
+		case err := <-done:
+			switch {
+			case stopped != nil && err != nil:
+				return fmt.Errorf("%s was stopped by %s: %w; run it again", module.Name, signalName(stopped), err)
+			case stopped != nil:
+				return fmt.Errorf("%s was stopped by %s; run it again", module.Name, signalName(stopped))
+			case err == nil && ctx.Err() != nil:
+				return fmt.Errorf("%s ran out of time: %w", module.Name, context.Cause(ctx))
+			}
+			return err
+		case sig := <-p.signals:
+			if stopped != nil { // asked twice: do not wait
+				return fmt.Errorf("%s was stopped by %s and %s, and may have left work half done; run it again", module.Name, signalName(stopped), signalName(sig))
+			}
+			stopped = sig
+			cancel(fmt.Errorf("stopped by %s", signalName(sig)))
+		case <-ended:
+			ended = nil
+			late = time.After(p.grace)
+		case <-late:
+			why := context.Cause(ctx)
+			return fmt.Errorf("%s did not come back within %s after it was told to stop (%w), and may have left work half done; run it again", module.Name, p.grace, why)
+		}
+	}
 }
 
 func signalName(sig os.Signal) string {
-	names := map[os.Signal]string{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM", syscall.SIGHUP: "SIGHUP"}
-	if name, ok := names[sig]; ok {
-		return name
+	switch sig {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case syscall.SIGINT:
+		return "SIGINT"
+	case syscall.SIGHUP:
+		return "SIGHUP"
 	}
 	return sig.String()
+}
+
+// guarded turns a panic of Run into an error that names the place.
+func guarded(ctx context.Context, module *Module, c *Call) (err error) {
+	finished := false
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s panicked: %v (at %s); this is a bug of the module", module.Name, r, panicPlace(debug.Stack()))
+		} else if !finished {
+			err = errors.New(module.Name + " ended its goroutine; this is a bug of the module")
+		}
+	}()
+	err = module.Run(ctx, c)
+	finished = true
+	return err
+}
+
+// panicPlace is the file and line that panicked: the first line of ours after the runtime's in the stack.
+func panicPlace(stack []byte) string {
+	place, seen := "an unknown line", false
+	for line := range strings.Lines(string(stack)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "panic(") {
+			seen = true
+			continue
+		}
+		file, rest, ok := strings.Cut(line, ".go:")
+		if !seen || !ok || strings.Contains(file, "/runtime/") {
+			continue
+		}
+		number, _, _ := strings.Cut(rest, " ")
+		if _, err := strconv.Atoi(number); err == nil {
+			return filepath.Base(file) + ".go:" + number
+		}
+	}
+	return place
+}
+
+// redirect leads what Run prints to stderr, through the mask, line by line.
+// Ansible shows stderr only when something went wrong, and a task with no_log shows nothing.
+func (p *process) redirect(silent bool) (restore func()) {
+	if !p.own {
+		return func() {}
+	}
+	read, write, err := os.Pipe()
+	if err != nil { // better silent than leaking
+		return func() {}
+	}
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = write, write
+	copied := make(chan struct{})
+	go func() {
+		defer close(copied)
+		p.copyMasked(read, silent)
+	}()
+	return sync.OnceFunc(func() {
+		os.Stdout, os.Stderr = stdout, stderr
+		write.Close()
+		select {
+		case <-copied:
+		case <-time.After(time.Second): // a child of Run holds the other end
+		}
+	})
+}
+
+func (p *process) copyMasked(from io.Reader, silent bool) {
+	var pending []byte
+	buffer := make([]byte, 32<<10)
+	flush := func(upTo int) {
+		if upTo > 0 && !silent {
+			_, _ = io.WriteString(p.stderr, p.secrets.text(string(pending[:upTo])))
+		}
+		pending = pending[upTo:]
+	}
+	for {
+		n, err := from.Read(buffer)
+		pending = append(pending, buffer[:n]...)
+		flush(bytes.LastIndexByte(pending, '\n') + 1)
+		if err != nil {
+			flush(len(pending))
+			return
+		}
+	}
+}
+
+// Arguments is what Run would find in its Call for a file of arguments, and
+// the warnings that the user would see. It does not run the module. Tests use
+// it to compare a spec with its documentation and with AnsibleModule.
+func (m Module) Arguments(data []byte) (args map[string]any, warnings []string, err error) {
+	if err := m.Check(); err != nil {
+		return nil, nil, err
+	}
+	value, err := parseJSON(data, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	given, ok := value.(*dict)
+	if !ok {
+		return nil, nil, fmt.Errorf("the arguments are %s, not a JSON object", kind(value))
+	}
+	given, in, err := split(given)
+	if err != nil {
+		return nil, nil, err
+	}
+	var hidden secrets
+	parsed := m.Spec.parse(given, &hidden)
+	if err := parsed.err(m.Name, &m.Spec, in.ignoreUnknown); err != nil {
+		return nil, parsed.warnings, errors.New(hidden.text(err.Error()))
+	}
+	return plain(parsed.args).(map[string]any), parsed.warnings, nil
 }

@@ -3,105 +3,209 @@
 package ansible
 
 import (
-	"encoding/json"
+	"encoding/base64"
+	"math/big"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/arcodange-org/sandbox/internal/run"
+	"unicode"
+	"unicode/utf8"
 )
 
-// What stands in place of a secret, in Ansible's own words: for a whole value, and inside a longer one.
 const (
-	maskedValue = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
-	maskedPart  = "********"
+	maskWhole = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" // AnsibleModule's word for a value that is a secret
+	maskPart  = "********"
+	shortest  = 4 // characters a secret needs to be masked inside of a word
+	lineMin   = 8 // characters a line of a long secret needs to be a secret too
 )
 
-// secrets is the set of texts that must not leave the program.
+// secrets is what must not leave the process. It is safe for concurrent use.
 type secrets struct {
 	mu    sync.Mutex
-	texts []string // longest first, so that a secret inside another one leaves no rest
+	whole map[string]bool // the secrets as they were given
+	parts []string        // every spelling to look for inside of text, short ones apart
+	short []string
 }
 
-// add takes every text and number in value, however deep. Booleans and null are nobody's secret.
-func (s *secrets) add(value any) {
-	switch v := value.(type) {
+// addValue adds every string and number in value.
+func (s *secrets) addValue(value any) {
+	switch value := value.(type) {
 	case nil, bool:
 	case []any:
-		for _, element := range v {
-			s.add(element)
+		for _, item := range value {
+			s.addValue(item)
 		}
-	case map[string]any:
-		for _, element := range v {
-			s.add(element)
+	case *dict:
+		for _, item := range value.values {
+			s.addValue(item)
 		}
 	default:
-		s.addText(pythonString(value))
+		s.add(pyStr(value))
 	}
 }
 
-// addText adds text and the forms in which it shows up inside messages: as a quoted Go, JSON, shell or URL word.
-func (s *secrets) addText(text string) {
-	if text == "" {
+// add adds one secret with the spellings that messages and commands give it.
+func (s *secrets) add(secret string) {
+	if secret == "" || strings.Trim(secret, "*") == "" {
 		return
-	}
-	quoted, python := strconv.Quote(text), pythonQuote(text)
-	forms := []string{text, quoted[1 : len(quoted)-1], python[1 : len(python)-1], url.QueryEscape(text), url.PathEscape(text)}
-	if encoded, err := json.Marshal(text); err == nil {
-		forms = append(forms, string(encoded[1:len(encoded)-1]))
-	}
-	if shell := run.Quote(text); shell != text {
-		forms = append(forms, shell)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, form := range forms {
-		if !slices.Contains(s.texts, form) {
-			s.texts = append(s.texts, form)
+	if s.whole[secret] {
+		return
+	}
+	if s.whole == nil {
+		s.whole = map[string]bool{}
+	}
+	s.whole[secret] = true
+	quoted := strconv.Quote(secret)
+	var inJSON, inASCII strings.Builder
+	_ = jsonText(&inJSON, secret)
+	pyJSONString(&inASCII, secret)
+	spellings := []string{
+		secret, pyStrip(secret),
+		quoted[1 : len(quoted)-1],
+		unquoted(inJSON.String()), unquoted(inASCII.String()),
+		strings.ReplaceAll(secret, "'", `'\''`), // as a shell's word
+		url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.URLEncoding.EncodeToString([]byte(secret)),
+	}
+	if strings.Contains(secret, "\n") {
+		for line := range strings.Lines(secret) {
+			if line = pyStrip(line); utf8.RuneCountInString(line) >= lineMin {
+				spellings = append(spellings, line)
+			}
 		}
 	}
-	slices.SortStableFunc(s.texts, func(a, b string) int { return len(b) - len(a) })
+	for _, spelling := range spellings {
+		if _, err := valueOf(spelling); err != nil || strings.Trim(spelling, "*") == "" {
+			continue
+		}
+		if utf8.RuneCountInString(spelling) < shortest {
+			s.short = append(s.short, spelling)
+		} else {
+			s.parts = append(s.parts, spelling)
+		}
+	}
+	slices.Sort(s.parts)
+	slices.Sort(s.short)
+	s.parts, s.short = slices.Compact(s.parts), slices.Compact(s.short)
 }
 
-// text masks what is secret in one text.
+func unquoted(text string) string {
+	if len(text) < 2 {
+		return text
+	}
+	return text[1 : len(text)-1]
+}
+
+func jsonText(out *strings.Builder, text string) error {
+	value, err := jsonBytes(text)
+	out.Write(value)
+	return err
+}
+
+// text is text with every secret in it masked. Secrets that overlap are masked as one.
 func (s *secrets) text(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slices.Contains(s.texts, text) {
-		return maskedValue
+	if len(s.whole) == 0 || text == "" {
+		return text
 	}
-	// One pass, so that a mask is never masked again and what stands between two masks cannot join up to a secret.
-	var pairs []string
-	for _, secret := range s.texts {
-		pairs = append(pairs, secret, maskedPart)
+	if s.whole[text] {
+		if !s.holds(maskWhole) {
+			return maskWhole
+		}
+		return maskPart
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	hidden := s.find(text)
+	if hidden == nil {
+		return text
+	}
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		if !hidden[i] {
+			out.WriteByte(text[i])
+			i++
+			continue
+		}
+		out.WriteString(maskPart)
+		for i < len(text) && hidden[i] {
+			i++
+		}
+	}
+	if masked := out.String(); !s.holds(masked) {
+		return masked
+	}
+	return maskPart // a secret with asterisks came together around a mask
 }
 
-// value masks a decoded JSON value, keys of mappings included.
+func (s *secrets) holds(text string) bool { return s.find(text) != nil }
+
+// find marks the bytes of text that belong to a secret; nil if none does.
+func (s *secrets) find(text string) []bool {
+	var hidden []bool
+	mark := func(from, to int) {
+		if hidden == nil {
+			hidden = make([]bool, len(text))
+		}
+		for i := from; i < to; i++ {
+			hidden[i] = true
+		}
+	}
+	each := func(secret string, do func(from, to int)) {
+		for from := 0; ; {
+			at := strings.Index(text[from:], secret)
+			if at < 0 {
+				return
+			}
+			do(from+at, from+at+len(secret))
+			_, size := utf8.DecodeRuneInString(text[from+at:])
+			from += at + size
+		}
+	}
+	for _, secret := range s.parts {
+		each(secret, mark)
+	}
+	for _, secret := range s.short {
+		each(secret, func(from, to int) {
+			before, _ := utf8.DecodeLastRuneInString(text[:from])
+			after, _ := utf8.DecodeRuneInString(text[to:])
+			if !inWord(before) && !inWord(after) {
+				mark(from, to)
+			}
+		})
+	}
+	return hidden
+}
+
+func inWord(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// value is value with every secret in it masked, in keys too.
 func (s *secrets) value(value any) any {
-	switch v := value.(type) {
+	switch value := value.(type) {
 	case string:
-		return s.text(v)
-	case int64, float64:
-		if text := pythonString(v); s.text(text) != text {
-			return maskedValue
+		return s.text(value)
+	case int64, float64, *big.Int:
+		text := pyStr(value)
+		if masked := s.text(text); masked != text {
+			return maskWhole
 		}
-		return v
+		return value
 	case []any:
-		masked := make([]any, len(v))
-		for i, element := range v {
-			masked[i] = s.value(element)
+		out := make([]any, len(value))
+		for i, item := range value {
+			out[i] = s.value(item)
 		}
-		return masked
-	case map[string]any:
-		masked := make(map[string]any, len(v))
-		for key, element := range v {
-			masked[s.text(key)] = s.value(element)
+		return out
+	case *dict:
+		out := newDict()
+		for _, key := range value.keys {
+			out.set(s.text(key), s.value(value.values[key]))
 		}
-		return masked
+		return out
 	}
 	return value
 }

@@ -3,58 +3,38 @@
 package ansible
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
-	"sort"
 	"strings"
 )
 
-// Type is the type of an option, by AnsibleModule's names.
-type Type int
-
-// The types of AnsibleModule. The zero Type is Str, as there.
-const (
-	Str Type = iota
-	Int
-	Float
-	Bool
-	Path    // a string with ~ and $VARIABLES expanded
-	List    // a list, or a string split at commas
-	Dict    // a mapping, or a string of JSON or key=value words
-	Raw     // whatever came
-	JSONArg // a string of JSON; a list or mapping is written as JSON
-	Bytes   // a size such as 2G, in bytes
-)
-
-var typeNames = [...]string{"str", "int", "float", "bool", "path", "list", "dict", "raw", "jsonarg", "bytes"}
-
-// String is the name that module documentation uses.
-func (t Type) String() string { return typeNames[t] }
-
-// Option describes one argument of a module.
-type Option struct {
-	Type     Type
-	Elements Type // of a List; Raw leaves the elements as they came
-	Required bool
-	Default  any      // nil means none; MUST already be of Type
-	Choices  []string // what a Str, or every element of a List, may be
-	Aliases  []string
-	NoLog    bool  // a secret: its value never leaves the program
-	Spec     *Spec // options of a Dict, or of each element of a List of Dict
-}
-
-// Spec is the argument spec of a module or of a nested option.
+// Spec is what a module, or a dict within one, accepts.
 type Spec struct {
-	Options           map[string]Option
+	Options map[string]Option
+
+	// Each group lists options by name. They count as given when they stand in
+	// the arguments, even as null, or have a default.
 	MutuallyExclusive [][]string
 	RequiredTogether  [][]string
 	RequiredOneOf     [][]string
 	RequiredIf        []RequiredIf
 }
 
-// RequiredIf demands Then when Option is Is: all of it, or with AnyOf at least one.
+// Option is one argument.
+type Option struct {
+	Type     Type
+	Elements Type // of a List; Raw leaves the items alone
+	Required bool
+	Default  any      // coerced like a given value; not for what is Required
+	Choices  []string // for Str and Int, and for a List of them
+	Aliases  []string
+	NoLog    bool  // its values are masked wherever they would show
+	Spec     *Spec // what is inside, for a Dict or a List of Dict
+}
+
+// RequiredIf asks for other options (all of Then, or any of it) when Option has the value Is.
 type RequiredIf struct {
 	Option string
 	Is     any
@@ -62,258 +42,466 @@ type RequiredIf struct {
 	AnyOf  bool
 }
 
-// check turns raw arguments into coerced ones, in place of the maps it is
-// given. It collects every problem, in the order in which AnsibleModule does.
-type check struct {
+// check finds what the programmer of a spec got wrong.
+func (s *Spec) check(where string) error {
+	owner := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+		o := s.Options[name]
+		at := where + name
+		if err := o.check(at); err != nil {
+			return err
+		}
+		for _, known := range append([]string{name}, o.Aliases...) {
+			if other, ok := owner[known]; ok {
+				return fmt.Errorf("%s: the name %q belongs to %s already", at, known, other)
+			}
+			if known == CallKey || strings.HasPrefix(known, "_ansible_") {
+				return fmt.Errorf("%s: the name %q is reserved", at, known)
+			}
+			owner[known] = at
+		}
+	}
+	groups := slices.Concat(s.MutuallyExclusive, s.RequiredTogether, s.RequiredOneOf)
+	for _, r := range s.RequiredIf {
+		groups = append(groups, append([]string{r.Option}, r.Then...))
+		if _, err := valueOf(r.Is); err != nil {
+			return fmt.Errorf("%s%s: RequiredIf: %w", where, r.Option, err)
+		}
+	}
+	for _, name := range slices.Concat(groups...) {
+		if _, ok := s.Options[name]; !ok {
+			return fmt.Errorf("%s%s: a group names an option that is not there", where, name)
+		}
+	}
+	return nil
+}
+
+func (o *Option) check(at string) error {
+	ofDicts := o.Type == Dict || o.Type == List && o.Elements == Dict
+	item := o.Type
+	if o.Type == List {
+		item = o.Elements
+	}
+	switch {
+	case int(o.Type) >= len(typeNames) || int(o.Elements) >= len(typeNames):
+		return fmt.Errorf("%s: no such type", at)
+	case o.Required && o.Default != nil:
+		return fmt.Errorf("%s: it cannot be required and have a default", at)
+	case o.Elements != Str && o.Type != List:
+		return fmt.Errorf("%s: only a list has elements", at)
+	case o.Spec != nil && !ofDicts:
+		return fmt.Errorf("%s: only a dict or a list of dict has a spec inside", at)
+	case len(o.Choices) > 0 && item != Str && item != Int:
+		return fmt.Errorf("%s: only str and int have choices", at)
+	}
+	if _, err := valueOf(o.Default); err != nil {
+		return fmt.Errorf("%s: default: %w", at, err)
+	}
+	if o.Spec != nil {
+		return o.Spec.check(at + ".")
+	}
+	return nil
+}
+
+// parsed is what came of the arguments: the coerced values of every option, or why not.
+type parsed struct {
+	args     *dict
+	unknown  []string // paths of arguments that no option has
 	problems []string
 	warnings []string
 	secrets  *secrets
 }
 
-func (c *check) problem(format string, args ...any) {
-	c.problems = append(c.problems, fmt.Sprintf(format, args...))
-}
-
-// found names the option that nested arguments were found in.
-func found(context []string) string {
-	if len(context) == 0 {
-		return ""
+func (p *parsed) problem(where, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if where != "" {
+		text += " found in " + strings.TrimSuffix(where, ".")
 	}
-	return " found in " + strings.Join(context, " -> ")
+	p.problems = append(p.problems, text)
 }
 
-// spec checks one level of arguments and then, through sub, those below.
-func (c *check) spec(s *Spec, args map[string]any, context []string) {
+// parse applies s to the arguments in the order AnsibleModule does it.
+// It changes given.
+func (s *Spec) parse(given *dict, secrets *secrets) *parsed {
+	p := &parsed{secrets: secrets}
+	p.apply(s, given, "")
+	p.args = s.only(given)
+	return p
+}
+
+// only drops the aliases and what is unknown, as deep as specs go.
+func (s *Spec) only(given *dict) *dict {
+	out := newDict()
+	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+		value, _ := given.get(name)
+		if inner := s.Options[name].Spec; inner != nil {
+			switch v := value.(type) {
+			case *dict:
+				value = inner.only(v)
+			case []any:
+				items := slices.Clone(v)
+				for i, item := range items {
+					if item, ok := item.(*dict); ok {
+						items[i] = inner.only(item)
+					}
+				}
+				value = items
+			}
+		}
+		out.set(name, value)
+	}
+	return out
+}
+
+func (p *parsed) apply(s *Spec, given *dict, where string) {
 	names := slices.Sorted(maps.Keys(s.Options))
-	known := map[string]bool{}
+	p.aliases(s, names, given, where)
+	p.hide(s, names, given, where)
+	p.refuseUnknown(s, names, given, where)
+	for _, group := range s.MutuallyExclusive {
+		if count(group, given) > 1 {
+			p.problem(where, "parameters are mutually exclusive: %s", strings.Join(group, "|"))
+		}
+	}
 	for _, name := range names {
-		option := s.Options[name]
-		known[name] = true
-		for _, alias := range option.Aliases {
-			known[alias] = true
-			value, ok := args[alias]
-			if !ok {
-				continue
+		if o := s.Options[name]; o.Default != nil && !given.has(name) {
+			value, _ := valueOf(o.Default)
+			if o.NoLog {
+				p.secrets.addValue(value)
 			}
-			if _, both := args[name]; both {
-				c.warnings = append(c.warnings, fmt.Sprintf("Both option %s and its alias %s are set%s.", name, alias, found(context)))
-			}
-			args[name] = value
+			given.set(name, value)
+		}
+	}
+	var missing []string
+	for _, name := range names {
+		if s.Options[name].Required && !given.has(name) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		p.problem(where, "missing required arguments: %s", strings.Join(missing, ", "))
+	}
+	for _, name := range names {
+		p.coerce(name, s.Options[name], given, where)
+	}
+	for _, name := range names {
+		p.choices(name, s.Options[name], given, where)
+	}
+	p.groups(s, given, where)
+	for _, name := range names {
+		if !given.has(name) {
+			given.set(name, nil)
 		}
 	}
 	for _, name := range names {
-		if s.Options[name].NoLog {
-			c.secrets.add(args[name])
-			c.secrets.add(s.Options[name].Default)
-		}
-	}
-	c.unknown(s, args, known, context)
-	c.exclusive(s, args, context)
-	for _, name := range names {
-		if _, ok := args[name]; !ok && s.Options[name].Default != nil {
-			args[name] = s.Options[name].Default
-		}
-	}
-	c.required(s, args, context)
-	for _, name := range names {
-		c.types(name, s.Options[name], args, context)
-	}
-	for _, name := range names {
-		c.choices(name, s.Options[name], args, context)
-	}
-	c.relations(s, args, context)
-	for _, name := range names {
-		if _, ok := args[name]; !ok {
-			args[name] = nil
-		}
-	}
-	for _, name := range names {
-		if s.Options[name].Spec != nil {
-			c.sub(name, s.Options[name], args[name], context)
-		}
+		p.inside(name, s.Options[name], given, where)
 	}
 }
 
-func (c *check) unknown(s *Spec, args map[string]any, known map[string]bool, context []string) {
-	var unknown []string
-	for name := range args {
-		if !known[name] {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) == 0 {
-		return
-	}
-	sort.Strings(unknown)
-	var supported []string
-	for name, option := range s.Options {
-		if len(option.Aliases) > 0 {
-			name += " (" + strings.Join(slices.Sorted(slices.Values(option.Aliases)), ", ") + ")"
-		}
-		supported = append(supported, name)
-	}
-	sort.Strings(supported)
-	c.problem("unsupported arguments%s: %s; supported are: %s", found(context), strings.Join(unknown, ", "), strings.Join(supported, ", "))
-}
-
-// given counts the names that the arguments have; a null counts, as in AnsibleModule.
-func given(names []string, args map[string]any) int {
+func count(group []string, given *dict) int {
 	n := 0
-	for _, name := range names {
-		if _, ok := args[name]; ok {
+	for _, name := range group {
+		if given.has(name) {
 			n++
 		}
 	}
 	return n
 }
 
-func (c *check) exclusive(s *Spec, args map[string]any, context []string) {
-	for _, names := range s.MutuallyExclusive {
-		if given(names, args) > 1 {
-			c.problem("arguments are mutually exclusive: %s%s; give only one of them", strings.Join(names, "|"), found(context))
-		}
-	}
-}
-
-func (c *check) required(s *Spec, args map[string]any, context []string) {
-	var missing []string
-	for name, option := range s.Options {
-		if _, ok := args[name]; option.Required && !ok {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		sort.Strings(missing)
-		c.problem("missing required arguments: %s%s", strings.Join(missing, ", "), found(context))
-	}
-}
-
-func (c *check) relations(s *Spec, args map[string]any, context []string) {
-	for _, names := range s.RequiredTogether {
-		if n := given(names, args); n > 0 && n < len(names) {
-			c.problem("arguments are required together: %s%s", strings.Join(names, ", "), found(context))
-		}
-	}
-	for _, names := range s.RequiredOneOf {
-		if given(names, args) == 0 {
-			c.problem("one of the following is required: %s%s", strings.Join(names, ", "), found(context))
-		}
-	}
-	for _, rule := range s.RequiredIf {
-		value, ok := args[rule.Option]
-		if !ok || !reflect.DeepEqual(value, rule.Is) {
-			continue
-		}
-		n := given(rule.Then, args)
-		switch {
-		case rule.AnyOf && n == 0:
-			c.problem("%s is %v but any of the following are missing: %s%s", rule.Option, rule.Is, strings.Join(rule.Then, ", "), found(context))
-		case !rule.AnyOf && n < len(rule.Then):
-			var missing []string
-			for _, name := range rule.Then {
-				if _, ok := args[name]; !ok {
-					missing = append(missing, name)
-				}
-			}
-			c.problem("%s is %v but all of the following are missing: %s%s", rule.Option, rule.Is, strings.Join(missing, ", "), found(context))
-		}
-	}
-}
-
-func (c *check) types(name string, option Option, args map[string]any, context []string) {
-	value, ok := args[name]
-	if !ok || value == nil && !option.Required && option.Default == nil {
-		return
-	}
-	coerced, err := coerce(option.Type, value)
-	if err != nil {
-		c.problem("argument '%s' is of type %s%s and could not be converted to %s: %v", name, kind(value), found(context), option.Type, err)
-		return
-	}
-	if option.Type == List && option.Elements != Raw {
-		list := coerced.([]any)
-		elements := make([]any, 0, len(list))
-		for _, element := range list {
-			e, err := coerce(option.Elements, element)
-			if err != nil {
-				c.problem("elements value for option '%s' is of type %s%s and could not be converted to %s: %v", name, kind(element), found(context), option.Elements, err)
+// aliases lets an alias win over the name, with a warning, and the last alias over the others.
+func (p *parsed) aliases(s *Spec, names []string, given *dict, where string) {
+	for _, name := range names {
+		for _, alias := range s.Options[name].Aliases {
+			value, ok := given.get(alias)
+			if !ok {
 				continue
 			}
-			elements = append(elements, e)
-		}
-		coerced = elements
-	}
-	args[name] = coerced
-	if option.NoLog {
-		// What was read from the value (a path with its variables expanded, say) is as secret as the value.
-		c.secrets.add(coerced)
-	}
-}
-
-func (c *check) choices(name string, option Option, args map[string]any, context []string) {
-	value, ok := args[name]
-	if !ok || option.Choices == nil {
-		return
-	}
-	allowed := strings.Join(option.Choices, ", ")
-	if list, ok := value.([]any); ok {
-		var wrong []string
-		for _, element := range list {
-			if text, ok := element.(string); !ok || !slices.Contains(option.Choices, text) {
-				wrong = append(wrong, pythonString(element))
+			if given.has(name) {
+				p.warnings = append(p.warnings, fmt.Sprintf("Both option %s%s and its alias %s%s are set.", where, name, where, alias))
+				if old, _ := given.get(name); s.Options[name].NoLog {
+					p.secrets.addValue(old)
+				}
 			}
+			given.set(name, value)
 		}
-		if len(wrong) > 0 {
-			c.problem("value of %s must be one or more of: %s%s; got no match for: %s", name, allowed, found(context), strings.Join(wrong, ", "))
-		}
-		return
-	}
-	text, ok := value.(string)
-	if ok && !slices.Contains(option.Choices, text) {
-		// YAML reads yes and no as booleans; where only one choice can have been meant, it is taken.
-		if word, ok := soleBoolean(text, option.Choices); ok {
-			text = word
-			args[name] = word
-		}
-	}
-	if !ok || !slices.Contains(option.Choices, text) {
-		c.problem("value of %s must be one of: %s%s; got: %s", name, allowed, found(context), pythonString(value))
 	}
 }
 
-// soleBoolean is the one choice that spells the boolean text ("True" or "False").
-func soleBoolean(text string, choices []string) (string, bool) {
-	var words []string
-	switch text {
-	case "True":
-		words = trueWords
-	case "False":
-		words = falseWords
-	}
-	word, n := "", 0
-	for _, choice := range choices {
-		if slices.Contains(words, choice) {
-			word, n = choice, n+1
-		}
-	}
-	return word, n == 1
-}
-
-func (c *check) sub(name string, option Option, value any, context []string) {
-	if value == nil {
-		return
-	}
-	below := append(slices.Clone(context), name)
-	elements, ok := value.([]any)
-	if !ok {
-		elements = []any{value}
-	}
-	for _, element := range elements {
-		args, ok := element.(map[string]any)
-		if !ok {
-			c.problem("value of '%s'%s must be of type dict or list of dicts", name, found(context))
+// hide collects the secrets before anything can complain and quote them.
+func (p *parsed) hide(s *Spec, names []string, given *dict, where string) {
+	for _, name := range names {
+		o := s.Options[name]
+		value, ok := given.get(name)
+		if !ok || value == nil {
 			continue
 		}
-		c.spec(option.Spec, args, below)
+		if o.NoLog {
+			p.secrets.addValue(value)
+		}
+		if o.Spec == nil {
+			continue
+		}
+		items, isList := value.([]any)
+		if !isList {
+			items = []any{value}
+		}
+		for _, item := range items {
+			inner, err := coerceDict(item)
+			object, ok := inner.(*dict)
+			if err != nil || !ok {
+				if text, ok := item.(string); ok && o.Spec.hasSecrets() {
+					p.secrets.add(text)
+				}
+				p.problem(where, "%s: an item cannot be read as dict; %s", name, wanted[Dict])
+				continue
+			}
+			p.hide(o.Spec, slices.Sorted(maps.Keys(o.Spec.Options)), object, where+name+".")
+			for _, innerOption := range o.Spec.Options {
+				if innerOption.NoLog {
+					for _, alias := range innerOption.Aliases {
+						value, _ := object.get(alias)
+						p.secrets.addValue(value)
+					}
+				}
+			}
+		}
 	}
+}
+
+func (s *Spec) hasSecrets() bool {
+	for _, o := range s.Options {
+		if o.NoLog || o.Spec != nil && o.Spec.hasSecrets() {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *parsed) refuseUnknown(s *Spec, names []string, given *dict, where string) {
+	known := map[string]bool{}
+	for _, name := range names {
+		known[name] = true
+		for _, alias := range s.Options[name].Aliases {
+			known[alias] = true
+		}
+	}
+	for _, key := range given.keys {
+		if !known[key] {
+			p.unknown = append(p.unknown, where+key)
+		}
+	}
+}
+
+// supported lists the options with their aliases.
+func (s *Spec) supported() string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
+		if aliases := s.Options[name].Aliases; len(aliases) > 0 {
+			name += " (" + strings.Join(slices.Sorted(slices.Values(aliases)), ", ") + ")"
+		}
+		out = append(out, name)
+	}
+	return strings.Join(out, ", ")
+}
+
+// at is the spec that a path such as "disks.size" stands in.
+func (s *Spec) at(path string) *Spec {
+	for {
+		name, rest, deeper := strings.Cut(path, ".")
+		inner := s.Options[name].Spec
+		if !deeper || inner == nil {
+			return s
+		}
+		s, path = inner, rest
+	}
+}
+
+func (p *parsed) coerce(name string, o Option, given *dict, where string) {
+	value, ok := given.get(name)
+	if !ok || value == nil && !o.Required && o.Default == nil {
+		return
+	}
+	result, err := coerce(o.Type, value)
+	if err != nil {
+		p.cannot(where+name, o, value, o.Type)
+		return
+	}
+	if list, ok := result.([]any); ok && o.Type == List {
+		items := make([]any, 0, len(list))
+		for i, item := range list {
+			item, err := coerce(o.Elements, item)
+			if err != nil {
+				p.cannot(fmt.Sprintf("%s%s[%d]", where, name, i), o, list[i], o.Elements)
+				continue
+			}
+			items = append(items, item)
+		}
+		result = items
+	}
+	if o.NoLog {
+		p.secrets.addValue(result)
+	}
+	given.set(name, result)
+}
+
+// cannot names the argument, what it is (unless it may be secret) and what would be right.
+func (p *parsed) cannot(path string, o Option, value any, t Type) {
+	shown := kind(value)
+	if !o.NoLog && (o.Spec == nil || !o.Spec.hasSecrets()) {
+		shown = show(value)
+	}
+	p.problems = append(p.problems, fmt.Sprintf("argument %s: %s cannot be read as %s; %s", path, shown, t, wanted[t]))
+}
+
+// kind names what JSON holds in a reader's words.
+func kind(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case string:
+		return "a string"
+	case []any:
+		return "a list"
+	case *dict:
+		return "a dictionary"
+	default:
+		return "a number"
+	}
+}
+
+// show is kind with the value of a scalar, cut where nobody reads on.
+func show(value any) string {
+	switch v := value.(type) {
+	case nil, []any, *dict:
+		return kind(value)
+	case string:
+		if len(v) > 60 {
+			v = strings.ToValidUTF8(v[:60], "") + "..."
+		}
+		return fmt.Sprintf("%q", v)
+	default:
+		return pyStr(value)
+	}
+}
+
+func (p *parsed) choices(name string, o Option, given *dict, where string) {
+	value, ok := given.get(name)
+	if len(o.Choices) == 0 || !ok {
+		return
+	}
+	is := func(item any) bool {
+		switch item.(type) {
+		case string:
+			return (o.Type == Str || o.Elements == Str && o.Type == List) && slices.Contains(o.Choices, pyStr(item))
+		case nil, []any, *dict:
+			return false
+		default:
+			return slices.Contains(o.Choices, pyStr(item))
+		}
+	}
+	items, isList := value.([]any)
+	if !isList {
+		items = []any{value}
+	}
+	if text, ok := value.(string); ok && !is(value) {
+		if word := unbool(text, o.Choices); word != "" {
+			given.set(name, word)
+			return
+		}
+	}
+	for _, item := range items {
+		if is(item) {
+			continue
+		}
+		shown := kind(item)
+		if !o.NoLog {
+			shown = show(item)
+		}
+		p.problem(where, "value of %s must be one of: %s, got: %s", name, strings.Join(o.Choices, ", "), shown)
+	}
+}
+
+// unbool undoes YAML's reading of a bare yes or off as a boolean, where only one choice can be meant.
+func unbool(text string, choices []string) string {
+	words := map[string][]string{
+		"True":  {"y", "yes", "on", "1", "true", "t"},
+		"False": {"n", "no", "off", "0", "false", "f"},
+	}[text]
+	found := ""
+	for _, choice := range choices {
+		if slices.Contains(words, choice) {
+			if found != "" {
+				return ""
+			}
+			found = choice
+		}
+	}
+	return found
+}
+
+func (p *parsed) groups(s *Spec, given *dict, where string) {
+	for _, group := range s.RequiredTogether {
+		if n := count(group, given); n > 0 && n < len(group) {
+			p.problem(where, "parameters are required together: %s", strings.Join(group, ", "))
+		}
+	}
+	for _, group := range s.RequiredOneOf {
+		if count(group, given) == 0 {
+			p.problem(where, "one of the following is required: %s", strings.Join(group, ", "))
+		}
+	}
+	for _, r := range s.RequiredIf {
+		is, _ := valueOf(r.Is)
+		if value, ok := given.get(r.Option); !ok || !equal(value, is) {
+			continue
+		}
+		var missing []string
+		for _, name := range r.Then {
+			if !given.has(name) {
+				missing = append(missing, name)
+			}
+		}
+		need := "all"
+		if r.AnyOf {
+			need = "any"
+		}
+		if len(missing) > 0 && (!r.AnyOf || len(missing) == len(r.Then)) {
+			p.problem(where, "%s is %s but %s of the following are missing: %s",
+				r.Option, pyStr(is), need, strings.Join(missing, ", "))
+		}
+	}
+}
+
+// inside goes on with the dicts that have a spec of their own.
+func (p *parsed) inside(name string, o Option, given *dict, where string) {
+	value, _ := given.get(name)
+	if o.Spec == nil || value == nil {
+		return
+	}
+	if object, ok := value.(*dict); ok {
+		p.apply(o.Spec, object, where+name+".")
+		return
+	}
+	items, _ := value.([]any)
+	for _, item := range items {
+		if object, ok := item.(*dict); ok {
+			p.apply(o.Spec, object, where+name+".")
+		}
+	}
+}
+
+// err is every problem in one line, the first first.
+func (p *parsed) err(module string, spec *Spec, ignoreUnknown bool) error {
+	problems := slices.Compact(slices.Clone(p.problems))
+	if len(p.unknown) > 0 && !ignoreUnknown {
+		unknown := slices.Compact(slices.Sorted(slices.Values(p.unknown)))
+		problems = append(problems, fmt.Sprintf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.",
+			module, strings.Join(unknown, ", "), spec.at(unknown[0]).supported()))
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problems, "; "))
 }

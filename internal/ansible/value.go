@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ansible
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A value is nil, bool, int64, *big.Int (beyond int64 only), float64 (finite
+// only), string, []any or *dict. Python keeps the order of a dict, and an
+// option of type str shows it, so the order is kept here too.
+
+// dict is a JSON object in the order it was written.
+type dict struct {
+	keys   []string
+	values map[string]any
+}
+
+func newDict() *dict { return &dict{values: map[string]any{}} }
+
+func (d *dict) get(key string) (any, bool) {
+	value, ok := d.values[key]
+	return value, ok
+}
+
+func (d *dict) has(key string) bool {
+	_, ok := d.values[key]
+	return ok
+}
+
+func (d *dict) set(key string, value any) {
+	if !d.has(key) {
+		d.keys = append(d.keys, key)
+	}
+	d.values[key] = value
+}
+
+const (
+	maxDepth  = 512
+	maxDigits = 4300 // Python's own limit for the digits of an int
+)
+
+var (
+	errDepth     = fmt.Errorf("more than %d levels of nesting", maxDepth)
+	errNotFinite = errors.New("a number beyond what a float can hold")
+	errDigits    = fmt.Errorf("an integer of more than %d digits", maxDigits)
+)
+
+// parseJSON reads exactly one JSON value. Its errors never quote the input, which may hold secrets.
+func parseJSON(data []byte, duplicates bool) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	if err := syntax(data); err != nil {
+		return nil, err
+	}
+	if loneSurrogate(data) {
+		return nil, errors.New(`it holds half of a surrogate pair (\ud800 to \udfff alone)`)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return decodeValue(dec, duplicates, 0)
+}
+
+// syntax tells where the JSON is broken, by line and column.
+func syntax(data []byte) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return errors.New("it is empty")
+	}
+	if json.Valid(data) {
+		return nil
+	}
+	var raw json.RawMessage
+	dec := json.NewDecoder(bytes.NewReader(data))
+	err := dec.Decode(&raw)
+	if err == nil {
+		line, column := position(data, dec.InputOffset())
+		return fmt.Errorf("there is more after the JSON value that ends at line %d column %d", line, column)
+	}
+	var broken *json.SyntaxError
+	if errors.As(err, &broken) {
+		line, column := position(data, broken.Offset)
+		return fmt.Errorf("it is not JSON from line %d column %d on", line, column)
+	}
+	return errors.New("it is not JSON: it ends too early")
+}
+
+func position(data []byte, offset int64) (line, column int) {
+	before := data[:min(int(offset), len(data))]
+	line = bytes.Count(before, []byte{'\n'}) + 1
+	column = len(before) - (bytes.LastIndexByte(before, '\n') + 1)
+	return line, max(column, 1)
+}
+
+// loneSurrogate looks for an escape that encoding/json would silently replace. data is valid JSON.
+func loneSurrogate(data []byte) bool {
+	unit := func(i int) (rune, bool) {
+		if i+6 > len(data) || data[i] != '\\' || data[i+1] != 'u' {
+			return 0, false
+		}
+		n, err := strconv.ParseUint(string(data[i+2:i+6]), 16, 16)
+		return rune(n), err == nil
+	}
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		r, ok := unit(i)
+		switch {
+		case !ok:
+			i++
+		case r >= 0xd800 && r < 0xdc00:
+			low, ok := unit(i + 6)
+			if !ok || low < 0xdc00 || low > 0xdfff {
+				return true
+			}
+			i += 11
+		case r >= 0xdc00 && r <= 0xdfff:
+			return true
+		default:
+			i += 5
+		}
+	}
+	return false
+}
+
+func decodeValue(dec *json.Decoder, duplicates bool, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, errDepth
+	}
+	token, err := dec.Token()
+	if err != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		if token == '[' {
+			list := []any{}
+			for dec.More() {
+				item, err := decodeValue(dec, duplicates, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, item)
+			}
+			_, err := dec.Token()
+			return list, err
+		}
+		object := newDict()
+		for dec.More() {
+			key, err := dec.Token()
+			if err != nil {
+				return nil, errors.New("it is not JSON")
+			}
+			name, _ := key.(string)
+			if object.has(name) && !duplicates {
+				return nil, fmt.Errorf("the key %q is given twice in one object", name)
+			}
+			item, err := decodeValue(dec, duplicates, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			object.set(name, item)
+		}
+		_, err := dec.Token()
+		return object, err
+	case json.Number:
+		return number(token.String())
+	default: // nil, bool, string
+		return token, nil
+	}
+}
+
+// number reads a JSON number as Python does: an int unless it has a point or an exponent.
+func number(text string) (any, error) {
+	if strings.ContainsAny(text, ".eE") {
+		f, err := strconv.ParseFloat(text, 64)
+		if math.IsInf(f, 0) {
+			return nil, errNotFinite
+		}
+		return f, err
+	}
+	if len(text) > maxDigits {
+		return nil, errDigits
+	}
+	n, ok := new(big.Int).SetString(text, 10)
+	if !ok {
+		return nil, errors.New("it is not JSON")
+	}
+	return integer(n), nil
+}
+
+// integer is n in the narrowest form a value may have.
+func integer(n *big.Int) any {
+	if n.IsInt64() {
+		return n.Int64()
+	}
+	return n
+}
+
+// plain turns a value into what callers see: map[string]any in place of *dict.
+func plain(value any) any {
+	switch value := value.(type) {
+	case *dict:
+		if value == nil {
+			return nil
+		}
+		out := make(map[string]any, len(value.keys))
+		for key, item := range value.values {
+			out[key] = plain(item)
+		}
+		return out
+	case []any:
+		out := make([]any, len(value))
+		for i, item := range value {
+			out[i] = plain(item)
+		}
+		return out
+	default:
+		return value
+	}
+}
+
+// valueOf turns anything that JSON can carry into a value. Strings that are
+// not UTF-8 are repaired on the way.
+func valueOf(anything any) (any, error) {
+	switch anything := anything.(type) {
+	case nil, bool, int64, *dict:
+		return anything, nil
+	case error: // encoding/json would write {}
+		return valueOf(anything.Error())
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(anything); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(&out)
+	dec.UseNumber()
+	value, err := decodeValue(dec, true, 0)
+	if errors.Is(err, io.EOF) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	return value, err
+}
+
+// MarshalJSON keeps the order.
+func (d *dict) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for i, key := range d.keys {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		if err := encode(&out, key); err != nil {
+			return nil, err
+		}
+		out.WriteByte(':')
+		if err := encode(&out, d.values[key]); err != nil {
+			return nil, err
+		}
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// encode writes value as JSON without the escapes for HTML and without a line end.
+func encode(out *bytes.Buffer, value any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		return err
+	}
+	out.Truncate(out.Len() - 1)
+	return nil
+}
+
+// equal is Python's ==: 1, 1.0 and True are one number.
+func equal(a, b any) bool {
+	if x, ok := rational(a); ok {
+		y, ok := rational(b)
+		return ok && x.Cmp(y) == 0
+	}
+	switch a := a.(type) {
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !equal(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	case *dict:
+		b, ok := b.(*dict)
+		if !ok || len(a.keys) != len(b.keys) {
+			return false
+		}
+		for key, item := range a.values {
+			other, ok := b.get(key)
+			if !ok || !equal(item, other) {
+				return false
+			}
+		}
+		return true
+	case string:
+		b, ok := b.(string)
+		return ok && a == b
+	default:
+		return a == nil && b == nil
+	}
+}
+
+func rational(value any) (*big.Rat, bool) {
+	switch value := value.(type) {
+	case bool:
+		if value {
+			return big.NewRat(1, 1), true
+		}
+		return new(big.Rat), true
+	case int64:
+		return new(big.Rat).SetInt64(value), true
+	case *big.Int:
+		return new(big.Rat).SetInt(value), true
+	case float64:
+		return new(big.Rat).SetFloat64(value), true
+	}
+	return nil, false
+}
