@@ -6,12 +6,13 @@ package modules
 
 import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/modules/app_env_name"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 )
 
 // Target lists the modules that run where their task runs.
 func Target() []ansible.Module {
-	return []ansible.Module{prodipguard.Module()}
+	return []ansible.Module{appenvname.Module(), prodipguard.Module()}
 }
 
 // Controller lists the modules that only ever run on the controller.

@@ -48,6 +48,10 @@ func Main(argv []string, modules ...Module) int {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		modules: modules, signals: signals, grace: grace, own: true,
 	}
+	if len(argv) == 2 && argv[1] == linesFlag {
+		signal.Stop(signals) // between calls nothing would read them: let them end the process
+		return p.lines(context.Background(), argv[0])
+	}
 	return p.main(context.Background(), argv)
 }
 
@@ -311,7 +315,7 @@ func (c *Call) result(err error) *dict {
 			out.set(key, c.results.values[key])
 		}
 	}
-	out.set("changed", len(c.differences) > 0)
+	out.set("changed", c.changed())
 	if c.Diff && len(c.differences) > 0 {
 		out.set("diff", c.diff())
 	}
