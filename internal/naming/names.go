@@ -183,7 +183,7 @@ func (c Collisions) Error() string {
 	if len(c) > shown {
 		more = fmt.Sprintf(" and %d more", len(c)-shown)
 	}
-	return fmt.Sprintf("%d names would be shared: %s%s; rename one party of each, no two may share a name", len(c), strings.Join(texts, ", "), more)
+	return fmt.Sprintf("no two may share a name, and %d would be shared: %s%s; rename one party of each", len(c), strings.Join(texts, ", "), more)
 }
 
 // Collisions reports every name that two of the instances, or two systems of

@@ -5,7 +5,6 @@
 package appenvname
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +31,7 @@ func Module() ansible.Module {
 				"expect": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
 					"app":   {Required: true},
 					"env":   {Default: naming.Prod},
+					"key":   {}, // as returned; app and env say it already
 					"names": {Type: ansible.Dict, Required: true},
 				}}},
 			},
@@ -57,14 +57,7 @@ type arguments struct {
 	Expect      []expectation `arg:"expect"`
 }
 
-// instance, party, collision and difference are what the module returns.
-type instance struct {
-	App   string            `json:"app"`
-	Env   string            `json:"env"`
-	Key   string            `json:"key"`
-	Names map[string]string `json:"names"`
-}
-
+// party, collision and difference are what the module returns besides names.
 type party struct {
 	System string  `json:"system"`
 	App    string  `json:"app"`
@@ -189,10 +182,10 @@ func app(element any) (naming.App, error) {
 	return naming.App{}, fmt.Errorf("%v is neither a text nor a mapping; %s", element, form)
 }
 
-func returned(named []naming.Named) []instance {
-	list := make([]instance, len(named))
+func returned(named []naming.Named) []any {
+	list := make([]any, len(named))
 	for n, one := range named {
-		list[n] = instance{one.Instance.App, one.Instance.Env, one.Instance.Key(), one.Names}
+		list[n] = map[string]any{"app": one.Instance.App, "env": one.Instance.Env, "key": one.Instance.Key(), "names": one.Names}
 	}
 	return list
 }
@@ -263,6 +256,6 @@ func compare(c *ansible.Call, table *naming.Table, named []naming.Named, args ar
 	if more := len(different) - shown; more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return fmt.Errorf("%d of the expected names %s: %s; change the rule back, or record the new names once everything has moved",
-		len(different), cmp.Or(map[bool]string{true: "has changed"}[len(different) == 1], "have changed"), text[2:])
+	return fmt.Errorf("names are not what was recorded (%d): %s; change the rule back, or record the new names once everything has moved",
+		len(different), text[2:])
 }
