@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 )
@@ -96,13 +97,16 @@ const (
 )
 
 // Shipped is the table that comes with the collection: the reference lab's.
-func Shipped() (*Table, error) {
+func Shipped() (*Table, error) { return compileShipped() }
+
+// compileShipped is the same each time, so that a process that answers many calls reads it once.
+var compileShipped = sync.OnceValues(func() (*Table, error) {
 	file, err := readShipped()
 	if err != nil {
 		return nil, err
 	}
 	return file.compile()
-}
+})
 
 func readShipped() (*tableFile, error) {
 	var file tableFile
