@@ -6,6 +6,7 @@ package appenvname
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,6 +29,7 @@ func Module() ansible.Module {
 				"apps":        {Type: ansible.List, Elements: ansible.Raw},
 				"systems":     {Type: ansible.List},
 				"conventions": {Type: ansible.Path},
+				"with_table":  {Type: ansible.Bool, Default: false},
 				"expect": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
 					"app":   {Required: true},
 					"env":   {Default: naming.Prod},
@@ -54,6 +56,7 @@ type arguments struct {
 	Apps        []any         `arg:"apps"`
 	Systems     []string      `arg:"systems"`
 	Conventions string        `arg:"conventions"`
+	WithTable   bool          `arg:"with_table"`
 	Expect      []expectation `arg:"expect"`
 }
 
@@ -86,6 +89,13 @@ func run(_ context.Context, c *ansible.Call) error {
 	table, err := table(args.Conventions)
 	if err != nil {
 		return err
+	}
+	if args.WithTable {
+		data, err := table.Export()
+		if err != nil {
+			return err
+		}
+		c.Return("table", json.RawMessage(data))
 	}
 	instances, err := args.instances(table)
 	if err != nil {

@@ -51,6 +51,10 @@ options:
       - Path on the controller of a YAML file that changes the shipped table of systems.
       - A system that the table does not have, or a pattern that forgets C(<env>), is an error.
     type: path
+  with_table:
+    description: Whether to return the table as well, as the OpenTofu module C(tofu/naming) takes it.
+    type: bool
+    default: false
   expect:
     description:
       - Recorded names that must not have changed, in the form of RV(instances).
@@ -177,6 +181,11 @@ collisions:
       type: dict
       returned: always
       sample: {system: postgres_database, app: erp-sandbox, env: prod}
+table:
+  description: The table of systems as the OpenTofu module C(tofu/naming) takes it in its variable C(table).
+  returned: when O(with_table=true)
+  type: dict
+  sample: {reserved: {apps: [], envs: []}, systems: {}}
 differences:
   description: Every name that is not what was recorded. The module fails when there is one.
   returned: when O(expect) is given
