@@ -8,6 +8,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/modules/app_env_name"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
+	"github.com/arcodange-org/sandbox/modules/sandbox_image"
+	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 )
 
 // Target lists the modules that run where their task runs.
@@ -17,5 +19,5 @@ func Target() []ansible.Module {
 
 // Controller lists the modules that only ever run on the controller.
 func Controller() []ansible.Module {
-	return []ansible.Module{}
+	return []ansible.Module{sandboximage.Module(), sandboxvm.Module()}
 }

@@ -121,7 +121,9 @@ func bindDict(path string, value *dict, to reflect.Value, mismatch error) error 
 		out := reflect.MakeMapWithSize(to.Type(), len(value.keys))
 		for _, key := range value.keys {
 			item := reflect.New(to.Type().Elem()).Elem()
-			if err := bind(path+"."+key, value.values[key], item); err != nil {
+			if item.Kind() == reflect.String { // a dict without a spec holds what YAML made of a word
+				item.SetString(coerceStr(value.values[key]))
+			} else if err := bind(path+"."+key, value.values[key], item); err != nil {
 				return err
 			}
 			out.SetMapIndex(reflect.ValueOf(key).Convert(to.Type().Key()), item)

@@ -345,7 +345,7 @@ func (p *process) run(ctx context.Context, module *Module, c *Call, in internals
 	restore := p.redirect(in.noLog)
 	defer restore()
 	done := make(chan error, 1)
-	go func() { done <- guarded(ctx, module, c) }()
+	go guarded(ctx, module, c, done)
 
 	var stopped os.Signal
 	var late <-chan time.Time
@@ -390,19 +390,16 @@ func signalName(sig os.Signal) string {
 	return sig.String()
 }
 
-// guarded turns a panic of Run into an error that names the place.
-func guarded(ctx context.Context, module *Module, c *Call) (err error) {
-	finished := false
+// guarded turns a panic of Run into an error that names the place, and tells done in any case.
+func guarded(ctx context.Context, module *Module, c *Call, done chan<- error) {
+	err := errors.New(module.Name + " ended its goroutine; this is a bug of the module")
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%s panicked: %v (at %s); this is a bug of the module", module.Name, r, panicPlace(debug.Stack()))
-		} else if !finished {
-			err = errors.New(module.Name + " ended its goroutine; this is a bug of the module")
 		}
+		done <- err
 	}()
 	err = module.Run(ctx, c)
-	finished = true
-	return err
 }
 
 // panicPlace is the file and line that panicked: the first line of ours after the runtime's in the stack.

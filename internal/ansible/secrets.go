@@ -4,6 +4,7 @@ package ansible
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"math/big"
 	"net/url"
 	"slices"
@@ -61,13 +62,14 @@ func (s *secrets) add(secret string) {
 	}
 	s.whole[secret] = true
 	quoted := strconv.Quote(secret)
-	var inJSON, inASCII strings.Builder
-	_ = jsonText(&inJSON, secret)
+	var inASCII strings.Builder
 	pyJSONString(&inASCII, secret)
+	inJSON, _ := jsonBytes(secret)
+	forHTML, _ := json.Marshal(secret)
 	spellings := []string{
 		secret, pyStrip(secret),
 		quoted[1 : len(quoted)-1],
-		unquoted(inJSON.String()), unquoted(inASCII.String()),
+		unquoted(string(inJSON)), unquoted(string(forHTML)), unquoted(inASCII.String()),
 		strings.ReplaceAll(secret, "'", `'\''`), // as a shell's word
 		url.QueryEscape(secret), url.PathEscape(secret),
 		base64.StdEncoding.EncodeToString([]byte(secret)), base64.URLEncoding.EncodeToString([]byte(secret)),
@@ -99,12 +101,6 @@ func unquoted(text string) string {
 		return text
 	}
 	return text[1 : len(text)-1]
-}
-
-func jsonText(out *strings.Builder, text string) error {
-	value, err := jsonBytes(text)
-	out.Write(value)
-	return err
 }
 
 // text is text with every secret in it masked. Secrets that overlap are masked as one.

@@ -74,10 +74,10 @@ def main():
         result = answer(specs[case["spec"]], case["args"])
         try:
             text = json.dumps(result, allow_nan=False)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             if "float" in str(error):
                 text = json.dumps({"ok": True, "infinite": True})
-            else:  # an int of too many digits
+            else:  # an int of too many digits, or a tuple for a key
                 text = json.dumps({"ok": False, "error": str(error)})
         print(text)
 

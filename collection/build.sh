@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Builds the kits, and the collection's artifact out of them:
+#
+#   build.sh kits PLATFORM...    into plugins/, for a checkout used in place
+#   build.sh artifact OUTPUT     for every supported platform, into OUTPUT/
+#
+# A platform is goos/goarch. GO names the Go command. The same sources give the
+# same bytes: no paths, no times, no build ids.
+set -euo pipefail
+export LC_ALL=C
+root=$(cd "$(dirname "$0")/.." && pwd)
+go=${GO:-go}
+all=(linux/amd64 linux/arm64 darwin/arm64)
+
+sum() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
+
+# kits PLUGINS LEVEL PLATFORM...: both kits into PLUGINS/modules and PLUGINS/bin,
+# the controller's packed with xz at LEVEL.
+kits() {
+    local plugins=$1 level=$2 platform name
+    shift 2
+    mkdir -p "$plugins/modules" "$plugins/bin"
+    local work
+    work=$(mktemp -d "$plugins/bin/.building.XXXXXX")
+    # shellcheck disable=SC2064 # the directory of now, not of then
+    trap "rm -rf '$work'" EXIT
+    for platform in "$@"; do
+        name=${platform%/*}_${platform#*/}
+        for kit in target controller; do
+            (cd "$root" && CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} GOFLAGS=-mod=readonly GOWORK=off \
+                "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$kit")
+        done
+        xz -z -k -T1 "-$level" "$work/controller_$name"
+    done
+    (cd "$work" && sum target_* controller_*_* | grep -v '\.xz$') >"$work/SHA256SUMS"
+    for platform in "$@"; do
+        name=${platform%/*}_${platform#*/}
+        chmod 755 "$work/target_$name"
+        mv "$work/target_$name" "$plugins/modules/__target_$name"
+        mv "$work/controller_$name.xz" "$plugins/bin/"
+    done
+    mv "$work/SHA256SUMS" "$plugins/bin/SHA256SUMS"
+}
+
+case ${1:-} in
+kits)
+    shift
+    kits "$root/plugins" 1 "$@"
+    ;;
+artifact)
+    output=$(mkdir -p "$2" && cd "$2" && pwd)
+    stage=$(mktemp -d "${TMPDIR:-/tmp}/sandbox-collection.XXXXXX")
+    trap 'rm -rf "$stage"' EXIT
+    tree=$stage/ansible_collections/arcodange/sandbox
+    mkdir -p "$tree"
+    # Only what git knows, so that no build, cache or secret of this checkout slips in.
+    (cd "$root" && git ls-files -z --cached --others --exclude-standard -- CHANGELOG.md LICENSE README.md galaxy.yml meta plugins roles playbooks \
+        inventory site.yml destroy.yml docs embedded changelogs tofu |
+        while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |
+        tar --null -T - -cf -) | tar -xf - -C "$tree"
+    find "$tree" -name '*_test.go' -delete
+    kits "$tree/plugins" 9e "${all[@]}"
+    trap 'rm -rf "$stage"' EXIT
+    (cd "$tree" && ansible-galaxy collection build --force --output-path "$stage/built" >/dev/null)
+    for artifact in "$stage"/built/*.tar.gz; do
+        python3 "$root/collection/normalise.py" "$artifact" "$output/$(basename "$artifact")"
+        echo "$output/$(basename "$artifact")"
+    done
+    ;;
+*)
+    echo "usage: build.sh kits PLATFORM... | build.sh artifact OUTPUT" >&2
+    exit 2
+    ;;
+esac

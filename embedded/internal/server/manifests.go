@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/arcodange-org/sandbox/embedded/internal/agent"
+	"github.com/arcodange-org/sandbox/embedded/internal/config"
+	"github.com/arcodange-org/sandbox/embedded/internal/pki"
+)
+
+//go:embed manifests/*.yaml
+var packaged embed.FS
+
+// Images is the tag of the images that the packaged manifests run, set by build.sh.
+var Images = "unknown"
+
+// How often the directory is looked at; k3s looks every 15 s.
+const manifestsEvery = 2 * time.Second
+
+// packagedNames are the components that `disable` knows, each a file of that name.
+var packagedNames = []string{"coredns", "local-storage"}
+
+// manifests applies files to the cluster, and again whenever they change.
+type manifests struct {
+	dir    string
+	cfg    *config.Config
+	client dynamic.Interface
+	mapper *restmapper.DeferredDiscoveryRESTMapper
+	done   map[string][sha256.Size]byte // what was applied, by file
+}
+
+func newManifests(rest *rest.Config, dir string, cfg *config.Config) (*manifests, error) {
+	client, err := dynamic.NewForConfig(rest)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the API server: %w", err)
+	}
+	disco, err := discovery.NewDiscoveryClientForConfig(rest)
+	if err != nil {
+		return nil, fmt.Errorf("making a client of the API server: %w", err)
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disco))
+	return &manifests{dir, cfg, client, mapper, map[string][sha256.Size]byte{}}, nil
+}
+
+// applyBootstrap applies what nodes need to join, and writes the packaged
+// components to the directory; those that are disabled are removed.
+func (m *manifests) applyBootstrap(ctx context.Context) error {
+	data, err := packaged.ReadFile("manifests/bootstrap.yaml")
+	if err != nil {
+		return err
+	}
+	for {
+		// Upstream's own roles appear a moment after the server is ready.
+		if err = m.apply(ctx, data); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("applying the bootstrap manifests: %w", err)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	for _, name := range packagedNames {
+		path := filepath.Join(m.dir, name+".yaml")
+		data, err := m.render(name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(m.cfg.Disable, name) {
+			if err := pki.WriteFile(path, data, 0o600); err != nil {
+				return fmt.Errorf("writing the packaged manifest: %w", err)
+			}
+			continue
+		}
+		if err := os.Remove(path); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := m.delete(ctx, data); err != nil {
+			return fmt.Errorf("removing the disabled component %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// render fills the settings into a packaged manifest.
+func (m *manifests) render(name string) ([]byte, error) {
+	data, err := packaged.ReadFile("manifests/" + name + ".yaml")
+	if err != nil {
+		return nil, err
+	}
+	forward := "forward . /etc/resolv.conf"
+	if !agent.HasUpstreamDNS(m.cfg) {
+		// The node resolves through a server on its own loopback, which no pod can reach: then only the cluster's names resolve.
+		forward = "# no name server that a pod could reach"
+	}
+	return []byte(strings.NewReplacer(
+		"%{CLUSTER_DOMAIN}", m.cfg.ClusterDomain, "%{CLUSTER_DNS}", m.cfg.ClusterDNS, "%{IMAGES}", Images,
+		"%{FORWARD}", forward, "%{STORAGE}", filepath.Join(m.cfg.DataDir, "storage"),
+	).Replace(string(data))), nil
+}
+
+// watch applies the directory's files until ctx ends. One that fails is tried again.
+func (m *manifests) watch(ctx context.Context) {
+	said := map[string]string{}
+	for {
+		files, _ := filepath.Glob(filepath.Join(m.dir, "*"))
+		slices.Sort(files)
+		for _, file := range files {
+			if ext := filepath.Ext(file); ext != ".yaml" && ext != ".yml" && ext != ".json" || strings.HasPrefix(filepath.Base(file), ".") {
+				continue
+			}
+			data, err := os.ReadFile(file)
+			if err != nil {
+				continue
+			}
+			sum := sha256.Sum256(data)
+			if m.done[file] == sum {
+				continue
+			}
+			if err := m.apply(ctx, data); err != nil {
+				if said[file] != err.Error() {
+					slog.Warn("a manifest could not be applied and is tried again", "file", file, "because", err)
+					said[file] = err.Error()
+				}
+				continue
+			}
+			m.done[file] = sum
+			delete(said, file)
+			slog.Info("applied a manifest", "file", file)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(manifestsEvery):
+		}
+	}
+}
+
+// each calls do with every object in data and the client of its kind.
+func (m *manifests) each(data []byte, do func(*unstructured.Unstructured, dynamic.ResourceInterface) error) error {
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if len(object.Object) == 0 {
+			continue
+		}
+		kind := object.GroupVersionKind()
+		mapping, err := m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if meta.IsNoMatchError(err) {
+			m.mapper.Reset() // its definition may have come since
+			mapping, err = m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		}
+		if err != nil {
+			return err
+		}
+		var client dynamic.ResourceInterface = m.client.Resource(mapping.Resource)
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			namespace := object.GetNamespace()
+			if namespace == "" {
+				namespace = metav1.NamespaceDefault
+			}
+			client = m.client.Resource(mapping.Resource).Namespace(namespace)
+		}
+		if err := do(object, client); err != nil {
+			return fmt.Errorf("%s %s: %w", kind.Kind, object.GetName(), err)
+		}
+	}
+}
+
+func (m *manifests) apply(ctx context.Context, data []byte) error {
+	return m.each(data, func(object *unstructured.Unstructured, client dynamic.ResourceInterface) error {
+		_, err := client.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: "k3s", Force: true})
+		return err
+	})
+}
+
+func (m *manifests) delete(ctx context.Context, data []byte) error {
+	return m.each(data, func(object *unstructured.Unstructured, client dynamic.ResourceInterface) error {
+		err := client.Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
+}

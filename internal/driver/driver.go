@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package driver says what a machine of a sandbox is, and what whoever provides
+// machines must guarantee. It knows locks, keys, the order of steps and how to
+// wait for SSH, which are the same for every driver. It does not know any
+// particular way to get a machine: those are the packages below it.
+package driver
+
+import (
+	"context"
+	"errors"
+)
+
+var (
+	// ErrNotFound is a machine that does not exist.
+	ErrNotFound = errors.New("machine not found")
+	// ErrNotOwned is a thing of the wanted name that does not carry this
+	// sandbox's label. Nobody but its owner may touch it.
+	ErrNotOwned = errors.New("does not belong to this sandbox")
+	// ErrAddressOutside is an address that the network cannot give to a machine.
+	ErrAddressOutside = errors.New("address cannot be used in this network")
+	// ErrAddressTaken is an address that another machine has.
+	ErrAddressTaken = errors.New("address is taken")
+	// ErrNetworkConflict is a network that cannot be made as wanted.
+	ErrNetworkConflict = errors.New("network cannot be made")
+	// ErrNoImage is an image that the driver does not have and cannot get.
+	ErrNoImage = errors.New("image is missing")
+	// ErrInvalid is a Spec that no driver could satisfy.
+	ErrInvalid = errors.New("invalid machine")
+	// ErrNoSSH is a machine that did not answer on its SSH port in time.
+	ErrNoSSH = errors.New("no SSH server answers")
+)
+
+// Driver is a way to get machines.
+//
+// Every method MUST be safe to call while other processes work on other
+// machines of the same sandbox. Callers hold the lock of the machine that they
+// plan and apply for (Manager does), so a driver MAY assume that nobody else of
+// this collection works on that one machine.
+type Driver interface {
+	// Name is what users call this driver.
+	Name() string
+
+	// Plan compares what there is with what is wanted and gives the steps from
+	// one to the other.
+	//
+	// It MUST NOT change anything. It MUST give no step that has a Difference
+	// when the machine is as wanted, and MAY then give no step at all. It MUST
+	// succeed where running its steps would, and MUST fail with ErrNotOwned
+	// when the machine, its network or one of its disks has the wanted name
+	// and lacks the sandbox's label; with ErrAddressOutside,
+	// ErrAddressTaken or ErrNetworkConflict where those apply. It MUST NOT fail
+	// because an image is missing: in check mode the image may be one that an
+	// earlier task would have built; the step that needs it fails with ErrNoImage.
+	//
+	// Every step MUST be a thing that can be done again: killed before, in or
+	// after it, the next Plan leads from what was left to what is wanted.
+	// A step that destroys MUST NOT destroy a disk unless power is Absent.
+	//
+	// For Absent, Plan MUST look only at want.Sandbox, want.Name and
+	// want.Network.Name, MUST remove the machine's disks, and MUST remove the
+	// network with the last machine of the sandbox.
+	Plan(ctx context.Context, want Spec, power Power) (Plan, error)
+
+	// Inspect tells about a machine, running or not. It MUST give ErrNotFound
+	// for an absent one and ErrNotOwned for somebody else's. HostKeys MUST be
+	// read out of band, not over the network.
+	Inspect(ctx context.Context, sandbox, name string) (Machine, error)
+
+	// HostKey reads the machine's private SSH host key out of band, so that a
+	// lost state folder does not change a machine's identity. It MUST give
+	// ErrNotFound where there is no machine or no key yet.
+	HostKey(ctx context.Context, sandbox, name string) ([]byte, error)
+
+	// Diagnose tells in one line what the driver can see of a machine that does
+	// not answer. It MUST NOT fail; it MAY be empty.
+	Diagnose(ctx context.Context, sandbox, name string) string
+}
+
+// Power is what is wanted of a machine.
+type Power string
+
+const (
+	// Present wants the machine to exist, and leaves it running or stopped as
+	// it is. A machine that has to be created is started, and so is one whose
+	// creation was interrupted before its first start.
+	Present Power = "present"
+	// Started wants it running, with SSH answering.
+	Started Power = "started"
+	// Stopped wants it to exist and not to run. It is stopped as a machine is:
+	// its services are ended in order.
+	Stopped Power = "stopped"
+	// Absent wants nothing of it left: machine, disks, and with the last
+	// machine of the sandbox its network and keys.
+	Absent Power = "absent"
+)
+
+// Spec is a machine that is wanted. A zero CPUs or Memory means no limit for a
+// new machine, and as it is for one that exists.
+type Spec struct {
+	Sandbox string // ownership label; also the first part of every name
+	Name    string // the node, and its host name
+	Image   string
+	CPUs    float64 // cores
+	Memory  int64   // bytes
+	Disks   []Disk  // beside those that the driver gives every machine
+	Network Network
+	Address string // IPv4 inside Network.Subnet
+	User    string // who logs in by SSH, with sudo
+	// AuthorizedKeys are the public keys that may log in as User, one a line.
+	AuthorizedKeys []string
+	Ports          []Port
+	// HostKey is the private SSH host key that the machine MUST present;
+	// HostPublic its public half ("type base64"). Manager fills both. They are
+	// empty only when planning in check mode for a machine that does not exist.
+	HostKey    []byte
+	HostPublic string
+}
+
+// Disk is a disk of its own that outlives the machine's root file system.
+type Disk struct {
+	Name string
+	Path string // where it is mounted
+	Size int64  // bytes; 0 means as large as the driver can; a driver that cannot limit it says so in a note
+}
+
+// Network is the private network of a sandbox.
+type Network struct {
+	Name   string
+	Subnet string // CIDR
+}
+
+// Port is a port of the machine, published on the controller's loopback.
+type Port struct {
+	Port     int
+	HostPort int // 0 lets the driver choose one and keep it
+}
+
+// Machine is a machine that exists.
+type Machine struct {
+	Name     string
+	Sandbox  string
+	Driver   string
+	ID       string // what the driver's own tools call it
+	State    Power  // Started or Stopped
+	Image    string
+	CPUs     float64 // 0: no limit
+	Memory   int64   // bytes; 0: no limit
+	Network  Network
+	Address  string
+	Gateway  string
+	User     string
+	SSHHost  string // where the controller reaches its SSH server
+	SSHPort  int
+	Ports    []Port
+	Disks    []Disk
+	HostKeys []PublicKey
+	Notes    []string // what is not as production would have it, or not as asked
+	Extra    map[string]any
+}
+
+// Difference is one thing that is not as wanted.
+type Difference struct {
+	Name   string
+	Before any // nil: not there
+	After  any // nil: to be removed
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package driver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Home is the folder on the controller where everything about one sandbox lies
+// that is not in a machine: its keys, its known hosts, its locks.
+type Home struct{ Dir string }
+
+// HomeOf gives the sandbox's folder below the user's state folder
+// ($XDG_STATE_HOME, or ~/.local/state).
+func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
+	base := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
+		user := getenv("HOME")
+		if user == "" {
+			return Home{}, errors.New("find the state folder: neither XDG_STATE_HOME nor HOME is set: set one")
+		}
+		base = filepath.Join(user, ".local", "state")
+	}
+	return Home{Dir: filepath.Join(base, "arcodange-sandbox", sandbox)}, nil
+}
+
+// KnownHostsFile is for ssh's UserKnownHostsFile.
+func (h Home) KnownHostsFile() string { return filepath.Join(h.Dir, "ssh", "known_hosts") }
+
+// KeyFile is the private key with which the controller logs in to the machines.
+func (h Home) KeyFile() string { return filepath.Join(h.Dir, "ssh", "id_ed25519") }
+
+// keyComment marks a key that was made here, not brought by the user.
+func (h Home) keyComment() string { return "made-by-sandbox_vm@" + filepath.Base(h.Dir) }
+
+func (h Home) hostKeyFile(machine string) string {
+	return filepath.Join(h.Dir, "nodes", machine, "ssh_host_ed25519_key")
+}
+
+// Lock takes the lock of the whole sandbox: held shortly, by whoever makes or
+// removes what its machines share.
+func (h Home) Lock(ctx context.Context, what string, wait time.Duration) (*lock.Lock, error) {
+	return lock.Acquire(ctx, filepath.Join(h.Dir, "locks", "sandbox.lock"), what, wait)
+}
+
+func (h Home) lockMachine(ctx context.Context, machine, what string, wait time.Duration) (*lock.Lock, error) {
+	return lock.Acquire(ctx, filepath.Join(h.Dir, "locks", "machine-"+machine+".lock"), what, wait)
+}
+
+// makeKey makes a key pair at path unless there is one. A pair that is there is whole.
+func makeKey(ctx context.Context, r run.Runner, path, comment string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make folder %s for a key: %w", dir, err)
+	}
+	temp, err := os.MkdirTemp(dir, ".key-")
+	if err != nil {
+		return fmt.Errorf("make a folder for a new key: %w", err)
+	}
+	defer os.RemoveAll(temp)
+	file := filepath.Join(temp, "key")
+	if _, err := r.Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", file}}); err != nil {
+		if run.NotFound(err) {
+			return fmt.Errorf("make SSH key %s: ssh-keygen is not installed: install OpenSSH's client: %w", path, err)
+		}
+		return fmt.Errorf("make SSH key %s: %w", path, err)
+	}
+	// The private half last: it is what says that the pair is there.
+	if err := errors.Join(os.Rename(file+".pub", path+".pub"), os.Rename(file, path)); err != nil {
+		return fmt.Errorf("keep SSH key %s: %w", path, err)
+	}
+	return nil
+}
+
+// publicOf computes the public half of a private key ("type base64").
+func publicOf(ctx context.Context, r run.Runner, private string) (string, error) {
+	res, err := r.Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-y", "-f", private}})
+	if err != nil {
+		return "", fmt.Errorf("read SSH key %s (is it damaged? removing it makes a new one): %w", private, err)
+	}
+	key, err := ParsePublicKey(string(res.Stdout))
+	if err != nil {
+		return "", err
+	}
+	return key.Type + " " + key.Key, nil
+}
+
+// readPublic reads the public half beside a private key.
+func readPublic(ctx context.Context, r run.Runner, private string) (string, error) {
+	data, err := os.ReadFile(private + ".pub")
+	if err == nil {
+		if key, err := ParsePublicKey(string(data)); err == nil {
+			return key.Type + " " + key.Key, nil
+		}
+	}
+	return publicOf(ctx, r, private)
+}
+
+// writeFile replaces a file at once or not at all.
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(data)
+	return errors.Join(err, temp.Chmod(mode), temp.Close(), func() error {
+		if err != nil {
+			return nil
+		}
+		return os.Rename(temp.Name(), path)
+	}())
+}
+
+// knownHostsOf gives the lines that the machine has in known_hosts. A line of
+// ours ends with the machine's name as its comment.
+func (h Home) knownHostsOf(machine string) ([]string, error) {
+	data, err := os.ReadFile(h.KnownHostsFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read %s: %w", h.KnownHostsFile(), err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) == 4 && words[3] == machine {
+			lines = append(lines, strings.Join(words, " "))
+		}
+	}
+	return lines, nil
+}
+
+// setKnownHosts makes these the machine's lines in known_hosts; none removes
+// them. The caller holds the sandbox's lock.
+func (h Home) setKnownHosts(machine string, lines []string) error {
+	data, err := os.ReadFile(h.KnownHostsFile())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read %s: %w", h.KnownHostsFile(), err)
+	}
+	var kept []string
+	for line := range strings.Lines(string(data)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || len(words) == 4 && words[3] == machine {
+			continue
+		}
+		kept = append(kept, strings.TrimRight(line, "\n"))
+	}
+	kept = append(kept, lines...)
+	slices.Sort(kept)
+	if len(kept) == 0 {
+		if err := os.Remove(h.KnownHostsFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", h.KnownHostsFile(), err)
+		}
+		return nil
+	}
+	var out bytes.Buffer
+	for _, line := range kept {
+		out.WriteString(line + "\n")
+	}
+	if err := writeFile(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", h.KnownHostsFile(), err)
+	}
+	return nil
+}

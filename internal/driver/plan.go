@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// undoTimeout is how long cleaning up after a failure may take. It has its own
+// clock: the failure may be that the caller's ran out.
+const undoTimeout = 60 * time.Second
+
+// Step is one thing to do. What a user is told in check mode and what a real
+// run does are the same steps, so they cannot disagree.
+type Step struct {
+	// Name completes "could not ...".
+	Name string
+	// Differences are what of the step a user sees. A step without any only
+	// serves the others.
+	Differences []Difference
+	// Do does it. It MUST succeed when it was done before.
+	Do func(context.Context) error
+	// Undo removes what Do created. Nil when there is nothing to remove. It is
+	// called for every step that was begun, so it MUST accept half of it.
+	Undo func(context.Context) error
+}
+
+// Plan is the way from what there is to what is wanted.
+type Plan struct {
+	Steps []Step
+	Notes []string // for the user, whether or not there are steps
+}
+
+// Add appends a step.
+func (p *Plan) Add(step Step) { p.Steps = append(p.Steps, step) }
+
+// Differences are those of all steps.
+func (p Plan) Differences() []Difference {
+	var all []Difference
+	for _, step := range p.Steps {
+		all = append(all, step.Differences...)
+	}
+	return all
+}
+
+// Observer is told before (done is false) and after each step.
+type Observer func(step string, done bool)
+
+// Run does the steps in order. When one fails, what they created is removed
+// again, last first, unless keep is set.
+func (p Plan) Run(ctx context.Context, keep bool, observe Observer) error {
+	if observe == nil {
+		observe = func(string, bool) {}
+	}
+	for i, step := range p.Steps {
+		observe(step.Name, false)
+		err := ctx.Err()
+		if err == nil {
+			err = step.Do(ctx)
+		}
+		if err == nil {
+			observe(step.Name, true)
+			continue
+		}
+		err = fmt.Errorf("could not %s: %w", step.Name, err)
+		if keep {
+			return err
+		}
+		return errors.Join(err, undo(ctx, p.Steps[:i+1]))
+	}
+	return nil
+}
+
+func undo(ctx context.Context, steps []Step) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	var failed error
+	for i := len(steps) - 1; i >= 0; i-- {
+		if steps[i].Undo == nil {
+			continue
+		}
+		if err := steps[i].Undo(ctx); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("could not take back %q, the next run does: %w", steps[i].Name, err))
+		}
+	}
+	return failed
+}

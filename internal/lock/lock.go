@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package lock lets one process at a time do a thing. It knows files and the
+// kernel's advisory locks; the kernel releases the lock of a process that died,
+// so there is no such thing as a stale lock. It does not know what is protected.
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrHeld is a lock that somebody else still held when the deadline passed.
+var ErrHeld = errors.New("still held")
+
+// poll is how often a held lock is tried again.
+const poll = 20 * time.Millisecond
+
+// Lock is a lock that this process holds.
+type Lock struct{ file *os.File }
+
+// Acquire waits until no other holder has the lock that path stands for, at
+// most for the given time. The file says who holds it and what for; an error
+// repeats that. Folders that are missing are made.
+func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		file, err := try(path)
+		if err != nil {
+			return nil, fmt.Errorf("take lock %s to %s: %w", path, what, err)
+		}
+		if file != nil {
+			// Only for the eyes of those who wait: failing to write it changes nothing.
+			_ = file.Truncate(0)
+			_, _ = file.WriteAt(fmt.Appendf(nil, "process %d since %s: %s\n", os.Getpid(), time.Now().Format(time.RFC3339), what), 0)
+			return &Lock{file: file}, nil
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return nil, fmt.Errorf("take lock %s to %s: %w", path, what, ctx.Err())
+			}
+			return nil, fmt.Errorf("take lock %s to %s: %w after %s by %s: wait until it has finished, or end it, then run again",
+				path, what, ErrHeld, wait, holder(path))
+		case <-time.After(poll):
+		}
+	}
+}
+
+// try gives nil when somebody else holds the lock.
+func try(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // the last holder removed the folder just now
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	// The holder before may have removed the file: then this lock is on a file
+	// that nobody else will ever find.
+	mine, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	there, err := os.Stat(path)
+	if err != nil || !os.SameFile(mine, there) {
+		file.Close()
+		return nil, nil
+	}
+	return file, nil
+}
+
+func holder(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return "somebody"
+	}
+	defer file.Close()
+	text, _ := io.ReadAll(io.LimitReader(file, 1000))
+	if line := strings.TrimSpace(string(text)); line != "" {
+		return line
+	}
+	return "somebody"
+}
+
+// Release gives the lock back.
+func (l *Lock) Release() { _ = l.file.Close() }
+
+// Remove gives the lock back and removes its file.
+func (l *Lock) Remove() {
+	_ = os.Remove(l.file.Name())
+	l.Release()
+}

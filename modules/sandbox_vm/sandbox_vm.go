@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package sandboxvm is the module sandbox_vm: it turns a task's arguments into
+// a wanted machine, lets the driver's manager bring it about, and turns what
+// came of it into a result. What a machine is and how it is made is told in
+// internal/driver and the packages below it.
+package sandboxvm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/driver"
+	"github.com/arcodange-org/sandbox/internal/driver/docker"
+	"github.com/arcodange-org/sandbox/internal/engine"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+type arguments struct {
+	Name    string  `arg:"name"`
+	Sandbox string  `arg:"sandbox"`
+	Driver  string  `arg:"driver"`
+	State   string  `arg:"state"`
+	Image   string  `arg:"image"`
+	CPUs    float64 `arg:"cpus"`
+	Memory  int64   `arg:"memory"`
+	Disks   []struct {
+		Name string `arg:"name"`
+		Path string `arg:"path"`
+		Size int64  `arg:"size"`
+	} `arg:"disks"`
+	Network struct {
+		Name   string `arg:"name"`
+		Subnet string `arg:"subnet"`
+	} `arg:"network"`
+	Address string `arg:"address"`
+	Publish []struct {
+		Port     int `arg:"port"`
+		HostPort int `arg:"host_port"`
+	} `arg:"publish"`
+	SSHUser      string `arg:"ssh_user"`
+	SSHPublicKey string `arg:"ssh_public_key"`
+	Keep         bool   `arg:"keep"`
+	Timeout      int    `arg:"timeout"`
+}
+
+// Module describes sandbox_vm.
+func Module() ansible.Module {
+	return ansible.Module{
+		Name:      "sandbox_vm",
+		CheckMode: true,
+		Spec: ansible.Spec{
+			Options: map[string]ansible.Option{
+				"name":    {Required: true},
+				"sandbox": {Default: "sandbox"},
+				"driver":  {Default: "docker", Choices: []string{"docker"}},
+				"state":   {Default: "started", Choices: []string{"present", "started", "stopped", "absent"}},
+				"image":   {},
+				"cpus":    {Type: ansible.Float, Default: 0.0},
+				"memory":  {Type: ansible.Bytes},
+				"disks": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
+					Options: map[string]ansible.Option{
+						"name": {Required: true},
+						"path": {Required: true},
+						"size": {Type: ansible.Bytes},
+					},
+				}},
+				"network": {Type: ansible.Dict, Spec: &ansible.Spec{
+					Options: map[string]ansible.Option{
+						"name":   {},
+						"subnet": {Default: defaultSubnet},
+					},
+				}},
+				"address": {},
+				"publish": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
+					Options: map[string]ansible.Option{
+						"port":      {Type: ansible.Int, Required: true},
+						"host_port": {Type: ansible.Int},
+					},
+				}},
+				"ssh_user":       {Default: "pi"},
+				"ssh_public_key": {},
+				"keep":           {Type: ansible.Bool, Default: false},
+				"timeout":        {Type: ansible.Int, Default: int64(120)},
+			},
+			RequiredIf: []ansible.RequiredIf{
+				{Option: "state", Is: "present", Then: []string{"image", "address"}},
+				{Option: "state", Is: "started", Then: []string{"image", "address"}},
+				{Option: "state", Is: "stopped", Then: []string{"image", "address"}},
+			},
+		},
+		Run: ensure,
+	}
+}
+
+const defaultSubnet = "172.30.0.0/24"
+
+func (a arguments) spec() driver.Spec {
+	spec := driver.Spec{
+		Sandbox: a.Sandbox, Name: a.Name, Image: a.Image, CPUs: a.CPUs, Memory: a.Memory,
+		Network: driver.Network{Name: a.Network.Name, Subnet: a.Network.Subnet},
+		Address: a.Address, User: a.SSHUser,
+	}
+	if spec.Network.Name == "" {
+		spec.Network.Name = a.Sandbox
+	}
+	if spec.Network.Subnet == "" {
+		spec.Network.Subnet = defaultSubnet
+	}
+	for _, disk := range a.Disks {
+		spec.Disks = append(spec.Disks, driver.Disk(disk))
+	}
+	for _, port := range a.Publish {
+		spec.Ports = append(spec.Ports, driver.Port(port))
+	}
+	for line := range strings.Lines(a.SSHPublicKey) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			spec.AuthorizedKeys = append(spec.AuthorizedKeys, line)
+		}
+	}
+	return spec
+}
+
+func ensure(ctx context.Context, c *ansible.Call) error {
+	var args arguments
+	if err := c.Bind(&args); err != nil {
+		return err
+	}
+	if args.Timeout < 1 {
+		return fmt.Errorf("argument timeout is %d: use a number of seconds, at least 1", args.Timeout)
+	}
+	home, err := driver.HomeOf(args.Sandbox, os.Getenv)
+	if err != nil {
+		return err
+	}
+	manager := driver.Manager{
+		Driver: docker.Driver{Engine: engine.Engine{Runner: run.Exec{}}, Home: home},
+		Home:   home, Runner: run.Exec{},
+	}
+	out, err := manager.Ensure(ctx, driver.Request{
+		Spec: args.spec(), Power: driver.Power(args.State), Check: c.CheckMode, Keep: args.Keep,
+		Timeout: time.Duration(args.Timeout) * time.Second,
+	})
+	if err != nil {
+		return fmt.Errorf("machine %s of sandbox %s: %w", args.Name, args.Sandbox, err)
+	}
+	changes := []string{}
+	for _, d := range out.Differences {
+		c.Differ(d.Name, d.Before, d.After)
+		if !slices.Contains(changes, d.Name) {
+			changes = append(changes, d.Name)
+		}
+	}
+	if len(changes) > 0 && out.Machine != nil {
+		for _, note := range append(slices.Clone(out.Notes), out.Machine.Notes...) {
+			c.Warn(note)
+		}
+	}
+	c.Return("changes", changes)
+	c.Return("machine", show(out, args))
+	return nil
+}
+
+// show is the machine as a playbook sees it. Every key is there in every state,
+// so that a template needs no default.
+func show(out driver.Outcome, args arguments) map[string]any {
+	spec := args.spec()
+	shown := map[string]any{
+		"name": args.Name, "sandbox": args.Sandbox, "driver": args.Driver, "state": string(driver.Absent),
+		"id": "", "image": "", "cpus": 0.0, "memory": int64(0), "network": spec.Network.Name,
+		"address": spec.Address, "gateway": "", "ssh_host": spec.Address, "ssh_port": 22, "ssh_user": args.SSHUser,
+		"ssh_key_file": out.KeyFile, "host_keys": []any{}, "known_hosts": []string{}, "known_hosts_file": out.KnownHostsFile,
+		"disks": []any{}, "ports": []any{}, "notes": []string{}, "privileged": nil,
+	}
+	if m := out.Machine; m != nil {
+		shown["state"], shown["id"], shown["image"] = string(m.State), m.ID, m.Image
+		shown["cpus"], shown["memory"] = m.CPUs, m.Memory
+		shown["network"], shown["address"], shown["gateway"] = m.Network.Name, m.Address, m.Gateway
+		shown["ssh_host"], shown["ssh_port"], shown["ssh_user"] = m.SSHHost, m.SSHPort, m.User
+		shown["notes"] = append(append([]string{}, out.Notes...), m.Notes...)
+		shown["privileged"] = m.Extra["privileged"]
+		disks, ports, keys := []any{}, []any{}, []any{}
+		for _, d := range m.Disks {
+			disks = append(disks, map[string]any{"name": d.Name, "path": d.Path})
+		}
+		for _, p := range m.Ports {
+			ports = append(ports, map[string]any{"port": p.Port, "host": "127.0.0.1", "host_port": p.HostPort})
+		}
+		for _, k := range m.HostKeys {
+			keys = append(keys, map[string]any{"type": k.Type, "key": k.Key, "fingerprint": k.Fingerprint})
+		}
+		shown["disks"], shown["ports"], shown["host_keys"] = disks, ports, keys
+		shown["known_hosts"] = append([]string{}, out.KnownHosts...)
+	}
+	return shown
+}
