@@ -46,7 +46,6 @@ type Call struct {
 	Diff      bool // the user wants to see differences
 	Verbosity int  // the number of -v
 
-	spec    *Spec
 	args    *dict
 	secrets *secrets
 

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -44,7 +43,10 @@ func Main(argv []string, modules ...Module) int {
 	// A call is short: collecting less often halves the time of those with large results.
 	debug.SetGCPercent(400)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup leaves it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 	p := process{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
@@ -261,7 +263,7 @@ func (p *process) call(ctx context.Context, argv []string) (result *dict) {
 	}
 	c := &Call{
 		CheckMode: in.check, Diff: in.diff, Verbosity: in.verbosity,
-		spec: &module.Spec, args: parsed.args, secrets: &p.secrets, warnings: parsed.warnings,
+		args: parsed.args, secrets: &p.secrets, warnings: parsed.warnings,
 	}
 	result = c.result(p.run(ctx, module, c, in))
 	if in.invocation {
@@ -342,8 +344,7 @@ func lineEnd(r rune) bool { return r == '\n' || r == '\r' }
 func (p *process) run(ctx context.Context, module *Module, c *Call, in internals) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	restore := p.redirect(in.noLog)
-	defer restore()
+	defer p.redirect(in.noLog)()
 	done := make(chan error, 1)
 	go guarded(ctx, module, c, done)
 
@@ -423,31 +424,33 @@ func panicPlace(stack []byte) string {
 	return place
 }
 
-// redirect leads what Run prints to stderr, through the mask, line by line.
-// Ansible shows stderr only when something went wrong, and a task with no_log shows nothing.
-func (p *process) redirect(silent bool) (restore func()) {
+// redirect leads what Run prints to stderr, through the mask, line by line, and
+// nowhere on a task with no_log. It stays so to the end of the process: a Run
+// that did not come back in time must not print beside the result. drain waits
+// for what is on its way.
+func (p *process) redirect(silent bool) (drain func()) {
 	if !p.own {
 		return func() {}
 	}
 	read, write, err := os.Pipe()
 	if err != nil { // better silent than leaking
+		void, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		os.Stdout, os.Stderr = void, void
 		return func() {}
 	}
-	stdout, stderr := os.Stdout, os.Stderr
 	os.Stdout, os.Stderr = write, write
 	copied := make(chan struct{})
 	go func() {
 		defer close(copied)
 		p.copyMasked(read, silent)
 	}()
-	return sync.OnceFunc(func() {
-		os.Stdout, os.Stderr = stdout, stderr
+	return func() {
 		write.Close()
 		select {
 		case <-copied:
 		case <-time.After(time.Second): // a child of Run holds the other end
 		}
-	})
+	}
 }
 
 func (p *process) copyMasked(from io.Reader, silent bool) {

@@ -108,6 +108,9 @@ type Range struct {
 // are written by hand and read by people, so only the plain spelling is taken.
 func ParseRange(text string) (Range, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
+		if prefix.Addr().Is4In6() {
+			return Range{}, fmt.Errorf("%q is an IPv4 block in the clothes of IPv6; write it as IPv4", text)
+		}
 		if prefix != prefix.Masked() {
 			return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", text, prefix.Masked())
 		}
@@ -122,7 +125,7 @@ func ParseRange(text string) (Range, error) {
 		return Range{first, first}, nil
 	}
 	last, err := netip.ParseAddr(strings.TrimSpace(high))
-	if err != nil || last.Zone() != "" || last.BitLen() != first.BitLen() {
+	if err != nil || last.Zone() != "" || last.Is4In6() || last.BitLen() != first.BitLen() {
 		return Range{}, fmt.Errorf("%q is not a range of addresses; write first-last in full, of one family", text)
 	}
 	if last.Less(first) {

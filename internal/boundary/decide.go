@@ -61,7 +61,7 @@ func (e Engine) Decide(ctx context.Context, target string) Verdict {
 	} else {
 		if strings.ContainsFunc(name, func(r rune) bool {
 			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
-		}) {
+		}) || strings.Contains(name, "..") || strings.HasSuffix(name, ".") || strings.HasPrefix(name, ".") {
 			return refuse(nil, "it is neither an address nor a plain host name")
 		}
 		var err error

@@ -83,8 +83,11 @@ func parse(file string, data []byte) (*Manifest, error) {
 		}
 		return nil, fmt.Errorf("%s:%w", file, yamlError(err))
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: it holds more than one YAML document; keep one", file)
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		return nil, p.at(&second, "a second YAML document begins here; keep one")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s:%w", file, yamlError(err))
 	}
 	root := document.Content[0]
 	m := &Manifest{File: file}
@@ -121,12 +124,36 @@ func (m *Manifest) overlap() error {
 	}
 	for _, production := range m.Production.Names {
 		for _, sandbox := range m.Sandbox.Names {
-			if production.Matches(sandbox.Pattern) || sandbox.Matches(production.Pattern) {
+			if meet(production.Pattern, sandbox.Pattern) {
 				return fmt.Errorf("%s: overlaps with line %d (%s); a name is one or the other", sandbox.Rule, production.Rule.Line, production.Rule.Text)
 			}
 		}
 	}
 	return nil
+}
+
+// meet tells whether some name matches both patterns.
+func meet(a, b string) bool {
+	// reach[j] says that the part of a read so far and b[:j] match a common name.
+	reach := make([]bool, len(b)+1)
+	reach[0] = true
+	for j := 0; j < len(b) && b[j] == '*'; j++ {
+		reach[j+1] = true
+	}
+	for i := range len(a) {
+		next := make([]bool, len(b)+1)
+		next[0] = a[i] == '*' && reach[0]
+		for j := range len(b) {
+			switch {
+			case a[i] == '*' || b[j] == '*': // a star takes the other's letter, or nothing
+				next[j+1] = next[j] || reach[j+1]
+			default:
+				next[j+1] = a[i] == b[j] && reach[j]
+			}
+		}
+		reach = next
+	}
+	return reach[len(b)]
 }
 
 type parser struct{ file string }

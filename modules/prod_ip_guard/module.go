@@ -6,6 +6,7 @@ package prodipguard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -110,6 +111,9 @@ func whereArrived(ctx context.Context, engine boundary.Engine) ([]verdict, error
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("reading this machine's own addresses: %w; without them nothing can be told about it", err)
+	}
+	if len(addresses) == 0 {
+		return nil, errors.New("reading this machine's own addresses: it has none, so nothing can be told about it")
 	}
 	var verdicts []verdict
 	for _, address := range addresses {

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Installs the artifact into an empty directory as a stranger would, without a
+# network; lets ansible-doc read all of it and tolerates no warning; and runs
+# the collection's own playbook from there, with no checkout in sight.
+# usage: install-test.sh ARTIFACT
+set -euo pipefail
+
+artifact=$(realpath "$1")
+limit=$((20 * 1024 * 1024)) # Galaxy's
+kit_limit=$((4 * 1024 * 1024))
+fail() { echo "install-test: $*" >&2; exit 1; }
+
+size=$(stat -c %s "$artifact")
+[ "$size" -le "$limit" ] || fail "the artifact has $size bytes; Galaxy takes $limit"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/sandbox-install.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export HOME=$work/home ANSIBLE_CONFIG=/dev/null XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state
+unset ANSIBLE_COLLECTIONS_PATH ANSIBLE_INVENTORY
+mkdir -p "$HOME" "$work/empty"
+cd "$work/empty"
+
+# What it depends on is there by way of the package `ansible`; --offline keeps Galaxy out.
+ansible-galaxy collection install --offline --no-deps -p "$work/collections" "$artifact" >/dev/null
+export ANSIBLE_COLLECTIONS_PATH=$work/collections
+installed=$work/collections/ansible_collections/arcodange/sandbox
+python3 - "$installed/MANIFEST.json" <<'PY'
+import json, sys
+from importlib import metadata, util
+import os
+root = os.path.join(os.path.dirname(os.path.dirname(util.find_spec("ansible").origin)), "ansible_collections")
+for name in json.load(open(sys.argv[1]))["collection_info"]["dependencies"]:
+    path = os.path.join(root, *name.split("."), "MANIFEST.json")
+    if not os.path.exists(path):
+        sys.exit("install-test: the package ansible %s has no %s, which the artifact depends on" % (metadata.version("ansible"), name))
+PY
+
+for kit in "$installed"/plugins/modules/__target_*; do
+    [ "$(stat -c %s "$kit")" -le "$kit_limit" ] || fail "$(basename "$kit") is larger than $kit_limit bytes"
+    [ -x "$kit" ] || fail "$(basename "$kit") lost its mode on the way"
+done
+
+quietly() {
+    local out
+    out=$("$@" 2>&1 >"$work/out") || fail "$* failed: $out"
+    [ -z "$out" ] || fail "$* warns: $out"
+}
+for type in module inventory filter lookup role; do
+    quietly ansible-doc -t "$type" -l arcodange.sandbox
+    found=$(awk '/^arcodange\.sandbox\./ {print $1}' "$work/out" | sort -u)
+    for name in $found; do
+        quietly ansible-doc -t "$type" "$name"
+        [ -s "$work/out" ] || fail "ansible-doc -t $type $name says nothing"
+    done
+    case $type in
+    module) dir=plugins/modules ;;
+    role) dir=roles ;;
+    *) dir=plugins/$type ;;
+    esac
+    [ -d "$installed/$dir" ] || continue
+    want=$(find "$installed/$dir" -mindepth 1 -maxdepth 1 ! -name '_*' | wc -l)
+    got=$(echo "$found" | grep -c . || true)
+    [ "$got" -eq "$want" ] || fail "ansible-doc lists $got of $want ${type}s"
+done
+
+# The playbook runs from there: far enough to pass its guard, and no machine is made in check mode.
+ansible-playbook -i "$installed/inventory/sandbox" arcodange.sandbox.site --check --tags always >"$work/out" 2>&1 ||
+    fail "arcodange.sandbox.site does not run: $(tail -n 5 "$work/out")"
+grep -q 'failed=0' "$work/out" || fail "arcodange.sandbox.site ran nothing"
+# And its guard is alive: a production address stops it.
+if ansible-playbook -i "$installed/inventory/sandbox" arcodange.sandbox.site --check --tags always -e ansible_host=192.168.1.201 >"$work/out" 2>&1; then
+    fail "arcodange.sandbox.site let a production address pass"
+fi
+grep -q 'which is production' "$work/out" || fail "the guard did not say why: $(tail -n 5 "$work/out")"
+echo "install-test: $(basename "$artifact"), $((size / 1024)) KiB, is installed, documented and runs"
