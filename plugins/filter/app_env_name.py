@@ -8,9 +8,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: app_env_name
 short_description: What an app is called in a system
-version_added: 0.1.0
+version_added: "1.0.0"
 author:
-  - The arcodange.sandbox authors
+  - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Computes the names of an application and env, by the same binary and the same table as
     M(arcodange.sandbox.app_env_name).

@@ -1,18 +1,19 @@
+#!/usr/bin/python
 # -*- coding: utf-8 -*-
 # Copyright: (c) 2026, The arcodange.sandbox authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This is documentation alone: the module is a binary, which the action plugin of the same name finds and runs.
+# The module itself is a Go binary, which the action plugin of the same name finds; this file documents it.
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_env_name
 short_description: Compute what apps are called in every system
-version_added: 0.1.0
+version_added: "1.0.0"
 author:
-  - The arcodange.sandbox authors
+  - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Computes the names of applications in every system from two coordinates, the app and the env.
   - In production (O(env=prod)) the env elides, so that production's names are what they were before there were envs.
@@ -78,16 +79,20 @@ options:
         description: The recorded names by system.
         type: dict
         required: true
+extends_documentation_fragment:
+  - arcodange.sandbox.attributes
+  - arcodange.sandbox.attributes.controller
 attributes:
   check_mode:
-    description: Can run in check mode and return the same as without it.
     support: full
+    details: The module never changes anything, so that it does the same with and without it.
   diff_mode:
-    description: Shows how names differ from O(expect).
     support: full
+    details: Shows how names differ from O(expect), when they do.
   idempotent:
-    description: Returns the same for the same arguments, and never changes anything.
     support: full
+  platform:
+    platforms: linux, darwin
 seealso:
   - plugin: arcodange.sandbox.app_env_name
     plugin_type: filter

@@ -31,7 +31,7 @@ func install(t *testing.T) collection {
 	c.log = filepath.Join(c.root, "starts")
 	at := filepath.Join(c.root, "ansible_collections", "arcodange", "sandbox")
 	require.NoError(t, os.MkdirAll(filepath.Join(at, "meta"), 0o755))
-	for _, room := range []string{"action", "filter", "lookup", "modules", "plugin_utils"} {
+	for _, room := range []string{"action", "doc_fragments", "filter", "lookup", "modules", "plugin_utils"} {
 		entries, err := filepath.Glob(filepath.Join("..", "..", "plugins", room, "*.py"))
 		require.NoError(t, err)
 		require.NoError(t, os.MkdirAll(filepath.Join(at, "plugins", room), 0o755))
