@@ -358,21 +358,22 @@ func (b Builder) bootstrap(ctx context.Context, r Recipe, m Mirrors, work, diges
 // mmdebstrap's errors start with E:, and the first is the cause.
 func (b Builder) why(res run.Result, err error) error {
 	said := string(res.Stderr) + string(res.Stdout)
+	err, missing := cause(err), run.NotFound(err)
 	switch {
-	case run.NotFound(err):
+	case missing:
 		return fmt.Errorf("mmdebstrap is not installed: `apt-get install mmdebstrap`, or set source: registry: %w", err)
 	case strings.Contains(said, "No space left on device"):
-		return fmt.Errorf("no disk space left under %s or in the engine: %w", b.Cache, err)
+		return fmt.Errorf("no disk space left under %s: %w", b.Cache, err)
 	case strings.Contains(said, "NO_PUBKEY"):
 		return fmt.Errorf("this machine does not have Debian's keys: `apt-get install debian-archive-keyring`: %w", err)
 	}
 	for line := range strings.Lines(said) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "E: ") || strings.HasPrefix(line, "Err:") {
-			return fmt.Errorf("%s (%w)", strings.TrimPrefix(line, "E: "), cause(err))
+			return fmt.Errorf("%s (%w)", strings.TrimPrefix(line, "E: "), err)
 		}
 	}
-	return cause(err)
+	return err
 }
 
 // cause leaves out the command line, which for a build is longer than the message.

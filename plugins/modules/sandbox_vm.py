@@ -59,17 +59,21 @@ options:
     default: started
     choices: [present, started, stopped, absent]
   image:
-    description: Image that the machine is made from. Required unless O(state=absent).
+    description:
+      - Image that the machine is made from. Required unless O(state=absent).
+      - Another image makes the machine anew with the disks that it has.
     type: str
   cpus:
-    description: Processors that the machine may use, as in V(1.5); V(0) means no limit.
+    description: Processors that the machine may use, as in V(1.5); V(0) means no limit on a new machine, and as it is for another.
     type: float
     default: 0.0
   memory:
     description: Memory that the machine may use, as in V(2G). No limit if not given.
     type: str
   disks:
-    description: Further disks, one volume each. They are kept when the machine is made anew with other settings.
+    description:
+      - Further disks, one volume each. They are kept when the machine is made anew with other settings.
+      - A disk that is no longer listed is no longer mounted, and kept until O(state=absent).
     type: list
     elements: dict
     default: []
@@ -97,7 +101,9 @@ options:
         type: str
         default: 172.30.0.0/24
   address:
-    description: Fixed address of the machine in O(network). Required unless O(state=absent).
+    description:
+      - Fixed address of the machine in O(network). Required unless O(state=absent).
+      - Another address makes the machine anew with the disks that it has.
     type: str
   publish:
     description: Ports of the machine that the controller also reaches on its own loopback.

@@ -109,7 +109,7 @@ func writeKubeletConfig(cfg *config.Config, p paths) error {
 		"imageGCHighThresholdPercent": 100,
 		"nodeStatusUpdateFrequency":   "10s",
 		"syncFrequency":               "30s",
-		"logging":                     map[string]any{"verbosity": 1},
+		"logging":                     map[string]any{"verbosity": 0},
 	}
 	data, err := yaml.Marshal(settings)
 	if err != nil {

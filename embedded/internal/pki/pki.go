@@ -27,7 +27,7 @@ const renewBefore = 120 * 24 * time.Hour
 // Files are where the certificates and kubeconfigs lie.
 type Files struct {
 	Dir        string // certificates, by kubeadm's names
-	Kubeconfig string // directory of admin.conf, controller-manager.conf, scheduler.conf
+	Kubeconfig string // directory of super-admin.conf, controller-manager.conf, scheduler.conf
 }
 
 // Cert is the path of a file in Dir.
@@ -69,7 +69,7 @@ func Ensure(cfg *config.Config) (Files, error) {
 	if err := certs.CreatePKIAssets(k); err != nil {
 		return f, fmt.Errorf("making the certificates: %w", err)
 	}
-	for _, name := range []string{"admin.conf", "controller-manager.conf", "scheduler.conf"} {
+	for _, name := range []string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"} {
 		if _, err := os.Stat(f.Conf(name)); err == nil {
 			continue
 		}
@@ -102,7 +102,7 @@ func dropStale(f Files, sans []string) error {
 				}
 			}
 			// The clients' certificates inside the kubeconfigs are of the same age.
-			for _, conf := range []string{"admin.conf", "controller-manager.conf", "scheduler.conf"} {
+			for _, conf := range []string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"} {
 				if err := os.Remove(f.Conf(conf)); err != nil && !os.IsNotExist(err) {
 					return err
 				}

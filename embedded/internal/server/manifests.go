@@ -74,10 +74,14 @@ func (m *manifests) applyBootstrap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for said := ""; ; {
 		// Upstream's own roles appear a moment after the server is ready.
 		if err = m.apply(ctx, data); err == nil {
 			break
+		}
+		if said != err.Error() {
+			said = err.Error()
+			slog.Warn("what nodes need to join could not be applied and is tried again", "because", said)
 		}
 		select {
 		case <-ctx.Done():

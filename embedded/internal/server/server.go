@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -48,9 +50,9 @@ func Run(ctx context.Context, cfg *config.Config) error {
 
 	group := supervise.NewGroup(ctx)
 	defer group.Stop()
-	startControlPlane(group, cfg, dir, files)
+	startStore(group, cfg, dir, files)
 
-	rest, err := clientcmd.BuildConfigFromFlags("", files.Conf("admin.conf"))
+	rest, err := clientcmd.BuildConfigFromFlags("", files.Conf("super-admin.conf"))
 	if err != nil {
 		return fmt.Errorf("reading the admin's kubeconfig: %w", err)
 	}
@@ -63,6 +65,7 @@ func Run(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	slog.Info("the API server is ready")
+	startControllers(group, cfg, files)
 
 	manifests, err := newManifests(rest, filepath.Join(dir, "manifests"), cfg)
 	if err != nil {
@@ -71,6 +74,7 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	if err := manifests.applyBootstrap(ctx); err != nil {
 		return err
 	}
+	go labelNode(ctx, client, cfg.NodeName)
 	go manifests.watch(ctx)
 
 	agentDone := make(chan error, 1)
@@ -93,7 +97,7 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	}
 }
 
-func startControlPlane(group *supervise.Group, cfg *config.Config, dir string, files pki.Files) {
+func startStore(group *supervise.Group, cfg *config.Config, dir string, files pki.Files) {
 	socket := filepath.Join(dir, "kine.sock")
 	group.Start(supervise.Process{
 		Name: component.Kine,
@@ -133,6 +137,10 @@ func startControlPlane(group *supervise.Group, cfg *config.Config, dir string, f
 			"--etcd-compaction-interval=0",
 		}, flags(cfg.APIServerArgs)...),
 	})
+}
+
+// startControllers starts what would only end and be started again while the API server is not up.
+func startControllers(group *supervise.Group, cfg *config.Config, files pki.Files) {
 	group.Start(supervise.Process{
 		Name: component.ControllerManager,
 		Args: append([]string{
@@ -164,6 +172,21 @@ func startControlPlane(group *supervise.Group, cfg *config.Config, dir string, f
 			"--profiling=false",
 		}, flags(cfg.SchedulerArgs)...),
 	})
+}
+
+// labelNode tells that the server's own node is one, which the node itself may not say.
+func labelNode(ctx context.Context, client *kubernetes.Clientset, name string) {
+	patch := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":"true"}}}`)
+	for {
+		if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // flags turns k3s's name=value arguments into flags.
@@ -239,7 +262,7 @@ func ensureToken(cfg *config.Config, dir string, files pki.Files) error {
 
 // writeKubeconfig gives people k3s's kubeconfig: one context, named default.
 func writeKubeconfig(cfg *config.Config, files pki.Files) error {
-	admin, err := clientcmd.LoadFromFile(files.Conf("admin.conf"))
+	admin, err := clientcmd.LoadFromFile(files.Conf("super-admin.conf"))
 	if err != nil {
 		return fmt.Errorf("reading the admin's kubeconfig: %w", err)
 	}

@@ -68,6 +68,7 @@ const (
 
 	stopTimeout = 90 * time.Second
 	lockWait    = 2 * time.Minute
+	removalWait = 30 * time.Second
 )
 
 // systemDisks are the folders that must not lie on the container's overlay file
@@ -188,7 +189,34 @@ type scene struct {
 	seed      map[string][]byte
 }
 
+// look looks until the machine is not being removed: a run that was killed
+// leaves a removal that the engine goes on with.
 func (d Driver) look(ctx context.Context, want driver.Spec, power driver.Power) (scene, error) {
+	for begun := time.Now(); ; {
+		s, err := d.lookOnce(ctx, want, power)
+		going := leaving(err) || err == nil && s.container != nil && s.container.State.Status == "removing"
+		if !going || time.Since(begun) > removalWait {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return s, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// leaving tells whether err is what the engine says about a container that it
+// is removing at this moment.
+func leaving(err error) bool {
+	if err == nil {
+		return false
+	}
+	said := err.Error()
+	return strings.Contains(said, "RWLayer") || strings.Contains(said, "marked for removal") || strings.Contains(said, "removal of container")
+}
+
+func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Power) (scene, error) {
 	var s scene
 	s.volumes = map[string]volume{}
 	name := ContainerName(want.Sandbox, want.Name)
@@ -402,6 +430,13 @@ func (s scene) owned(want driver.Spec, power driver.Power) error {
 
 // Plan implements driver.Driver.
 func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) (driver.Plan, error) {
+	for _, disk := range want.Disks {
+		for _, system := range systemDisks {
+			if disk.Name == system.Name && disk.Path != system.Path {
+				return driver.Plan{}, fmt.Errorf("%w: disk %s: every machine has one of that name at %s: choose another name", driver.ErrInvalid, disk.Name, system.Path)
+			}
+		}
+	}
 	s, err := d.look(ctx, want, power)
 	if err != nil {
 		return driver.Plan{}, err
@@ -660,6 +695,12 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 					return err
 				}
 				_, err = d.Engine.Do(ctx, createArgs(want, old, first, net.Labels[labelPrivileged] == "true")...)
+				if err != nil && strings.Contains(err.Error(), "already in use by container") {
+					// The command of a killed run went on without it and was first.
+					if _, failed := d.Inspect(ctx, want.Sandbox, want.Name); failed == nil {
+						return nil
+					}
+				}
 				return explain(err, want)
 			})
 		},
@@ -821,7 +862,7 @@ func (d Driver) removeContainer(ctx context.Context, want driver.Spec) error {
 
 // gone waits for a removal that a killed process had begun.
 func (d Driver) gone(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, removalWait)
 	defer cancel()
 	for {
 		found, err := engine.Inspect[container](ctx, d.Engine, "container", name)

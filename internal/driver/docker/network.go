@@ -103,6 +103,9 @@ func (d Driver) ensureNetwork(ctx context.Context, want driver.Spec) (network, e
 	gateway := netip.MustParsePrefix(want.Network.Subnet).Addr().Next()
 	_, err = d.Engine.Do(ctx, "network", "create", "--driver=bridge", "--subnet="+want.Network.Subnet, "--gateway="+gateway.String(),
 		"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelPrivileged+"="+strconv.FormatBool(privileged), want.Network.Name)
+	if err != nil && strings.Contains(err.Error(), "already exists") {
+		err = nil // the command of a killed run went on without it and was first
+	}
 	if err != nil {
 		if said := err.Error(); strings.Contains(said, "overlaps") || strings.Contains(said, "non-overlapping") {
 			return network{}, fmt.Errorf("%w: %s overlaps another network of this computer: choose another subnet: %w", driver.ErrNetworkConflict, want.Network.Subnet, err)
@@ -124,11 +127,18 @@ func probeName(sandbox string) string { return sandbox + "-probe" }
 // probe starts a privileged container that ends at once, to see whether the host lets it.
 func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 	name := probeName(want.Sandbox)
-	if err := d.removeProbe(ctx, want.Sandbox); err != nil {
-		return false, err
+	ask := func() error {
+		if err := d.removeProbe(ctx, want.Sandbox); err != nil {
+			return err
+		}
+		_, err := d.Engine.Do(ctx, "run", "--rm", "--privileged", "--network=none", "--pull=never", "--name="+name,
+			"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelProbe+"=true", "--entrypoint=/bin/true", want.Image)
+		return err
 	}
-	_, err := d.Engine.Do(ctx, "run", "--rm", "--privileged", "--network=none", "--pull=never", "--name="+name,
-		"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelProbe+"=true", "--entrypoint=/bin/true", want.Image)
+	err := ask()
+	for try := 0; try < 5 && err != nil && strings.Contains(err.Error(), "already in use by container"); try++ {
+		err = ask() // the probe of a killed run had not begun when it was looked for
+	}
 	if err == nil {
 		return true, nil
 	}

@@ -57,7 +57,8 @@ const limit = 90 * time.Second
 type order struct {
 	Home    driver.Home
 	Request driver.Request
-	KillAt  int // die at this event, counted from 1; events are the begin and end of each step
+	KillAt  int           // die in this step, counted from 1
+	After   time.Duration // so long after the step began
 }
 
 const orderVariable = "SANDBOX_DRIVERTEST_ORDER"
@@ -76,11 +77,19 @@ func Main(m *testing.M, newDriver func(home driver.Home) driver.Driver) int {
 	}
 	event := 0
 	manager := driver.Manager{Driver: newDriver(o.Home), Home: o.Home, Runner: run.Exec{}, Observe: func(step string, done bool) {
-		if event++; event == o.KillAt {
-			fmt.Printf("killed at %q, done: %v\n", step, done)
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+		if done {
+			return // the same moment as the begin of the next step
 		}
+		if event++; event != o.KillAt {
+			return
+		}
+		fmt.Printf("killed %s after the begin of %q\n", o.After, step)
+		if o.After > 0 {
+			time.AfterFunc(o.After, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+			return
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
 	}}
 	if _, err := manager.Ensure(context.Background(), o.Request); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -183,11 +192,11 @@ func (s site) gone(t *testing.T) {
 	assert.Empty(t, s.ensure(t, driver.Absent).Differences, "removing what is gone changed something")
 }
 
-// killed runs the request in a process that dies at the given event. It tells
+// killed runs the request in a process that dies in the given step. It tells
 // whether the process lived long enough to be killed.
-func (s site) killed(t *testing.T, request driver.Request, event int) bool {
+func (s site) killed(t *testing.T, request driver.Request, event int, after time.Duration) bool {
 	t.Helper()
-	text, err := json.Marshal(order{Home: s.home, Request: request, KillAt: event})
+	text, err := json.Marshal(order{Home: s.home, Request: request, KillAt: event, After: after})
 	require.NoError(t, err)
 	program, err := os.Executable()
 	require.NoError(t, err)
@@ -220,9 +229,12 @@ func Run(t *testing.T, subject Subject) {
 		"a creation that fails leaves nothing":                                        failing,
 		"a creation that fails leaves what it made when told to keep it":              keeping,
 		"a machine removed by hand comes back with its disks":                         byHand,
-		"stopping, removing or making anew survive being killed at any step":          killedLater,
-		"creation survives being killed at any step":                                  killedCreating,
-		"a creation killed at any step can be removed":                                killedThenRemoved,
+		"creation survives being killed before any step":                              killedCreating,
+		"creation survives being killed inside any step":                              killedInside,
+		"a creation killed inside any step can be removed":                            killedThenRemoved,
+		"stopping survives being killed":                                              killedStopping,
+		"making anew survives being killed inside any step, and loses no data":        killedMakingAnew,
+		"removing survives being killed at any step":                                  killedRemoving,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -564,25 +576,29 @@ func byHand(t *testing.T, s site) {
 	s.gone(t)
 }
 
-// atEveryEvent kills the request at its first event, its second, and so on,
-// each time from the state that before makes, until one run is not killed.
-func (s site) atEveryEvent(t *testing.T, request func() driver.Request, before, after func()) {
+// inside is how long after the begin of a step a run is killed that is to die
+// in the middle of it: most steps are one command of about 50 ms.
+const inside = 15 * time.Millisecond
+
+// atEveryStep kills the request in its first step, its second, and so on, each
+// time from the state that before makes, until one run has no such step.
+func (s site) atEveryStep(t *testing.T, delay time.Duration, request func() driver.Request, before, after func()) {
 	t.Helper()
-	for event := 1; ; event++ {
+	for step := 1; ; step++ {
 		before()
-		if !s.killed(t, request(), event) {
-			require.Greater(t, event, 1, "the request had no step to be killed at")
+		if !s.killed(t, request(), step, delay) {
+			require.Greater(t, step, 1, "the request had no step to be killed in")
 			return
 		}
 		after()
 		if t.Failed() {
-			t.Fatalf("after a kill at event %d", event)
+			t.Fatalf("after a kill in step %d", step)
 		}
 	}
 }
 
 func killedCreating(t *testing.T, s site) {
-	s.atEveryEvent(t, func() driver.Request { return s.request(driver.Present) }, func() {}, func() {
+	s.atEveryStep(t, 0, func() driver.Request { return s.request(driver.Present) }, func() {}, func() {
 		out := s.ensure(t, driver.Present)
 		assert.Equal(t, "pi1", s.ssh(t, out, "hostname"))
 		assert.Empty(t, s.ensure(t, driver.Present).Differences)
@@ -591,28 +607,48 @@ func killedCreating(t *testing.T, s site) {
 	s.gone(t)
 }
 
-func killedThenRemoved(t *testing.T, s site) {
-	s.atEveryEvent(t, func() driver.Request { return s.request(driver.Started) }, func() {}, func() { s.gone(t) })
+func killedInside(t *testing.T, s site) {
+	s.atEveryStep(t, inside, func() driver.Request { return s.request(driver.Present) }, func() {}, func() {
+		assert.Equal(t, "pi1", s.ssh(t, s.ensure(t, driver.Present), "hostname"))
+		s.gone(t)
+	})
 	s.gone(t)
 }
 
-func killedLater(t *testing.T, s site) {
-	s.atEveryEvent(t, func() driver.Request { return s.request(driver.Stopped) }, func() { s.ensure(t, driver.Started) }, func() {
-		assert.Equal(t, driver.Stopped, s.ensure(t, driver.Stopped).Machine.State)
-	})
+func killedThenRemoved(t *testing.T, s site) {
+	s.atEveryStep(t, inside, func() driver.Request { return s.request(driver.Started) }, func() {}, func() { s.gone(t) })
+	s.gone(t)
+}
+
+func killedStopping(t *testing.T, s site) {
+	for _, delay := range []time.Duration{0, inside} {
+		s.atEveryStep(t, delay, func() driver.Request { return s.request(driver.Stopped) }, func() { s.ensure(t, driver.Started) }, func() {
+			assert.Equal(t, driver.Stopped, s.ensure(t, driver.Stopped).Machine.State)
+		})
+	}
+	s.gone(t)
+}
+
+func killedMakingAnew(t *testing.T, s site) {
 	s.ssh(t, s.ensure(t, driver.Started), "echo kept | sudo tee /mnt/data/file >/dev/null")
 	anew := func() driver.Request {
 		request := s.request(driver.Started)
 		request.Spec.Image = s.subject.OtherImage
 		return request
 	}
-	s.atEveryEvent(t, anew, func() { s.ensure(t, driver.Started) }, func() {
+	s.atEveryStep(t, inside, anew, func() { s.ensure(t, driver.Started) }, func() {
 		changed := s
 		changed.want.Image = s.subject.OtherImage
 		out := changed.ensure(t, driver.Started)
 		assert.Equal(t, s.subject.OtherImage, out.Machine.Image)
 		assert.Equal(t, "kept", s.ssh(t, out, "cat /mnt/data/file"))
 	})
-	s.atEveryEvent(t, func() driver.Request { return s.request(driver.Absent) }, func() { s.ensure(t, driver.Started) }, func() { s.gone(t) })
+	s.gone(t)
+}
+
+func killedRemoving(t *testing.T, s site) {
+	for _, delay := range []time.Duration{0, inside} {
+		s.atEveryStep(t, delay, func() driver.Request { return s.request(driver.Absent) }, func() { s.ensure(t, driver.Stopped) }, func() { s.gone(t) })
+	}
 	s.gone(t)
 }
