@@ -6,6 +6,7 @@ package modules
 
 import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/modules/app_env_name"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
@@ -13,7 +14,7 @@ import (
 
 // Target lists the modules that run where their task runs.
 func Target() []ansible.Module {
-	return []ansible.Module{prodipguard.Module()}
+	return []ansible.Module{appenvname.Module(), prodipguard.Module()}
 }
 
 // Controller lists the modules that only ever run on the controller.

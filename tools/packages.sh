@@ -26,6 +26,7 @@ wanted=(
     mmdebstrap:mmdebstrap
     openssh-client:ssh-keygen
     openssh-server:sshd
+    postgresql:psql
     procps:pkill
     python3:python3
     shellcheck:shellcheck

@@ -60,6 +60,7 @@ type difference struct {
 	name          string
 	before, after any
 	text          bool
+	still         bool // shown, and no change
 }
 
 // Arg is the coerced value of one option: nil, bool, int64, *big.Int, float64,
@@ -83,7 +84,17 @@ func (c *Call) Differ(name string, before, after any) { c.differ(name, before, a
 // DifferText is Differ for the text of a file: shown line by line, name as the header.
 func (c *Call) DifferText(name, before, after string) { c.differ(name, before, after, true) }
 
+// Contrast shows, for a module that compares, that what name stands for was
+// expected to be one thing and is another. It goes into `diff` and is no change.
+func (c *Call) Contrast(name string, expected, found any) {
+	c.record(name, expected, found, difference{still: true})
+}
+
 func (c *Call) differ(name string, before, after any, text bool) {
+	c.record(name, before, after, difference{text: text})
+}
+
+func (c *Call) record(name string, before, after any, d difference) {
 	was, err := valueOf(before)
 	if err != nil {
 		panic(fmt.Sprintf("difference %s: before cannot be written as JSON: %v", name, err))
@@ -97,7 +108,8 @@ func (c *Call) differ(name string, before, after any, text bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.differences = append(c.differences, difference{name, was, is, text})
+	d.name, d.before, d.after = name, was, is
+	c.differences = append(c.differences, d)
 }
 
 // same is equality as a reader sees it: 1 and true differ, though Python's == says otherwise.
@@ -119,7 +131,11 @@ func scalar(value any) bool {
 func (c *Call) Changed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.differences) > 0
+	return c.changed()
+}
+
+func (c *Call) changed() bool {
+	return slices.ContainsFunc(c.differences, func(d difference) bool { return !d.still })
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -197,7 +197,7 @@ func (s *secrets) value(value any) any {
 		}
 		return out
 	case *dict:
-		out := newDict()
+		out := sizedDict(len(value.keys))
 		for _, key := range value.keys {
 			out.set(s.text(key), s.value(value.values[key]))
 		}

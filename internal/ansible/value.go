@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -239,6 +241,9 @@ func valueOf(anything any) (any, error) {
 	case error: // encoding/json would write {}
 		return valueOf(anything.Error())
 	}
+	if value, ok := direct(anything, 0); ok {
+		return value, nil
+	}
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -254,28 +259,106 @@ func valueOf(anything any) (any, error) {
 	return value, err
 }
 
+// direct is valueOf for what needs no way through JSON: texts, lists and maps
+// of them. A result of a hundred thousand names takes a tenth of the time.
+func direct(anything any, depth int) (any, bool) {
+	if depth > maxDepth {
+		return nil, false
+	}
+	switch anything := anything.(type) {
+	case nil, bool, int64:
+		return anything, true
+	case string:
+		return anything, utf8.ValidString(anything)
+	case []any:
+		out := make([]any, len(anything))
+		for i, item := range anything {
+			value, ok := direct(item, depth+1)
+			if !ok {
+				return nil, false
+			}
+			out[i] = value
+		}
+		return out, anything != nil
+	case map[string]string:
+		out := sizedDict(len(anything))
+		for _, key := range slices.Sorted(maps.Keys(anything)) {
+			if !utf8.ValidString(key) || !utf8.ValidString(anything[key]) {
+				return nil, false
+			}
+			out.set(key, anything[key])
+		}
+		return out, anything != nil
+	case map[string]any:
+		out := sizedDict(len(anything))
+		for _, key := range slices.Sorted(maps.Keys(anything)) {
+			value, ok := direct(anything[key], depth+1)
+			if !ok || !utf8.ValidString(key) {
+				return nil, false
+			}
+			out.set(key, value)
+		}
+		return out, anything != nil
+	}
+	return nil, false
+}
+
+func sizedDict(n int) *dict {
+	return &dict{keys: make([]string, 0, n), values: make(map[string]any, n)}
+}
+
 // MarshalJSON keeps the order.
 func (d *dict) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
-	out.WriteByte('{')
-	for i, key := range d.keys {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		if err := encode(&out, key); err != nil {
-			return nil, err
-		}
-		out.WriteByte(':')
-		if err := encode(&out, d.values[key]); err != nil {
-			return nil, err
-		}
-	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	err := encode(&out, d)
+	return out.Bytes(), err
 }
 
 // encode writes value as JSON without the escapes for HTML and without a line end.
 func encode(out *bytes.Buffer, value any) error {
+	switch value := value.(type) {
+	case string:
+		if plainText(value) {
+			out.WriteByte('"')
+			out.WriteString(value)
+			out.WriteByte('"')
+			return nil
+		}
+	case []any:
+		if value == nil {
+			break
+		}
+		out.WriteByte('[')
+		for i, item := range value {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			if err := encode(out, item); err != nil {
+				return err
+			}
+		}
+		out.WriteByte(']')
+		return nil
+	case *dict:
+		if value == nil {
+			break
+		}
+		out.WriteByte('{')
+		for i, key := range value.keys {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			if err := encode(out, key); err != nil {
+				return err
+			}
+			out.WriteByte(':')
+			if err := encode(out, value.values[key]); err != nil {
+				return err
+			}
+		}
+		out.WriteByte('}')
+		return nil
+	}
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(value); err != nil {
@@ -283,6 +366,16 @@ func encode(out *bytes.Buffer, value any) error {
 	}
 	out.Truncate(out.Len() - 1)
 	return nil
+}
+
+// plainText tells whether JSON writes text as it is.
+func plainText(text string) bool {
+	for i := range len(text) {
+		if b := text[i]; b < ' ' || b >= utf8.RuneSelf || b == '"' || b == '\\' || b == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // equal is Python's ==: 1, 1.0 and True are one number.

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package naming
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Prod is the env that elides: its names do not mention it.
+const Prod = "prod"
+
+// maxWord is the most bytes an app or an env may have: a DNS label's.
+const maxWord = 63
+
+// Instance is an application in one env.
+type Instance struct {
+	App string
+	Env string
+}
+
+// Key names the instance where one word is needed: the app in production, app-env elsewhere.
+func (i Instance) Key() string {
+	if i.Env == Prod || i.Env == "" {
+		return i.App
+	}
+	return i.App + "-" + i.Env
+}
+
+// String is the instance in a message.
+func (i Instance) String() string {
+	switch {
+	case i.App == "":
+		return fmt.Sprintf("env %q of any app", i.Env)
+	case i.Env == "":
+		return fmt.Sprintf("app %q in all its envs", i.App)
+	}
+	return fmt.Sprintf("app %q in env %q", i.App, i.Env)
+}
+
+// CheckApp says why app cannot be an application's name; nil means it can.
+func (t *Table) CheckApp(app string) error {
+	if err := checkWord("app", app); err != nil {
+		return err
+	}
+	if endsInProd(app) {
+		return fmt.Errorf(`app %q: %q is the env that elides and may not be a name or end one; call the app %s and give it the env %s`,
+			app, Prod, orExample(strings.TrimSuffix(strings.TrimSuffix(app, Prod), "-")), Prod)
+	}
+	if t.reservedApps[app] {
+		return fmt.Errorf("app %q: the word is reserved, a system of the platform has that name; choose another", app)
+	}
+	return nil
+}
+
+// CheckEnv says why env cannot be an env; nil means it can.
+func (t *Table) CheckEnv(env string) error {
+	if env == Prod {
+		return nil
+	}
+	if err := checkWord("env", env); err != nil {
+		return err
+	}
+	if endsInProd(env) {
+		return fmt.Errorf("env %q: only production's names may speak of %q, and there it elides; choose another", env, Prod)
+	}
+	if t.reservedEnvs[env] {
+		return fmt.Errorf("env %q: the word is reserved; choose another", env)
+	}
+	return nil
+}
+
+func endsInProd(word string) bool { return word == Prod || strings.HasSuffix(word, "-"+Prod) }
+
+func orExample(word string) string {
+	if word == "" {
+		return "by its own name"
+	}
+	return word
+}
+
+// checkWord says why word is not lower-case kebab-case. what is "app" or "env".
+func checkWord(what, word string) error {
+	const form = "lower-case letters, digits and single hyphens, beginning with a letter"
+	if word == "" {
+		return fmt.Errorf("%s %q is empty; it must be a word of %s", what, word, form)
+	}
+	if len(word) > maxWord {
+		return fmt.Errorf("%s %q has %d bytes; at most %d fit a DNS label", what, shorten(word), len(word), maxWord)
+	}
+	for at, r := range word {
+		switch {
+		case r >= 'a' && r <= 'z':
+		case r >= '0' && r <= '9':
+			if at == 0 {
+				return fmt.Errorf("%s %q begins with the digit %q; it must begin with a letter", what, word, r)
+			}
+		case r == '-':
+			if at == 0 {
+				return fmt.Errorf("%s %q begins with a hyphen; it must begin with a letter", what, word)
+			}
+			if at == len(word)-1 {
+				return fmt.Errorf("%s %q ends with a hyphen; it must end with a letter or a digit", what, word)
+			}
+			if word[at-1] == '-' {
+				return fmt.Errorf("%s %q has two hyphens in a row; one joins words", what, word)
+			}
+		case r >= 'A' && r <= 'Z':
+			return fmt.Errorf("%s %q has the capital %q; names are lower case, write %q", what, word, r, strings.ToLower(word))
+		case r == '_':
+			return fmt.Errorf("%s %q has an underscore; words are joined by hyphens, write %q", what, word, strings.ReplaceAll(word, "_", "-"))
+		case r == utf8.RuneError:
+			return fmt.Errorf("%s %q is not valid UTF-8; it must be a word of %s", what, word, form)
+		case r > unicode.MaxASCII:
+			return fmt.Errorf("%s %q has the character %q (%U), which is not ASCII however much it may look so; it must be a word of %s", what, word, r, r, form)
+		default:
+			return fmt.Errorf("%s %q has the character %q; it must be a word of %s", what, word, r, form)
+		}
+	}
+	return nil
+}
+
+// shorten keeps a message readable whatever was given.
+func shorten(word string) string {
+	const most = 80
+	if len(word) <= most {
+		return word
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(word[end]) {
+		end--
+	}
+	return word[:end] + "…"
+}
+
+// App is an application with the envs it exists in.
+type App struct {
+	Name string
+	Envs []string // none means production alone
+}
+
+// Instances spells apps out, in their order. It reports every app and env that
+// cannot be a name, an app that stands there twice, and an env twice in one app.
+func (t *Table) Instances(apps []App) ([]Instance, error) {
+	var instances []Instance
+	var problems []error
+	seen := make(map[string]bool, len(apps))
+	for _, app := range apps {
+		if err := t.CheckApp(app.Name); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if seen[app.Name] {
+			problems = append(problems, fmt.Errorf("app %q stands in the list twice; put its envs together", app.Name))
+			continue
+		}
+		seen[app.Name] = true
+		envs := app.Envs
+		if len(envs) == 0 {
+			envs = []string{Prod}
+		}
+		for n, env := range envs {
+			if err := t.CheckEnv(env); err != nil {
+				problems = append(problems, fmt.Errorf("app %q: %w", app.Name, err))
+				continue
+			}
+			if slices.Contains(envs[:n], env) {
+				problems = append(problems, fmt.Errorf("app %q has the env %q twice; an env exists once", app.Name, env))
+				continue
+			}
+			instances = append(instances, Instance{App: app.Name, Env: env})
+		}
+	}
+	return instances, join(problems)
+}
+
+// Problems is several errors on one line.
+type Problems []error
+
+// Error joins them with semicolons.
+func (p Problems) Error() string {
+	texts := make([]string, len(p))
+	for i, err := range p {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap gives the errors one by one.
+func (p Problems) Unwrap() []error { return p }
+
+func join(problems []error) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return Problems(problems)
+}
