@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# A short play on the oldest supported ansible-core: the modules of both kits,
+# check mode, diff, and the documentation. Collections of others come from the
+# newest environment's package `ansible`.
+# usage: oldest.sh VENV_OLDEST VENV
+set -euo pipefail
+
+oldest=$1
+site=$(ls -d "$2"/lib/python3*/site-packages)
+export PATH=$oldest/bin:$PATH
+export ANSIBLE_COLLECTIONS_PATH=$PWD/.ansible/collections:$site
+work=$(mktemp -d "${TMPDIR:-/tmp}/sandbox-smoke.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+export XDG_STATE_HOME=$work/state
+
+ansible --version | head -n 1
+ansible-doc arcodange.sandbox.sandbox_vm >"$work/doc" 2>"$work/warnings"
+[ ! -s "$work/warnings" ] || { cat "$work/warnings" >&2; exit 1; }
+ansible-playbook -i inventory/sandbox tests/smoke/play.yml --diff >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
+if grep -E 'DEPRECATION|\[WARNING\]' "$work/out"; then
+    echo "smoke-oldest: the play warns" >&2
+    exit 1
+fi
+echo "smoke-oldest: ok"
