@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -167,26 +166,32 @@ func TestArgumentsThatCannotBeMeant(t *testing.T) {
 	}
 }
 
-func TestTenThousandInstancesWithinHalfASecond(t *testing.T) {
+// tenThousand asks for the names of 10,000 instances in all systems.
+func tenThousand(t testing.TB) string {
+	t.Helper()
 	apps := make([]any, 5000)
 	for i := range apps {
 		apps[i] = map[string]any{"name": fmt.Sprintf("app-%04d", i), "envs": []string{"prod", "sandbox"}}
 	}
 	data, err := json.Marshal(map[string]any{"_kit_call": "app_env_name", "apps": apps})
 	require.NoError(t, err)
-	best := time.Hour
-	for range 30 { // the best of a few, since other work may share the machine
-		start := time.Now()
-		res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: kit, Args: []string{"-"}, Stdin: strings.NewReader(string(data))})
-		require.NoError(t, err)
-		best = min(best, time.Since(start))
-		require.Equal(t, 10000, strings.Count(string(res.Stdout), `"postgres_role":`))
-		if best < 500*time.Millisecond {
-			break
-		}
+	return string(data)
+}
+
+func TestTenThousandInstancesInOneCall(t *testing.T) {
+	t.Parallel()
+	res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: kit, Args: []string{"-"}, Stdin: strings.NewReader(tenThousand(t))})
+	require.NoError(t, err)
+	assert.Equal(t, 10000, strings.Count(string(res.Stdout), `"postgres_role":`))
+}
+
+// The process and its JSON included: what a task pays.
+func BenchmarkTenThousandInstances(b *testing.B) {
+	question := tenThousand(b)
+	for b.Loop() {
+		_, err := run.Exec{}.Run(b.Context(), run.Cmd{Name: kit, Args: []string{"-"}, Stdin: strings.NewReader(question)})
+		require.NoError(b, err)
 	}
-	t.Logf("10000 instances in 15 systems, process and JSON included: %s", best)
-	assert.Less(t, best, 500*time.Millisecond)
 }
 
 // A filter asks line by line; one process answers.

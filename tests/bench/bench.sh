@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# Measures what the README promises, beside what it is compared to, in one run
+# on this machine, and prints a table. Nothing here passes or fails: machines
+# are noisy. It uses a sandbox of its own and removes it. usage: bench.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+inventory=molecule/default/inventory
+options=(-i "$inventory" -e sandbox_name=bench -e sandbox_subnet=172.30.9.0/24)
+row() { printf '%-66s %12s  %s\n' "$1" "$2" "$3"; }
+seconds() {
+    local begun=$EPOCHREALTIME
+    "$@" >/tmp/sandbox-bench.log 2>&1 || { tail -n 20 /tmp/sandbox-bench.log >&2; exit 1; }
+    awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.1f s", b - a}'
+}
+trap 'ansible-playbook "${options[@]}" destroy.yml >/dev/null 2>&1' EXIT
+
+ansible-playbook "${options[@]}" destroy.yml >/dev/null 2>&1
+row WHAT MEASURED "AT MOST"
+row "site.yml, caches warm, nothing running" "$(seconds ansible-playbook "${options[@]}" site.yml)" "90 s, aim 60"
+row "site.yml again" "$(seconds ansible-playbook "${options[@]}" site.yml)" "40 s"
+row "site.yml --check --diff" "$(seconds ansible-playbook "${options[@]}" site.yml --check --diff)" "40 s"
+sleep 20
+memory=$(docker stats --no-stream --format '{{.MemUsage}}' bench-pi1 bench-pi2 bench-pi3 |
+    awk '{v = $1; if (v ~ /GiB/) m = 1024; else m = 1; sub(/[A-Za-z]+$/, "", v); sum += v * m} END {printf "%.0f MiB", sum}')
+row "memory of the three idle nodes" "$memory" "1536 MiB"
+row "destroy.yml" "$(seconds ansible-playbook "${options[@]}" destroy.yml)" "-"
+python=$(dirname "$(readlink -f "$(command -v ansible-playbook)")")/python
+kit=$(ls plugins/modules/__target_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*)
+row "$(basename "$kit")" "$(($(stat -c %s "$kit") / 1024)) KiB" "4096 KiB"
+for artifact in build/arcodange-sandbox-*.tar.gz; do
+    [ -f "$artifact" ] && row "$(basename "$artifact")" "$(($(stat -c %s "$artifact") / 1024)) KiB" "20480 KiB"
+done
+echo
+"$python" tests/bench/module_call.py "$kit"
+${GO:-go} test -run '^$' -bench . -benchtime 10x ./tests/naming/ ./internal/ansible/ | grep -E '^Benchmark'
