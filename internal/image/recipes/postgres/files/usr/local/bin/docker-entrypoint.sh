@@ -69,7 +69,14 @@ if [[ ! -s "$PGDATA/PG_VERSION" ]]; then
 	for file in /docker-entrypoint-initdb.d/*; do
 		echo "entrypoint: $file"
 		case "$file" in
-		*.sh) if [[ -x "$file" ]]; then "$file"; else . "$file"; fi ;;
+		*.sh)
+			if [[ -x "$file" ]]; then
+				"$file"
+			else
+				# shellcheck source=/dev/null # a script of the user's
+				. "$file"
+			fi
+			;;
 		*.sql) psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file="$file" ;;
 		*.sql.gz) gzip -dc "$file" | psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 ;;
 		*) echo "entrypoint: $file is ignored: neither .sh, .sql nor .sql.gz" >&2 ;;
