@@ -19,6 +19,10 @@ GO = $(shell tools/go.sh)
 ARCH := $(shell uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')
 export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(ROOT)/ansible.cfg
+# Ansible refuses to start outside a UTF-8 locale, and a bare CI job has none.
+ifeq ($(filter %UTF-8 %utf8 %utf-8,$(or $(LC_ALL),$(LC_CTYPE),$(LANG))),)
+export LC_ALL := C.UTF-8
+endif
 # Molecule and ansible-lint look the collection up where ansible.cfg says.
 COLLECTIONS := .ansible/collections/ansible_collections/arcodange
 
