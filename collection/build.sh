@@ -9,7 +9,9 @@
 # A platform is goos/goarch. GO names the Go command. The same sources give the
 # same bytes: no paths, no times, no build ids.
 set -euo pipefail
-export LC_ALL=C
+# One order of file names everywhere, in a UTF-8 locale because Ansible wants one.
+LC_ALL=$([ "$(uname -s)" = Darwin ] && echo en_US.UTF-8 || echo C.UTF-8)
+export LC_ALL
 root=$(cd "$(dirname "$0")/.." && pwd)
 go=${GO:-go}
 all=(linux/amd64 linux/arm64 darwin/arm64)
