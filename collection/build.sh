@@ -44,6 +44,7 @@ kits() {
         mv "$work/controller_$name.xz" "$plugins/bin/"
     done
     mv "$work/SHA256SUMS" "$plugins/bin/SHA256SUMS"
+    rm -rf "$work"
 }
 
 case ${1:-} in
