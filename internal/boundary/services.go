@@ -4,7 +4,6 @@ package boundary
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net/url"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/digest"
 )
 
 // judge looks a canonical text up in the same list of both sides.
@@ -55,7 +56,7 @@ func Fingerprint(line string) (string, error) {
 			continue
 		}
 		if raw, err := base64.StdEncoding.DecodeString(word); err == nil {
-			sum := sha256.Sum256(raw)
+			sum := digest.SHA256(raw)
 			return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 		}
 	}
