@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command target holds the modules that run where their task runs.
+// Command target holds the modules that run where their task runs. It is
+// transferred for every call, so nothing heavy may be linked into it.
 package main
 
 import (
 	"os"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
-	"github.com/arcodange-org/sandbox/modules"
+	"github.com/arcodange-org/sandbox/modules/app_env_name"
+	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 )
 
-func main() { os.Exit(ansible.Main(os.Args, modules.Target()...)) }
+func main() { os.Exit(ansible.Main(os.Args, appenvname.Module(), prodipguard.Module())) }

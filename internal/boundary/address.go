@@ -72,11 +72,14 @@ func atonPart(part string) (uint64, bool) {
 
 // The ranges whose addresses carry an IPv4 address.
 var (
-	nat64      = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052, well-known prefix
-	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215, local use
-	sixToFour  = netip.MustParsePrefix("2002::/16")      // RFC 3056
-	compatible = netip.MustParsePrefix("::/96")          // RFC 4291, deprecated
-	isatap     = [4]byte{0, 0, 0x5e, 0xfe}               // RFC 5214, interface identifier
+	nat64      = netip.MustParsePrefix("64:ff9b::/96")    // RFC 6052, well-known prefix
+	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48")  // RFC 8215, local use
+	sixToFour  = netip.MustParsePrefix("2002::/16")       // RFC 3056
+	teredo     = netip.MustParsePrefix("2001::/32")       // RFC 4380
+	compatible = netip.MustParsePrefix("::/96")           // RFC 4291, deprecated
+	translated = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765, deprecated
+	isatap     = [4]byte{0, 0, 0x5e, 0xfe}                // RFC 5214, interface identifier
+	isatapOwn  = [4]byte{2, 0, 0x5e, 0xfe}                // the same, for an address that is unique
 )
 
 // Embedded lists the addresses that traffic to a may really go to: a itself and any IPv4 address inside it.
@@ -86,15 +89,26 @@ func Embedded(a netip.Addr) []netip.Addr {
 		return all
 	}
 	b := a.As16()
-	add := func(four []byte) { all = append(all, netip.AddrFrom4([4]byte(four))) }
-	if nat64.Contains(a) || nat64Local.Contains(a) || compatible.Contains(a) && b[12] != 0 {
-		add(b[12:16])
+	add := func(w, x, y, z byte) { all = append(all, netip.AddrFrom4([4]byte{w, x, y, z})) }
+	if nat64.Contains(a) || translated.Contains(a) || compatible.Contains(a) && b[12] != 0 {
+		add(b[12], b[13], b[14], b[15])
+	}
+	if nat64Local.Contains(a) {
+		// The operator chooses a prefix length within; RFC 6052 says for each where the address lies.
+		add(b[6], b[7], b[9], b[10])    // /48
+		add(b[7], b[9], b[10], b[11])   // /56
+		add(b[9], b[10], b[11], b[12])  // /64
+		add(b[12], b[13], b[14], b[15]) // /96
 	}
 	if sixToFour.Contains(a) {
-		add(b[2:6])
+		add(b[2], b[3], b[4], b[5])
 	}
-	if id := [4]byte(b[8:12]); id == isatap || id == [4]byte{2, 0, 0x5e, 0xfe} {
-		add(b[12:16])
+	if teredo.Contains(a) {
+		add(b[4], b[5], b[6], b[7])                         // the server
+		add(b[12]^0xff, b[13]^0xff, b[14]^0xff, b[15]^0xff) // the client, veiled
+	}
+	if id := [4]byte(b[8:12]); id == isatap || id == isatapOwn {
+		add(b[12], b[13], b[14], b[15])
 	}
 	return all
 }

@@ -4,125 +4,179 @@ package boundary
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Resolver turns a name into all of its addresses. *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
-// Engine decides.
+// Engine decides. It may be used by several goroutines at once if its Resolver may.
 type Engine struct {
 	Manifest *Manifest
-	Resolver Resolver      // nil means the system's
+	Resolver Resolver      // nil means System
 	Timeout  time.Duration // for one name; zero means five seconds
 }
 
-// Verdict is a decision and its reason.
-type Verdict struct {
-	Target    string   `json:"target"`
-	Allowed   bool     `json:"allowed"`
-	Reason    string   `json:"reason"`    // one sentence without full stop
-	Addresses []string `json:"addresses"` // what the target leads to, canonical; empty if that is unknown
-	Rule      *Rule    `json:"rule"`      // the line of the manifest that decided; nil if none did
+// Decide tells whether a target belongs to the sandbox. Every address that it
+// leads to must, and nothing that production is known by may be found on it.
+// It connects to nothing but the resolver.
+func (e Engine) Decide(ctx context.Context, t Target) Decision {
+	if t.Kind == "" {
+		t.Kind = Host
+	}
+	d := &Decision{Kind: t.Kind, Target: redact(t.Value), From: t.From, Port: t.Port, Addresses: []string{}, Resolved: []Answer{}}
+	if e.Manifest == nil {
+		d.refuse(nil, "there is no boundary manifest")
+		return *d
+	}
+	decide, known := map[Kind]func(context.Context, *Decision, Target){
+		Host: e.decideHost, Endpoint: e.decideHost, Address: e.decideHost,
+		HostKey: e.decideHostKey, MachineID: e.decideMachineID, Hostname: e.decideHostname, KeyFile: e.decideKeyFile,
+		Kube: e.decideKube, Vault: e.decideVault, Git: e.decideGit, TofuState: e.decideTofuState,
+		DNSZone: e.decideDNSZone, Database: e.decideDatabase, Environment: e.decideEnvironment,
+	}[t.Kind]
+	if !known {
+		d.refuse(nil, "%q is no kind of target that is known", t.Kind)
+		return *d
+	}
+	decide(ctx, d, t)
+	return *d
 }
 
-// Decide tells whether target, a host name or an address in any spelling,
-// belongs to the sandbox. Every address that it leads to must.
-func (e Engine) Decide(ctx context.Context, target string) Verdict {
-	v := Verdict{Target: target, Addresses: []string{}}
-	refuse := func(rule *Rule, format string, args ...any) Verdict {
-		v.Allowed, v.Rule, v.Reason = false, rule, fmt.Sprintf(format, args...)
-		return v
+func (e Engine) decideHost(ctx context.Context, d *Decision, t Target) {
+	p := readPlace(t.Value)
+	switch {
+	case t.Port != 0:
+		p.port = t.Port
+	case t.Kind == Host && p.port == 0:
+		p.port = 22
 	}
+	if t.Kind == Address && p.bad == "" && !p.address.IsValid() {
+		d.Canonical = p.host
+		d.refuse(nil, "it is not an address")
+		return
+	}
+	if t.Kind == Endpoint && p.port == 0 && p.bad == "" && p.odd == "" {
+		p.odd = "it has no port"
+	}
+	e.settle(d, e.find(ctx, d, p))
+}
 
-	name := strings.ToLower(target)
-	// One trailing dot makes a name absolute; getaddrinfo drops it.
-	name = strings.TrimSuffix(name, ".")
-	if name == "" {
-		return refuse(nil, "it is empty")
+// settle turns what was found about a place into the decision.
+func (e Engine) settle(d *Decision, f finding) {
+	switch {
+	case f.refused != "":
+		d.refuse(f.rule, "%s", f.refused)
+	case f.unlisted != "":
+		d.refuse(nil, "%s", f.unlisted)
+	default:
+		d.allow(f.rule, "it is sandbox")
 	}
-	for _, rule := range e.Manifest.Production.Names {
-		if rule.Matches(name) {
-			return refuse(&rule.Rule, "its name is production")
+}
+
+// finding is what is known about a place.
+type finding struct {
+	rule     *Rule
+	refused  string // why nothing can allow it: it is production, or it is not known what it is
+	unlisted string // why it is not sandbox by its host alone
+}
+
+// find looks a place up on both sides of the manifest, and puts down what it leads to.
+func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
+	production, sandbox := &e.Manifest.Production, &e.Manifest.Sandbox
+	if p.bad != "" {
+		return finding{refused: p.bad}
+	}
+	d.Canonical, d.Port = p.host, p.port
+
+	isName := !p.address.IsValid()
+	if isName {
+		for i := range production.Names {
+			if rule := &production.Names[i]; rule.Matches(p.host) {
+				return finding{rule: &rule.Rule, refused: "its name is production"}
+			}
+		}
+		for _, rule := range production.places() {
+			if rule.Name != "" && samePort(rule.Port, p.port) && glob(rule.Name, p.host) {
+				return finding{rule: &rule.Rule, refused: "it is an endpoint of production"}
+			}
 		}
 	}
 
-	var addresses []netip.Addr
-	if address, ok := Canonical(name); ok {
-		addresses = []netip.Addr{address}
-	} else {
-		if strings.ContainsFunc(name, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
-		}) || strings.Contains(name, "..") || strings.HasSuffix(name, ".") || strings.HasPrefix(name, ".") {
-			return refuse(nil, "it is neither an address nor a plain host name")
+	addresses, name, through := []netip.Addr{p.address}, p.host, "its own spelling"
+	if isName {
+		if p.odd != "" { // nobody asks a resolver about such a thing
+			return finding{refused: p.odd}
 		}
 		var err error
-		if addresses, err = e.resolve(ctx, name); err != nil {
-			return refuse(nil, "it cannot be resolved (%v)", err)
+		if addresses, through, err = e.resolve(ctx, p.host); err != nil {
+			return finding{refused: fmt.Sprintf("it cannot be resolved (%v)", err)}
 		}
 	}
+	plain := make([]netip.Addr, 0, len(addresses))
 	for _, address := range addresses {
-		v.Addresses = append(v.Addresses, address.String())
+		if address = address.WithZone(""); !slices.Contains(plain, address) {
+			plain = append(plain, address)
+		}
 	}
-	for _, address := range addresses {
+	d.answers(name, plain, through)
+
+	for _, address := range plain {
 		for _, inside := range Embedded(address) {
-			for _, rule := range e.Manifest.Production.Addresses {
-				if rule.Contains(inside) {
-					return refuse(&rule.Rule, "it leads to %s, which is production", spelled(address, inside))
+			for i := range production.Addresses {
+				if rule := &production.Addresses[i]; rule.Contains(inside) {
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, which is production", spelled(address, inside))}
+				}
+			}
+			for _, rule := range production.places() {
+				if rule.Name == "" && samePort(rule.Port, p.port) && rule.Range.Contains(inside) {
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
 				}
 			}
 		}
 	}
-	for _, address := range addresses {
-		at := slices.IndexFunc(e.Manifest.Sandbox.Addresses, func(rule AddressRule) bool { return rule.Contains(address) })
-		if at < 0 {
-			return refuse(nil, "it leads to %s, which the boundary manifest does not list as sandbox", address)
-		}
-		v.Rule = &e.Manifest.Sandbox.Addresses[at].Rule
+	if p.odd != "" {
+		return finding{refused: p.odd}
 	}
-	v.Allowed, v.Reason = true, "it is sandbox"
-	return v
+	var decided *Rule
+	for _, address := range plain {
+		rule := sandbox.covers(address, p.port)
+		if rule == nil {
+			return finding{unlisted: fmt.Sprintf("it leads to %s, which the boundary manifest does not list as sandbox", address)}
+		}
+		decided = rule
+	}
+	d.Pinned = plain[0].String()
+	switch {
+	case !isName && p.zone != "":
+		d.Pinned = plain[0].WithZone(p.zone).String()
+	case isName && addresses[0].Zone() != "":
+		d.Pinned = addresses[0].String()
+	}
+	return finding{rule: decided}
 }
+
+// covers finds the entry that makes an address, at a port, sandbox.
+func (s *Side) covers(address netip.Addr, port uint16) *Rule {
+	for i := range s.Addresses {
+		if s.Addresses[i].Contains(address) {
+			return &s.Addresses[i].Rule
+		}
+	}
+	for _, rule := range s.places() {
+		if rule.Name == "" && samePort(rule.Port, port) && rule.Range.Contains(address) {
+			return &rule.Rule
+		}
+	}
+	return nil
+}
+
+// samePort tells whether a rule covers a port. A bare address has none, so only rules for every port speak of it.
+func samePort(rule, port uint16) bool { return rule == 0 || rule == port }
 
 func spelled(address, inside netip.Addr) string {
 	if address == inside {
 		return address.String()
 	}
 	return fmt.Sprintf("%s (inside %s)", inside, address)
-}
-
-func (e Engine) resolve(ctx context.Context, name string) ([]netip.Addr, error) {
-	resolver, timeout := e.Resolver, e.Timeout
-	if resolver == nil {
-		resolver = net.DefaultResolver
-	}
-	if timeout == 0 {
-		timeout = 5 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	addresses, err := resolver.LookupNetIP(ctx, "ip", name)
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return nil, errors.New("no such host")
-	case ctx.Err() != nil:
-		return nil, fmt.Errorf("no answer within %s", timeout)
-	case err != nil:
-		return nil, err
-	case len(addresses) == 0:
-		return nil, errors.New("it has no address")
-	}
-	for i, address := range addresses {
-		addresses[i] = address.WithZone("").Unmap()
-	}
-	return addresses, nil
 }

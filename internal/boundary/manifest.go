@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"regexp"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -23,19 +23,42 @@ type Manifest struct {
 	File       string
 	Production Side
 	Sandbox    Side
+	Policy     Policy
 }
 
 // Side is one of the two sides of the boundary.
 type Side struct {
-	Addresses []AddressRule
-	Names     []NameRule
+	Addresses   []AddressRule
+	Names       []PatternRule // host names
+	Endpoints   []EndpointRule
+	HostKeys    []PatternRule // SHA256:...
+	MachineIDs  []PatternRule
+	Hostnames   []PatternRule
+	Kube        []KubeRule
+	Vaults      []EndpointRule
+	KeyFiles    []PatternRule // absolute paths
+	Git         []PatternRule // host/path, or an absolute path
+	TofuState   []PatternRule // backend:location
+	DNSZones    []PatternRule // names
+	DNSZoneIDs  []PatternRule
+	Databases   []EndpointRule
+	Environment []PatternRule // names of variables
 }
 
-// Rule is a line of the manifest, so that a decision can point at it.
+// Policy is what the override asks for beyond i_mean_prod. The engine only
+// reads it; whoever lets a run through has to ask for it.
+type Policy struct {
+	ClusterName string        // has to be typed; empty if nothing has to be
+	TokenExpiry time.Duration // how long a token counts; zero if none is asked for
+	Evidence    string        // path of the file that has to show promotion; empty if none is asked for
+}
+
+// Rule is an entry of the manifest, so that a decision can point at it.
 type Rule struct {
-	File string `json:"file"`
-	Line int    `json:"line"`
-	Text string `json:"text"` // section and entry, as in "production.addresses: 192.0.2.1"
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"` // section and entry, as in "production.addresses: 192.0.2.1"
 }
 
 // String is file:line: text.
@@ -47,16 +70,75 @@ type AddressRule struct {
 	Rule Rule
 }
 
-// NameRule is a host name, or a pattern in which * stands for any part of a name, and where it stands.
-type NameRule struct {
-	Pattern string // lower case, without trailing dot
+// PatternRule is a text in which * stands for any run of characters, none included, and where it stands.
+type PatternRule struct {
+	Pattern string // canonical for its list
 	Rule    Rule
 }
 
-// Matches tells whether the rule covers a canonical name.
-func (r NameRule) Matches(name string) bool {
-	ok, err := path.Match(r.Pattern, name) // a name has no slash, so * covers dots as well
-	return err == nil && ok
+// Matches tells whether the rule covers a canonical text.
+func (r PatternRule) Matches(text string) bool { return glob(r.Pattern, text) }
+
+// EndpointRule is a host (by name or by address), a port, and where it stands.
+type EndpointRule struct {
+	Name  string // pattern; empty if Range says it
+	Range Range
+	Port  uint16 // 0 stands for every port
+	Rule  Rule
+}
+
+// KubeRule is a cluster, by any of what tells it, and where it stands.
+type KubeRule struct {
+	Server     *EndpointRule // nil if not given
+	CASHA256   string        // hexadecimal; empty if not given
+	ClusterUID string        // empty if not given
+	Rule       Rule
+}
+
+// glob tells whether pattern covers text; * is any run of characters.
+func glob(pattern, text string) bool {
+	star, mark, at := -1, 0, 0
+	i := 0
+	for i < len(text) {
+		switch {
+		case at < len(pattern) && pattern[at] == '*':
+			star, mark = at, i
+			at++
+		case at < len(pattern) && pattern[at] == text[i]:
+			at++
+			i++
+		case star >= 0:
+			mark++
+			at, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[at:], "*") == ""
+}
+
+// meet tells whether some text matches both patterns.
+func meet(a, b string) bool {
+	// reach[j] says that the part of a read so far and b[:j] match a common text.
+	reach := make([]bool, len(b)+1)
+	reach[0] = true
+	for j := 0; j < len(b) && b[j] == '*'; j++ {
+		reach[j+1] = true
+	}
+	for i := range len(a) {
+		next := make([]bool, len(b)+1)
+		next[0] = a[i] == '*' && reach[0]
+		for j := range len(b) {
+			switch {
+			case a[i] == '*' || b[j] == '*': // a star takes the other's letter, or nothing
+				next[j+1] = next[j] || reach[j+1]
+			default:
+				next[j+1] = a[i] == b[j] && reach[j]
+			}
+		}
+		reach = next
+	}
+	return reach[len(b)]
 }
 
 // Load reads the manifest in file. Whatever it does not understand is an
@@ -91,7 +173,7 @@ func parse(file string, data []byte) (*Manifest, error) {
 	}
 	root := document.Content[0]
 	m := &Manifest{File: file}
-	err := p.mapping(root, map[string]func(*yaml.Node) error{
+	err := p.mapping(root, keys{
 		"plugin": func(n *yaml.Node) error {
 			if n.Value != PluginName {
 				return p.at(n, "plugin must be %s, not %q", PluginName, n.Value)
@@ -100,6 +182,7 @@ func parse(file string, data []byte) (*Manifest, error) {
 		},
 		"production": func(n *yaml.Node) error { return p.side(n, "production", &m.Production) },
 		"sandbox":    func(n *yaml.Node) error { return p.side(n, "sandbox", &m.Sandbox) },
+		"policy":     func(n *yaml.Node) error { return p.policy(n, &m.Policy) },
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +190,7 @@ func parse(file string, data []byte) (*Manifest, error) {
 	if len(m.Sandbox.Addresses) == 0 {
 		return nil, p.at(root, "sandbox.addresses is empty, so nothing would be allowed; list the sandbox's addresses")
 	}
-	if len(m.Production.Addresses)+len(m.Production.Names) == 0 {
+	if m.Production.rules() == 0 {
 		return nil, p.at(root, "production is empty; list what must never be reached")
 	}
 	return m, m.overlap()
@@ -115,120 +198,101 @@ func parse(file string, data []byte) (*Manifest, error) {
 
 // overlap refuses a manifest that calls the same thing production and sandbox.
 func (m *Manifest) overlap() error {
-	for _, production := range m.Production.Addresses {
-		for _, sandbox := range m.Sandbox.Addresses {
+	both := func(sandbox, production Rule, what string) error {
+		return fmt.Errorf("%s:%d:%d: %s: overlaps with line %d (%s); %s is one or the other",
+			sandbox.File, sandbox.Line, sandbox.Column, sandbox.Text, production.Line, production.Text, what)
+	}
+	for _, sandbox := range m.Sandbox.Addresses {
+		for _, production := range m.Production.Addresses {
 			if production.Overlaps(sandbox.Range) {
-				return fmt.Errorf("%s: overlaps with line %d (%s); an address is one or the other", sandbox.Rule, production.Rule.Line, production.Rule.Text)
+				return both(sandbox.Rule, production.Rule, "an address")
 			}
 		}
 	}
-	for _, production := range m.Production.Names {
-		for _, sandbox := range m.Sandbox.Names {
-			if meet(production.Pattern, sandbox.Pattern) {
-				return fmt.Errorf("%s: overlaps with line %d (%s); a name is one or the other", sandbox.Rule, production.Rule.Line, production.Rule.Text)
+	// A place is compared with the other side's places, and its host with the other side's hosts.
+	for _, sandbox := range m.Sandbox.places() {
+		for _, production := range m.Production.places() {
+			if sandbox.overlaps(production) {
+				return both(sandbox.Rule, production.Rule, "an endpoint")
+			}
+		}
+		for _, production := range m.Production.Addresses {
+			if sandbox.Name == "" && production.Overlaps(sandbox.Range) {
+				return both(sandbox.Rule, production.Rule, "an address")
+			}
+		}
+		for _, production := range m.Production.Names {
+			if sandbox.Name != "" && meet(sandbox.Name, production.Pattern) {
+				return both(sandbox.Rule, production.Rule, "a name")
 			}
 		}
 	}
-	return nil
-}
-
-// meet tells whether some name matches both patterns.
-func meet(a, b string) bool {
-	// reach[j] says that the part of a read so far and b[:j] match a common name.
-	reach := make([]bool, len(b)+1)
-	reach[0] = true
-	for j := 0; j < len(b) && b[j] == '*'; j++ {
-		reach[j+1] = true
-	}
-	for i := range len(a) {
-		next := make([]bool, len(b)+1)
-		next[0] = a[i] == '*' && reach[0]
-		for j := range len(b) {
-			switch {
-			case a[i] == '*' || b[j] == '*': // a star takes the other's letter, or nothing
-				next[j+1] = next[j] || reach[j+1]
-			default:
-				next[j+1] = a[i] == b[j] && reach[j]
-			}
-		}
-		reach = next
-	}
-	return reach[len(b)]
-}
-
-type parser struct{ file string }
-
-func (p parser) at(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d:%d: %s", p.file, n.Line, n.Column, fmt.Sprintf(format, args...))
-}
-
-// mapping hands every value of a mapping to the reader of its key, and refuses unknown and repeated keys.
-func (p parser) mapping(n *yaml.Node, keys map[string]func(*yaml.Node) error) error {
-	if n.Kind != yaml.MappingNode {
-		return p.at(n, "a mapping is needed here")
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, known := keys[key.Value]
-		if !known || key.Kind != yaml.ScalarNode {
-			return p.at(key, "unknown key %q", key.Value)
-		}
-		if seen[key.Value] {
-			return p.at(key, "the key %q stands here twice", key.Value)
-		}
-		seen[key.Value] = true
-		if err := read(value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p parser) list(n *yaml.Node, each func(*yaml.Node) error) error {
-	if n.Kind != yaml.SequenceNode {
-		return p.at(n, "a list is needed here")
-	}
-	for _, entry := range n.Content {
-		if entry.Kind != yaml.ScalarNode || entry.Tag != "!!str" {
-			return p.at(entry, "an entry must be a string; put it in quotes")
-		}
-		if err := each(entry); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p parser) side(n *yaml.Node, name string, side *Side) error {
-	rule := func(n *yaml.Node, list string) Rule {
-		return Rule{File: p.file, Line: n.Line, Text: name + "." + list + ": " + n.Value}
-	}
-	return p.mapping(n, map[string]func(*yaml.Node) error{
-		"addresses": func(n *yaml.Node) error {
-			return p.list(n, func(n *yaml.Node) error {
-				r, err := ParseRange(n.Value)
-				if err != nil {
-					return p.at(n, "%v", err)
+	mine, theirs := m.Sandbox.patterns(), m.Production.patterns()
+	for i, list := range mine {
+		for _, sandbox := range list.rules {
+			for _, production := range theirs[i].rules {
+				if meet(sandbox.Pattern, production.Pattern) {
+					return both(sandbox.Rule, production.Rule, list.what)
 				}
-				side.Addresses = append(side.Addresses, AddressRule{r, rule(n, "addresses")})
-				return nil
-			})
-		},
-		"names": func(n *yaml.Node) error {
-			return p.list(n, func(n *yaml.Node) error {
-				pattern := strings.TrimSuffix(strings.ToLower(n.Value), ".")
-				if !namePattern.MatchString(pattern) {
-					return p.at(n, "%q is not a host name, nor a pattern with * in it", n.Value)
+				if list.what == "a zone" && (meet("*."+sandbox.Pattern, production.Pattern) || meet(sandbox.Pattern, "*."+production.Pattern)) {
+					return both(sandbox.Rule, production.Rule, list.what)
 				}
-				side.Names = append(side.Names, NameRule{pattern, rule(n, "names")})
-				return nil
-			})
-		},
-	})
+			}
+		}
+	}
+	for _, sandbox := range m.Sandbox.Kube {
+		for _, production := range m.Production.Kube {
+			if sandbox.CASHA256 != "" && sandbox.CASHA256 == production.CASHA256 || sandbox.ClusterUID != "" && sandbox.ClusterUID == production.ClusterUID {
+				return both(sandbox.Rule, production.Rule, "a cluster")
+			}
+		}
+	}
+	return nil
 }
 
-var namePattern = regexp.MustCompile(`^[a-z0-9*]([a-z0-9*_-]*[a-z0-9*])?(\.[a-z0-9*]([a-z0-9*_-]*[a-z0-9*])?)*$`)
+type patternList struct {
+	what  string
+	rules []PatternRule
+}
+
+func (s *Side) patterns() []patternList {
+	return []patternList{
+		{"a name", s.Names}, {"a host key", s.HostKeys}, {"a machine", s.MachineIDs}, {"a machine", s.Hostnames}, {"a key file", s.KeyFiles},
+		{"a repository", s.Git}, {"a state", s.TofuState}, {"a zone", s.DNSZones}, {"a zone", s.DNSZoneIDs}, {"a variable", s.Environment},
+	}
+}
+
+// places lists everything that has a host and a port, from whatever list.
+func (s *Side) places() []EndpointRule {
+	var all []EndpointRule
+	all = append(all, s.Endpoints...)
+	all = append(all, s.Vaults...)
+	all = append(all, s.Databases...)
+	for _, rule := range s.Kube {
+		if rule.Server != nil {
+			all = append(all, *rule.Server)
+		}
+	}
+	return all
+}
+
+func (s *Side) rules() int {
+	count := len(s.Addresses) + len(s.places()) + len(s.Kube)
+	for _, list := range s.patterns() {
+		count += len(list.rules)
+	}
+	return count
+}
+
+func (r EndpointRule) overlaps(o EndpointRule) bool {
+	if r.Port != 0 && o.Port != 0 && r.Port != o.Port || (r.Name == "") != (o.Name == "") {
+		return false
+	}
+	if r.Name != "" {
+		return meet(r.Name, o.Name)
+	}
+	return r.Range.Overlaps(o.Range)
+}
 
 var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
 

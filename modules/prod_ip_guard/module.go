@@ -52,7 +52,7 @@ func Module() ansible.Module {
 
 type verdict struct {
 	Host string `json:"host"`
-	boundary.Verdict
+	boundary.Decision
 }
 
 func run(ctx context.Context, c *ansible.Call) error {
@@ -70,7 +70,7 @@ func run(ctx context.Context, c *ansible.Call) error {
 	engine := boundary.Engine{Manifest: manifest}
 	verdicts := []verdict{}
 	for _, t := range args.Targets {
-		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, t.Address)})
+		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, boundary.HostTarget(t.Address))})
 	}
 	if args.Arrived {
 		arrived, err := whereArrived(ctx, engine)
@@ -121,7 +121,7 @@ func whereArrived(ctx context.Context, engine boundary.Engine) ([]verdict, error
 		if err != nil {
 			return nil, fmt.Errorf("reading this machine's own address %q: %w", address, err)
 		}
-		v := engine.Decide(ctx, prefix.Addr().String())
+		v := engine.Decide(ctx, boundary.Target{Kind: boundary.Address, Value: prefix.Addr().String()})
 		if v.Rule == nil {
 			v.Allowed, v.Reason = true, "it is an address of the machine's own that the boundary manifest does not list"
 		}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package boundary
+
+import (
+	"errors"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var (
+	errNoHost     = errors.New("it names no host, so other settings decide where it leads")
+	errSocket     = errors.New("it is a socket in the file system, and it cannot be told who listens")
+	errUnreadable = errors.New("it is not a URL or DSN of a database that can be read")
+
+	mysqlDSN = regexp.MustCompile(`^(?:[^/]*@)?([a-z0-9]+)\(([^)]*)\)/`)
+	keyword  = regexp.MustCompile(`^[ \t\r\n]*([A-Za-z_]+)[ \t\r\n]*=[ \t\r\n]*`)
+)
+
+// databaseHosts lists host[:port] of everything that a URL or DSN may lead to. Nothing else of it is returned, nor put in an error.
+func databaseHosts(text string) ([]string, error) {
+	text = strings.TrimSpace(text)
+	for strings.HasPrefix(text, "jdbc:") {
+		text = text[len("jdbc:"):]
+	}
+	var hosts []string
+	switch {
+	case text == "":
+		return nil, errNoHost
+	case strings.Contains(text, "://"):
+		scheme, rest, _ := strings.Cut(text, "://")
+		scheme = strings.ToLower(scheme)
+		if base, _, driver := strings.Cut(scheme, "+"); driver {
+			scheme = base // as SQLAlchemy has it
+		}
+		port, known := schemePorts[scheme]
+		if !known || port == 22 {
+			return nil, errUnreadable
+		}
+		authority, query := rest, ""
+		if at := strings.IndexAny(authority, "?#"); at >= 0 {
+			authority, query = rest[:at], rest[at+1:]
+		}
+		authority, _, _ = strings.Cut(authority, "/")
+		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+			authority = authority[at+1:]
+		}
+		values, err := url.ParseQuery(strings.TrimPrefix(query, "?"))
+		if err != nil {
+			return nil, errUnreadable
+		}
+		for _, host := range strings.Split(authority, ",") {
+			if decoded, err := url.PathUnescape(host); err == nil && strings.HasPrefix(decoded, "/") {
+				return nil, errSocket
+			}
+			if host != "" {
+				hosts = append(hosts, withPort(host, port))
+			}
+		}
+		// libpq lets the query override the authority; whichever a driver prefers, all are checked.
+		for name, list := range values {
+			name = strings.ToLower(name)
+			for _, value := range list {
+				switch name {
+				case "host", "hostaddr", "server", "servername":
+					hosts = append(hosts, split(value)...)
+				case "service", "servicefile", "socket", "unix_socket":
+					return nil, errSocket
+				case "port":
+					return nil, errors.New("its port stands in the query; put it beside the host")
+				}
+			}
+		}
+	case mysqlDSN.MatchString(text):
+		parts := mysqlDSN.FindStringSubmatch(text)
+		if !slices.Contains([]string{"tcp", "tcp4", "tcp6"}, parts[1]) {
+			return nil, errSocket
+		}
+		hosts = append(hosts, withPort(parts[2], 3306))
+	case strings.Contains(text, "="):
+		values, err := keywords(text)
+		if err != nil {
+			return nil, err
+		}
+		if values["service"] != "" || values["servicefile"] != "" {
+			return nil, errors.New("it names a service, and where that leads stands in another file")
+		}
+		ports := strings.Split(values["port"], ",")
+		names, addresses := split(values["host"]), split(values["hostaddr"])
+		for _, list := range [][]string{addresses, names} {
+			for i, host := range list {
+				if port := ports[min(i, len(ports)-1)]; port != "" && !strings.HasPrefix(host, "/") {
+					if strings.Contains(host, ":") {
+						host = "[" + host + "]"
+					}
+					host += ":" + port
+				}
+				hosts = append(hosts, host)
+			}
+		}
+	default:
+		if strings.ContainsAny(text, " \t()?#") {
+			return nil, errUnreadable
+		}
+		for _, host := range strings.Split(text, ",") {
+			if at := strings.LastIndexByte(host, '@'); at >= 0 {
+				host = host[at+1:]
+			}
+			if !strings.HasPrefix(host, "/") {
+				host, _, _ = strings.Cut(host, "/")
+			}
+			hosts = append(hosts, host)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil, errNoHost
+	}
+	for _, host := range hosts {
+		if host == "" || strings.HasPrefix(host, ":") {
+			return nil, errNoHost
+		}
+		if strings.HasPrefix(host, "/") || strings.HasPrefix(host, "@") {
+			return nil, errSocket
+		}
+	}
+	return hosts, nil
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// withPort writes the usual port beside a host that names none.
+func withPort(host string, port uint16) string {
+	if p := readPlace(host); p.bad == "" && p.odd == "" && p.port == 0 {
+		usual := url.URL{Host: p.host}
+		if strings.Contains(p.host, ":") {
+			usual.Host = "[" + p.host + "]"
+		}
+		return usual.Host + ":" + strconv.Itoa(int(port))
+	}
+	return host
+}
+
+// keywords reads a DSN of libpq: name = value, values quoted with ' where they need it, and \ before ' and \.
+func keywords(text string) (map[string]string, error) {
+	values := map[string]string{}
+	for strings.TrimSpace(text) != "" {
+		match := keyword.FindStringSubmatch(text)
+		if match == nil {
+			return nil, errUnreadable
+		}
+		text = text[len(match[0]):]
+		var value strings.Builder
+		quoted := strings.HasPrefix(text, "'")
+		if quoted {
+			text = text[1:]
+		}
+		closed := !quoted
+		at := 0
+		for ; at < len(text); at++ {
+			c := text[at]
+			if c == '\\' && at+1 < len(text) {
+				at++
+				value.WriteByte(text[at])
+				continue
+			}
+			if quoted && c == '\'' {
+				closed = true
+				at++
+				break
+			}
+			if !quoted && strings.IndexByte(" \t\r\n", c) >= 0 {
+				break
+			}
+			value.WriteByte(c)
+		}
+		if !closed {
+			return nil, errUnreadable
+		}
+		text = text[at:]
+		// libpq lets the last of a name count.
+		values[strings.ToLower(match[1])] = value.String()
+	}
+	return values, nil
+}
+
+var (
+	password = regexp.MustCompile(`(?i)((?:password|passwd|pwd|token|secret|sslpassword|key)[ \t]*=[ \t]*)('(?:[^'\\]|\\.)*'?|[^&\s]*)`)
+	userinfo = regexp.MustCompile(`([^/@:\s]*):[^@]*@`)
+)
+
+// redact takes passwords out of what people may have written into a target.
+func redact(text string) string {
+	return password.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:***@"), "$1***")
+}

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package boundary
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+type (
+	parser struct{ file string }
+	// keys are the readers of a mapping's values.
+	keys map[string]func(*yaml.Node) error
+)
+
+func (p parser) at(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d:%d: %s", p.file, n.Line, n.Column, fmt.Sprintf(format, args...))
+}
+
+// mapping hands every value of a mapping to the reader of its key, and refuses unknown and repeated keys.
+func (p parser) mapping(n *yaml.Node, keys keys) error {
+	if n.Kind != yaml.MappingNode {
+		return p.at(n, "a mapping is needed here")
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		read, known := keys[key.Value]
+		if !known || key.Kind != yaml.ScalarNode {
+			return p.at(key, "unknown key %q", key.Value)
+		}
+		if seen[key.Value] {
+			return p.at(key, "the key %q stands here twice", key.Value)
+		}
+		seen[key.Value] = true
+		if err := read(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p parser) text(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value == "" {
+		return p.at(n, "an entry must be a string; put it in quotes")
+	}
+	return nil
+}
+
+// section reads the lists of one side.
+type section struct {
+	parser
+	name string
+}
+
+func (s section) rule(n *yaml.Node, list, value string) Rule {
+	return Rule{File: s.file, Line: n.Line, Column: n.Column, Text: s.name + "." + list + ": " + value}
+}
+
+func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
+	if n.Kind != yaml.SequenceNode {
+		return s.at(n, "a list is needed here")
+	}
+	if len(n.Content) == 0 && s.name == "sandbox" {
+		return s.at(n, "this list is empty, which may mean that something was lost; fill it or remove its key")
+	}
+	for _, entry := range n.Content {
+		if err := each(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// texts reads a list of strings; read says what is wrong with one.
+func (s section) texts(list string, read func(text string, rule Rule) error) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		return s.nodes(n, func(n *yaml.Node) error { return s.one(n, list, read) })
+	}
+}
+
+func (s section) one(n *yaml.Node, list string, read func(text string, rule Rule) error) error {
+	if err := s.text(n); err != nil {
+		return err
+	}
+	if err := read(n.Value, s.rule(n, list, n.Value)); err != nil {
+		return s.at(n, "%v", err)
+	}
+	return nil
+}
+
+// patterns reads a list of strings into rules, canonical as canon has it.
+func (s section) patterns(list string, into *[]PatternRule, canon func(string) (string, error)) func(*yaml.Node) error {
+	return s.texts(list, pattern(into, canon))
+}
+
+func pattern(into *[]PatternRule, canon func(string) (string, error)) func(string, Rule) error {
+	return func(text string, rule Rule) error {
+		canonical, err := canon(text)
+		if err == nil {
+			*into = append(*into, PatternRule{canonical, rule})
+		}
+		return err
+	}
+}
+
+func endpoint(into *[]EndpointRule, port bool) func(string, Rule) error {
+	return func(text string, rule Rule) error {
+		read, err := parseEndpoint(text, port)
+		read.Rule = rule
+		if err == nil {
+			*into = append(*into, read)
+		}
+		return err
+	}
+}
+
+func (p parser) side(n *yaml.Node, name string, side *Side) error {
+	s := section{p, name}
+	return p.mapping(n, keys{
+		"addresses": s.texts("addresses", func(text string, rule Rule) error {
+			r, err := ParseRange(text)
+			if err == nil {
+				side.Addresses = append(side.Addresses, AddressRule{r, rule})
+			}
+			return err
+		}),
+		"names":         s.patterns("names", &side.Names, canonicalName),
+		"endpoints":     s.texts("endpoints", endpoint(&side.Endpoints, true)),
+		"ssh_host_keys": s.patterns("ssh_host_keys", &side.HostKeys, canonicalFingerprint),
+		"machines": func(n *yaml.Node) error {
+			return s.nodes(n, func(n *yaml.Node) error {
+				return s.entry(n, keys{
+					"machine_id": func(n *yaml.Node) error {
+						return s.one(n, "machines.machine_id", pattern(&side.MachineIDs, canonicalMachineID))
+					},
+					"hostname": func(n *yaml.Node) error {
+						return s.one(n, "machines.hostname", pattern(&side.Hostnames, canonicalName))
+					},
+				})
+			})
+		},
+		"kube": func(n *yaml.Node) error { return s.nodes(n, func(n *yaml.Node) error { return s.kube(n, side) }) },
+		"vault": func(n *yaml.Node) error {
+			return s.nodes(n, func(n *yaml.Node) error {
+				return s.entry(n, keys{
+					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpoint(&side.Vaults, false)) },
+					"key_files": s.patterns("vault.key_files", &side.KeyFiles, func(text string) (string, error) {
+						return s.path(text)
+					}),
+				})
+			})
+		},
+		"git": s.patterns("git", &side.Git, canonicalGitPattern),
+		"tofu_state": func(n *yaml.Node) error {
+			return s.nodes(n, func(n *yaml.Node) error { return s.state(n, side) })
+		},
+		"dns_zones": func(n *yaml.Node) error {
+			return s.nodes(n, func(n *yaml.Node) error {
+				return s.entry(n, keys{
+					"name": func(n *yaml.Node) error { return s.one(n, "dns_zones.name", pattern(&side.DNSZones, canonicalName)) },
+					"id":   func(n *yaml.Node) error { return s.one(n, "dns_zones.id", pattern(&side.DNSZoneIDs, canonicalWord)) },
+				})
+			})
+		},
+		"databases":   s.texts("databases", endpoint(&side.Databases, false)),
+		"environment": s.patterns("environment", &side.Environment, canonicalVariable),
+	})
+}
+
+// entry reads a mapping that says something.
+func (s section) entry(n *yaml.Node, keys keys) error {
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		return s.at(n, "this entry is empty")
+	}
+	return s.mapping(n, keys)
+}
+
+func (s section) kube(n *yaml.Node, side *Side) error {
+	var rule KubeRule
+	var said []string
+	err := s.entry(n, keys{
+		"server": func(n *yaml.Node) error {
+			return s.one(n, "kube.server", func(text string, where Rule) error {
+				server, err := parseEndpoint(text, false)
+				server.Rule = where
+				rule.Server = &server
+				said = append(said, text)
+				return err
+			})
+		},
+		"ca_sha256": func(n *yaml.Node) error {
+			return s.one(n, "kube.ca_sha256", func(text string, _ Rule) (err error) {
+				rule.CASHA256, err = canonicalSHA256(text)
+				said = append(said, "ca_sha256 "+text)
+				return err
+			})
+		},
+		"cluster_uid": func(n *yaml.Node) error {
+			return s.one(n, "kube.cluster_uid", func(text string, _ Rule) (err error) {
+				rule.ClusterUID, err = canonicalUID(text)
+				said = append(said, "cluster_uid "+text)
+				return err
+			})
+		},
+	})
+	rule.Rule = s.rule(n, "kube", strings.Join(said, ", "))
+	side.Kube = append(side.Kube, rule)
+	return err
+}
+
+func (s section) state(n *yaml.Node, side *Side) error {
+	var backend string
+	var locations []PatternRule
+	err := s.entry(n, keys{
+		"backend": func(n *yaml.Node) error {
+			return s.one(n, "tofu_state.backend", func(text string, _ Rule) (err error) {
+				backend, err = canonicalWord(text)
+				return err
+			})
+		},
+		"locations": s.patterns("tofu_state.locations", &locations, canonicalLocation),
+	})
+	if err != nil {
+		return err
+	}
+	if backend == "" || len(locations) == 0 {
+		return s.at(n, "a state needs both backend and locations")
+	}
+	for _, location := range locations {
+		if backend == "local" {
+			if location.Pattern, err = s.path(location.Pattern); err != nil {
+				return s.at(n, "%v", err)
+			}
+		}
+		location.Pattern = strings.ToLower(backend) + ":" + location.Pattern
+		side.TofuState = append(side.TofuState, location)
+	}
+	return nil
+}
+
+func (p parser) policy(n *yaml.Node, policy *Policy) error {
+	return p.mapping(n, keys{
+		"cluster_name": func(n *yaml.Node) error {
+			policy.ClusterName = n.Value
+			return p.text(n)
+		},
+		"token_expiry": func(n *yaml.Node) error {
+			if err := p.text(n); err != nil {
+				return err
+			}
+			d, err := time.ParseDuration(n.Value)
+			if err != nil || d <= 0 {
+				return p.at(n, "%q is not a duration such as 15m or 1h30m", n.Value)
+			}
+			policy.TokenExpiry = d
+			return nil
+		},
+		"evidence": func(n *yaml.Node) error {
+			if err := p.text(n); err != nil {
+				return err
+			}
+			path, err := p.path(n.Value)
+			if err != nil {
+				return p.at(n, "%v", err)
+			}
+			policy.Evidence = path
+			return nil
+		},
+	})
+}
+
+// path makes a path absolute: ~ is the home of who runs this, and the rest is relative to the manifest.
+func (p parser) path(text string) (string, error) {
+	switch {
+	case text == "~" || strings.HasPrefix(text, "~/"):
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+		}
+		text = home + text[1:]
+	case strings.HasPrefix(text, "~"):
+		return "", fmt.Errorf("%q: write another user's home in full", text)
+	case !filepath.IsAbs(text):
+		text = filepath.Join(filepath.Dir(p.file), text)
+	}
+	return filepath.Abs(text)
+}
+
+var (
+	namePattern     = regexp.MustCompile(`^[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?(\.[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?)*$`)
+	wordPattern     = regexp.MustCompile(`^[A-Za-z0-9*_-]+$`)
+	variablePattern = regexp.MustCompile(`^[A-Za-z_*][A-Za-z0-9_*]*$`)
+	uidPattern      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	helperPattern   = regexp.MustCompile(`^[A-Za-z0-9+.-]+::`)
+)
+
+func canonicalName(text string) (string, error) {
+	name := strings.TrimSuffix(strings.ToLower(text), ".")
+	if !namePattern.MatchString(name) {
+		if folded, unusual := fold(text); unusual {
+			return "", fmt.Errorf("%q is not a host name in ASCII; write %s", text, folded)
+		}
+		return "", fmt.Errorf("%q is not a host name, nor a pattern with * in it", text)
+	}
+	return name, nil
+}
+
+func canonicalWord(text string) (string, error) {
+	if !wordPattern.MatchString(text) {
+		return "", fmt.Errorf("%q must be of letters, digits, - and _, and * for any of them", text)
+	}
+	return text, nil
+}
+
+func canonicalVariable(text string) (string, error) {
+	if !variablePattern.MatchString(text) || strings.Trim(text, "*") == "" {
+		return "", fmt.Errorf("%q is not the name of an environment variable, nor a pattern for some", text)
+	}
+	return text, nil
+}
+
+func canonicalLocation(text string) (string, error) {
+	if strings.TrimSpace(text) != text || strings.Trim(text, "*") == "" {
+		return "", fmt.Errorf("%q does not say where a state lies", text)
+	}
+	return strings.Trim(strings.ReplaceAll(text, "//", "/"), " "), nil
+}
+
+// canonicalFingerprint reads SHA256:... as ssh-keygen -l writes it.
+func canonicalFingerprint(text string) (string, error) {
+	sum, ok := strings.CutPrefix(text, "SHA256:")
+	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(sum, "="))
+	if !ok || err != nil || len(raw) != 32 {
+		return "", fmt.Errorf("%q is not a fingerprint as `ssh-keygen -lf FILE` writes it (SHA256:...)", text)
+	}
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(raw), nil
+}
+
+// canonicalSHA256 reads 64 hexadecimal digits; colons between them, as openssl writes, and a prefix are let pass.
+func canonicalSHA256(text string) (string, error) {
+	digits := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(text, "sha256:"), ":", ""))
+	if raw, err := hex.DecodeString(digits); err != nil || len(raw) != 32 {
+		return "", fmt.Errorf("%q is not a SHA-256 in hexadecimal", text)
+	}
+	return digits, nil
+}
+
+func canonicalMachineID(text string) (string, error) {
+	digits := strings.ToLower(strings.ReplaceAll(text, "-", ""))
+	if raw, err := hex.DecodeString(digits); err != nil || len(raw) != 16 {
+		return "", fmt.Errorf("%q is not a machine-id (32 hexadecimal digits)", text)
+	}
+	return digits, nil
+}
+
+func canonicalUID(text string) (string, error) {
+	uid := strings.ToLower(text)
+	if !uidPattern.MatchString(uid) {
+		return "", fmt.Errorf("%q is not a UID as `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` prints it", text)
+	}
+	return uid, nil
+}
+
+// parseEndpoint reads host:port or a URL of a manifest. The host is a name, a pattern, an address, or a range of them.
+func parseEndpoint(text string, needPort bool) (EndpointRule, error) {
+	wrong := func(why string) (EndpointRule, error) { return EndpointRule{}, fmt.Errorf("%q %s", text, why) }
+	rest := text
+	_, after, isURL := strings.Cut(rest, "://")
+	if isURL {
+		rest, _, _ = strings.Cut(after, "/")
+	}
+	if strings.ContainsAny(rest, "@?#") {
+		return wrong("is not host:port; leave out users and queries")
+	}
+	host, port := rest, ""
+	if at := strings.LastIndexByte(rest, ':'); at >= 0 && !strings.HasSuffix(rest, "]") {
+		if before := rest[:at]; !strings.Contains(before, ":") || strings.HasPrefix(before, "[") && strings.HasSuffix(before, "]") {
+			host, port = before, rest[at+1:]
+		}
+	}
+	var rule EndpointRule
+	if port != "" {
+		p := readPlace("x:" + port)
+		if p.odd != "" {
+			return wrong("has no port from 1 to 65535")
+		}
+		rule.Port = p.port
+	} else if needPort || strings.HasSuffix(rest, ":") {
+		return wrong("has no port; write host:port")
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	if r, err := ParseRange(host); err == nil {
+		rule.Range = r
+		return rule, nil
+	}
+	name, err := canonicalName(host)
+	if err != nil || numeric(name[strings.LastIndexByte(name, '.')+1:]) {
+		return wrong("does not begin with a host name or an address in plain spelling")
+	}
+	rule.Name = name
+	return rule, nil
+}
+
+// canonicalGitPattern makes host/path of a URL, with or without scheme, of the scp-like form, or keeps an absolute path.
+func canonicalGitPattern(text string) (string, error) {
+	if strings.HasPrefix(text, "/") {
+		return gitPath(text), nil
+	}
+	rest := text
+	if helperPattern.MatchString(rest) || strings.ContainsAny(rest, " \t\\") {
+		return "", fmt.Errorf("%q is not the URL of a repository, nor a pattern for some", text)
+	}
+	if _, after, isURL := strings.Cut(rest, "://"); isURL {
+		rest = after
+	} else if before, path, scp := strings.Cut(rest, ":"); scp && !strings.ContainsAny(before, "/[") {
+		rest = before + "/" + path
+	}
+	host, path, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		host = host[at+1:]
+	}
+	if inside, _, closed := strings.Cut(strings.TrimPrefix(host, "["), "]"); closed {
+		host = inside
+	}
+	if name, port, has := strings.Cut(host, ":"); has && strings.Trim(port, "0123456789") == "" {
+		host = name // a repository is the same by every port
+	}
+	if host == "" || path == "" || strings.Trim(path, "/") == "" {
+		return "", fmt.Errorf("%q has no host or no path; write host/path, with * for any part", text)
+	}
+	if address, ok := Canonical(host); ok {
+		host = address.String()
+	} else if _, err := canonicalName(host); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".") + gitPath("/"+path), nil
+}
+
+// gitPath is a path in lower case, since the usual forges do not tell cases apart, and without .git.
+func gitPath(path string) string {
+	clean := strings.ToLower(filepath.ToSlash(filepath.Clean(path)))
+	return strings.TrimSuffix(strings.TrimSuffix(clean, "/"), ".git")
+}

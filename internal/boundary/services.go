@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package boundary
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/digest"
+)
+
+// judge looks a canonical text up in the same list of both sides.
+func judge(d *Decision, canonical string, production, sandbox []PatternRule, what string) {
+	d.Canonical = canonical
+	if rule := match(production, canonical); rule != nil {
+		d.refuse(rule, "it is %s of production", what)
+	} else if rule := match(sandbox, canonical); rule != nil {
+		d.allow(rule, "it is sandbox")
+	} else {
+		d.refuse(nil, "it is %s that the boundary manifest does not list as sandbox", what)
+	}
+}
+
+func match(rules []PatternRule, text string) *Rule {
+	for i := range rules {
+		if rules[i].Matches(text) {
+			return &rules[i].Rule
+		}
+	}
+	return nil
+}
+
+func (e Engine) decideHostKey(_ context.Context, d *Decision, t Target) {
+	canonical, err := canonicalFingerprint(t.Value)
+	if err != nil {
+		if canonical, err = Fingerprint(t.Value); err != nil {
+			d.refuse(nil, "it is neither a SHA256 fingerprint nor a public key")
+			return
+		}
+	}
+	judge(d, canonical, e.Manifest.Production.HostKeys, e.Manifest.Sandbox.HostKeys, "a host key")
+}
+
+// Fingerprint is the SHA256 fingerprint of a public key as it stands in a .pub
+// file, or on a line of known_hosts or of ssh-keyscan's.
+func Fingerprint(line string) (string, error) {
+	for _, word := range strings.Fields(line) {
+		// A key begins with the length of its type's name, which takes three bytes of zero.
+		if !strings.HasPrefix(word, "AAAA") {
+			continue
+		}
+		if raw, err := base64.StdEncoding.DecodeString(word); err == nil {
+			sum := digest.SHA256(raw)
+			return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
+		}
+	}
+	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
+}
+
+func (e Engine) decideMachineID(_ context.Context, d *Decision, t Target) {
+	canonical, err := canonicalMachineID(strings.TrimSpace(t.Value))
+	if err != nil {
+		d.refuse(nil, "it is not a machine-id")
+		return
+	}
+	judge(d, canonical, e.Manifest.Production.MachineIDs, e.Manifest.Sandbox.MachineIDs, "a machine-id")
+}
+
+func (e Engine) decideHostname(_ context.Context, d *Decision, t Target) {
+	canonical := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(t.Value)), ".")
+	if !plainName(canonical) {
+		d.refuse(nil, "it is not a plain host name")
+		return
+	}
+	production := slices.Concat(e.Manifest.Production.Hostnames, e.Manifest.Production.Names)
+	judge(d, canonical, production, e.Manifest.Sandbox.Hostnames, "a hostname")
+}
+
+func (e Engine) decideKeyFile(_ context.Context, d *Decision, t Target) {
+	path, err := parser{}.path(t.Value)
+	if err != nil || t.Value == "" {
+		d.refuse(nil, "it is not a path")
+		return
+	}
+	// A link is judged by its own place and by the place that it leads to.
+	judge(d, path, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && d.Allowed {
+		judge(d, real, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+	} else if err != nil && !os.IsNotExist(err) && d.Allowed {
+		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+	}
+}
+
+func (e Engine) decideEnvironment(_ context.Context, d *Decision, t Target) {
+	if canonical, err := canonicalVariable(t.Value); err != nil || strings.Contains(canonical, "*") {
+		d.refuse(nil, "it is not the name of an environment variable")
+		return
+	}
+	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential")
+}
+
+func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
+	production, sandbox := e.Manifest.Production.Kube, e.Manifest.Sandbox.Kube
+	ca, uid := "", ""
+	var err error
+	if t.CASHA256 != "" {
+		if ca, err = canonicalSHA256(t.CASHA256); err != nil {
+			d.refuse(nil, "the fingerprint of its CA is not a SHA-256")
+			return
+		}
+	}
+	if t.ClusterUID != "" {
+		if uid, err = canonicalUID(t.ClusterUID); err != nil {
+			d.refuse(nil, "its UID is not one")
+			return
+		}
+	}
+	for i := range production {
+		switch rule := &production[i]; {
+		case ca != "" && rule.CASHA256 == ca:
+			d.refuse(&rule.Rule, "its CA is that of a cluster of production")
+			return
+		case uid != "" && rule.ClusterUID == uid:
+			d.refuse(&rule.Rule, "its UID is that of a cluster of production")
+			return
+		}
+	}
+	if t.Value == "" {
+		for i := range sandbox {
+			if rule := &sandbox[i]; ca != "" && rule.CASHA256 == ca || uid != "" && rule.ClusterUID == uid {
+				d.allow(&rule.Rule, "it is sandbox")
+				return
+			}
+		}
+		d.refuse(nil, "it is a cluster that the boundary manifest does not list as sandbox")
+		return
+	}
+	p := e.service(ctx, d, t, "https", "http")
+	if !d.Allowed {
+		return
+	}
+	// The same address may lead elsewhere tomorrow: where the manifest knows a cluster's identity, that has to fit as well.
+	for i := range sandbox {
+		rule := &sandbox[i]
+		if rule.Server == nil || !samePort(rule.Server.Port, p.port) ||
+			!(rule.Server.Name != "" && glob(rule.Server.Name, p.host) || rule.Server.Name == "" && p.address.IsValid() && rule.Server.Range.Contains(p.address)) {
+			continue
+		}
+		if rule.CASHA256 != "" && rule.CASHA256 != ca || rule.ClusterUID != "" && uid != "" && rule.ClusterUID != uid {
+			d.refuse(&rule.Rule, "it is not the cluster that the boundary manifest knows at this address")
+			return
+		}
+		d.allow(&rule.Rule, "it is sandbox")
+		return
+	}
+}
+
+// service decides about a URL by its host and port. Without scheme it is host[:port] of the first one.
+func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) place {
+	text := t.Value
+	if !strings.Contains(text, "://") {
+		text = schemes[0] + "://" + text
+	}
+	p := readPlace(text)
+	if t.Port != 0 {
+		p.port = t.Port
+	}
+	if p.odd == "" && !slices.Contains(schemes, p.scheme) {
+		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
+	}
+	e.settle(d, e.find(ctx, d, p))
+	return p
+}
+
+func (e Engine) decideVault(ctx context.Context, d *Decision, t Target) {
+	if !strings.Contains(t.Value, "://") && t.Port == 0 {
+		if p := readPlace(t.Value); p.port == 0 {
+			t.Port = 8200
+		}
+	}
+	e.service(ctx, d, t, "https", "http")
+}
+
+func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
+	text := strings.TrimSpace(t.Value)
+	_, _, isURL := strings.Cut(text, "://")
+	before, _, colon := strings.Cut(text, ":")
+	bracket := strings.Contains(before, "[")
+	switch {
+	case text == "" || strings.HasPrefix(text, "-"):
+		d.refuse(nil, "it is not the URL of a repository")
+		return
+	case helperPattern.MatchString(text):
+		d.refuse(nil, "it is for a remote helper, which may lead anywhere")
+		return
+	case isURL && strings.HasPrefix(strings.ToLower(text), "file://"), !isURL && (!colon || strings.Contains(before, "/")):
+		path := text
+		if isURL {
+			path = text[len("file://"):]
+			if !strings.HasPrefix(path, "/") {
+				d.refuse(nil, "it is a file of another host")
+				return
+			}
+		}
+		path, err := filepath.Abs(path)
+		if err != nil {
+			d.refuse(nil, "it is not known where it lies")
+			return
+		}
+		judge(d, gitPath(path), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+		return
+	}
+	place, path := text, ""
+	switch {
+	case isURL:
+	case bracket: // [host]:path or user@[host]:path
+		end := strings.Index(text, "]")
+		if end < 0 || !strings.HasPrefix(text[end+1:], ":") {
+			d.refuse(nil, "its brackets do not match")
+			return
+		}
+		place, path = "ssh://"+text[:end+1], "/"+text[end+2:]
+	default:
+		_, path, _ = strings.Cut(text, ":")
+		place, path = "ssh://"+before, "/"+path
+	}
+	p := readPlace(place)
+	if isURL {
+		path = p.path
+	}
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	if at := strings.IndexAny(path, "?#"); at >= 0 {
+		path = path[:at]
+	}
+	if p.odd == "" && !slices.Contains([]string{"ssh", "git+ssh", "ssh+git", "git", "http", "https", "ftp", "ftps"}, p.scheme) {
+		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
+	}
+	if t.Port != 0 {
+		p.port = t.Port
+	}
+	canonical := p.host + gitPath("/"+path)
+	if rule := match(e.Manifest.Production.Git, canonical); p.bad == "" && rule != nil {
+		d.Canonical, d.Port = canonical, p.port
+		d.refuse(rule, "it is a repository of production")
+		return
+	}
+	f := e.find(ctx, d, p)
+	d.Canonical = canonical
+	if f.refused == "" && f.unlisted != "" {
+		// A repository on a public forge is sandbox if the manifest names it, though the forge is not.
+		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil && p.odd == "" {
+			d.Pinned = d.Addresses[0]
+			d.allow(rule, "it is sandbox")
+			return
+		}
+	}
+	e.settle(d, f)
+}
+
+func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
+	backend, location, ok := strings.Cut(t.Value, ":")
+	if !ok || backend == "" || location == "" {
+		d.refuse(nil, "it is not backend:location")
+		return
+	}
+	if backend = strings.ToLower(backend); backend == "local" {
+		path, err := filepath.Abs(location)
+		if err != nil {
+			d.refuse(nil, "it is not known where it lies")
+			return
+		}
+		location = path
+	} else {
+		location = strings.ReplaceAll(location, "//", "/")
+		if slices.Contains(strings.Split(location, "/"), "..") {
+			d.refuse(nil, "its location leads upwards")
+			return
+		}
+	}
+	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+}
+
+func (e Engine) decideDNSZone(_ context.Context, d *Decision, t Target) {
+	text, _ := fold(strings.TrimSpace(t.Value))
+	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {
+		d.Canonical = text
+		d.refuse(rule, "it is a zone of production")
+		return
+	}
+	if rule := match(e.Manifest.Sandbox.DNSZoneIDs, text); rule != nil {
+		d.Canonical = text
+		d.allow(rule, "it is sandbox")
+		return
+	}
+	name := strings.TrimSuffix(strings.ToLower(text), ".")
+	if !plainName(strings.TrimPrefix(name, "*.")) {
+		d.refuse(nil, "it is neither the name nor the id of a zone that the boundary manifest lists as sandbox")
+		return
+	}
+	judge(d, name, within(e.Manifest.Production.DNSZones), within(e.Manifest.Sandbox.DNSZones), "a zone")
+}
+
+// within makes of rules for zones rules for all names in them.
+func within(zones []PatternRule) []PatternRule {
+	var all []PatternRule
+	for _, rule := range zones {
+		all = append(all, rule, PatternRule{"*." + rule.Pattern, rule.Rule})
+	}
+	return all
+}
+
+func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
+	hosts, err := databaseHosts(t.Value)
+	if err != nil {
+		d.Target = "a database" // what cannot be read may hold a secret anywhere
+		d.refuse(nil, "%v", err)
+		return
+	}
+	d.Target = strings.Join(hosts, ",") // the rest may be secret
+	var last Decision
+	for _, host := range hosts {
+		p := readPlace(host)
+		if t.Port != 0 {
+			p.port = t.Port
+		}
+		if p.port == 0 {
+			p.port = 5432
+		}
+		one := *d
+		one.Addresses, one.Resolved = []string{}, []Answer{}
+		e.settle(&one, e.find(ctx, &one, p))
+		d.Addresses = append(d.Addresses, one.Addresses...)
+		d.Resolved = append(d.Resolved, one.Resolved...)
+		last = one
+		if !one.Allowed {
+			break
+		}
+	}
+	addresses, resolved := d.Addresses, d.Resolved
+	*d = last
+	d.Addresses, d.Resolved = addresses, resolved
+	if len(hosts) > 1 && !d.Allowed {
+		d.Reason = fmt.Sprintf("one of its hosts, %s, is not allowed: %s", d.Canonical, d.Reason)
+	}
+}
