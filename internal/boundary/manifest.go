@@ -148,6 +148,11 @@ func Load(file string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
+	return Parse(file, data)
+}
+
+// Parse reads a manifest that is at hand already; file says in messages where it comes from.
+func Parse(file string, data []byte) (*Manifest, error) {
 	m, err := parse(file, data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w", err)

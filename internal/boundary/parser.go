@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -284,7 +285,11 @@ func (p parser) path(text string) (string, error) {
 	case text == "~" || strings.HasPrefix(text, "~/"):
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+			who, err := user.Current()
+			if err != nil {
+				return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+			}
+			home = who.HomeDir
 		}
 		text = home + text[1:]
 	case strings.HasPrefix(text, "~"):
