@@ -164,6 +164,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"tofu_state": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error { return s.state(n, side) })
 		},
+		"tofu_providers": s.patterns("tofu_providers", &side.TofuProviders, canonicalWord),
 		"dns_zones": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
 				return s.entry(n, keys{
