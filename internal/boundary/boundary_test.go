@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -242,26 +243,44 @@ func TestTheSchemaKnowsTheKeysThatTheReaderKnows(t *testing.T) {
 	require.NoError(t, err)
 	type object struct {
 		Properties map[string]json.RawMessage `json:"properties"`
-		Additional *bool                      `json:"additionalProperties"`
+		Additional any                        `json:"additionalProperties"`
+		Items      struct {
+			Properties map[string]json.RawMessage `json:"properties"`
+			Additional any                        `json:"additionalProperties"`
+		} `json:"items"`
 	}
 	var schema struct {
 		object
 		Defs map[string]object `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(data, &schema))
-	keys := func(o object) []string {
-		require.NotNil(t, o.Additional)
-		assert.False(t, *o.Additional)
-		var out []string
-		for key := range o.Properties {
-			out = append(out, key)
-		}
-		slices.Sort(out)
-		return out
+
+	// The reader knows exactly the keys that the schema has: a key with a value of no
+	// use is refused for its value, and one more key for itself.
+	try := func(where, key string) string {
+		_, err := parse("b.yml", []byte(fmt.Sprintf(where, key)))
+		require.Error(t, err, key)
+		return err.Error()
 	}
-	assert.Equal(t, []string{"plugin", "production", "sandbox"}, keys(schema.object))
-	assert.Equal(t, []string{"addresses", "names"}, keys(schema.Defs["production"]))
-	assert.Equal(t, []string{"addresses", "names"}, keys(schema.Defs["sandbox"]))
+	check := func(where string, properties map[string]json.RawMessage, additional any) {
+		require.Equal(t, false, additional, where)
+		require.NotEmpty(t, properties, where)
+		for key := range properties {
+			assert.NotContains(t, try(where, key), "unknown key", where)
+		}
+		assert.Contains(t, try(where, "other"), `unknown key "other"`, where)
+	}
+	check("%s: 7", schema.Properties, schema.Additional)
+	check("policy: {%s: [7]}", schema.Defs["policy"].Properties, schema.Defs["policy"].Additional)
+	sides := schema.Defs["side"]
+	for _, side := range []string{"production", "sandbox"} {
+		check(side+": {%s: 7}", sides.Properties, sides.Additional)
+		for list := range sides.Properties {
+			if items := schema.Defs[list].Items; items.Properties != nil {
+				check(side+": {"+list+": [{%s: {}}]}", items.Properties, items.Additional)
+			}
+		}
+	}
 }
 
 // FuzzDecide holds the engine to what matters: what it allows leads to the

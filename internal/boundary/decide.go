@@ -32,7 +32,7 @@ func (e Engine) Decide(ctx context.Context, t Target) Decision {
 	decide, known := map[Kind]func(context.Context, *Decision, Target){
 		Host: e.decideHost, Endpoint: e.decideHost, Address: e.decideHost,
 		HostKey: e.decideHostKey, MachineID: e.decideMachineID, Hostname: e.decideHostname, KeyFile: e.decideKeyFile,
-		Kube: e.decideKube, Vault: e.decideVault, Git: e.decideGit, TofuState: e.decideTofuState,
+		Kube: e.decideKube, Vault: e.decideVault, Git: e.decideGit, TofuState: e.decideTofuState, TofuProvider: e.decideTofuProvider,
 		DNSZone: e.decideDNSZone, Database: e.decideDatabase, Environment: e.decideEnvironment,
 	}[t.Kind]
 	if !known {

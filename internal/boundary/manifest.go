@@ -28,21 +28,22 @@ type Manifest struct {
 
 // Side is one of the two sides of the boundary.
 type Side struct {
-	Addresses   []AddressRule
-	Names       []PatternRule // host names
-	Endpoints   []EndpointRule
-	HostKeys    []PatternRule // SHA256:...
-	MachineIDs  []PatternRule
-	Hostnames   []PatternRule
-	Kube        []KubeRule
-	Vaults      []EndpointRule
-	KeyFiles    []PatternRule // absolute paths
-	Git         []PatternRule // host/path, or an absolute path
-	TofuState   []PatternRule // backend:location
-	DNSZones    []PatternRule // names
-	DNSZoneIDs  []PatternRule
-	Databases   []EndpointRule
-	Environment []PatternRule // names of variables
+	Addresses     []AddressRule
+	Names         []PatternRule // host names
+	Endpoints     []EndpointRule
+	HostKeys      []PatternRule // SHA256:...
+	MachineIDs    []PatternRule
+	Hostnames     []PatternRule
+	Kube          []KubeRule
+	Vaults        []EndpointRule
+	KeyFiles      []PatternRule // absolute paths
+	Git           []PatternRule // host/path, or an absolute path
+	TofuState     []PatternRule // backend:location
+	TofuProviders []PatternRule // types
+	DNSZones      []PatternRule // names
+	DNSZoneIDs    []PatternRule
+	Databases     []EndpointRule
+	Environment   []PatternRule // names of variables
 }
 
 // Policy is what the override asks for beyond i_mean_prod. The engine only
@@ -148,6 +149,11 @@ func Load(file string) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
+	return Parse(file, data)
+}
+
+// Parse reads a manifest that is at hand already; file says in messages where it comes from.
+func Parse(file string, data []byte) (*Manifest, error) {
 	m, err := parse(file, data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w", err)
@@ -258,7 +264,7 @@ type patternList struct {
 func (s *Side) patterns() []patternList {
 	return []patternList{
 		{"a name", s.Names}, {"a host key", s.HostKeys}, {"a machine", s.MachineIDs}, {"a machine", s.Hostnames}, {"a key file", s.KeyFiles},
-		{"a repository", s.Git}, {"a state", s.TofuState}, {"a zone", s.DNSZones}, {"a zone", s.DNSZoneIDs}, {"a variable", s.Environment},
+		{"a repository", s.Git}, {"a state", s.TofuState}, {"a provider", s.TofuProviders}, {"a zone", s.DNSZones}, {"a zone", s.DNSZoneIDs}, {"a variable", s.Environment},
 	}
 }
 

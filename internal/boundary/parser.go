@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -163,6 +164,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"tofu_state": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error { return s.state(n, side) })
 		},
+		"tofu_providers": s.patterns("tofu_providers", &side.TofuProviders, canonicalWord),
 		"dns_zones": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
 				return s.entry(n, keys{
@@ -284,7 +286,11 @@ func (p parser) path(text string) (string, error) {
 	case text == "~" || strings.HasPrefix(text, "~/"):
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+			who, err := user.Current()
+			if err != nil {
+				return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+			}
+			home = who.HomeDir
 		}
 		text = home + text[1:]
 	case strings.HasPrefix(text, "~"):

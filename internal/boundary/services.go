@@ -288,6 +288,14 @@ func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
 	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
 }
 
+func (e Engine) decideTofuProvider(_ context.Context, d *Decision, t Target) {
+	if canonical, err := canonicalWord(t.Value); err != nil || strings.Contains(canonical, "*") {
+		d.refuse(nil, "it is not the type of a provider")
+		return
+	}
+	judge(d, t.Value, e.Manifest.Production.TofuProviders, e.Manifest.Sandbox.TofuProviders, "a provider")
+}
+
 func (e Engine) decideDNSZone(_ context.Context, d *Decision, t Target) {
 	text, _ := fold(strings.TrimSpace(t.Value))
 	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {

@@ -13,20 +13,21 @@ type Kind string
 
 // The kinds. What Target.Value holds for each stands beside it.
 const (
-	Host        Kind = "host"         // a host name or address in any spelling, user@host, [address]:port or an ssh:// URI; port 22 unless it says another
-	Endpoint    Kind = "endpoint"     // host:port or a URL; the port is needed
-	Address     Kind = "address"      // an address in any spelling; a name is refused
-	HostKey     Kind = "ssh_host_key" // SHA256:..., or a public key as ssh-keyscan or a .pub file has it
-	MachineID   Kind = "machine_id"   // the content of /etc/machine-id
-	Hostname    Kind = "hostname"     // what a machine calls itself; nothing is resolved
-	Kube        Kind = "kube"         // a URL of a Kubernetes API, with Target.CASHA256 and Target.ClusterUID where known; empty to ask about those alone
-	Vault       Kind = "vault"        // a URL of a Vault
-	KeyFile     Kind = "key_file"     // the path of a file with unseal keys
-	Git         Kind = "git"          // a URL of a repository, the scp-like form or a path
-	TofuState   Kind = "tofu_state"   // backend:location, as in gcs:bucket/prefix
-	DNSZone     Kind = "dns_zone"     // the name or id of a zone, or a name in it
-	Database    Kind = "database"     // a URL, a DSN of libpq or of Go's MySQL driver, or host[:port]; passwords in it are never repeated
-	Environment Kind = "environment"  // the name of an environment variable that holds a credential
+	Host         Kind = "host"          // a host name or address in any spelling, user@host, [address]:port or an ssh:// URI; port 22 unless it says another
+	Endpoint     Kind = "endpoint"      // host:port or a URL; the port is needed
+	Address      Kind = "address"       // an address in any spelling; a name is refused
+	HostKey      Kind = "ssh_host_key"  // SHA256:..., or a public key as ssh-keyscan or a .pub file has it
+	MachineID    Kind = "machine_id"    // the content of /etc/machine-id
+	Hostname     Kind = "hostname"      // what a machine calls itself; nothing is resolved
+	Kube         Kind = "kube"          // a URL of a Kubernetes API, with Target.CASHA256 and Target.ClusterUID where known; empty to ask about those alone
+	Vault        Kind = "vault"         // a URL of a Vault
+	KeyFile      Kind = "key_file"      // the path of a file with unseal keys
+	Git          Kind = "git"           // a URL of a repository, the scp-like form or a path
+	TofuState    Kind = "tofu_state"    // backend:location, as in gcs:bucket/prefix
+	TofuProvider Kind = "tofu_provider" // the type of a provider that does not say where it leads
+	DNSZone      Kind = "dns_zone"      // the name or id of a zone, or a name in it
+	Database     Kind = "database"      // a URL, a DSN of libpq or of Go's MySQL driver, or host[:port]; passwords in it are never repeated
+	Environment  Kind = "environment"   // the name of an environment variable that holds a credential
 )
 
 // Target is what a decision is asked about.

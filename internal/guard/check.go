@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -22,11 +25,38 @@ type asked struct {
 	From  string        `json:"from"`
 }
 
+// Kinds that are not one target but hold some: a mention of production in them
+// refuses, and the lack of one says nothing.
+const (
+	text boundary.Kind = "text" // any text
+	file boundary.Kind = "file" // the path of a file or directory with text
+)
+
+// mentionsIn looks for production in a file, or in all files below a directory.
+func mentionsIn(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {
+	var found []boundary.Decision
+	err := filepath.WalkDir(target.Value, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		found = append(found, engine.Mentions(ctx, string(data), path)...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for production in %s: %w; what cannot be read cannot be checked", target.Value, err)
+	}
+	return found, nil
+}
+
 func (p Process) check(ctx context.Context, args []string) int {
 	set := flags("check [flags] [TARGET...]")
-	file := set.String("boundary", "", "the boundary manifest")
+	manifest := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, git, database, …")
+	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, git, database, text, file, …")
 	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
 	if status, done := p.parse(set, args); done {
 		return status
@@ -34,7 +64,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 	if *output != "text" && *output != "json" {
 		return p.wrong("--output is %q; use text or json", *output)
 	}
-	engine, err := p.load(*file)
+	engine, err := p.load(*manifest)
 	if err != nil {
 		return p.failed(err)
 	}
@@ -55,11 +85,23 @@ func (p Process) check(ctx context.Context, args []string) int {
 	decisions := make([]boundary.Decision, 0, len(targets))
 	refused := 0
 	for _, target := range targets {
-		d := engine.Decide(ctx, target)
-		if !d.Allowed {
-			refused++
+		var found []boundary.Decision
+		switch target.Kind {
+		case text:
+			found = engine.Mentions(ctx, target.Value, target.From)
+		case file:
+			if found, err = mentionsIn(ctx, engine, target); err != nil {
+				return p.failed(err)
+			}
+		default:
+			found = []boundary.Decision{engine.Decide(ctx, target)}
 		}
-		decisions = append(decisions, d)
+		for _, d := range found {
+			if !d.Allowed {
+				refused++
+			}
+		}
+		decisions = append(decisions, found...)
 	}
 	if *output == "json" {
 		encoder := json.NewEncoder(p.Stdout)
@@ -136,12 +178,12 @@ func (p Process) explain(ctx context.Context, args []string) int {
 			return p.failed(fmt.Errorf("writing the decision: %w", err))
 		}
 	} else {
-		text := d.Explain()
+		explained := d.Explain()
 		if through != "" {
-			first, rest, _ := strings.Cut(text, "\n")
-			text = first + "\n  " + "through    " + through + "\n" + rest
+			first, rest, _ := strings.Cut(explained, "\n")
+			explained = first + "\n  " + "through    " + through + "\n" + rest
 		}
-		fmt.Fprint(p.Stdout, text)
+		fmt.Fprint(p.Stdout, explained)
 	}
 	if !d.Allowed {
 		return Refused

@@ -61,6 +61,8 @@ const usage = `usage: prod-ip-guard COMMAND [flags] ...
 
   check     decide about targets; refuse unless every one is the sandbox's
   explain   decide about one target and tell why
+  token     make a token for one override, where the manifest asks for one
+  override  decide whether a run that says i_mean_prod is let through
   fence     run a command in a network that leads to the sandbox only (Linux)
   ssh, scp, sftp
             check where the command line leads, then become that program
@@ -92,6 +94,10 @@ func Main(p Process) int {
 		return p.check(ctx, args)
 	case "explain":
 		return p.explain(ctx, args)
+	case "override":
+		return p.override(ctx, args)
+	case "token":
+		return p.token(ctx, args)
 	case "fence":
 		return p.fence(ctx, args)
 	case "ssh", "scp", "sftp":

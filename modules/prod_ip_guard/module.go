@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -19,34 +17,87 @@ import (
 type target struct {
 	Host    string `arg:"host"`
 	Address string `arg:"address"`
+	Port    int    `arg:"port"`
+	Kind    string `arg:"kind"`
+}
+
+// Couplings are the arguments of the option of that name.
+type Couplings struct {
+	Kubeconfigs []string `arg:"kubeconfigs"`
+	Environment bool     `arg:"environment"`
+	Tofu        []Root   `arg:"tofu"`
+	ArgoCD      []string `arg:"argocd"`
+	Git         []string `arg:"git"`
+	Keys        []string `arg:"keys"`
+}
+
+// Root is a root module of OpenTofu.
+type Root struct {
+	Directory      string   `arg:"directory"`
+	BackendConfigs []string `arg:"backend_configs"`
+	VarFiles       []string `arg:"var_files"`
+}
+
+// none tells whether nothing is asked to be read.
+func (c *Couplings) none() bool {
+	return c == nil || !c.Environment && len(c.Kubeconfigs)+len(c.Tofu)+len(c.ArgoCD)+len(c.Git)+len(c.Keys) == 0
 }
 
 type arguments struct {
-	Boundary  string   `arg:"boundary"`
-	Targets   []target `arg:"targets"`
-	Arrived   bool     `arg:"arrived"`
-	IMeanProd bool     `arg:"i_mean_prod"`
+	Boundary  string     `arg:"boundary"`
+	Content   *string    `arg:"content"`
+	Targets   []target   `arg:"targets"`
+	Couplings *Couplings `arg:"couplings"`
+	Arrived   bool       `arg:"arrived"`
+	IMeanProd bool       `arg:"i_mean_prod"`
 }
 
-// Module describes prod_ip_guard.
-func Module() ansible.Module {
+// Reader reads couplings and decides about each.
+type Reader func(context.Context, boundary.Engine, Couplings) []boundary.Decision
+
+// Module describes prod_ip_guard as it is on a target, where no couplings are read: what reads them is large.
+func Module() ansible.Module { return With(nil) }
+
+// With describes prod_ip_guard with a reader of couplings.
+func With(read Reader) ansible.Module {
 	return ansible.Module{
 		Name:      "prod_ip_guard",
 		CheckMode: true,
 		Spec: ansible.Spec{
 			Options: map[string]ansible.Option{
 				"boundary": {Type: ansible.Path, Required: true},
+				"content":  {},
 				"targets": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
 					Options: map[string]ansible.Option{
 						"host":    {Required: true},
 						"address": {Required: true},
+						"port":    {Type: ansible.Int},
+						"kind": {Default: "host", Choices: []string{
+							"host", "endpoint", "address", "ssh_host_key", "kube", "vault", "git", "tofu_state", "dns_zone", "database",
+						}},
+					},
+				}},
+				"couplings": {Type: ansible.Dict, Spec: &ansible.Spec{
+					Options: map[string]ansible.Option{
+						"kubeconfigs": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
+						"environment": {Type: ansible.Bool, Default: false},
+						"tofu": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
+							Options: map[string]ansible.Option{
+								"directory":       {Type: ansible.Path, Required: true},
+								"backend_configs": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
+								"var_files":       {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
+							},
+						}},
+						"argocd": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
+						"git":    {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
+						"keys":   {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
 					},
 				}},
 				"arrived":     {Type: ansible.Bool, Default: false},
 				"i_mean_prod": {Type: ansible.Bool, Default: false},
 			},
 		},
-		Run: run,
+		Run: func(ctx context.Context, c *ansible.Call) error { return run(ctx, c, read) },
 	}
 }
 
@@ -55,29 +106,46 @@ type verdict struct {
 	boundary.Decision
 }
 
-func run(ctx context.Context, c *ansible.Call) error {
+func load(args arguments) (*boundary.Manifest, error) {
+	if args.Content != nil {
+		return boundary.Parse(args.Boundary, []byte(*args.Content))
+	}
+	return boundary.Load(args.Boundary)
+}
+
+func run(ctx context.Context, c *ansible.Call, read Reader) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
 		return err
 	}
-	manifest, err := boundary.Load(args.Boundary)
+	manifest, err := load(args)
 	if err != nil {
 		return err
 	}
-	if len(args.Targets) == 0 && !args.Arrived {
-		return fmt.Errorf("checking the targets against %s: there is none, and a guard that checked nothing has not guarded; give targets or arrived", args.Boundary)
+	if len(args.Targets) == 0 && !args.Arrived && args.Couplings.none() {
+		return fmt.Errorf("checking the targets against %s: there is none, and a guard that checked nothing has not guarded; give targets, couplings or arrived", args.Boundary)
 	}
 	engine := boundary.Engine{Manifest: manifest}
 	verdicts := []verdict{}
 	for _, t := range args.Targets {
-		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, boundary.HostTarget(t.Address))})
+		if t.Port < 0 || t.Port > 65535 {
+			return fmt.Errorf("checking the targets against %s: %s has port %d, which is not one; correct it", args.Boundary, t.Host, t.Port)
+		}
+		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, boundary.Target{Kind: boundary.Kind(t.Kind), Value: t.Address, Port: uint16(t.Port)})})
+	}
+	if !args.Couplings.none() {
+		if read == nil {
+			return errors.New("checking the couplings: this is the kit for targets, and couplings are read on the controller; delegate the task to localhost")
+		}
+		decisions := read(ctx, engine, *args.Couplings)
+		for _, decision := range decisions {
+			verdicts = append(verdicts, verdict{decision.From, decision})
+		}
 	}
 	if args.Arrived {
-		arrived, err := whereArrived(ctx, engine)
-		if err != nil {
-			return err
+		for _, decision := range arrived(ctx, engine, machine{}) {
+			verdicts = append(verdicts, verdict{"this machine", decision})
 		}
-		verdicts = append(verdicts, arrived...)
 	}
 	c.Return("verdicts", verdicts)
 
@@ -102,30 +170,4 @@ func run(ctx context.Context, c *ansible.Call) error {
 	}
 	return fmt.Errorf("refused, %d of %d targets are not the sandbox's: %s; correct the inventory or the variable that leads there, "+
 		"or, if production is really meant, add -e i_mean_prod=true", len(refused), len(verdicts), strings.Join(refused, "; "))
-}
-
-// whereArrived checks the machine that the module runs on: whatever way led
-// here, its own addresses tell where here is. Addresses that the manifest does
-// not know are no refusal, since every machine has private ones of its own.
-func whereArrived(ctx context.Context, engine boundary.Engine) ([]verdict, error) {
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("reading this machine's own addresses: %w; without them nothing can be told about it", err)
-	}
-	if len(addresses) == 0 {
-		return nil, errors.New("reading this machine's own addresses: it has none, so nothing can be told about it")
-	}
-	var verdicts []verdict
-	for _, address := range addresses {
-		prefix, err := netip.ParsePrefix(address.String())
-		if err != nil {
-			return nil, fmt.Errorf("reading this machine's own address %q: %w", address, err)
-		}
-		v := engine.Decide(ctx, boundary.Target{Kind: boundary.Address, Value: prefix.Addr().String()})
-		if v.Rule == nil {
-			v.Allowed, v.Reason = true, "it is an address of the machine's own that the boundary manifest does not list"
-		}
-		verdicts = append(verdicts, verdict{"this machine", v})
-	}
-	return verdicts, nil
 }

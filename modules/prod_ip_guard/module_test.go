@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -132,24 +133,150 @@ func TestAGuardThatCannotCheckFails(t *testing.T) {
 
 func TestOnAMachineItsOwnAddressesTellWhetherItIsProduction(t *testing.T) {
 	t.Parallel()
-	r := guard(t, manifest, `, "arrived": true`)
-	assert.False(t, r.Failed, r.Msg)
-	assert.NotEmpty(t, r.Verdicts)
-
-	// The machine that runs this test plays production, by whatever addresses it has beyond loopback.
+	// The machine that runs this test plays both sides, by an address that it has beyond loopback.
 	addresses, err := net.InterfaceAddrs()
 	require.NoError(t, err)
+	own := ""
 	for _, address := range addresses {
-		if ip := address.(*net.IPNet).IP; !ip.IsLoopback() && ip.To4() != nil {
-			production := fmt.Sprintf("production: {addresses: [%s]}\nsandbox: {addresses: [198.51.100.1]}\n", ip)
-			r = guard(t, production, `, "arrived": true`)
-			assert.True(t, r.Failed)
-			assert.Contains(t, r.Msg, fmt.Sprintf("this machine (%s): it leads to %s, which is production", ip, ip))
-			return
+		if ip := address.(*net.IPNet).IP; ip.IsGlobalUnicast() && ip.To4() != nil {
+			own = ip.String()
 		}
 	}
-	production := "production: {addresses: [127.0.0.1]}\nsandbox: {addresses: [198.51.100.1]}\n"
-	assert.True(t, guard(t, production, `, "arrived": true`).Failed)
+	if own == "" {
+		r := guard(t, manifest, `, "arrived": true`)
+		assert.True(t, r.Failed, "a machine without addresses is unknown")
+		return
+	}
+	r := guard(t, fmt.Sprintf("production: {addresses: [%s]}\nsandbox: {addresses: [198.51.100.1]}\n", own), `, "arrived": true`)
+	assert.True(t, r.Failed)
+	assert.Contains(t, r.Msg, fmt.Sprintf("this machine (%s): it leads to %s, which is production", own, own))
+
+	r = guard(t, fmt.Sprintf("production: {addresses: [198.51.100.1]}\nsandbox: {addresses: [%s]}\n", own), `, "arrived": true`)
+	assert.False(t, r.Failed, r.Msg)
+	assert.NotEmpty(t, r.Verdicts)
+}
+
+const (
+	hostKey   = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBv0bMZxkLWgJ3JjNSyDjKcDUdHnQqHZYyhCJ5GmJ1sD root@node"
+	machineID = "0123456789abcdef0123456789abcdef"
+	caPEM     = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n"
+	caSHA256  = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of "abc"
+)
+
+func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
+	t.Parallel()
+	fingerprint, err := boundary.Fingerprint(hostKey)
+	require.NoError(t, err)
+	const (
+		someone   = "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [198.51.100.1]"
+		elsewhere = "}\nsandbox: {addresses: [198.51.100.0/24]}\n"
+	)
+	for name, c := range map[string]struct{ manifest, addresses, refused string }{
+		"an address of the sandbox":                   {someone + "}\n", "127.0.0.1/8 198.51.100.1/24 10.0.2.15/24 fe80::1/64", ""},
+		"a machine-id of the sandbox behind NAT":      {someone + ", machines: [{machine_id: " + machineID + "}]}\n", "127.0.0.1/8 10.0.2.15/24", ""},
+		"a host key of the sandbox behind NAT":        {someone + ", ssh_host_keys: ['" + fingerprint + "']}\n", "10.0.2.15/24", ""},
+		"a hostname of the sandbox behind NAT":        {someone + ", machines: [{hostname: node}]}\n", "10.0.2.15/24", ""},
+		"a cluster of the sandbox behind NAT":         {someone + ", kube: [{ca_sha256: " + caSHA256 + "}]}\n", "10.0.2.15/24", ""},
+		"nothing that is listed":                      {someone + "}\n", "127.0.0.1/8 10.0.2.15/24 fe80::1/64", "nothing that the machine says of itself is listed as sandbox"},
+		"loopback alone, which every machine has":     {"production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.0/8]}\n", "127.0.0.1/8", "nothing that the machine says of itself"},
+		"no address at all":                           {someone + ", machines: [{hostname: node}]}\n", "", "they cannot be read"},
+		"an address of production beside one of ours": {someone + "}\n", "198.51.100.1/24 192.0.2.1/24", "it leads to 192.0.2.1, which is production"},
+		"an address of production inside IPv6":        {someone + "}\n", "198.51.100.1/24 2002:c000:201::1/64", "which is production"},
+		"a machine-id of production behind a forward": {"production: {machines: [{machine_id: 01234567-89ab-cdef-0123-456789abcdef}]" + elsewhere, "198.51.100.1/24", "it is a machine-id of production"},
+		"a host key of production behind a forward":   {"production: {ssh_host_keys: ['" + fingerprint + "=']" + elsewhere, "198.51.100.1/24", "it is a host key of production"},
+		"a hostname of production behind a forward":   {"production: {machines: [{hostname: NODE}]" + elsewhere, "198.51.100.1/24", "it is a hostname of production"},
+		"a cluster of production behind a forward":    {"production: {kube: [{ca_sha256: " + caSHA256 + "}]" + elsewhere, "198.51.100.1/24", "its CA is that of a cluster of production"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, err := boundary.Parse("boundary.yml", []byte(c.manifest))
+			require.NoError(t, err)
+			root := t.TempDir()
+			for path, content := range map[string]string{
+				"etc/machine-id": machineID + "\n", "etc/ssh/ssh_host_ed25519_key.pub": hostKey + "\n",
+				"var/lib/rancher/k3s/agent/server-ca.crt": caPEM,
+			} {
+				path = filepath.Join(root, path)
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+				require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+			}
+			var addresses []net.Addr
+			for _, text := range strings.Fields(c.addresses) {
+				ip, network, err := net.ParseCIDR(text)
+				require.NoError(t, err)
+				addresses = append(addresses, &net.IPNet{IP: ip, Mask: network.Mask})
+			}
+			decisions := arrived(t.Context(), boundary.Engine{Manifest: m}, machine{
+				root: root, addresses: func() ([]net.Addr, error) { return addresses, nil }, hostname: func() (string, error) { return "node", nil },
+			})
+			var refused []string
+			for _, d := range decisions {
+				if !d.Allowed {
+					refused = append(refused, d.Reason)
+				}
+			}
+			if c.refused == "" {
+				assert.Empty(t, refused)
+				return
+			}
+			require.NotEmpty(t, refused)
+			assert.Contains(t, refused[0], c.refused)
+		})
+	}
+}
+
+func TestAMachineWhoseFilesAreBrokenIsRefused(t *testing.T) {
+	t.Parallel()
+	m, err := boundary.Parse("boundary.yml", []byte(manifest))
+	require.NoError(t, err)
+	for path, content := range map[string]string{
+		"etc/machine-id": "rubbish", "etc/ssh/ssh_host_rsa_key.pub": "rubbish", "var/lib/rancher/k3s/server/tls/server-ca.crt": "rubbish",
+	} {
+		root := t.TempDir()
+		path = filepath.Join(root, path)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		decisions := arrived(t.Context(), boundary.Engine{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
+			return []net.Addr{&net.IPNet{IP: net.IPv4(172, 30, 0, 11), Mask: net.CIDRMask(24, 32)}}, nil
+		}})
+		refused := 0
+		for _, d := range decisions {
+			if !d.Allowed {
+				refused++
+				assert.Equal(t, path, d.From)
+			}
+		}
+		assert.Equal(t, 1, refused, path)
+	}
+}
+
+func TestATargetMayBeOfAnotherKindThanAHost(t *testing.T) {
+	t.Parallel()
+	r := guard(t, manifest, `, "targets": [
+		{"host": "a", "address": "https://127.0.0.1:6443", "kind": "kube"},
+		{"host": "b", "address": "ssh://git@192.168.1.201:2222/org/app.git", "kind": "git"},
+		{"host": "c", "address": "postgres://u:hidden-word@192.168.1.202/app", "kind": "database"},
+		{"host": "d", "address": "127.0.0.1", "port": 2222}]`)
+	assert.True(t, r.Failed)
+	assert.Contains(t, r.Msg, "refused, 2 of 4 targets")
+	assert.NotContains(t, r.Msg, "hidden-word")
+	assert.True(t, guard(t, manifest, `, "targets": [{"host": "a", "address": "127.0.0.1", "port": 70000}]`).Failed)
+}
+
+func TestTheManifestMayComeAsText(t *testing.T) {
+	t.Parallel()
+	r := guard(t, "", `, "content": "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.1]}\n", "targets": [{"host": "a", "address": "127.0.0.1"}]`)
+	assert.False(t, r.Failed, r.Msg)
+	r = guard(t, manifest, `, "content": "", "targets": [{"host": "a", "address": "127.0.0.1"}]`)
+	assert.True(t, r.Failed, "an empty text is no manifest, whatever the file holds")
+}
+
+func TestTheKitForTargetsReadsNoCouplings(t *testing.T) {
+	t.Parallel()
+	r := guard(t, manifest, `, "couplings": {"environment": true}`)
+	assert.True(t, r.Failed)
+	assert.Contains(t, r.Msg, "couplings are read on the controller")
+	assert.Contains(t, guard(t, manifest, `, "couplings": {}`).Msg, "a guard that checked nothing has not guarded")
 }
 
 func TestTheModuleIsWellFormed(t *testing.T) {

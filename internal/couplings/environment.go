@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package couplings
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+)
+
+var (
+	// Variables that carry credentials, or change what a program connects to in
+	// ways that no reading of their value tells. They are refused unless the
+	// manifest allows their name.
+	refusedByName = regexp.MustCompile(`^(?:` + strings.Join([]string{
+		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF_API|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW)_.*`,
+		`VAULT_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
+		`PG(?:PASSWORD|PASSFILE|SERVICE|SERVICEFILE|SSLKEY|SSLCERT|SYSCONFDIR)`,
+		`KUBE_.*`, `HELM_KUBE.*`, `ARGOCD_.*`, `(?:GITEA|GITHUB|GH|GITLAB)_.*TOKEN.*`,
+		`DOCKER_CONTEXT`, `CONTAINER_CONNECTION`,
+		`GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|PROXY_COMMAND|DIR|WORK_TREE|COMMON_DIR|CONFIG|CONFIG_.*|EXEC_PATH|ASKPASS)`,
+		`SSH_AUTH_SOCK`, `SSH_ASKPASS`, `RSYNC_(?:RSH|PROXY|CONNECT_PROG)`, `CVS_RSH`, `RES_OPTIONS`, `LOCALDOMAIN`, `HOSTALIASES`,
+		`ANSIBLE_(?:CONFIG|HOME|INVENTORY.*|HOSTS|TRANSPORT|CONNECTION.*|REMOTE_(?:USER|PORT|TMP)|PRIVATE_KEY_FILE|HOST_KEY_.*|SSH_.*|SCP_.*|SFTP_.*|PARAMIKO_.*|NETCONF_.*|WINRM_.*|SSHPASS.*|VAULT_.*|ASK_.*|BECOME_(?:PLUGIN|EXE|ALLOW).*|STRATEGY.*|LIBRARY|COLLECTIONS?_.*|MODULE_UTILS|RUN_.*TAGS|SKIP_TAGS|RUN_VARS_PLUGINS|VARS_ENABLED|VARS_PLUGIN.*|PRECEDENCE|.*_PLUGINS)`,
+	}, "|") + `)$`)
+
+	// Of these families, what neither carries a credential nor changes where anything leads.
+	harmless = regexp.MustCompile(`^(?:AWS_(?:PAGER|REGION|DEFAULT_REGION|DEFAULT_OUTPUT|EXECUTION_ENV)|CLOUDSDK_(?:CORE_DISABLE_PROMPTS|PYTHON)` +
+		`|TF_(?:LOG.*|INPUT|IN_AUTOMATION|PLUGIN_CACHE_.*|IGNORE)` +
+		`|VAULT_(?:FORMAT|CLIENT_TIMEOUT|MAX_RETRIES|LOG_LEVEL)` +
+		`|ANSIBLE_SSH_(?:PIPELINING|RETRIES|TIMEOUT|CONTROL_PATH|CONTROL_PATH_DIR|TRANSFER_METHOD|VERBOSITY))$`)
+
+	proxyVariable    = regexp.MustCompile(`^(?i:(?:https?|all|ftp|socks|vault_http)_proxy)$`)
+	databaseVariable = regexp.MustCompile(`^(?:.+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_(?:URL|URI|DSN)$`)
+	endpointVariable = regexp.MustCompile(`^AWS_ENDPOINT_URL.*$`)
+	localSocket      = regexp.MustCompile(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
+)
+
+func (r Reader) environment() []Finding {
+	var found []Finding
+	seen := map[string]bool{}
+	for _, entry := range r.Environ {
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok || seen[name] {
+			continue
+		}
+		seen[name] = true
+		value, from := r.getenv(name), "environment variable "+name
+		if value == "" {
+			continue // programs take an empty variable for one that is not there
+		}
+		switch {
+		case name == "KUBECONFIG":
+			found = append(found, r.kubeconfigs(value, from)...)
+		case name == "VAULT_ADDR" || name == "VAULT_AGENT_ADDR" || name == "VAULT_PROXY_ADDR":
+			found = append(found, target(boundary.Vault, value, from))
+		case name == "PGHOST" || name == "PGHOSTADDR":
+			found = append(found, r.pghost(value, from)...)
+		case databaseVariable.MatchString(name):
+			found = append(found, target(boundary.Database, value, from))
+		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
+			found = append(found, engineHost(value, from)...)
+		case proxyVariable.MatchString(name):
+			if !strings.Contains(value, "://") {
+				value = "http://" + value
+			}
+			found = append(found, target(boundary.Endpoint, value, from))
+		case refusedByName.MatchString(name) && !harmless.MatchString(name):
+			found = append(found, target(boundary.Environment, name, from))
+			if endpointVariable.MatchString(name) {
+				found = append(found, target(boundary.Endpoint, value, from))
+			}
+		}
+	}
+	// What programs read where no variable says otherwise.
+	if r.Home != "" {
+		for variable, name := range map[string]string{"KUBECONFIG": ".kube/config", "PGPASSFILE": ".pgpass", "PGSERVICEFILE": ".pg_service.conf"} {
+			file := filepath.Join(r.Home, name)
+			if _, err := os.Lstat(file); r.getenv(variable) != "" || os.IsNotExist(err) {
+				continue
+			}
+			if variable == "KUBECONFIG" {
+				found = append(found, r.kubeconfig(file)...)
+			} else {
+				f := target(boundary.Environment, variable, file)
+				found = append(found, f)
+			}
+		}
+		slices.SortStableFunc(found, func(a, b Finding) int { return strings.Compare(a.Target.From, b.Target.From) })
+	}
+	return found
+}
+
+// kubeconfigs reads a list of files; client-go passes over those that are not there, but not if none is.
+func (r Reader) kubeconfigs(list, from string) []Finding {
+	var found []Finding
+	files := 0
+	for _, file := range filepath.SplitList(list) {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Lstat(file); os.IsNotExist(err) {
+			continue
+		}
+		files++
+		for _, f := range r.kubeconfig(file) {
+			f.Target.From += " (" + from + ")"
+			found = append(found, f)
+		}
+	}
+	if files == 0 {
+		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so it cannot be told what will stand there"))
+	}
+	return found
+}
+
+// pghost reads a list of hosts of libpq's.
+func (r Reader) pghost(list, from string) []Finding {
+	if strings.ContainsAny(list, "'= \t") {
+		return []Finding{problem("PGHOST", from, "it is not a list of hosts")}
+	}
+	dsn := "host=" + list
+	if port := r.getenv("PGPORT"); port != "" {
+		if strings.Trim(port, "0123456789,") != "" {
+			return []Finding{problem("PGPORT", "environment variable PGPORT", "it is not a list of ports")}
+		}
+		dsn += " port=" + port
+	}
+	return []Finding{target(boundary.Database, dsn, from)}
+}
+
+// engineHost reads the address of a container engine. The usual sockets are this machine's own engine.
+func engineHost(value, from string) []Finding {
+	scheme, rest, _ := strings.Cut(value, "://")
+	switch {
+	case scheme == "unix" && localSocket.MatchString(rest):
+		return nil
+	case scheme == "unix" || scheme == "npipe" || scheme == "fd":
+		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket in an unusual place, and it cannot be told who listens")}
+	case scheme == "ssh":
+		return []Finding{target(boundary.Host, value, from)}
+	}
+	return []Finding{target(boundary.Endpoint, value, from)}
+}

@@ -1,0 +1,697 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package couplings
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// tofu reads what of a root module says where states lie and where providers
+// lead: backend, cloud and provider blocks, remote states, and what `tofu init`
+// wrote down. Values may refer to variables that have a value, and to locals.
+func (r Reader) tofu(root Root) []Finding {
+	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}}
+	bodies := t.module(root.Directory)
+	if len(t.found) > 0 {
+		return t.found
+	}
+	t.variables(bodies)
+	t.local(bodies)
+	backend := false
+	for _, body := range bodies {
+		for _, block := range body.blocks["terraform"] {
+			for _, inside := range t.inside(block, "backend", "cloud") {
+				backend = true
+				if inside.Type == "cloud" {
+					t.backend("cloud", t.values(inside), rangeOf(inside))
+				} else {
+					t.backend(inside.Labels[0], t.merged(t.values(inside)), rangeOf(inside))
+				}
+			}
+		}
+		for _, block := range body.blocks["provider"] {
+			t.provider(block.Labels[0], t.values(block), rangeOf(block))
+		}
+		for _, block := range body.blocks["data"] {
+			if block.Labels[0] == "terraform_remote_state" {
+				t.remoteState(block)
+			}
+		}
+		t.calls(body)
+	}
+	if !backend {
+		t.backend("local", t.merged(map[string]cty.Value{}), root.Directory)
+	}
+	t.initialised()
+	return t.found
+}
+
+type tofuReader struct {
+	Reader
+	root   Root
+	parser *hclparse.Parser
+	vars   map[string]cty.Value
+	locals map[string]cty.Value
+	seen   map[string]bool // directories of modules
+	found  []Finding
+}
+
+// body is a file's blocks by type.
+type body struct {
+	directory string
+	blocks    map[string][]*hcl.Block
+}
+
+func rangeOf(b *hcl.Block) string { return at(b.DefRange.Filename, b.DefRange.Start.Line) }
+
+func (t *tofuReader) add(f ...Finding) { t.found = append(t.found, f...) }
+
+func (t *tofuReader) problem(what, from, format string, args ...any) {
+	t.add(problem(what, from, format, args...))
+}
+
+var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"},
+	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}},
+}}
+
+// module reads the files of a module, or finds a problem.
+func (t *tofuReader) module(directory string) []body {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		t.problem("OpenTofu root", directory, "it cannot be read (%s)", reason(err))
+		return nil
+	}
+	t.seen[filepath.Clean(directory)] = true
+	var bodies []body
+	for _, entry := range entries {
+		name := entry.Name()
+		isJSON := strings.HasSuffix(name, ".tf.json") || strings.HasSuffix(name, ".tofu.json")
+		if strings.HasPrefix(name, ".") || entry.IsDir() || !isJSON && !strings.HasSuffix(name, ".tf") && !strings.HasSuffix(name, ".tofu") {
+			continue
+		}
+		path := filepath.Join(directory, name)
+		file := t.file(path, isJSON)
+		if file == nil {
+			continue
+		}
+		content, _, diagnostics := file.Body.PartialContent(moduleSchema)
+		if diagnostics.HasErrors() {
+			t.diagnosed(path, diagnostics)
+			continue
+		}
+		b := body{directory, map[string][]*hcl.Block{}}
+		for _, block := range content.Blocks {
+			b.blocks[block.Type] = append(b.blocks[block.Type], block)
+		}
+		bodies = append(bodies, b)
+	}
+	if len(bodies) == 0 && len(t.found) == 0 {
+		t.problem("OpenTofu root", directory, "it holds no configuration")
+	}
+	return bodies
+}
+
+func (t *tofuReader) file(path string, isJSON bool) *hcl.File {
+	data, err := read(path)
+	if err != nil {
+		t.problem("OpenTofu file", path, "it cannot be read (%s)", reason(err))
+		return nil
+	}
+	parse := t.parser.ParseHCL
+	if isJSON {
+		parse = t.parser.ParseJSON
+	}
+	file, diagnostics := parse(data, path)
+	if diagnostics.HasErrors() {
+		t.diagnosed(path, diagnostics)
+		return nil
+	}
+	return file
+}
+
+// diagnosed keeps place and summary; the detail may quote a value.
+func (t *tofuReader) diagnosed(path string, diagnostics hcl.Diagnostics) {
+	first := diagnostics.Errs()[0]
+	var d *hcl.Diagnostic
+	where, summary := path, "it cannot be parsed"
+	if errors.As(first, &d) {
+		if d.Subject != nil {
+			where = at(d.Subject.Filename, d.Subject.Start.Line)
+		}
+		summary = d.Summary
+	}
+	t.problem("OpenTofu file", where, "it cannot be read (%s)", summary)
+}
+
+// inside lists blocks within a block.
+func (t *tofuReader) inside(block *hcl.Block, types ...string) []*hcl.Block {
+	schema := &hcl.BodySchema{}
+	for _, kind := range types {
+		header := hcl.BlockHeaderSchema{Type: kind}
+		if kind == "backend" {
+			header.LabelNames = []string{"type"}
+		}
+		schema.Blocks = append(schema.Blocks, header)
+	}
+	content, _, diagnostics := block.Body.PartialContent(schema)
+	if diagnostics.HasErrors() {
+		t.diagnosed(block.DefRange.Filename, diagnostics)
+	}
+	return content.Blocks
+}
+
+func (t *tofuReader) scope() *hcl.EvalContext {
+	return &hcl.EvalContext{Variables: map[string]cty.Value{
+		"var": cty.ObjectVal(t.vars), "local": cty.ObjectVal(t.locals),
+		"path":      cty.ObjectVal(map[string]cty.Value{"module": cty.StringVal("."), "root": cty.StringVal("."), "cwd": cty.StringVal(".")}),
+		"terraform": cty.ObjectVal(map[string]cty.Value{"workspace": cty.UnknownVal(cty.String)}),
+	}}
+}
+
+// values are what stands in a block, blocks within as lists of objects. What cannot be told is unknown.
+func (t *tofuReader) values(block *hcl.Block) map[string]cty.Value {
+	return t.valuesOf(block.Body)
+}
+
+// nested are the blocks that say where a provider or a backend leads.
+var nested = []string{"kubernetes", "exec", "workspaces", "endpoints", "config", "registry", "proxy", "assume_role", "auth_login", "headers", "client_auth"}
+
+func (t *tofuReader) valuesOf(b hcl.Body) map[string]cty.Value {
+	schema := &hcl.BodySchema{}
+	for _, name := range nested {
+		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: name})
+	}
+	values := map[string]cty.Value{}
+	content, rest, _ := b.PartialContent(schema)
+	for _, block := range content.Blocks {
+		values[block.Type] = cty.ObjectVal(t.valuesOf(block.Body))
+	}
+	attributes, _ := rest.JustAttributes() // its diagnostics are about blocks of no interest
+	for name, attribute := range attributes {
+		value, diagnostics := attribute.Expr.Value(t.scope())
+		if diagnostics.HasErrors() {
+			value = cty.DynamicVal
+		}
+		values[name] = value
+	}
+	return values
+}
+
+// variables takes the values that variables have: defaults, the environment, the files that are read unasked, then those that are named.
+func (t *tofuReader) variables(bodies []body) {
+	for _, b := range bodies {
+		for _, block := range b.blocks["variable"] {
+			attributes, _ := block.Body.JustAttributes()
+			value := cty.DynamicVal
+			if d := attributes["default"]; d != nil {
+				if known, diagnostics := d.Expr.Value(nil); !diagnostics.HasErrors() {
+					value = known
+				}
+			}
+			if env := t.getenv("TF_VAR_" + block.Labels[0]); env != "" {
+				value = cty.StringVal(env)
+			}
+			t.vars[block.Labels[0]] = value
+		}
+	}
+	names := []string{"terraform.tfvars", "terraform.tfvars.json"}
+	entries, _ := os.ReadDir(t.root.Directory)
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".auto.tfvars") || strings.HasSuffix(entry.Name(), ".auto.tfvars.json") {
+			names = append(names, entry.Name())
+		}
+	}
+	var files []string
+	for _, name := range names {
+		path := filepath.Join(t.root.Directory, name)
+		if _, err := os.Lstat(path); !os.IsNotExist(err) {
+			files = append(files, path)
+		}
+	}
+	for _, path := range append(files, t.root.VarFiles...) {
+		maps.Copy(t.vars, t.attributes(path))
+	}
+}
+
+// attributes reads a file of values.
+func (t *tofuReader) attributes(path string) map[string]cty.Value {
+	values := map[string]cty.Value{}
+	file := t.file(path, strings.HasSuffix(path, ".json"))
+	if file == nil {
+		return values
+	}
+	attributes, diagnostics := file.Body.JustAttributes()
+	if diagnostics.HasErrors() {
+		t.diagnosed(path, diagnostics)
+	}
+	for name, attribute := range attributes {
+		value, diagnostics := attribute.Expr.Value(nil)
+		if diagnostics.HasErrors() {
+			value = cty.DynamicVal
+		}
+		values[name] = value
+	}
+	return values
+}
+
+// local computes locals until no more of them become known.
+func (t *tofuReader) local(bodies []body) {
+	all := map[string]*hcl.Attribute{}
+	for _, b := range bodies {
+		for _, block := range b.blocks["locals"] {
+			attributes, _ := block.Body.JustAttributes()
+			maps.Copy(all, attributes)
+		}
+	}
+	for name := range all {
+		t.locals[name] = cty.DynamicVal
+	}
+	for range all {
+		for name, attribute := range all {
+			if value, diagnostics := attribute.Expr.Value(t.scope()); !diagnostics.HasErrors() {
+				t.locals[name] = value
+			}
+		}
+	}
+}
+
+// merged puts the files of -backend-config over what stands in the block.
+func (t *tofuReader) merged(values map[string]cty.Value) map[string]cty.Value {
+	for _, path := range t.root.BackendConfigs {
+		maps.Copy(values, t.attributes(path))
+	}
+	return values
+}
+
+// text is an attribute as a string; known is false if it stands there but cannot be told.
+func text(values map[string]cty.Value, name string) (value string, known bool) {
+	v, ok := values[name]
+	if !ok || v.IsKnown() && v.IsNull() {
+		return "", true
+	}
+	v, _ = v.Unmark()
+	s, err := convert.Convert(v, cty.String)
+	if err != nil || !s.IsKnown() || s.IsNull() {
+		return "", false
+	}
+	return s.AsString(), true
+}
+
+// texts are an attribute's strings, be it one, a list of them, or an object of them.
+func texts(values map[string]cty.Value, name string) ([]string, bool) {
+	v, ok := values[name]
+	if !ok || v.IsKnown() && v.IsNull() {
+		return nil, true
+	}
+	if !v.IsWhollyKnown() {
+		return nil, false
+	}
+	if !v.CanIterateElements() {
+		one, known := text(values, name)
+		return []string{one}, known
+	}
+	var all []string
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		one, known := texts(map[string]cty.Value{"": element}, "")
+		if !known {
+			return nil, false
+		}
+		all = append(all, one...)
+	}
+	return all, true
+}
+
+// need hands out attributes as strings and finds a problem for each that cannot be told, or that is missing though it must not.
+type need struct {
+	t      *tofuReader
+	what   string
+	from   string
+	values map[string]cty.Value
+	failed bool
+}
+
+func (n *need) maybe(name string) string {
+	value, known := text(n.values, name)
+	if !known && !n.failed {
+		n.failed = true
+		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+	}
+	return value
+}
+
+func (n *need) must(name string) string {
+	value := n.maybe(name)
+	if value == "" && !n.failed {
+		n.failed = true
+		n.t.problem(n.what, n.from, "it has no %s, so the command line or the environment decides", name)
+	}
+	return value
+}
+
+func (n *need) all(name string) []string {
+	values, known := texts(n.values, name)
+	if !known && !n.failed {
+		n.failed = true
+		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+	}
+	return values
+}
+
+func (n *need) add(kind boundary.Kind, value string) {
+	if !n.failed && value != "" {
+		n.t.add(target(kind, value, n.from))
+	}
+}
+
+// backend turns a backend's settings into the state that it keeps and the hosts that it asks.
+func (t *tofuReader) backend(kind string, values map[string]cty.Value, from string) {
+	n := &need{t: t, what: "backend " + kind, from: from, values: values}
+	switch kind {
+	case "local":
+		path := n.maybe("path")
+		if path == "" {
+			path = "terraform.tfstate"
+		}
+		if directory := n.maybe("workspace_dir"); directory != "" {
+			n.add(boundary.TofuState, "local:"+t.expand(directory, t.root.Directory))
+		}
+		absolute, err := filepath.Abs(t.expand(path, t.root.Directory))
+		if err != nil {
+			t.problem(n.what, from, "it is not known where it lies")
+			return
+		}
+		n.add(boundary.TofuState, "local:"+absolute)
+	case "gcs":
+		location := n.must("bucket")
+		if prefix := strings.Trim(n.maybe("prefix"), "/"); prefix != "" {
+			location += "/" + prefix
+		}
+		n.endpoints("storage_custom_endpoint")
+		n.add(boundary.TofuState, "gcs:"+location)
+	case "s3":
+		n.endpoints("endpoint", "endpoints", "iam_endpoint", "sts_endpoint", "dynamodb_endpoint", "http_proxy", "https_proxy")
+		n.add(boundary.TofuState, "s3:"+n.must("bucket")+"/"+n.must("key"))
+	case "azurerm":
+		n.add(boundary.TofuState, "azurerm:"+n.must("storage_account_name")+"/"+n.must("container_name")+"/"+n.must("key"))
+	case "http":
+		address := n.must("address")
+		n.endpoints("address", "lock_address", "unlock_address")
+		n.add(boundary.TofuState, "http:"+withoutUser(address))
+	case "pg":
+		n.add(boundary.Database, n.must("conn_str"))
+	case "consul":
+		n.endpoint(n.must("address"))
+		n.add(boundary.TofuState, "consul:"+n.must("path"))
+	case "kubernetes":
+		t.cluster(n)
+	case "remote", "cloud":
+		host := n.maybe("hostname")
+		if host == "" {
+			host = "app.terraform.io"
+		}
+		n.add(boundary.TofuState, "remote:"+host+"/"+n.must("organization"))
+	case "inmem":
+	default:
+		t.problem(n.what, from, "it is of a type that is not known, so it cannot be told where it lies")
+	}
+}
+
+func withoutUser(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return url
+	}
+	authority, path, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		authority = authority[at+1:]
+	}
+	path, _, _ = strings.Cut(path, "?")
+	return scheme + "://" + authority + "/" + path
+}
+
+func (n *need) endpoints(names ...string) {
+	for _, name := range names {
+		for _, value := range n.all(name) {
+			n.endpoint(value)
+		}
+	}
+}
+
+func (n *need) endpoint(value string) {
+	if value != "" && !strings.Contains(value, "://") {
+		value = "https://" + value
+	}
+	n.add(boundary.Endpoint, value)
+}
+
+// The providers that lead nowhere.
+var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "template", "terraform", "time", "tls"}
+
+// provider turns a provider's settings into what it leads to.
+func (t *tofuReader) provider(kind string, values map[string]cty.Value, from string) {
+	n := &need{t: t, what: "provider " + kind, from: from, values: values}
+	switch kind {
+	case "postgresql", "mysql", "mariadb":
+		host := n.maybe("host")
+		if endpoint := n.maybe("endpoint"); host == "" {
+			host = endpoint
+		}
+		if host == "" && !n.failed {
+			t.problem(n.what, from, "it has no host, so the environment decides")
+			return
+		}
+		if port := n.maybe("port"); port != "" && !strings.Contains(strings.Trim(host, "[]"), ":") {
+			if number, err := strconv.Atoi(port); err != nil || number < 1 || number > 65535 {
+				t.problem(n.what, from, "its port is not one")
+				return
+			}
+			host += ":" + port
+		}
+		n.add(boundary.Database, host)
+		n.jump()
+	case "vault":
+		address := n.maybe("address")
+		if address == "" && !n.failed {
+			if address = t.getenv("VAULT_ADDR"); address == "" {
+				t.problem(n.what, from, "it has no address, so the environment decides")
+			}
+		}
+		n.add(boundary.Vault, address)
+	case "kubernetes", "kubectl", "kustomization":
+		t.cluster(n)
+	case "helm":
+		inner := *n
+		inner.values = object(values["kubernetes"])
+		t.cluster(&inner)
+	case "docker":
+		host := n.maybe("host")
+		if host == "" {
+			host = t.getenv("DOCKER_HOST")
+		}
+		if host != "" && !n.failed {
+			t.add(engineHost(host, from)...)
+		}
+	default:
+		if slices.Contains(nowhere, kind) {
+			return
+		}
+		// What most others call the place that they lead to.
+		places := 0
+		for _, name := range []string{"address", "addresses", "api_url", "auth_url", "base_url", "endpoint", "endpoints", "host", "hosts", "hostname", "server", "server_addr", "uri", "url"} {
+			for _, value := range n.all(name) {
+				places++
+				n.endpoint(value)
+			}
+		}
+		if places == 0 && !n.failed {
+			n.add(boundary.TofuProvider, kind)
+		}
+	}
+	n.endpoints("proxy_url", "http_proxy", "https_proxy")
+}
+
+// jump is a bastion, as some providers have it.
+func (n *need) jump() {
+	n.add(boundary.Host, n.maybe("jumphost"))
+}
+
+// object are the attributes of an object, unknown ones included.
+func object(v cty.Value) map[string]cty.Value {
+	if v == cty.NilVal || !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	if v.Type().IsTupleType() || v.Type().IsListType() {
+		for it := v.ElementIterator(); it.Next(); {
+			_, first := it.Element()
+			return object(first)
+		}
+		return nil
+	}
+	if !v.Type().IsObjectType() && !v.Type().IsMapType() {
+		return nil
+	}
+	return v.AsValueMap()
+}
+
+// cluster is a Kubernetes cluster, by its URL or by kubeconfig files.
+func (t *tofuReader) cluster(n *need) {
+	if insecure := n.maybe("insecure"); insecure != "" && insecure != "false" {
+		t.problem(n.what, n.from, "insecure believes whoever answers; give the cluster's CA")
+	}
+	host := n.maybe("host")
+	if host != "" {
+		if !strings.Contains(host, "://") {
+			host = "https://" + host
+		}
+		ca := n.maybe("cluster_ca_certificate")
+		if n.failed {
+			return
+		}
+		var data []byte
+		if ca != "" {
+			data = []byte(ca)
+		}
+		sums, err := caSums(data, nil)
+		if err != nil {
+			t.problem(n.what, n.from, "its CA cannot be read (%v)", err)
+		}
+		t.add(kube(host, sums, n.from)...)
+	}
+	files := n.all("config_paths")
+	if one := n.maybe("config_path"); one != "" {
+		files = append(files, one)
+	}
+	if load := n.maybe("load_config_file"); load == "false" {
+		files = nil
+	}
+	if n.failed {
+		return
+	}
+	if len(files) == 0 && host == "" {
+		t.problem(n.what, n.from, "it has neither host nor config_path, so the environment decides")
+	}
+	for _, file := range files {
+		t.add(t.kubeconfig(t.expand(file, t.root.Directory))...)
+	}
+}
+
+func (t *tofuReader) remoteState(block *hcl.Block) {
+	values := t.values(block)
+	n := &need{t: t, what: "remote state " + block.Labels[1], from: rangeOf(block), values: values}
+	if kind := n.must("backend"); !n.failed {
+		config := values["config"]
+		if config != cty.NilVal && !config.IsKnown() {
+			t.problem(n.what, n.from, "its config cannot be told before it runs")
+			return
+		}
+		t.backend(kind, object(config), n.from)
+	}
+}
+
+// calls follows the modules that lie beside the root, since they may hold providers as well.
+func (t *tofuReader) calls(b body) {
+	for _, block := range b.blocks["module"] {
+		n := &need{t: t, what: "module " + block.Labels[0], from: rangeOf(block), values: t.values(block)}
+		source := n.must("source")
+		switch {
+		case n.failed:
+		case strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../"):
+			directory := filepath.Join(b.directory, source)
+			if t.seen[directory] {
+				continue
+			}
+			for _, inner := range t.module(directory) {
+				for _, provider := range inner.blocks["provider"] {
+					t.problem("provider "+provider.Labels[0], rangeOf(provider), "it stands in a module, where its values cannot be told; move it to the root")
+				}
+				for _, data := range inner.blocks["data"] {
+					if data.Labels[0] == "terraform_remote_state" {
+						t.problem("remote state "+data.Labels[1], rangeOf(data), "it stands in a module, where its values cannot be told; move it to the root")
+					}
+				}
+				t.calls(inner)
+			}
+		case strings.HasPrefix(source, "git::"):
+			source, _, _ = strings.Cut(strings.TrimPrefix(source, "git::"), "?")
+			n.add(boundary.Git, source)
+		}
+	}
+}
+
+// initialised reads what `tofu init` wrote down: this is the backend that counts until the next one.
+func (t *tofuReader) initialised() {
+	directory := t.getenv("TF_DATA_DIR")
+	if directory == "" {
+		directory = ".terraform"
+	}
+	path := filepath.Join(t.expand(directory, t.root.Directory), "terraform.tfstate")
+	data, err := read(path)
+	if os.IsNotExist(err) {
+		return
+	}
+	var state struct {
+		Backend *struct {
+			Type   string         `json:"type"`
+			Config map[string]any `json:"config"`
+		} `json:"backend"`
+	}
+	if err == nil {
+		if json.Unmarshal(data, &state) != nil {
+			err = errors.New("it is not what `tofu init` writes")
+		}
+	}
+	if err != nil {
+		t.problem("initialised backend", path, "it cannot be read (%s)", reason(err))
+		return
+	}
+	if state.Backend == nil {
+		return
+	}
+	values := map[string]cty.Value{}
+	for name, value := range state.Backend.Config {
+		values[name] = fromJSON(value)
+	}
+	t.backend(state.Backend.Type, values, path)
+}
+
+func fromJSON(value any) cty.Value {
+	switch v := value.(type) {
+	case nil:
+		return cty.NullVal(cty.DynamicPseudoType)
+	case string:
+		return cty.StringVal(v)
+	case bool:
+		return cty.BoolVal(v)
+	case float64:
+		return cty.NumberFloatVal(v)
+	case []any:
+		list := []cty.Value{}
+		for _, item := range v {
+			list = append(list, fromJSON(item))
+		}
+		return cty.TupleVal(list)
+	case map[string]any:
+		fields := map[string]cty.Value{}
+		for name, item := range v {
+			fields[name] = fromJSON(item)
+		}
+		return cty.ObjectVal(fields)
+	}
+	return cty.StringVal(fmt.Sprint(value))
+}
