@@ -60,7 +60,11 @@ func (r Reader) environment() []Finding {
 		case name == "PGHOST" || name == "PGHOSTADDR":
 			found = append(found, r.pghost(value, from)...)
 		case databaseVariable.MatchString(name):
-			found = append(found, target(boundary.Database, value, from))
+			if strings.ContainsAny(value, "/=(") {
+				found = append(found, target(boundary.Database, value, from))
+			} else {
+				found = append(found, problem(name, from, "it is neither a URL nor a DSN"))
+			}
 		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
 			found = append(found, engineHost(value, from)...)
 		case proxyVariable.MatchString(name):
