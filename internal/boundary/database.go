@@ -199,6 +199,9 @@ var (
 // redact takes out of a target what people may have written into it that is
 // nobody's business: passwords, users of HTTP (which may be tokens), queries.
 func redact(text string) string {
+	if !strings.ContainsAny(text, "@=/") {
+		return text
+	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		return password.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:***@"), "$1***")

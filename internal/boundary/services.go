@@ -36,7 +36,7 @@ func match(rules []PatternRule, text string) *Rule {
 	return nil
 }
 
-func (e Engine) decideHostKey(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideHostKey(d *Decision, t Target) {
 	canonical, err := canonicalFingerprint(t.Value)
 	if err != nil {
 		if canonical, err = Fingerprint(t.Value); err != nil {
@@ -63,7 +63,7 @@ func Fingerprint(line string) (string, error) {
 	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
 }
 
-func (e Engine) decideMachineID(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideMachineID(d *Decision, t Target) {
 	canonical, err := canonicalMachineID(strings.TrimSpace(t.Value))
 	if err != nil {
 		d.refuse(nil, "it is not a machine-id")
@@ -72,7 +72,7 @@ func (e Engine) decideMachineID(_ context.Context, d *Decision, t Target) {
 	judge(d, canonical, e.Manifest.Production.MachineIDs, e.Manifest.Sandbox.MachineIDs, "a machine-id")
 }
 
-func (e Engine) decideHostname(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideHostname(d *Decision, t Target) {
 	canonical := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(t.Value)), ".")
 	if !plainName(canonical) {
 		d.refuse(nil, "it is not a plain host name")
@@ -82,7 +82,7 @@ func (e Engine) decideHostname(_ context.Context, d *Decision, t Target) {
 	judge(d, canonical, production, e.Manifest.Sandbox.Hostnames, "a hostname")
 }
 
-func (e Engine) decideKeyFile(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideKeyFile(d *Decision, t Target) {
 	path, err := parser{}.path(t.Value)
 	if err != nil || t.Value == "" {
 		d.refuse(nil, "it is not a path")
@@ -97,7 +97,7 @@ func (e Engine) decideKeyFile(_ context.Context, d *Decision, t Target) {
 	}
 }
 
-func (e Engine) decideEnvironment(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideEnvironment(d *Decision, t Target) {
 	if canonical, err := canonicalVariable(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the name of an environment variable")
 		return
@@ -265,7 +265,7 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	e.settle(d, f)
 }
 
-func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideTofuState(d *Decision, t Target) {
 	backend, location, ok := strings.Cut(t.Value, ":")
 	if !ok || backend == "" || location == "" {
 		d.refuse(nil, "it is not backend:location")
@@ -288,7 +288,7 @@ func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
 	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
 }
 
-func (e Engine) decideTofuProvider(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideTofuProvider(d *Decision, t Target) {
 	if canonical, err := canonicalWord(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the type of a provider")
 		return
@@ -296,7 +296,7 @@ func (e Engine) decideTofuProvider(_ context.Context, d *Decision, t Target) {
 	judge(d, t.Value, e.Manifest.Production.TofuProviders, e.Manifest.Sandbox.TofuProviders, "a provider")
 }
 
-func (e Engine) decideDNSZone(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideDNSZone(d *Decision, t Target) {
 	text, _ := fold(strings.TrimSpace(t.Value))
 	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
