@@ -44,7 +44,10 @@ func databaseHosts(text string) ([]string, error) {
 		if at := strings.IndexAny(authority, "?#"); at >= 0 {
 			authority, query = rest[:at], rest[at+1:]
 		}
-		authority, _, _ = strings.Cut(authority, "/")
+		authority, path, _ := strings.Cut(authority, "/")
+		if strings.Contains(path, "@") {
+			return nil, errUnreadable // a password with a slash in it, or a path with an @
+		}
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 			authority = authority[at+1:]
 		}

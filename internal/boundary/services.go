@@ -247,7 +247,11 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		p.port = t.Port
 	}
 	canonical := p.host + gitPath("/"+path)
-	if rule := match(e.Manifest.Production.Git, canonical); p.bad == "" && rule != nil {
+	if p.odd != "" || p.bad != "" {
+		e.settle(d, e.find(ctx, d, p))
+		return
+	}
+	if rule := match(e.Manifest.Production.Git, canonical); rule != nil {
 		d.Canonical, d.Port = canonical, p.port
 		d.refuse(rule, "it is a repository of production")
 		return
@@ -256,7 +260,7 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	d.Canonical = canonical
 	if f.refused == "" && f.unlisted != "" {
 		// A repository on a public forge is sandbox if the manifest names it, though the forge is not.
-		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil && p.odd == "" {
+		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil {
 			d.Pinned = d.Addresses[0]
 			d.allow(rule, "it is sandbox")
 			return
@@ -333,6 +337,11 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 		return
 	}
 	d.Target = strings.Join(hosts, ",") // the rest may be secret
+	for _, host := range hosts {
+		if p := readPlace(host); p.odd != "" || p.bad != "" {
+			d.Target = "a database"
+		}
+	}
 	var last Decision
 	for _, host := range hosts {
 		p := readPlace(host)
