@@ -102,7 +102,7 @@ func (e Engine) decideEnvironment(d *Decision, t Target) {
 		d.refuse(nil, "it is not the name of an environment variable")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential")
+	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential or connection setting")
 }
 
 func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {

@@ -155,7 +155,7 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"a database of production":              {of(Database, "postgres://u:p@192.168.1.202/d", "host=node.test hostaddr=192.168.1.201", "127.0.0.1:5433", "postgres://db.test:1/x", "u:p@tcp(192.168.1.201)/d", "postgres://node.test,hidden.test/d", "postgres://node.test/d?host=192.168.1.201", "host=node.test,mixed.test", "mysql://x.lab.test"), "production", false, ""},
 		"a database that is nowhere to be read": {of(Database, "", "postgres:///d", "postgres://%2Frun%2Fpostgresql/d", "service=prod", "host=/run", "u@unix(/run/x)/d", "sqlite:///x", "host='x", "x y", "dbname=x", "postgres://u@node.test/d?service=x", "postgres://u:p%zz@node.test/d?%zz", ":5432"), "", false, ""},
 		"a credential that is allowed":          {of(Environment, "TF_VAR_size"), "sandbox.environment", true, ""},
-		"a credential of production":            {of(Environment, "AWS_PROFILE"), "production.environment", false, "it is a credential of production"},
+		"a credential of production":            {of(Environment, "AWS_PROFILE"), "production.environment", false, "it is a credential or connection setting of production"},
 		"a credential that is not known":        {of(Environment, "TF_VAR_other", "tf_var_size", "", "*", "a b"), "", false, ""},
 		"a kind that is not known":              {list{{Kind: "planet", Value: "mars"}}, "", false, "no kind of target that is known"},
 	} {

@@ -173,7 +173,7 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		"VAULT_AGENT_ADDR=http://192.0.2.1:8100":       {"refused vault"},
 		"VAULT_PROXY_ADDR=unix:///run/vault.sock":      {"refused vault"},
 		"VAULT_ADDR=":        nil,
-		"VAULT_TOKEN=SECRET": {"refused environment VAULT_TOKEN: it is a credential that the boundary manifest does not list"},
+		"VAULT_TOKEN=SECRET": {"refused environment VAULT_TOKEN: it is a credential or connection setting that the boundary manifest does not list"},
 		"PGHOST=192.0.2.1":   {"refused database 192.0.2.1: it leads to 192.0.2.1, which is production"},
 		"PGHOST=node.test":   {"allowed database node.test"},
 		"PGHOST=node.test,192.0.2.1 PGPORT=5432,5433":  {"refused database node.test:5432,192.0.2.1:5433: one of its hosts, 192.0.2.1, is not allowed"},
