@@ -276,6 +276,11 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a provider that is dynamic in Tofu":  {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n for_each = toset([\"192.0.2.1\"])\n alias = \"x\"\n host = each.value\n}\n"}, []string{ok, "its host cannot be told"}},
 		"a provider through a bastion":        {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n host = \"node.test\"\n jumphost = \"192.0.2.1\"\n}\n"}, []string{ok, "allowed database", "refused host 192.0.2.1"}},
 		"a container engine elsewhere":        {map[string]string{"main.tf": gcs + "provider \"docker\" {\n host = \"ssh://pi@192.0.2.1\"\n}\n"}, []string{ok, "refused host"}},
+		"places in several blocks":            {map[string]string{"main.tf": gcs + "provider \"aws\" {\n endpoints {\n s3 = \"http://127.0.0.1:9000\"\n }\n endpoints {\n sts = \"http://192.0.2.1:9000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9000"}},
+		"places in a list of JSON":            {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"elasticstack": {"endpoints": ["http://127.0.0.1:9200", "http://192.0.2.1:9200"]}}}`}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9200"}},
+		"a place in a block of its own":       {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall {\n url = \"http://192.0.2.1:3000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:3000"}},
+		"places by a dynamic block":           {map[string]string{"main.tf": gcs + "provider \"aws\" {\n dynamic \"endpoints\" {\n for_each = [1]\n content {\n s3 = \"http://192.0.2.1:9000\"\n }\n }\n}\n"}, []string{ok, "its endpoints cannot be told"}},
+		"Helm's cluster in JSON":              {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"helm": [{"kubernetes": [{"host": "https://192.0.2.1"}]}]}}`}, []string{ok, "refused kube"}},
 		"a nested map of places, one unknown": {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
 	} {
 		t.Run(name, func(t *testing.T) {
