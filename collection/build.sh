@@ -18,10 +18,10 @@ all=(linux/amd64 linux/arm64 darwin/arm64)
 
 sum() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
 
-# kits PLUGINS LEVEL PLATFORM...: both kits into PLUGINS/modules and PLUGINS/bin,
-# the controller's packed with xz at LEVEL.
+# kits PLUGINS LEVEL PLATFORM...: the kits into PLUGINS/modules and PLUGINS/bin,
+# those that run on the controller packed with xz at LEVEL.
 kits() {
-    local plugins=$1 level=$2 platform name
+    local plugins=$1 level=$2 platform name kit command
     shift 2
     mkdir -p "$plugins/modules" "$plugins/bin"
     local work
@@ -30,20 +30,23 @@ kits() {
     trap "rm -rf '$work'" EXIT
     for platform in "$@"; do
         name=${platform%/*}_${platform#*/}
-        for kit in target controller; do
+        for kit in target controller guard; do
+            command=$kit
+            [ "$kit" != guard ] || command=prod-ip-guard
             (cd "$root" && CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} GOFLAGS=-mod=readonly GOWORK=off \
-                "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$kit")
+                "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$command")
         done
-        xz -z -k -T1 "-$level" "$work/controller_$name"
+        xz -z -k -T1 "-$level" "$work/controller_$name" "$work/guard_$name"
     done
-    (cd "$work" && sum target_* controller_*_* | grep -v '\.xz$') >"$work/SHA256SUMS"
+    (cd "$work" && sum controller_* guard_* target_* | grep -v '\.xz$') >"$work/SHA256SUMS"
     for platform in "$@"; do
         name=${platform%/*}_${platform#*/}
         chmod 755 "$work/target_$name"
         mv "$work/target_$name" "$plugins/modules/__target_$name"
-        mv "$work/controller_$name.xz" "$plugins/bin/"
+        mv "$work/controller_$name.xz" "$work/guard_$name.xz" "$plugins/bin/"
     done
     mv "$work/SHA256SUMS" "$plugins/bin/SHA256SUMS"
+    rm -rf "$work"
 }
 
 case ${1:-} in

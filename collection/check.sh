@@ -16,7 +16,8 @@ RUN_ANSIBLE_LINT=False
 RUN_ANSIBLE_TEST=False
 CHECK_REQUIRED_TAGS=True
 CFG
-export GALAXY_IMPORTER_CONFIG=$work/galaxy-importer.cfg ANSIBLE_CONFIG=/dev/null
+export GALAXY_IMPORTER_CONFIG=$work/galaxy-importer.cfg ANSIBLE_CONFIG=$work/ansible.cfg
+: >"$ANSIBLE_CONFIG"
 cd "$work"
 if ! python3 -m galaxy_importer.main "$artifact" >"$work/log" 2>&1; then
     cat "$work/log" >&2

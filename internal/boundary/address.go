@@ -128,7 +128,7 @@ func ParseRange(text string) (Range, error) {
 		if prefix != prefix.Masked() {
 			return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", text, prefix.Masked())
 		}
-		return Range{prefix.Addr(), lastOf(prefix)}, nil
+		return Range{prefix.Addr(), LastOf(prefix)}, nil
 	}
 	low, high, span := strings.Cut(text, "-")
 	first, err := netip.ParseAddr(strings.TrimSpace(low))
@@ -148,7 +148,8 @@ func ParseRange(text string) (Range, error) {
 	return Range{first, last}, nil
 }
 
-func lastOf(prefix netip.Prefix) netip.Addr {
+// LastOf is the last address of a block.
+func LastOf(prefix netip.Prefix) netip.Addr {
 	bytes := prefix.Addr().AsSlice()
 	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
 		bytes[bit/8] |= 1 << (7 - bit%8)

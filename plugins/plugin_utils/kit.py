@@ -5,7 +5,7 @@
 
 """Find the binary that holds a module, and run it.
 
-Two kits exist. The *target* kit holds the modules that run where the task runs; it lies unpacked beside the modules so
+Three kits exist. The *target* kit holds the modules that run where the task runs; it lies unpacked beside the modules so
 that Ansible can transfer it. The *controller* kit holds the modules that only ever run on the controller; it is large,
 so it is packed, and unpacked into a cache by content.
 
@@ -118,22 +118,40 @@ def _cache_dir():
 
 
 def controller_binary():
-    """Return the verified path of the controller kit, unpacking it first if no play has yet.
+    """Return the verified path of the controller kit."""
+    return _unpacked("controller")
+
+
+def guard_binary():
+    """Return the verified path of the guard; beside it lie the names under which it stands in for OpenSSH's programs."""
+    return _unpacked("guard", names=("ssh", "scp", "sftp", "prod-ip-guard"))
+
+
+def _unpacked(kit, names=()):
+    """Return the verified path of a packed kit, unpacking it first if no play has yet.
 
     The cache is by content, so another version of the collection never finds this one's binary. Several processes may
     unpack at once: they take turns, and a file shows up under its name only once it is whole.
     """
-    name = "controller_%s" % controller_platform()
+    name = "%s_%s" % (kit, controller_platform())
     wanted = _wanted(name)
     directory = os.path.join(_cache_dir(), wanted)
     path = os.path.join(directory, name)
-    if os.path.exists(path) and _digest(path) == wanted:
+
+    def ready():
+        return (
+            os.path.exists(path)
+            and _digest(path) == wanted
+            and all(os.path.realpath(os.path.join(directory, other)) == os.path.realpath(path) for other in names)
+        )
+
+    if ready():
         return path
     packed = os.path.join(PACKED, name + ".xz")
     os.makedirs(directory, mode=0o700, exist_ok=True)
     with open(os.path.join(directory, ".lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.exists(path) and _digest(path) == wanted:
+        if ready():
             return path
         handle, unpacked = tempfile.mkstemp(prefix=name, dir=directory)
         try:
@@ -143,6 +161,10 @@ def controller_binary():
             _verify(unpacked, name)
             os.chmod(unpacked, 0o700)
             os.replace(unpacked, path)
+            for other in names:
+                link = os.path.join(directory, ".%s.%d" % (other, os.getpid()))
+                os.symlink(name, link)
+                os.replace(link, os.path.join(directory, other))
         except (OSError, EOFError, lzma.LZMAError) as error:
             raise KitError("unpacking %s: %s; %s" % (packed, error, _how_to_build())) from error
         finally:

@@ -19,7 +19,8 @@ ansible --version | head -n 1
 ansible-doc arcodange.sandbox.sandbox_vm >"$work/doc" 2>"$work/warnings"
 [ ! -s "$work/warnings" ] || { cat "$work/warnings" >&2; exit 1; }
 ansible-playbook -i inventory/sandbox tests/smoke/play.yml --diff >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
-if grep -E 'DEPRECATION|\[WARNING\]' "$work/out"; then
+# What the host cannot grant is said on purpose; every other warning is a defect.
+if grep -E 'DEPRECATION|\[WARNING\]' "$work/out" | grep -v 'the host cannot grant'; then
     echo "smoke-oldest: the play warns" >&2
     exit 1
 fi

@@ -877,6 +877,32 @@ func (d Driver) gone(ctx context.Context, name string) error {
 	}
 }
 
+// removeVolumes removes the machine's volumes. The engine goes on with a
+// creation whose command was killed, so a container that nobody has seen yet
+// may turn up and hold them.
+func (d Driver) removeVolumes(ctx context.Context, want driver.Spec, names []string) error {
+	ctx, cancel := context.WithTimeout(ctx, removalWait)
+	defer cancel()
+	for {
+		_, err := d.Engine.Do(ctx, append([]string{"volume", "rm", "--force"}, names...)...)
+		if err == nil || !strings.Contains(err.Error(), "volume is in use") {
+			return err
+		}
+		// Inspect refuses a container of another owner; what else holds a volume is not ours to remove.
+		if _, failed := d.Inspect(ctx, want.Sandbox, want.Name); failed == nil {
+			if failed := d.removeContainer(ctx, want); failed != nil {
+				return failed
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 func (d Driver) planAbsent(s scene, want driver.Spec) driver.Plan {
 	var plan driver.Plan
 	if s.container != nil {
@@ -890,10 +916,7 @@ func (d Driver) planAbsent(s scene, want driver.Spec) driver.Plan {
 		plan.Add(driver.Step{
 			Name:        "remove the disks of machine " + want.Name,
 			Differences: []driver.Difference{{Name: "disks", Before: names}},
-			Do: func(ctx context.Context) error {
-				_, err := d.Engine.Do(ctx, append([]string{"volume", "rm", "--force"}, names...)...)
-				return err
-			},
+			Do:          func(ctx context.Context) error { return d.removeVolumes(ctx, want, names) },
 		})
 	}
 	last := len(s.others) == 0

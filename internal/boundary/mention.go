@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package boundary
+
+import (
+	"context"
+	"regexp"
+	"strings"
+)
+
+// word is whatever could be a host's name or address inside a text.
+var word = regexp.MustCompile(`[0-9A-Za-z_.:\[\]-]+`)
+
+// Mentions finds production in a free text, such as a variable's value or an
+// inventory: addresses in any spelling, and names that the manifest lists. It
+// can only find, never clear: a text without a mention may still lead anywhere,
+// through a name that is resolved later. Nothing is resolved here.
+func (e Engine) Mentions(ctx context.Context, text, from string) []Decision {
+	var found []Decision
+	seen := map[string]bool{}
+	try := func(candidate string) {
+		if candidate == "" || seen[candidate] {
+			return
+		}
+		seen[candidate] = true
+		if _, ok := Canonical(candidate); ok {
+			d := e.Decide(ctx, Target{Kind: Address, Value: candidate, From: from})
+			if !d.Allowed && d.Rule != nil {
+				found = append(found, d)
+			}
+			return
+		}
+		name := strings.TrimSuffix(strings.ToLower(candidate), ".")
+		for _, rule := range e.Manifest.Production.Names {
+			if rule.Matches(name) {
+				d := Decision{Kind: Host, Target: candidate, From: from, Canonical: name, Addresses: []string{}, Resolved: []Answer{}}
+				d.refuse(&rule.Rule, "its name is production")
+				found = append(found, d)
+				return
+			}
+		}
+	}
+	for _, candidate := range word.FindAllString(text, -1) {
+		candidate = strings.Trim(candidate, "-")
+		try(strings.Trim(candidate, "[]"))
+		try(strings.TrimRight(candidate, ".:"))
+		if at := strings.LastIndexByte(candidate, ':'); at > 0 {
+			try(strings.Trim(candidate[:at], "[]"))
+			try(candidate[at+1:])
+		}
+		if at := strings.IndexByte(candidate, ':'); at > 0 {
+			try(candidate[:at])
+		}
+	}
+	return found
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/standin"
+)
+
+// become is what a stand-in is told besides the command line it stands in for.
+type become struct {
+	boundary string
+	programs string // directory of the real programs; empty means the usual ones
+	args     []string
+}
+
+// Where the real programs are looked for. PATH is no guide: the stand-in itself may be on it, and so may anything else.
+var usual = []string{"/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/run/current-system/sw/bin"}
+
+func (p Process) becomeFlags(ctx context.Context, program standin.Program, args []string) int {
+	set := flags(string(program) + " [flags] -- ARGUMENTS OF " + strings.ToUpper(string(program)))
+	var b become
+	set.StringVar(&b.boundary, "boundary", "", "the boundary manifest")
+	set.StringVar(&b.programs, "programs", "", "directory of the real programs")
+	if status, done := p.parse(set, args); done {
+		return status
+	}
+	b.args = set.Args()
+	return p.become(ctx, program, b)
+}
+
+// notConnected is what ssh itself ends with when there is no connection.
+const notConnected = 255
+
+// become checks where the command line leads and replaces this process by the real program.
+func (p Process) become(ctx context.Context, program standin.Program, b become) int {
+	stop := func(err error) int {
+		fmt.Fprintf(p.Stderr, "prod-ip-guard: %s: %v\n", program, err)
+		return notConnected
+	}
+	if b.boundary == "" {
+		b.boundary = p.getenv(EnvBoundary)
+	}
+	engine, err := p.lazily(b.boundary)
+	if err != nil {
+		return stop(err)
+	}
+	s, err := p.standin(engine, b)
+	if err != nil {
+		return stop(err)
+	}
+	args, err := s.Prepare(ctx, program, b.args)
+	if err != nil {
+		return stop(err)
+	}
+	path, err := find(string(program), b.programs)
+	if err != nil {
+		return stop(err)
+	}
+	env := append(s.Env, EnvBoundary+"="+b.boundary, EnvPrograms+"="+b.programs)
+	err = syscall.Exec(path, append([]string{path}, args...), env)
+	return stop(fmt.Errorf("starting %s: %w", path, err))
+}
+
+// engine decides; its manifest is read when it is first asked, since a
+// connection that is open already asks nothing.
+type engine struct {
+	file   string
+	digest string
+	ready  *boundary.Engine
+}
+
+func (p Process) lazily(file string) (*engine, error) {
+	if file == "" {
+		return nil, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + EnvBoundary)
+	}
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("finding the boundary manifest: %w", err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
+	}
+	return &engine{file: file, digest: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
+}
+
+// Decide implements standin.Decider.
+func (e *engine) Decide(ctx context.Context, host string, port int) standin.Verdict {
+	if e.ready == nil {
+		manifest, err := boundary.Load(e.file)
+		if err != nil {
+			return standin.Verdict{Reason: err.Error()}
+		}
+		e.ready = &boundary.Engine{Manifest: manifest}
+	}
+	d := e.ready.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
+	v := standin.Verdict{Allowed: d.Allowed, Reason: d.Reason}
+	if d.Rule != nil {
+		v.Reason += " by " + d.Rule.String()
+	}
+	for _, text := range append([]string{d.Pinned}, d.Addresses...) {
+		if address, err := netip.ParseAddr(text); err == nil {
+			v.Addresses = append(v.Addresses, address)
+		}
+	}
+	return v
+}
+
+// standin is the stand-in for this process's user.
+func (p Process) standin(decider standin.Decider, b become) (standin.Standin, error) {
+	program, err := find("ssh", b.programs)
+	if err != nil {
+		return standin.Standin{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return standin.Standin{}, fmt.Errorf("finding this program itself: %w", err)
+	}
+	who, err := user.Current()
+	if err != nil {
+		return standin.Standin{}, fmt.Errorf("finding this user's home: %w", err)
+	}
+	s := standin.Standin{
+		Decider: decider, Runner: run.Exec{}, Home: who.HomeDir, Env: keep(p.Env), Program: program,
+		Sockets: sockets(p, who),
+		Self:    []string{self, "ssh", "--boundary", b.boundary},
+		SelfSSH: filepath.Join(filepath.Dir(self), "ssh"),
+	}
+	if b.programs != "" {
+		s.Self = append(s.Self, "--programs", b.programs)
+	}
+	s.Self = append(s.Self, "--")
+	if e, ok := decider.(*engine); ok {
+		s.Scope = e.digest
+	}
+	return s, nil
+}
+
+// keep is the environment for ssh: without the agent and whatever asks for keys with it, and without what would be
+// evaluated again by programs that ssh starts.
+func keep(env []string) []string {
+	kept := make([]string, 0, len(env))
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		switch name {
+		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", EnvBoundary, EnvPrograms:
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// sockets is the directory of control sockets. A socket's path has to fit into 104 bytes on macOS (sun_path), ssh's
+// own suffix included, so a long home is not used.
+func sockets(p Process, who *user.User) string {
+	base := p.getenv("XDG_STATE_HOME")
+	if base == "" {
+		base = filepath.Join(who.HomeDir, ".local", "state")
+	}
+	directory := filepath.Join(base, "arcodange-sandbox", ".cp")
+	if len(directory)+len("/0123456789abcdef.0123456789abcdef") > 100 {
+		directory = filepath.Join("/tmp", "arcodange-sandbox-"+who.Uid)
+	}
+	return directory
+}
+
+// find is the real program.
+func find(name, directory string) (string, error) {
+	directories := usual
+	if directory != "" {
+		directories = []string{directory}
+	}
+	self, _ := os.Executable()
+	mine, _ := os.Stat(self)
+	for _, dir := range directories {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() || info.Mode()&0o111 == 0 || mine != nil && os.SameFile(info, mine) {
+			continue
+		}
+		return path, nil
+	}
+	return "", fmt.Errorf("there is no %s in %s; install OpenSSH's client", name, strings.Join(directories, ", "))
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package guard
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+)
+
+// asked is a target as a line of JSON on the standard input has it.
+type asked struct {
+	Kind  boundary.Kind `json:"kind"`
+	Value string        `json:"value"`
+	Port  uint16        `json:"port"`
+	From  string        `json:"from"`
+}
+
+// Kinds that are not one target but hold some: a mention of production in them
+// refuses, and the lack of one says nothing.
+const (
+	text boundary.Kind = "text" // any text
+	file boundary.Kind = "file" // the path of a file or directory with text
+)
+
+// mentionsIn looks for production in a file, or in all files below a directory.
+func mentionsIn(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {
+	var found []boundary.Decision
+	err := filepath.WalkDir(target.Value, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		found = append(found, engine.Mentions(ctx, string(data), path)...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for production in %s: %w; what cannot be read cannot be checked", target.Value, err)
+	}
+	return found, nil
+}
+
+func (p Process) check(ctx context.Context, args []string) int {
+	set := flags("check [flags] [TARGET...]")
+	manifest := set.String("boundary", "", "the boundary manifest")
+	output := set.String("output", "text", "text or json")
+	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, git, database, text, file, …")
+	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
+	if status, done := p.parse(set, args); done {
+		return status
+	}
+	if *output != "text" && *output != "json" {
+		return p.wrong("--output is %q; use text or json", *output)
+	}
+	engine, err := p.load(*manifest)
+	if err != nil {
+		return p.failed(err)
+	}
+	var targets []boundary.Target
+	for _, value := range set.Args() {
+		targets = append(targets, boundary.Target{Kind: boundary.Kind(*kind), Value: value})
+	}
+	if *lines {
+		more, err := readTargets(p.Stdin)
+		if err != nil {
+			return p.failed(err)
+		}
+		targets = append(targets, more...)
+	}
+	if len(targets) == 0 {
+		return p.wrong("there is no target to check, and a check of nothing is no check; name one")
+	}
+	decisions := make([]boundary.Decision, 0, len(targets))
+	refused := 0
+	for _, target := range targets {
+		var found []boundary.Decision
+		switch target.Kind {
+		case text:
+			found = engine.Mentions(ctx, target.Value, target.From)
+		case file:
+			if found, err = mentionsIn(ctx, engine, target); err != nil {
+				return p.failed(err)
+			}
+		default:
+			found = []boundary.Decision{engine.Decide(ctx, target)}
+		}
+		for _, d := range found {
+			if !d.Allowed {
+				refused++
+			}
+		}
+		decisions = append(decisions, found...)
+	}
+	if *output == "json" {
+		encoder := json.NewEncoder(p.Stdout)
+		if err := encoder.Encode(map[string]any{"allowed": refused == 0, "decisions": decisions}); err != nil {
+			return p.failed(fmt.Errorf("writing the decisions: %w", err))
+		}
+	} else {
+		for _, d := range decisions {
+			word := "allowed"
+			if !d.Allowed {
+				word = "REFUSED"
+			}
+			fmt.Fprintf(p.Stdout, "%s %s\n", word, d)
+		}
+	}
+	if refused > 0 {
+		return Refused
+	}
+	return OK
+}
+
+func readTargets(in io.Reader) ([]boundary.Target, error) {
+	var targets []boundary.Target
+	decoder := json.NewDecoder(bufio.NewReader(in))
+	decoder.DisallowUnknownFields()
+	for {
+		var line asked
+		err := decoder.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return targets, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading targets from the standard input: %w", err)
+		}
+		targets = append(targets, boundary.Target{Kind: line.Kind, Value: line.Value, Port: line.Port, From: line.From})
+	}
+}
+
+func (p Process) explain(ctx context.Context, args []string) int {
+	set := flags("explain [flags] TARGET")
+	file := set.String("boundary", "", "the boundary manifest")
+	output := set.String("output", "text", "text or json")
+	kind := set.String("kind", "", "what the target is; without it, what ssh would connect to")
+	if status, done := p.parse(set, args); done {
+		return status
+	}
+	if set.NArg() != 1 {
+		return p.wrong("explain takes one target, and was given %d", set.NArg())
+	}
+	engine, err := p.load(*file)
+	if err != nil {
+		return p.failed(err)
+	}
+	target := boundary.Target{Kind: boundary.Kind(*kind), Value: set.Arg(0)}
+	var through string
+	if *kind == "" {
+		// What ssh makes of it comes first: an alias may lead anywhere.
+		target.Kind = boundary.Host
+		s, err := p.standin(nil, become{})
+		if err == nil {
+			host, port, err := s.Means(ctx, target.Value)
+			if err != nil {
+				return p.failed(err)
+			}
+			if host != target.Value {
+				through = fmt.Sprintf("ssh's configuration: %s is %s, port %d", target.Value, host, port)
+			}
+			target.Value, target.Port = host, uint16(port)
+		}
+	}
+	d := engine.Decide(ctx, target)
+	if *output == "json" {
+		if err := json.NewEncoder(p.Stdout).Encode(map[string]any{"through": through, "decision": d}); err != nil {
+			return p.failed(fmt.Errorf("writing the decision: %w", err))
+		}
+	} else {
+		explained := d.Explain()
+		if through != "" {
+			first, rest, _ := strings.Cut(explained, "\n")
+			explained = first + "\n  " + "through    " + through + "\n" + rest
+		}
+		fmt.Fprint(p.Stdout, explained)
+	}
+	if !d.Allowed {
+		return Refused
+	}
+	return OK
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package guard is the command line of prod-ip-guard: it reads flags, asks the
+// boundary's engine, and says what was decided. It decides nothing itself.
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/standin"
+)
+
+// Exit statuses of every command but the stand-ins, which end as the program
+// they stand in for does, and with 255, as ssh does when it cannot connect,
+// if they refuse.
+const (
+	OK      = 0
+	Failed  = 1 // something could not be done; nothing was let through
+	Usage   = 2 // the command line is wrong
+	Refused = 3 // at least one target is not the sandbox's
+	Absent  = 4 // this system cannot do it (fence)
+)
+
+// Variables that hand the guard's own settings to a stand-in that is started
+// by another program, which has no place for flags.
+const (
+	EnvBoundary = "SANDBOX_BOUNDARY" // path of the boundary manifest
+	EnvPrograms = "SANDBOX_PROGRAMS" // directory of the real ssh, scp and sftp; empty means where they usually are
+)
+
+// Process is what a process is given.
+type Process struct {
+	Args   []string // with the program's name
+	Env    []string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+func (p Process) getenv(name string) string {
+	for _, entry := range p.Env {
+		if value, ok := strings.CutPrefix(entry, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+const usage = `usage: prod-ip-guard COMMAND [flags] ...
+
+  check     decide about targets; refuse unless every one is the sandbox's
+  explain   decide about one target and tell why
+  token     make a token for one override, where the manifest asks for one
+  override  decide whether a run that says i_mean_prod is let through
+  fence     run a command in a network that leads to the sandbox only (Linux)
+  ssh, scp, sftp
+            check where the command line leads, then become that program
+
+Under the name ssh, scp or sftp it stands in for that program; the boundary
+manifest is then named by the variable SANDBOX_BOUNDARY.
+Exit status: 0 allowed, 1 failed, 2 wrong command line, 3 refused, 4 not
+possible on this system; ssh, scp and sftp end as themselves, with 255 if refused.
+`
+
+// Main runs a command and returns the exit status.
+func Main(p Process) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(p.Args) == 0 {
+		fmt.Fprint(p.Stderr, usage)
+		return Usage
+	}
+	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
+		return p.become(ctx, name, become{boundary: p.getenv(EnvBoundary), programs: p.getenv(EnvPrograms), args: p.Args[1:]})
+	}
+	if len(p.Args) < 2 {
+		fmt.Fprint(p.Stderr, usage)
+		return Usage
+	}
+	command, args := p.Args[1], p.Args[2:]
+	switch command {
+	case "check":
+		return p.check(ctx, args)
+	case "explain":
+		return p.explain(ctx, args)
+	case "override":
+		return p.override(ctx, args)
+	case "token":
+		return p.token(ctx, args)
+	case "fence":
+		return p.fence(ctx, args)
+	case "ssh", "scp", "sftp":
+		return p.becomeFlags(ctx, standin.Program(command), args)
+	case "help", "--help", "-h":
+		fmt.Fprint(p.Stdout, usage)
+		return OK
+	default:
+		return p.wrong("there is no command %q; see prod-ip-guard help", command)
+	}
+}
+
+func (p Process) wrong(format string, args ...any) int {
+	fmt.Fprintf(p.Stderr, "prod-ip-guard: "+format+"\n", args...)
+	return Usage
+}
+
+func (p Process) failed(err error) int {
+	fmt.Fprintf(p.Stderr, "prod-ip-guard: %v\n", err)
+	return Failed
+}
+
+// flags is a flag set that stops at the first word that is no flag, so that a command's own flags stay its own.
+func flags(name string) *pflag.FlagSet {
+	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	set.SetInterspersed(false)
+	set.SetOutput(io.Discard)
+	set.SortFlags = false
+	return set
+}
+
+// parse reads flags; done says that the command has ended with status.
+func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool) {
+	err := set.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Fprintf(p.Stdout, "usage: prod-ip-guard %s\n%s", set.Name(), set.FlagUsages())
+		return OK, true
+	case err != nil:
+		return p.wrong("%v", err), true
+	}
+	return 0, false
+}
+
+// load reads the manifest that a flag or the environment names.
+func (p Process) load(file string) (boundary.Engine, error) {
+	if file == "" {
+		file = p.getenv(EnvBoundary)
+	}
+	if file == "" {
+		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + EnvBoundary)
+	}
+	manifest, err := boundary.Load(file)
+	if err != nil {
+		return boundary.Engine{}, err
+	}
+	return boundary.Engine{Manifest: manifest}, nil
+}

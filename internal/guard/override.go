@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package guard
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+)
+
+// wish is what a run says about i_mean_prod, as a JSON object on the standard input.
+type wish struct {
+	Value   json.RawMessage `json:"value"`        // as it was given
+	Origin  string          `json:"origin"`       // where it was given
+	Given   bool            `json:"command_line"` // it stands on the command line of this very run, and in no file
+	Cluster string          `json:"cluster"`      // i_mean_prod_cluster
+	Token   string          `json:"token"`        // i_mean_prod_token
+	Targets []string        `json:"targets"`      // whom it concerns
+	Command []string        `json:"command"`      // the run's command line
+	User    string          `json:"user"`
+}
+
+// record is one line of the log of overrides.
+type record struct {
+	Time     string   `json:"time"`
+	User     string   `json:"user"`
+	Targets  []string `json:"targets"`
+	Command  []string `json:"command"`
+	Boundary string   `json:"boundary"`
+}
+
+// override decides whether a run that says i_mean_prod may leave the sandbox,
+// and writes it down before it says yes.
+func (p Process) override(_ context.Context, args []string) int {
+	set := flags("override [flags] <wish.json")
+	file := set.String("boundary", "", "the boundary manifest")
+	state := set.String("state", "", "directory of the log and the tokens")
+	if status, done := p.parse(set, args); done {
+		return status
+	}
+	engine, err := p.load(*file)
+	if err != nil {
+		return p.failed(err)
+	}
+	if *state == "" {
+		return p.wrong("override: --state is not given, and an override that is not written down is none")
+	}
+	var w wish
+	decoder := json.NewDecoder(p.Stdin)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&w); err != nil {
+		return p.failed(fmt.Errorf("reading what the run says about i_mean_prod: %w", err))
+	}
+	if reason := w.refused(engine.Manifest.Policy, *state, time.Now()); reason != "" {
+		fmt.Fprintf(p.Stdout, "%s\n", reason)
+		return Refused
+	}
+	entry := record{time.Now().UTC().Format(time.RFC3339), w.User, w.Targets, w.Command, engine.Manifest.File}
+	if err := appendRecord(filepath.Join(*state, "overrides.log"), entry); err != nil {
+		return p.failed(err)
+	}
+	return OK
+}
+
+// refused is why the wish is not granted; empty if it is.
+func (w wish) refused(policy boundary.Policy, state string, now time.Time) string {
+	if !w.Given {
+		return fmt.Sprintf("i_mean_prod comes from %s, where it would be true of every run; "+
+			"give it to this run alone, as -e i_mean_prod=true", w.Origin)
+	}
+	// Ansible hands key=value on as text, so the word true is as real as the boolean.
+	if value := string(w.Value); value != "true" && value != `"true"` && value != `"True"` {
+		return fmt.Sprintf("i_mean_prod is %s, which is not true; write -e i_mean_prod=true if production is really meant", value)
+	}
+	if policy.ClusterName != "" && w.Cluster != policy.ClusterName {
+		return "the boundary manifest wants the production cluster's name typed in as well: -e i_mean_prod_cluster=NAME"
+	}
+	if policy.TokenExpiry > 0 {
+		if err := spend(state, w.Token, policy.TokenExpiry, now); err != nil {
+			return fmt.Sprintf("the boundary manifest wants a fresh token (%v): make one with `prod-ip-guard token`, then give -e i_mean_prod_token=TOKEN", err)
+		}
+	}
+	if policy.Evidence != "" {
+		return "the boundary manifest wants evidence of promotion (" + policy.Evidence + "), for which the promotion playbook is the way; it gives i_mean_prod itself"
+	}
+	return ""
+}
+
+func appendRecord(file string, entry record) error {
+	line, err := json.Marshal(entry)
+	if err != nil {
+		return fmt.Errorf("writing the override down: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("writing the override down: %w", err)
+	}
+	log, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing the override down: %w", err)
+	}
+	_, err = log.Write(append(line, '\n'))
+	if err := errors.Join(err, log.Sync(), log.Close()); err != nil {
+		return fmt.Errorf("writing the override down: %w", err)
+	}
+	return nil
+}
+
+// token makes a token for one override. Only its hash and the time are kept.
+func (p Process) token(_ context.Context, args []string) int {
+	set := flags("token [flags]")
+	state := set.String("state", "", "directory of the log and the tokens")
+	if status, done := p.parse(set, args); done {
+		return status
+	}
+	if *state == "" {
+		return p.wrong("token: --state is not given")
+	}
+	secret := make([]byte, 16)
+	if _, err := rand.Read(secret); err != nil {
+		return p.failed(fmt.Errorf("making a token: %w", err))
+	}
+	text := hex.EncodeToString(secret)
+	if err := os.MkdirAll(*state, 0o700); err != nil {
+		return p.failed(fmt.Errorf("keeping the token: %w", err))
+	}
+	sum := sha256.Sum256([]byte(text))
+	kept := hex.EncodeToString(sum[:]) + " " + time.Now().UTC().Format(time.RFC3339) + "\n"
+	if err := os.WriteFile(filepath.Join(*state, "override-token"), []byte(kept), 0o600); err != nil {
+		return p.failed(fmt.Errorf("keeping the token: %w", err))
+	}
+	fmt.Fprintln(p.Stdout, text)
+	return OK
+}
+
+// spend uses a token up. It counts once, and not longer than expiry.
+func spend(state, token string, expiry time.Duration, now time.Time) error {
+	file := filepath.Join(state, "override-token")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return errors.New("none has been made")
+	}
+	hash, made, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
+	since, err := time.Parse(time.RFC3339, made)
+	sum := sha256.Sum256([]byte(token))
+	switch {
+	case err != nil:
+		return errors.New("the one that was made cannot be read")
+	case subtle.ConstantTimeCompare([]byte(hash), []byte(hex.EncodeToString(sum[:]))) != 1:
+		return errors.New("this is not the one that was made last")
+	case now.Sub(since) > expiry || now.Before(since.Add(-time.Minute)):
+		return fmt.Errorf("it was made at %s and counts for %s", made, expiry)
+	}
+	if err := os.Remove(file); err != nil {
+		return errors.New("it cannot be used up")
+	}
+	return nil
+}

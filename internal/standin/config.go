@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package standin
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// How deep ssh follows Include (READCONF_MAX_DEPTH).
+const maxDepth = 16
+
+// scan reads the configuration files that ssh is going to read and refuses
+// what runs a program while ssh reads them: `Match exec` is evaluated by
+// `ssh -G` too, so it must be found before that is asked. The digest is of all
+// that was read.
+type scan struct {
+	home   string
+	digest io.Writer
+}
+
+// configuration scans what ssh reads with the given -F (empty: the defaults).
+func configuration(file, home string) (digest string, err error) {
+	hash := sha256.New()
+	s := scan{home: home, digest: hash}
+	switch strings.ToLower(file) {
+	case "none":
+	case "":
+		if err := s.file(filepath.Join(home, ".ssh", "config"), true, 0); err != nil {
+			return "", err
+		}
+		if err := s.file("/etc/ssh/ssh_config", false, 0); err != nil {
+			return "", err
+		}
+	default:
+		if _, err := os.Stat(file); err != nil {
+			return "", fmt.Errorf("reading ssh's configuration: %w; name a file that is there", err)
+		}
+		if err := s.file(file, true, 0); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil)), nil
+}
+
+func (s scan) file(name string, user bool, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("reading ssh's configuration: %s is included too deeply; take the circle out", name)
+	}
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading ssh's configuration: %w; what cannot be read cannot be checked", err)
+	}
+	fmt.Fprintf(s.digest, "%s %d\n%s", name, len(data), data)
+	for number, line := range strings.Split(string(data), "\n") {
+		key, rest := keyValue(line)
+		switch key {
+		case "match":
+			if execCriterion(rest) {
+				return fmt.Errorf("%s:%d: Match exec runs a program while ssh reads its configuration, before anything can be checked; "+
+					"take it out, or give another file with -F", name, number+1)
+			}
+		case "include":
+			if err := s.include(rest, name, number+1, user, depth); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// execCriterion tells whether exec, or its negation, stands among a Match line's words.
+func execCriterion(criteria string) bool {
+	plain := strings.NewReplacer(`"`, " ", "'", " ", "=", " ", "\t", " ").Replace(strings.ToLower(criteria))
+	for word := range strings.FieldsSeq(plain) {
+		if strings.TrimLeft(word, "!") == "exec" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s scan) include(patterns, from string, line int, user bool, depth int) error {
+	if strings.ContainsAny(patterns, `"'\%$`) {
+		return fmt.Errorf("%s:%d: Include with quotes, tokens or variables (%s) is not followed by the guard; write plain paths", from, line, patterns)
+	}
+	for pattern := range strings.FieldsSeq(patterns) {
+		if strings.HasPrefix(pattern, "#") {
+			return nil
+		}
+		switch {
+		case strings.HasPrefix(pattern, "~/"):
+			pattern = filepath.Join(s.home, pattern[2:])
+		case strings.HasPrefix(pattern, "~"):
+			return fmt.Errorf("%s:%d: Include of another user's file (%s) is not followed by the guard; write the path in full", from, line, pattern)
+		case !filepath.IsAbs(pattern) && user:
+			pattern = filepath.Join(s.home, ".ssh", pattern)
+		case !filepath.IsAbs(pattern):
+			pattern = filepath.Join("/etc/ssh", pattern)
+		}
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("%s:%d: Include %s: %w", from, line, pattern, err)
+		}
+		for _, name := range names {
+			if err := s.file(name, user, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package standin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Verdict is what was decided about one end of a connection.
+type Verdict struct {
+	Allowed   bool
+	Addresses []netip.Addr // where it leads, in the order of preference
+	Reason    string       // one line, with the rule that decided
+}
+
+// Decider says whether host:port may be connected to. A verdict that allows
+// MUST name the addresses that were decided upon.
+type Decider interface {
+	Decide(ctx context.Context, host string, port int) Verdict
+}
+
+// Standin prepares command lines.
+type Standin struct {
+	Decider Decider
+	Runner  run.Runner
+	Home    string   // of the user, as ssh takes it from the password database
+	Env     []string // the environment for ssh
+	Sockets string   // directory of the control sockets that only the guard's connections use
+	Scope   string   // digest of what decisions rest on; part of the sockets' names
+	Program string   // the real ssh
+	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
+	SelfSSH string   // one executable that does the same, for scp and sftp
+	Revoked string   // file of revoked host keys (ssh_config's RevokedHostKeys); empty for none
+}
+
+// Refusal is a decision against the command line, as opposed to a failure to decide.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return "refused: " + r.Reason }
+
+func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
+
+// forced are settings that no command line needs and through which one could
+// leave the way that was checked, or take more along than the sandbox's own:
+// an agent and keys that were not named, a command on this machine, another
+// host key than the known one, a host name that changes once more.
+var forced = []string{
+	"CanonicalizeHostname=no", "PermitLocalCommand=no", "KnownHostsCommand=none", "Tunnel=no",
+	"ForwardAgent=no", "IdentityAgent=none", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
+	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
+}
+
+// Prepare is the command line to put in place of the given one, without its
+// first word. A *Refusal is a decision; any other error means that none could
+// be made, and that nothing may be started either.
+func (s Standin) Prepare(ctx context.Context, p Program, args []string) ([]string, error) {
+	in, err := read(p, args)
+	if err != nil {
+		return nil, err
+	}
+	if p != SSH {
+		return s.copier(p, in)
+	}
+	if in.Destination == "" || in.has("GQV") {
+		if in.has("G") {
+			file, _ := in.last('F')
+			if _, err := configuration(file, s.Home); err != nil {
+				return nil, err
+			}
+		}
+		return args, nil // nothing is connected to: ssh prints, or complains
+	}
+	return s.ssh(ctx, in)
+}
+
+// Means is the host and port that ssh would connect to for a destination, as its configuration has it.
+func (s Standin) Means(ctx context.Context, destination string) (host string, port int, err error) {
+	if _, err := configuration("", s.Home); err != nil {
+		return "", 0, err
+	}
+	said, err := ask(ctx, s.Runner, s.Program, s.Env, nil, destination)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err = said.port()
+	return said.one("hostname"), port, err
+}
+
+// Letters that concern one call, not the connection: they are left out when ssh
+// is asked what the rest means, and of the name of the control socket.
+const perCall = "fGNnOqSsTtVvWEy"
+
+func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
+	file, _ := in.last('F')
+	configured, err := configuration(file, s.Home)
+	if err != nil {
+		return nil, err
+	}
+	asked := in.without(perCall)
+	socket := s.socket(configured, asked, in.Destination)
+	decided, known := recall(socket)
+	if !known || in.has("WLRD") {
+		if decided, err = s.decide(ctx, in, asked, socket); err != nil {
+			return nil, err
+		}
+	}
+	var words []string
+	for _, setting := range decided {
+		words = append(words, "-o", setting)
+	}
+	for _, o := range in.without("SJ") {
+		words = append(words, o.words(SSH.grammar())...)
+	}
+	words = append(words, "--", in.Destination)
+	return append(words, in.Rest...), nil
+}
+
+// decide asks what the command line means, has every end of it decided, and
+// returns the settings that hold it there. ssh takes the first value of a
+// setting that it meets, so these stand before everything else.
+func (s Standin) decide(ctx context.Context, in invocation, asked []option, socket string) ([]string, error) {
+	said, err := ask(ctx, s.Runner, s.Program, s.Env, asked, in.Destination)
+	if err != nil {
+		return nil, err
+	}
+	host := said.one("hostname")
+	port, err := said.port()
+	if err != nil {
+		return nil, err
+	}
+	verdict := s.Decider.Decide(ctx, host, port)
+	if !verdict.Allowed {
+		return nil, refuse("%s leads to %s port %d: %s", in.Destination, host, port, verdict.Reason)
+	}
+	if len(verdict.Addresses) == 0 {
+		return nil, fmt.Errorf("deciding about %s: no address was named", host)
+	}
+	pinned := pick(verdict.Addresses, said.one("addressfamily"))
+	if !pinned.IsValid() {
+		return nil, refuse("%s has no address of the family that is asked for (%s)", host, said.one("addressfamily"))
+	}
+	settings := []string{"HostName=" + pinned.String(), fmt.Sprintf("Port=%d", port)}
+	if alias := said.set("hostkeyalias"); alias != "" {
+		settings = append(settings, "HostKeyAlias="+alias)
+	} else if host != pinned.String() {
+		// The key is known under the name; ssh adds the port to a name, not to an alias.
+		alias := strings.ToLower(host)
+		if port != 22 {
+			alias = fmt.Sprintf("[%s]:%d", alias, port)
+		}
+		settings = append(settings, "HostKeyAlias="+alias)
+	}
+	settings = append(settings, forced...)
+	if s.Revoked != "" {
+		settings = append(settings, "RevokedHostKeys="+s.Revoked)
+	}
+
+	proxy, err := s.proxy(in, said)
+	if err != nil {
+		return nil, err
+	}
+	settings = append(settings, "ProxyCommand="+proxy)
+	forwards, err := s.forwards(ctx, in, said)
+	if err != nil {
+		return nil, err
+	}
+	if !forwards {
+		settings = append(settings, "ClearAllForwardings=yes")
+	}
+	for _, key := range []string{"localcommand", "knownhostscommand"} {
+		if said.set(key) != "" {
+			return nil, refuse("%s would run a program on this machine (%s %s); take it out of ssh's configuration", in.Destination, key, said.one(key))
+		}
+	}
+	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO")
+	if !shared || forwards {
+		return append(settings, "ControlPath=none", "ControlMaster=no"), nil
+	}
+	// Another's control socket could belong to a connection that was never checked.
+	settings = append(settings, "ControlPath="+strings.ReplaceAll(socket, "%", "%%"))
+	return settings, remember(socket, settings)
+}
+
+// pick takes the first address of the family that ssh was told to use.
+func pick(addresses []netip.Addr, family string) netip.Addr {
+	for _, a := range addresses {
+		if family == "any" || family == "" || family == "inet" && a.Is4() || family == "inet6" && a.Is6() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// proxy is the ProxyCommand that leads through a machine which is checked in
+// its turn: the stand-in itself. A jump is rewritten to it; so is a
+// ProxyCommand that is plainly ssh with -W. Any other program is refused, since
+// nobody can tell where it connects to.
+func (s Standin) proxy(in invocation, said effective) (string, error) {
+	var inner []string
+	switch command, jump := said.set("proxycommand"), said.set("proxyjump"); {
+	case jump != "":
+		hops := strings.Split(jump, ",")
+		last := hops[len(hops)-1]
+		if file, ok := in.last('F'); ok {
+			inner = append(inner, "-F", file)
+		}
+		if before := hops[:len(hops)-1]; len(before) > 0 {
+			inner = append(inner, "-J", strings.Join(before, ","))
+		}
+		destination := last
+		if !strings.HasPrefix(last, "ssh://") {
+			destination = "ssh://" + last // so that user, port and brackets are read as in a jump
+		}
+		inner = append(inner, "-W", "[%h]:%p", destination)
+	case command != "":
+		words := strings.Fields(command)
+		if strings.ContainsAny(command, "'\"\\$`;&|<>(){}*?!#~\n\t") || len(words) < 2 || filepath.Base(words[0]) != "ssh" {
+			return "", refuse("ProxyCommand %q may lead anywhere; use ProxyJump, or ssh with -W and plain words", command)
+		}
+		jump, err := read(SSH, words[1:])
+		if err != nil {
+			return "", refuse("ProxyCommand %q: %v", command, err)
+		}
+		if to, ok := jump.last('W'); !ok || len(jump.Rest) > 0 || to != "%h:%p" && to != "[%h]:%p" {
+			return "", refuse("ProxyCommand %q may lead anywhere; use ProxyJump, or ssh -W %%h:%%p HOST", command)
+		}
+		inner = words[1:]
+	default:
+		return "none", nil
+	}
+	words := make([]string, 0, len(s.Self)+len(inner))
+	for _, word := range s.Self {
+		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
+	}
+	for _, word := range inner {
+		words = append(words, run.Quote(word))
+	}
+	return "exec " + strings.Join(words, " "), nil
+}
+
+// forwards has the far ends of forwarded ports decided, and tells whether there are any.
+func (s Standin) forwards(ctx context.Context, in invocation, said effective) (bool, error) {
+	any := false
+	for _, key := range []string{"localforward", "remoteforward"} {
+		for _, value := range said[key] {
+			any = true
+			words := strings.Fields(value)
+			if len(words) < 2 {
+				if key == "remoteforward" {
+					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
+				}
+				return true, refuse("%s %q cannot be read", key, value)
+			}
+			if err := s.end(ctx, words[len(words)-1], key == "localforward"); err != nil {
+				return true, err
+			}
+		}
+	}
+	if len(said["dynamicforward"]) > 0 {
+		any = true
+	}
+	if to, ok := in.last('W'); ok {
+		if err := s.end(ctx, to, false); err != nil {
+			return true, err
+		}
+	}
+	return any, nil
+}
+
+// end decides about host:port, or a path of a socket, at the end of a forward.
+// far says that it is resolved on the other machine, whose own loopback is as good as itself.
+func (s Standin) end(ctx context.Context, to string, far bool) error {
+	if strings.HasPrefix(to, "/") {
+		return nil
+	}
+	at := strings.LastIndexAny(to, ":/")
+	if at < 1 {
+		return refuse("the end of a forward %q is not host:port", to)
+	}
+	host := strings.Trim(to[:at], "[]")
+	var port int
+	if _, err := fmt.Sscanf(to[at+1:], "%d", &port); err != nil || port < 1 || port > 65535 {
+		return refuse("the end of a forward %q is not host:port", to)
+	}
+	if far && (host == "localhost" || host == "127.0.0.1" || host == "::1") {
+		return nil
+	}
+	if v := s.Decider.Decide(ctx, host, port); !v.Allowed {
+		return refuse("a forward leads to %s: %s", to, v.Reason)
+	}
+	return nil
+}
+
+// socket names the control socket of a connection by everything that decides
+// where it leads: whoever finds it there knows what was checked for it.
+func (s Standin) socket(configured string, asked []option, destination string) string {
+	// The defaults scp and sftp add, and how often a thing is said, change nothing of where it leads.
+	settings := []string{s.Scope, configured, s.Program, s.Revoked, destination}
+	for _, o := range asked {
+		word := string(o.Letter) + " " + o.Value
+		if o.Letter == 'o' {
+			key, value := keyValue(o.Value)
+			switch key {
+			case "forwardx11", "permitlocalcommand", "clearallforwardings", "remotecommand", "requesttty", "forwardagent",
+				"controlmaster", "controlpath", "controlpersist", "batchmode", "loglevel", "connecttimeout":
+				continue
+			}
+			word = key + " " + strings.Trim(value, `"`)
+		}
+		if strings.IndexByte("xaACM", o.Letter) < 0 {
+			settings = append(settings, word)
+		}
+	}
+	sum := sha256.Sum256([]byte(strings.Join(settings, "\x00")))
+	return filepath.Join(s.Sockets, fmt.Sprintf("%x", sum[:8]))
+}
+
+// remember keeps what was decided beside the socket that it was decided for.
+func remember(socket string, settings []string) error {
+	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+		return fmt.Errorf("making the directory of control sockets: %w", err)
+	}
+	info, err := os.Lstat(filepath.Dir(socket))
+	if err != nil {
+		return fmt.Errorf("looking at the directory of control sockets: %w", err)
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !owned(info) {
+		return fmt.Errorf("the directory of control sockets %s is not this user's alone; remove it", filepath.Dir(socket))
+	}
+	unfinished, err := os.CreateTemp(filepath.Dir(socket), ".decided")
+	if err != nil {
+		return fmt.Errorf("keeping what was decided: %w", err)
+	}
+	defer os.Remove(unfinished.Name())
+	_, err = unfinished.WriteString(strings.Join(settings, "\n") + "\n")
+	if err := errors.Join(err, unfinished.Close()); err != nil {
+		return fmt.Errorf("keeping what was decided: %w", err)
+	}
+	return os.Rename(unfinished.Name(), socket+".decided")
+}
+
+// recall is what was decided for a connection that is open already, so that it
+// need not be decided again: the machine at its other end cannot change.
+func recall(socket string) ([]string, bool) {
+	info, err := os.Lstat(socket)
+	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) {
+		return nil, false
+	}
+	data, err := os.ReadFile(socket + ".decided")
+	if err != nil || len(data) == 0 {
+		return nil, false
+	}
+	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), true
+}
+
+// copier prepares scp and sftp: they start ssh themselves, so they are given the
+// stand-in for it. What they connect to is decided there; what they would let
+// the far machine connect to is decided here.
+func (s Standin) copier(p Program, in invocation) ([]string, error) {
+	if in.has("D") {
+		return nil, refuse("%s -D starts a program in place of a connection", p)
+	}
+	words := []string{"-S", s.SelfSSH}
+	if p == SCP && in.has("R") {
+		return nil, refuse("scp -R lets one machine connect to another by itself; leave it out")
+	}
+	for _, o := range in.without("SR") {
+		words = append(words, o.words(p.grammar())...)
+	}
+	if p == SFTP {
+		// sftp's -R is a number of requests, not a way.
+		if value, ok := in.last('R'); ok {
+			words = append(words, "-R", value)
+		}
+	}
+	return append(append(words, "--"), in.Rest...), nil
+}
