@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -141,15 +142,14 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is a cluster that the boundary manifest does not list as sandbox")
 		return
 	}
-	p := e.service(ctx, d, t, "https", "http")
+	e.service(ctx, d, t, "https", "http")
 	if !d.Allowed {
 		return
 	}
 	// The same address may lead elsewhere tomorrow: where the manifest knows a cluster's identity, that has to fit as well.
 	for i := range sandbox {
 		rule := &sandbox[i]
-		if rule.Server == nil || !samePort(rule.Server.Port, p.port) ||
-			!(rule.Server.Name != "" && glob(rule.Server.Name, p.host) || rule.Server.Name == "" && p.address.IsValid() && rule.Server.Range.Contains(p.address)) {
+		if rule.Server == nil || !rule.Server.reachedBy(d) {
 			continue
 		}
 		if rule.CASHA256 != "" && rule.CASHA256 != ca || rule.ClusterUID != "" && uid != "" && rule.ClusterUID != uid {
@@ -161,8 +161,22 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 }
 
+// reachedBy tells whether what was found about a target has the rule's place in it.
+func (r *EndpointRule) reachedBy(d *Decision) bool {
+	if !samePort(r.Port, d.Port) {
+		return false
+	}
+	if r.Name != "" {
+		return glob(r.Name, d.Canonical)
+	}
+	return slices.ContainsFunc(d.Addresses, func(text string) bool {
+		address, err := netip.ParseAddr(text)
+		return err == nil && r.Range.Contains(address)
+	})
+}
+
 // service decides about a URL by its host and port. Without scheme it is host[:port] of the first one.
-func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) place {
+func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
 	text := t.Value
 	if !strings.Contains(text, "://") {
 		text = schemes[0] + "://" + text
@@ -175,7 +189,6 @@ func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...s
 		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
 	}
 	e.settle(d, e.find(ctx, d, p))
-	return p
 }
 
 func (e Engine) decideVault(ctx context.Context, d *Decision, t Target) {

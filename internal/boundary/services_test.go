@@ -120,6 +120,7 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"a cluster that is known":               {kube("https://172.30.0.11:6443", otherSum, otherUID), "sandbox.kube", true, ""},
 		"a cluster that is known, by its CA":    {kube("https://172.30.0.11:6443", strings.ToUpper(otherSum), ""), "sandbox.kube", true, ""},
 		"another cluster at its address":        {kube("https://172.30.0.11:6443", strings.Repeat("0", 64), otherUID), "sandbox.kube", false, "it is not the cluster that the boundary manifest knows"},
+		"another cluster, by its name":          {kube("https://node.test:6443", strings.Repeat("0", 64), ""), "sandbox.kube", false, "it is not the cluster"},
 		"no CA at its address":                  {kube("https://172.30.0.11:6443", "", ""), "sandbox.kube", false, "it is not the cluster"},
 		"production's CA behind a forward":      {kube("https://172.30.0.12:6443", someSum, ""), "production.kube", false, "its CA"},
 		"production's CA, as openssl writes it": {kube("https://172.30.0.12", "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD", ""), "production.kube", false, "its CA"},

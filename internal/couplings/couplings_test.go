@@ -281,6 +281,8 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a place in a block of its own":       {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall {\n url = \"http://192.0.2.1:3000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:3000"}},
 		"places by a dynamic block":           {map[string]string{"main.tf": gcs + "provider \"aws\" {\n dynamic \"endpoints\" {\n for_each = [1]\n content {\n s3 = \"http://192.0.2.1:9000\"\n }\n }\n}\n"}, []string{ok, "its endpoints cannot be told"}},
 		"Helm's cluster in JSON":              {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"helm": [{"kubernetes": [{"host": "https://192.0.2.1"}]}]}}`}, []string{ok, "refused kube"}},
+		"a resource without its provider":     {map[string]string{"main.tf": gcs + "resource \"postgresql_database\" \"d\" {}\ndata \"vault_policy\" \"p\" {}\nresource \"random_id\" \"r\" {}\n"}, []string{ok, "refused coupling provider postgresql: it has no host, so the environment decides (ROOT/m/main.tf:7)", "provider vault: it has no address"}},
+		"a resource in a module beside":       {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"ovh_record\" \"x\" {}\n"}, []string{ok, "refused tofu_provider ovh"}},
 		"a nested map of places, one unknown": {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -366,6 +368,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		"a remote helper":                  {"[remote \"o\"]\n url = ext::ssh 192.0.2.1 %S\n", []string{"it is for a remote helper"}},
 		"a proxy":                          {"[http]\n proxy = u:SECRET@192.0.2.1:3128\n", []string{"refused endpoint"}},
 		"a submodule":                      {"[submodule \"s\"]\n url = https://192.0.2.1/a/b\n", []string{"refused git"}},
+		"large files elsewhere":            {"[lfs]\n url = https://192.0.2.1/lfs\n", []string{"refused git"}},
 		"a path":                           {"[remote \"o\"]\n url = ../other\n", []string{"refused git ROOT/other"}},
 		"a syntax error":                   {"[remote SECRET\n", []string{"its configuration cannot be read"}},
 	} {

@@ -25,7 +25,7 @@ import (
 // lead: backend, cloud and provider blocks, remote states, and what `tofu init`
 // wrote down. Values may refer to variables that have a value, and to locals.
 func (r Reader) tofu(root Root) []Finding {
-	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}}
+	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}, used: map[string]string{}}
 	bodies := t.module(root.Directory)
 	if len(t.found) > 0 {
 		return t.found
@@ -54,6 +54,7 @@ func (r Reader) tofu(root Root) []Finding {
 		}
 		t.calls(body)
 	}
+	t.implicit(bodies)
 	if !backend {
 		t.backend("local", t.merged(map[string]cty.Value{}), root.Directory)
 	}
@@ -67,7 +68,8 @@ type tofuReader struct {
 	parser *hclparse.Parser
 	vars   map[string]cty.Value
 	locals map[string]cty.Value
-	seen   map[string]bool // directories of modules
+	seen   map[string]bool   // directories of modules
+	used   map[string]string // providers that resources need, and where the first of those stands
 	found  []Finding
 }
 
@@ -87,7 +89,7 @@ func (t *tofuReader) problem(what, from, format string, args ...any) {
 
 var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"},
-	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}},
+	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}}, {Type: "resource", LabelNames: []string{"type", "name"}},
 }}
 
 // module reads the files of a module, or finds a problem.
@@ -118,6 +120,12 @@ func (t *tofuReader) module(directory string) []body {
 		b := body{directory, map[string][]*hcl.Block{}}
 		for _, block := range content.Blocks {
 			b.blocks[block.Type] = append(b.blocks[block.Type], block)
+		}
+		for _, block := range slices.Concat(b.blocks["resource"], b.blocks["data"]) {
+			kind, _, _ := strings.Cut(block.Labels[0], "_")
+			if t.used[kind] == "" {
+				t.used[kind] = rangeOf(block)
+			}
 		}
 		bodies = append(bodies, b)
 	}
@@ -635,6 +643,18 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 			return
 		}
 		t.backend(kind, object(config), n.from)
+	}
+}
+
+// implicit judges the providers that resources need though no block configures them: the environment does.
+func (t *tofuReader) implicit(bodies []body) {
+	for _, kind := range slices.Sorted(maps.Keys(t.used)) {
+		configured := slices.ContainsFunc(bodies, func(b body) bool {
+			return slices.ContainsFunc(b.blocks["provider"], func(block *hcl.Block) bool { return block.Labels[0] == kind })
+		})
+		if !configured {
+			t.provider(kind, map[string]cty.Value{}, t.used[kind])
+		}
 	}
 }
 
