@@ -238,18 +238,18 @@ func fromFiles(set *pflag.FlagSet, file string) error {
 		}
 		var content map[string]any
 		if err := yaml.UnmarshalStrict(data, &content); err != nil {
-			return fmt.Errorf("reading the configuration %s: %w", name, err)
+			return fmt.Errorf("reading the configuration %s: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 		}
 		for key, value := range content {
-			name, add := strings.CutSuffix(key, "+")
-			if set.Lookup(name) == nil {
+			option, add := strings.CutSuffix(key, "+")
+			if set.Lookup(option) == nil {
 				return fmt.Errorf("reading the configuration %s: the key %q is not known", name, key)
 			}
 			words := words(value)
 			if add {
-				words = append(values[name], words...)
+				words = append(values[option], words...)
 			}
-			values[name] = words
+			values[option] = words
 		}
 	}
 	for name, words := range values {
