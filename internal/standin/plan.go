@@ -121,8 +121,12 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, o := range in.without("SJ") {
 		words = append(words, o.words(SSH.grammar())...)
 	}
+	// ssh reads options behind the destination once more, so both have to be ended.
 	words = append(words, "--", in.Destination)
-	return append(words, in.Rest...), nil
+	if len(in.Rest) > 0 {
+		words = append(append(words, "--"), in.Rest...)
+	}
+	return words, nil
 }
 
 // decide asks what the command line means, has every end of it decided, and
