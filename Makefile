@@ -28,6 +28,7 @@ COLLECTIONS := .ansible/collections/ansible_collections/arcodange
 
 include collection/collection.mk
 include tools/tools.mk
+include embedded/embedded.mk
 
 .PHONY: help
 help: ## list the targets
@@ -83,7 +84,7 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 .PHONY: test lint unit test-engine molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-naming molecule smoke-oldest ## every test of the project
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck

@@ -24,7 +24,6 @@ require (
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/text v0.31.0 // indirect
 	golang.org/x/time v0.7.0 // indirect
-	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054 // indirect
 	honnef.co/go/tools v0.7.0 // indirect
 )
 
@@ -33,5 +32,6 @@ tool honnef.co/go/tools/cmd/staticcheck
 require (
 	github.com/vishvananda/netlink v1.3.1
 	golang.org/x/sys v0.39.0
+	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054
 	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c
 )

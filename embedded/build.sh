@@ -34,7 +34,9 @@ if $only_print; then
     echo "$dir"
     exit 0
 fi
-[ -f "$dir/SHA256SUMS" ] && [ -f "$dir/k3s-linux-$arch" ] && exit 0
+# The sums of one architecture are added last, so they tell whether its files are all there.
+whole() { grep -q " k3s-images-linux-$arch.tar\$" "$dir/SHA256SUMS" 2>/dev/null; }
+whole && exit 0
 
 go=${GO:-go}
 if ! command -v "$go" >/dev/null; then
@@ -44,7 +46,7 @@ fi
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
 if command -v flock >/dev/null; then flock 9; fi
-[ -f "$dir/SHA256SUMS" ] && [ -f "$dir/k3s-linux-$arch" ] && exit 0
+whole && exit 0
 echo "building the embedded Kubernetes $kubernetes for linux/$arch (several minutes the first time)"
 
 # A build cut short leaves only a directory of this name, which the next one removes.

@@ -8,6 +8,7 @@ require (
 	github.com/k3s-io/kine v0.14.9
 	github.com/spf13/cobra v1.9.1
 	github.com/spf13/pflag v1.0.6
+	github.com/stretchr/testify v1.11.1
 	github.com/vishvananda/netlink v1.3.1
 	golang.org/x/sys v0.36.0
 	google.golang.org/grpc v1.75.1

@@ -70,7 +70,7 @@ var dns = names{
 }
 
 func engine(t testing.TB) Engine {
-	return Engine{Manifest: parsed(t), Resolver: dns, Timeout: 20 * time.Millisecond}
+	return Engine{Manifest: parsed(t), Resolver: dns, Timeout: 10 * time.Second}
 }
 
 func TestOnlyWhatIsSandboxIsAllowed(t *testing.T) {
@@ -143,6 +143,10 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 		"{{ address }}":    "neither an address nor a plain host name",
 		"172.30.0.11/24":   "neither an address nor a plain host name",
 	} {
+		e := e
+		if target == "slow.test" {
+			e.Timeout = 20 * time.Millisecond
+		}
 		v := e.Decide(t.Context(), HostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.Nil(t, v.Rule, target)
@@ -295,7 +299,7 @@ func FuzzDecide(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, target string) {
 		v := e.Decide(context.Background(), HostTarget(target))
-		if v.Target != target || v.Reason == "" {
+		if v.Target != redact(target) || v.Reason == "" {
 			t.Fatalf("%q: no explanation", target)
 		}
 		if !v.Allowed {

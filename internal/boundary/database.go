@@ -44,7 +44,10 @@ func databaseHosts(text string) ([]string, error) {
 		if at := strings.IndexAny(authority, "?#"); at >= 0 {
 			authority, query = rest[:at], rest[at+1:]
 		}
-		authority, _, _ = strings.Cut(authority, "/")
+		authority, path, _ := strings.Cut(authority, "/")
+		if strings.Contains(path, "@") {
+			return nil, errUnreadable // a password with a slash in it, or a path with an @
+		}
 		if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 			authority = authority[at+1:]
 		}
@@ -192,11 +195,33 @@ func keywords(text string) (map[string]string, error) {
 }
 
 var (
-	password = regexp.MustCompile(`(?i)((?:password|passwd|pwd|token|secret|sslpassword|key)[ \t]*=[ \t]*)('(?:[^'\\]|\\.)*'?|[^&\s]*)`)
-	userinfo = regexp.MustCompile(`([^/@:\s]*):[^@]*@`)
+	password = regexp.MustCompile(`(?i)((?:password|passwd|pwd|token|secret|key)[ \t]*=[ \t]*)('(?:[^'\\]|\\.)*'?|[^&\s]*)`)
+	userinfo = regexp.MustCompile(`^([^/@:\s]*):.*@`)
 )
 
-// redact takes passwords out of what people may have written into a target.
+// redact takes out of a target what people may have written into it that is
+// nobody's business: passwords, users of HTTP (which may be tokens), queries.
 func redact(text string) string {
-	return password.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:***@"), "$1***")
+	if !strings.ContainsAny(text, "@=/") {
+		return text
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return password.ReplaceAllString(userinfo.ReplaceAllString(text, "$1:***@"), "$1***")
+	}
+	if at := strings.IndexAny(rest, "?#"); at >= 0 {
+		rest = rest[:at+1] + "***"
+	}
+	// A password may hold a slash, so the last @ counts, wherever it is.
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		user, _, secret := strings.Cut(rest[:at], ":")
+		switch {
+		case secret:
+			user += ":***"
+		case strings.HasPrefix(strings.ToLower(scheme), "http"):
+			user = "***"
+		}
+		rest = user + rest[at:]
+	}
+	return scheme + "://" + rest
 }

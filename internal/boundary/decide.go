@@ -29,17 +29,36 @@ func (e Engine) Decide(ctx context.Context, t Target) Decision {
 		d.refuse(nil, "there is no boundary manifest")
 		return *d
 	}
-	decide, known := map[Kind]func(context.Context, *Decision, Target){
-		Host: e.decideHost, Endpoint: e.decideHost, Address: e.decideHost,
-		HostKey: e.decideHostKey, MachineID: e.decideMachineID, Hostname: e.decideHostname, KeyFile: e.decideKeyFile,
-		Kube: e.decideKube, Vault: e.decideVault, Git: e.decideGit, TofuState: e.decideTofuState, TofuProvider: e.decideTofuProvider,
-		DNSZone: e.decideDNSZone, Database: e.decideDatabase, Environment: e.decideEnvironment,
-	}[t.Kind]
-	if !known {
+	switch t.Kind {
+	case Host, Endpoint, Address:
+		e.decideHost(ctx, d, t)
+	case HostKey:
+		e.decideHostKey(d, t)
+	case MachineID:
+		e.decideMachineID(d, t)
+	case Hostname:
+		e.decideHostname(d, t)
+	case KeyFile:
+		e.decideKeyFile(d, t)
+	case Kube:
+		e.decideKube(ctx, d, t)
+	case Vault:
+		e.decideVault(ctx, d, t)
+	case Git:
+		e.decideGit(ctx, d, t)
+	case TofuState:
+		e.decideTofuState(d, t)
+	case TofuProvider:
+		e.decideTofuProvider(d, t)
+	case DNSZone:
+		e.decideDNSZone(d, t)
+	case Database:
+		e.decideDatabase(ctx, d, t)
+	case Environment:
+		e.decideEnvironment(d, t)
+	default:
 		d.refuse(nil, "%q is no kind of target that is known", t.Kind)
-		return *d
 	}
-	decide(ctx, d, t)
 	return *d
 }
 
@@ -96,7 +115,7 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 				return finding{rule: &rule.Rule, refused: "its name is production"}
 			}
 		}
-		for _, rule := range production.places() {
+		for rule := range production.places() {
 			if rule.Name != "" && samePort(rule.Port, p.port) && glob(rule.Name, p.host) {
 				return finding{rule: &rule.Rule, refused: "it is an endpoint of production"}
 			}
@@ -128,7 +147,7 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, which is production", spelled(address, inside))}
 				}
 			}
-			for _, rule := range production.places() {
+			for rule := range production.places() {
 				if rule.Name == "" && samePort(rule.Port, p.port) && rule.Range.Contains(inside) {
 					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
 				}
@@ -163,7 +182,7 @@ func (s *Side) covers(address netip.Addr, port uint16) *Rule {
 			return &s.Addresses[i].Rule
 		}
 	}
-	for _, rule := range s.places() {
+	for rule := range s.places() {
 		if rule.Name == "" && samePort(rule.Port, port) && rule.Range.Contains(address) {
 			return &rule.Rule
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"regexp"
 	"strings"
@@ -216,9 +217,9 @@ func (m *Manifest) overlap() error {
 		}
 	}
 	// A place is compared with the other side's places, and its host with the other side's hosts.
-	for _, sandbox := range m.Sandbox.places() {
-		for _, production := range m.Production.places() {
-			if sandbox.overlaps(production) {
+	for sandbox := range m.Sandbox.places() {
+		for production := range m.Production.places() {
+			if sandbox.overlaps(*production) {
 				return both(sandbox.Rule, production.Rule, "an endpoint")
 			}
 		}
@@ -268,22 +269,26 @@ func (s *Side) patterns() []patternList {
 	}
 }
 
-// places lists everything that has a host and a port, from whatever list.
-func (s *Side) places() []EndpointRule {
-	var all []EndpointRule
-	all = append(all, s.Endpoints...)
-	all = append(all, s.Vaults...)
-	all = append(all, s.Databases...)
-	for _, rule := range s.Kube {
-		if rule.Server != nil {
-			all = append(all, *rule.Server)
+// places are all entries that have a host and a port, from whatever list.
+func (s *Side) places() iter.Seq[*EndpointRule] {
+	return func(yield func(*EndpointRule) bool) {
+		for _, list := range [][]EndpointRule{s.Endpoints, s.Vaults, s.Databases} {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+		for _, rule := range s.Kube {
+			if rule.Server != nil && !yield(rule.Server) {
+				return
+			}
 		}
 	}
-	return all
 }
 
 func (s *Side) rules() int {
-	count := len(s.Addresses) + len(s.places()) + len(s.Kube)
+	count := len(s.Addresses) + len(s.Endpoints) + len(s.Vaults) + len(s.Databases) + len(s.Kube)
 	for _, list := range s.patterns() {
 		count += len(list.rules)
 	}

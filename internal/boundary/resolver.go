@@ -24,9 +24,11 @@ type Witness interface {
 	Through(name string) string
 }
 
-// System asks what every other program on this system asks: getaddrinfo(3)
-// where the program was built with cgo, else Go's own reading of /etc/hosts,
-// /etc/nsswitch.conf and /etc/resolv.conf. The zero value is ready for use.
+// System asks what the other programs on this system ask: getaddrinfo(3) where
+// Go was built with cgo and the system's configuration calls for it, else Go's
+// own reading of /etc/hosts, /etc/nsswitch.conf and /etc/resolv.conf. Where the
+// two could differ, the pinned address still is the one that was checked. The
+// zero value is ready for use.
 type System struct{}
 
 // LookupNetIP implements Resolver.

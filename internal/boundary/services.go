@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func match(rules []PatternRule, text string) *Rule {
 	return nil
 }
 
-func (e Engine) decideHostKey(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideHostKey(d *Decision, t Target) {
 	canonical, err := canonicalFingerprint(t.Value)
 	if err != nil {
 		if canonical, err = Fingerprint(t.Value); err != nil {
@@ -63,7 +64,7 @@ func Fingerprint(line string) (string, error) {
 	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
 }
 
-func (e Engine) decideMachineID(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideMachineID(d *Decision, t Target) {
 	canonical, err := canonicalMachineID(strings.TrimSpace(t.Value))
 	if err != nil {
 		d.refuse(nil, "it is not a machine-id")
@@ -72,7 +73,7 @@ func (e Engine) decideMachineID(_ context.Context, d *Decision, t Target) {
 	judge(d, canonical, e.Manifest.Production.MachineIDs, e.Manifest.Sandbox.MachineIDs, "a machine-id")
 }
 
-func (e Engine) decideHostname(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideHostname(d *Decision, t Target) {
 	canonical := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(t.Value)), ".")
 	if !plainName(canonical) {
 		d.refuse(nil, "it is not a plain host name")
@@ -82,7 +83,7 @@ func (e Engine) decideHostname(_ context.Context, d *Decision, t Target) {
 	judge(d, canonical, production, e.Manifest.Sandbox.Hostnames, "a hostname")
 }
 
-func (e Engine) decideKeyFile(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideKeyFile(d *Decision, t Target) {
 	path, err := parser{}.path(t.Value)
 	if err != nil || t.Value == "" {
 		d.refuse(nil, "it is not a path")
@@ -97,12 +98,12 @@ func (e Engine) decideKeyFile(_ context.Context, d *Decision, t Target) {
 	}
 }
 
-func (e Engine) decideEnvironment(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideEnvironment(d *Decision, t Target) {
 	if canonical, err := canonicalVariable(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the name of an environment variable")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential")
+	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential or connection setting")
 }
 
 func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
@@ -141,15 +142,14 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is a cluster that the boundary manifest does not list as sandbox")
 		return
 	}
-	p := e.service(ctx, d, t, "https", "http")
+	e.service(ctx, d, t, "https", "http")
 	if !d.Allowed {
 		return
 	}
 	// The same address may lead elsewhere tomorrow: where the manifest knows a cluster's identity, that has to fit as well.
 	for i := range sandbox {
 		rule := &sandbox[i]
-		if rule.Server == nil || !samePort(rule.Server.Port, p.port) ||
-			!(rule.Server.Name != "" && glob(rule.Server.Name, p.host) || rule.Server.Name == "" && p.address.IsValid() && rule.Server.Range.Contains(p.address)) {
+		if rule.Server == nil || !rule.Server.reachedBy(d) {
 			continue
 		}
 		if rule.CASHA256 != "" && rule.CASHA256 != ca || rule.ClusterUID != "" && uid != "" && rule.ClusterUID != uid {
@@ -161,8 +161,22 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 }
 
+// reachedBy tells whether what was found about a target has the rule's place in it.
+func (r *EndpointRule) reachedBy(d *Decision) bool {
+	if !samePort(r.Port, d.Port) {
+		return false
+	}
+	if r.Name != "" {
+		return glob(r.Name, d.Canonical)
+	}
+	return slices.ContainsFunc(d.Addresses, func(text string) bool {
+		address, err := netip.ParseAddr(text)
+		return err == nil && r.Range.Contains(address)
+	})
+}
+
 // service decides about a URL by its host and port. Without scheme it is host[:port] of the first one.
-func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) place {
+func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
 	text := t.Value
 	if !strings.Contains(text, "://") {
 		text = schemes[0] + "://" + text
@@ -175,7 +189,6 @@ func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...s
 		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
 	}
 	e.settle(d, e.find(ctx, d, p))
-	return p
 }
 
 func (e Engine) decideVault(ctx context.Context, d *Decision, t Target) {
@@ -247,7 +260,11 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		p.port = t.Port
 	}
 	canonical := p.host + gitPath("/"+path)
-	if rule := match(e.Manifest.Production.Git, canonical); p.bad == "" && rule != nil {
+	if p.odd != "" || p.bad != "" {
+		e.settle(d, e.find(ctx, d, p))
+		return
+	}
+	if rule := match(e.Manifest.Production.Git, canonical); rule != nil {
 		d.Canonical, d.Port = canonical, p.port
 		d.refuse(rule, "it is a repository of production")
 		return
@@ -256,7 +273,7 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	d.Canonical = canonical
 	if f.refused == "" && f.unlisted != "" {
 		// A repository on a public forge is sandbox if the manifest names it, though the forge is not.
-		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil && p.odd == "" {
+		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil {
 			d.Pinned = d.Addresses[0]
 			d.allow(rule, "it is sandbox")
 			return
@@ -265,7 +282,7 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	e.settle(d, f)
 }
 
-func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideTofuState(d *Decision, t Target) {
 	backend, location, ok := strings.Cut(t.Value, ":")
 	if !ok || backend == "" || location == "" {
 		d.refuse(nil, "it is not backend:location")
@@ -288,7 +305,7 @@ func (e Engine) decideTofuState(_ context.Context, d *Decision, t Target) {
 	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
 }
 
-func (e Engine) decideTofuProvider(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideTofuProvider(d *Decision, t Target) {
 	if canonical, err := canonicalWord(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the type of a provider")
 		return
@@ -296,7 +313,7 @@ func (e Engine) decideTofuProvider(_ context.Context, d *Decision, t Target) {
 	judge(d, t.Value, e.Manifest.Production.TofuProviders, e.Manifest.Sandbox.TofuProviders, "a provider")
 }
 
-func (e Engine) decideDNSZone(_ context.Context, d *Decision, t Target) {
+func (e Engine) decideDNSZone(d *Decision, t Target) {
 	text, _ := fold(strings.TrimSpace(t.Value))
 	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
@@ -333,6 +350,11 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 		return
 	}
 	d.Target = strings.Join(hosts, ",") // the rest may be secret
+	for _, host := range hosts {
+		if p := readPlace(host); p.odd != "" || p.bad != "" {
+			d.Target = "a database"
+		}
+	}
 	var last Decision
 	for _, host := range hosts {
 		p := readPlace(host)

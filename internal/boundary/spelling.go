@@ -47,7 +47,7 @@ func readPlace(text string) place {
 		odd(notPlain + ": it is not UTF-8")
 		text = strings.ToValidUTF8(text, "?")
 	}
-	blank := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+	blank := func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
 	if trimmed := strings.TrimFunc(text, blank); trimmed != text {
 		odd(notPlain + ": there are blanks around it")
 		text = trimmed
@@ -175,7 +175,7 @@ func fold(text string) (string, bool) {
 		case r == '。' || r == '．' || r == '｡' || r == '․': // the dots of UTS 46, and one of NFKC
 			return '.'
 		case r >= '！' && r <= '～': // fullwidth forms
-			return r - '！' + '!'
+			return unicode.ToLower(r - '！' + '!')
 		case r >= '⁰' && r <= '⁹' && r != 'ⁱ': // superscripts
 			return superscript(r)
 		case r == '¹':

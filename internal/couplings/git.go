@@ -43,11 +43,15 @@ func (r Reader) git(ctx context.Context, directory string) []Finding {
 				}
 			case "pushurl":
 				found = append(found, g.remote(s, true))
+			case "lfsurl", "lfspushurl":
+				found = append(found, g.remote(s, key != "lfsurl"))
 			case "proxy":
 				found = append(found, proxyOf(s)...)
 			case "vcs", "uploadpack", "receivepack":
 				found = append(found, problem(s.key, s.from, "it names a program, which may lead anywhere"))
 			}
+		case section == "lfs" && name == "" && (key == "url" || key == "pushurl"), section == "svn-remote" && key == "url":
+			found = append(found, g.remote(s, false))
 		case section == "submodule" && key == "url":
 			found = append(found, g.remote(s, false))
 		case section == "branch" && (key == "remote" || key == "pushremote"), section == "remote" && key == "pushdefault":

@@ -80,15 +80,14 @@ func isKeyType(word string) bool {
 func privateKey(file string, block *pem.Block) []Finding {
 	const magic = "openssh-key-v1\x00"
 	if rest, ok := bytes.CutPrefix(block.Bytes, []byte(magic)); ok && block.Type == "OPENSSH PRIVATE KEY" {
-		var field []byte
 		for range 3 { // cipher, key derivation, its options
-			if field, rest, ok = cutString(rest); !ok {
+			if _, rest, ok = cutString(rest); !ok {
 				break
 			}
 		}
-		if ok && len(rest) >= 4 {
-			if field, _, ok = cutString(rest[4:]); ok {
-				f, err := boundary.Fingerprint(base64.StdEncoding.EncodeToString(field))
+		if ok && len(rest) >= 4 { // the number of keys, then the first
+			if key, _, ok := cutString(rest[4:]); ok {
+				f, err := boundary.Fingerprint(base64.StdEncoding.EncodeToString(key))
 				if err == nil {
 					found := target(boundary.HostKey, f, file)
 					found.Known = true

@@ -16,6 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -24,7 +25,7 @@ import (
 // lead: backend, cloud and provider blocks, remote states, and what `tofu init`
 // wrote down. Values may refer to variables that have a value, and to locals.
 func (r Reader) tofu(root Root) []Finding {
-	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}}
+	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}, used: map[string]string{}}
 	bodies := t.module(root.Directory)
 	if len(t.found) > 0 {
 		return t.found
@@ -53,6 +54,7 @@ func (r Reader) tofu(root Root) []Finding {
 		}
 		t.calls(body)
 	}
+	t.implicit(bodies)
 	if !backend {
 		t.backend("local", t.merged(map[string]cty.Value{}), root.Directory)
 	}
@@ -66,7 +68,8 @@ type tofuReader struct {
 	parser *hclparse.Parser
 	vars   map[string]cty.Value
 	locals map[string]cty.Value
-	seen   map[string]bool // directories of modules
+	seen   map[string]bool   // directories of modules
+	used   map[string]string // providers that resources need, and where the first of those stands
 	found  []Finding
 }
 
@@ -86,7 +89,7 @@ func (t *tofuReader) problem(what, from, format string, args ...any) {
 
 var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"},
-	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}},
+	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}}, {Type: "resource", LabelNames: []string{"type", "name"}},
 }}
 
 // module reads the files of a module, or finds a problem.
@@ -117,6 +120,12 @@ func (t *tofuReader) module(directory string) []body {
 		b := body{directory, map[string][]*hcl.Block{}}
 		for _, block := range content.Blocks {
 			b.blocks[block.Type] = append(b.blocks[block.Type], block)
+		}
+		for _, block := range slices.Concat(b.blocks["resource"], b.blocks["data"]) {
+			kind, _, _ := strings.Cut(block.Labels[0], "_")
+			if t.used[kind] == "" {
+				t.used[kind] = rangeOf(block)
+			}
 		}
 		bodies = append(bodies, b)
 	}
@@ -183,25 +192,13 @@ func (t *tofuReader) scope() *hcl.EvalContext {
 	}}
 }
 
-// values are what stands in a block, blocks within as lists of objects. What cannot be told is unknown.
-func (t *tofuReader) values(block *hcl.Block) map[string]cty.Value {
-	return t.valuesOf(block.Body)
-}
+// values are what stands in a block: attributes, and blocks within as objects,
+// several of one type as a tuple. What cannot be told is unknown.
+func (t *tofuReader) values(block *hcl.Block) map[string]cty.Value { return t.valuesOf(block.Body) }
 
-// nested are the blocks that say where a provider or a backend leads.
-var nested = []string{"kubernetes", "exec", "workspaces", "endpoints", "config", "registry", "proxy", "assume_role", "auth_login", "headers", "client_auth"}
-
-func (t *tofuReader) valuesOf(b hcl.Body) map[string]cty.Value {
-	schema := &hcl.BodySchema{}
-	for _, name := range nested {
-		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: name})
-	}
+func (t *tofuReader) valuesOf(body hcl.Body) map[string]cty.Value {
 	values := map[string]cty.Value{}
-	content, rest, _ := b.PartialContent(schema)
-	for _, block := range content.Blocks {
-		values[block.Type] = cty.ObjectVal(t.valuesOf(block.Body))
-	}
-	attributes, _ := rest.JustAttributes() // its diagnostics are about blocks of no interest
+	attributes, _ := body.JustAttributes() // its diagnostics are about the blocks; in JSON all are attributes
 	for name, attribute := range attributes {
 		value, diagnostics := attribute.Expr.Value(t.scope())
 		if diagnostics.HasErrors() {
@@ -209,7 +206,48 @@ func (t *tofuReader) valuesOf(b hcl.Body) map[string]cty.Value {
 		}
 		values[name] = value
 	}
+	native, ok := body.(*hclsyntax.Body)
+	if !ok {
+		return values
+	}
+	blocks := map[string][]cty.Value{}
+	for _, block := range native.Blocks {
+		if block.Type == "dynamic" {
+			blocks[strings.Join(block.Labels, ".")] = []cty.Value{cty.DynamicVal}
+			continue
+		}
+		blocks[block.Type] = append(blocks[block.Type], cty.ObjectVal(t.valuesOf(block.Body)))
+	}
+	for kind, list := range blocks {
+		if len(list) == 1 {
+			values[kind] = list[0]
+		} else {
+			values[kind] = cty.TupleVal(list)
+		}
+	}
 	return values
+}
+
+// flat lists the attributes of values and of all objects in them.
+func flat(values map[string]cty.Value) []map[string]cty.Value {
+	all := []map[string]cty.Value{values}
+	var within func(cty.Value)
+	within = func(v cty.Value) {
+		if !v.IsKnown() || v.IsNull() || !v.CanIterateElements() {
+			return
+		}
+		if v.Type().IsObjectType() || v.Type().IsMapType() {
+			all = append(all, v.AsValueMap())
+		}
+		for it := v.ElementIterator(); it.Next(); {
+			_, element := it.Element()
+			within(element)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		within(values[name])
+	}
+	return all
 }
 
 // variables takes the values that variables have: defaults, the environment, the files that are read unasked, then those that are named.
@@ -513,11 +551,15 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		}
 		// What most others call the place that they lead to.
 		places := 0
-		for _, name := range []string{"address", "addresses", "api_url", "auth_url", "base_url", "endpoint", "endpoints", "host", "hosts", "hostname", "server", "server_addr", "uri", "url"} {
-			for _, value := range n.all(name) {
-				places++
-				n.endpoint(value)
+		for _, values := range flat(values) {
+			inner := &need{t: t, what: n.what, from: from, values: values}
+			for _, name := range []string{"address", "addresses", "api_url", "auth_url", "base_url", "endpoint", "endpoints", "host", "hosts", "hostname", "server", "server_addr", "uri", "url"} {
+				for _, value := range inner.all(name) {
+					places++
+					inner.endpoint(value)
+				}
 			}
+			n.failed = n.failed || inner.failed
 		}
 		if places == 0 && !n.failed {
 			n.add(boundary.TofuProvider, kind)
@@ -601,6 +643,18 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 			return
 		}
 		t.backend(kind, object(config), n.from)
+	}
+}
+
+// implicit judges the providers that resources need though no block configures them: the environment does.
+func (t *tofuReader) implicit(bodies []body) {
+	for _, kind := range slices.Sorted(maps.Keys(t.used)) {
+		configured := slices.ContainsFunc(bodies, func(b body) bool {
+			return slices.ContainsFunc(b.blocks["provider"], func(block *hcl.Block) bool { return block.Labels[0] == kind })
+		})
+		if !configured {
+			t.provider(kind, map[string]cty.Value{}, t.used[kind])
+		}
 	}
 }
 

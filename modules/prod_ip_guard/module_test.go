@@ -5,10 +5,12 @@ package prodipguard
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 )
 
 // child makes the test binary the module's own.
@@ -282,4 +285,51 @@ func TestTheKitForTargetsReadsNoCouplings(t *testing.T) {
 func TestTheModuleIsWellFormed(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, Module().Check())
+}
+
+// documented is an option as the documentation has it.
+type documented struct {
+	Type       string                `yaml:"type"`
+	Elements   string                `yaml:"elements"`
+	Required   bool                  `yaml:"required"`
+	Default    any                   `yaml:"default"`
+	Choices    yaml.Node             `yaml:"choices"`
+	Suboptions map[string]documented `yaml:"suboptions"`
+}
+
+func TestTheDocumentationIsWhatTheModuleAccepts(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../plugins/modules/prod_ip_guard.py")
+	require.NoError(t, err)
+	_, text, _ := strings.Cut(string(data), "DOCUMENTATION = r\"\"\"\n")
+	text, _, _ = strings.Cut(text, "\"\"\"")
+	var doc struct {
+		Options map[string]documented `yaml:"options"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &doc))
+	types := map[ansible.Type]string{ansible.Str: "str", ansible.Int: "int", ansible.Bool: "bool", ansible.Path: "path", ansible.List: "list", ansible.Dict: "dict"}
+	var compare func(at string, options map[string]ansible.Option, described map[string]documented)
+	compare = func(at string, options map[string]ansible.Option, described map[string]documented) {
+		assert.Equal(t, slices.Sorted(maps.Keys(options)), slices.Sorted(maps.Keys(described)), at)
+		for name, option := range options {
+			d := described[name]
+			assert.Equal(t, types[option.Type], d.Type, at+name)
+			if option.Type == ansible.List {
+				assert.Equal(t, types[option.Elements], d.Elements, at+name)
+			}
+			assert.Equal(t, option.Required, d.Required, at+name)
+			assert.Equal(t, option.Default, d.Default, at+name)
+			var choices []string
+			for i, node := range d.Choices.Content {
+				if d.Choices.Kind == yaml.SequenceNode || i%2 == 0 {
+					choices = append(choices, node.Value)
+				}
+			}
+			assert.Equal(t, option.Choices, choices, at+name)
+			if option.Spec != nil {
+				compare(at+name+".", option.Spec.Options, d.Suboptions)
+			}
+		}
+	}
+	compare("", Module().Spec.Options, doc.Options)
 }

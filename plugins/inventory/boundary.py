@@ -16,6 +16,12 @@ description:
     production and which are sandbox; M(arcodange.sandbox.prod_ip_guard) reads it and decides.
   - Adds no host and no group. Every host of the inventory gets the variable C(sandbox_boundary), the absolute path
     of the manifest, so that no play has to know where it lies.
+  - Holds the whole process to the boundary, whatever command loads the inventory. Extra variables, connection options,
+    limits, ad hoc arguments and further inventory sources of the command line are decided about, and what leads out of
+    the sandbox ends the process with status 3. Connections are P(arcodange.sandbox.guarded_ssh#connection) from then on,
+    whatever name they are asked for by; variables that belong to production's tools (C(KUBECONFIG), C(VAULT_*), C(TF_*),
+    C(AWS_*), C(PG*) and more) leave the environment, and C(ssh), C(scp) and C(sftp) on C(PATH) are the guard.
+  - Only C(-e i_mean_prod=true) on the command line of the run itself lets it go further, on record.
 options:
   plugin:
     description: Marks the file as a source for this plugin.
@@ -41,12 +47,12 @@ sandbox:
 
 import os
 
-from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 
 
 class InventoryModule(BaseInventoryPlugin):
-    """Sets one variable; what the manifest means is the guard's business."""
+    """Sets one variable and holds the process; what the manifest means is the guard's business."""
 
     NAME = "arcodange.sandbox.boundary"
 
@@ -55,10 +61,6 @@ class InventoryModule(BaseInventoryPlugin):
 
     def parse(self, inventory, loader, path, cache=False):
         super().parse(inventory, loader, path, cache)
-        manifest = loader.load_from_file(path, cache="none")
-        if not isinstance(manifest, dict) or not manifest.get("sandbox"):
-            raise AnsibleParserError(
-                "reading the boundary manifest %s: it has no sandbox section, so nothing would be allowed; "
-                "list the sandbox's addresses there" % path
-            )
-        self.inventory.set_variable("all", "sandbox_boundary", os.path.abspath(path))
+        boundary = os.path.abspath(path)
+        guard.hold(loader, boundary)
+        self.inventory.set_variable("all", "sandbox_boundary", boundary)

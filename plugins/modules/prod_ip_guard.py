@@ -20,6 +20,9 @@ description:
     be resolved or cannot be read is refused; what is listed as production is refused with the line that says so.
   - Addresses are understood in every spelling that the system's resolver takes, such as octal, hexadecimal and short
     forms, and IPv4 addresses inside IPv6 ones.
+  - With O(couplings) it also reads what ties a run to the world beside its inventory, and asks about each of them.
+  - With O(arrived=true) it asks about the machine that it runs on, so that production behind a port-forward or behind
+    address translation is recognised.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.target
@@ -38,6 +41,11 @@ options:
     description: Path of the boundary manifest, on the host that the module runs on.
     type: path
     required: true
+  content:
+    description:
+      - The manifest itself, for a host that does not have the file. O(boundary) then only names it in messages.
+      - Paths in it that begin with C(~) are those of the user that the module runs as.
+    type: str
   targets:
     description: What the run is going to connect to.
     type: list
@@ -49,13 +57,98 @@ options:
         type: str
         required: true
       address:
-        description: Address or name that is connected to.
+        description: Address or name that is connected to, or what else O(targets[].kind) says.
         type: str
         required: true
+      port:
+        description:
+          - Port that is connected to.
+          - Without it, the one that O(targets[].address) names or the usual one of its O(targets[].kind), which is 22 for V(host).
+        type: int
+      kind:
+        description: What O(targets[].address) is.
+        type: str
+        default: host
+        choices:
+          host: A host name or an address in any spelling, C(user@host), C([address]:port) or an C(ssh://) URI.
+          endpoint: C(host:port) or a URL.
+          address: An address; a name is refused.
+          ssh_host_key: A fingerprint (C(SHA256:...)) or a public key.
+          kube: The URL of a Kubernetes API.
+          vault: The URL of a Vault.
+          git: The URL of a repository, its scp-like form, or a path.
+          tofu_state: C(backend:location), such as C(gcs:bucket/prefix).
+          dns_zone: Name or id of a DNS zone, or a name in one.
+          database: URL or DSN of a database, or C(host:port). Passwords in it are never repeated.
+  couplings:
+    description:
+      - What to read beside the targets. Everything found is a target of its own; what cannot be read, or cannot be followed to
+        a target, is refused.
+      - They are read on the controller, whatever host the task is for, and may not be combined with O(arrived).
+      - No message repeats the value of a secret.
+    type: dict
+    suboptions:
+      kubeconfigs:
+        description: Kubeconfig files. Every cluster in them is judged by its server, its CA and its proxy, whichever context is current.
+        type: list
+        elements: path
+        default: []
+      environment:
+        description:
+          - Judge the environment that Ansible runs in. Addresses in it, such as E(KUBECONFIG), E(VAULT_ADDR), E(PGHOST),
+            E(DATABASE_URL), E(DOCKER_HOST) and proxies, are judged like targets.
+          - Credentials and what changes connections unseen, such as C(AWS_*), C(GOOGLE_*), C(CLOUDFLARE_*), C(OVH_*), C(VAULT_*),
+            C(TF_*), E(PGPASSWORD), E(SSH_AUTH_SOCK), C(GIT_SSH*) and C(ANSIBLE_SSH_*), are refused unless the manifest lists their
+            name in C(sandbox.environment).
+          - Where E(KUBECONFIG) is not set, C(~/.kube/config) counts, and likewise C(~/.pgpass) and C(~/.pg_service.conf).
+        type: bool
+        default: false
+      tofu:
+        description: Root modules of OpenTofu. Their backend, cloud and provider blocks are judged, and what C(tofu init) wrote down.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          directory:
+            description: Directory of the root module.
+            type: path
+            required: true
+          backend_configs:
+            description: Files given as C(-backend-config), in their order.
+            type: list
+            elements: path
+            default: []
+          var_files:
+            description: Files given as C(-var-file), in their order.
+            type: list
+            elements: path
+            default: []
+      argocd:
+        description:
+          - Files with manifests of ArgoCD, or directories of them. Destinations and repositories of every C(Application),
+            C(ApplicationSet) and C(AppProject), and of the secrets that declare clusters and repositories, are judged.
+        type: list
+        elements: path
+        default: []
+      git:
+        description: Directories of git repositories. What a fetch and a push of every remote really reach is judged, C(insteadOf) included.
+        type: list
+        elements: path
+        default: []
+      keys:
+        description:
+          - C(known_hosts) files, SSH keys, and files with unseal keys of a Vault.
+          - An SSH key is refused if the manifest lists it as production, and a host in C(known_hosts) like any target. A file with
+            unseal keys is refused unless the manifest lists its path as sandbox.
+        type: list
+        elements: path
+        default: []
   arrived:
     description:
-      - Also check the machine that the module runs on by its own addresses, so that production behind a port-forward is
-        recognised.
+      - Also check the machine that the module runs on, by its own addresses, its hostname, C(/etc/machine-id), its SSH host
+        keys, and the CA of the cluster that it is a node of.
+      - Any one of them that is listed as production refuses. At least one, loopback and link-local addresses aside, has to be
+        listed as sandbox; the others may be unknown.
     type: bool
     default: false
   i_mean_prod:
@@ -77,23 +170,53 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
   tags: always
+
+- name: Refuse to go on if anything on this laptop leads elsewhere
+  arcodange.sandbox.prod_ip_guard:
+    boundary: "{{ sandbox_boundary }}"
+    couplings:
+      environment: true
+      kubeconfigs:
+        - ~/.local/state/arcodange-sandbox/sandbox/kubeconfig
+      tofu:
+        - directory: "{{ playbook_dir }}/tofu"
+          backend_configs:
+            - "{{ playbook_dir }}/tofu/sandbox.gcs.tfbackend"
+      git:
+        - "{{ playbook_dir }}"
+
+- name: Refuse to go on if this machine is not the sandbox's
+  arcodange.sandbox.prod_ip_guard:
+    boundary: "{{ sandbox_boundary }}"
+    content: "{{ lookup('ansible.builtin.file', sandbox_boundary) }}"
+    arrived: true
 """
 
 RETURN = r"""
 verdicts:
-  description: A verdict for each target, in their order, and for each address of the machine itself if O(arrived=true).
+  description:
+    - A verdict for each target, in their order, then for each coupling, then for what the machine says of itself if
+      O(arrived=true).
   returned: when the manifest could be read
   type: list
   elements: dict
   contains:
     host:
-      description: Name of the host in the inventory.
+      description: Name of the host in the inventory; the place where a coupling stands; C(this machine).
       type: str
       sample: pi1
+    kind:
+      description: What the target is, as O(targets[].kind) has it; couplings have a few kinds more.
+      type: str
+      sample: host
     target:
-      description: What was asked about, as given.
+      description: What was asked about, as given but for passwords.
       type: str
       sample: 172.30.0.11
+    from:
+      description: Where it stands, for couplings and for what the machine says of itself.
+      type: str
+      sample: /home/me/.kube/config:5
     allowed:
       description: Whether it is sandbox.
       type: bool
@@ -102,11 +225,37 @@ verdicts:
       description: Why.
       type: str
       sample: it is sandbox
+    canonical:
+      description: What the target means, spelled plainly; empty if it could not be read.
+      type: str
+      sample: 172.30.0.11
+    port:
+      description: Port; 0 if it has none.
+      type: int
+      sample: 22
     addresses:
       description: What the target leads to.
       type: list
       elements: str
       sample: [172.30.0.11]
+    resolved:
+      description: How each address is known.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: The name that was resolved, or the address itself.
+          type: str
+        address:
+          description: One of its addresses.
+          type: str
+        through:
+          description: Through what, such as C(its own spelling), C(/etc/hosts:3) or C(the system's resolver).
+          type: str
+    pinned:
+      description: The address to connect to, so that no second resolution can differ; empty unless allowed.
+      type: str
+      sample: 172.30.0.11
     rule:
       description: The line of the manifest that decided; null if none did.
       type: dict
@@ -116,6 +265,9 @@ verdicts:
           type: str
         line:
           description: Line in it.
+          type: int
+        column:
+          description: Column in it.
           type: int
         text:
           description: Section and entry.

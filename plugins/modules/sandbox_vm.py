@@ -69,7 +69,7 @@ options:
     default: 0.0
   memory:
     description: Memory that the machine may use, as in V(2G). If not given, no limit on a new machine, and as it is for another.
-    type: str
+    type: bytes
   disks:
     description:
       - Further disks, one volume each. They are kept when the machine is made anew with other settings.
@@ -90,7 +90,7 @@ options:
         required: true
       size:
         description: Size, as in V(10G), where the driver can limit it.
-        type: str
+        type: bytes
   network:
     description: The sandbox's network.
     type: dict

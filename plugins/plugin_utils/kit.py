@@ -173,22 +173,35 @@ def _unpacked(kit, names=()):
     return path
 
 
-def parse_result(stdout, stderr, code, what):
-    """Return the one JSON object that a binary printed, or a failure that says what it did instead."""
-    text = to_text(stdout, errors="replace")
-    start = text.find("{")
-    if start >= 0:
-        try:
-            result, dummy = json.JSONDecoder().raw_decode(text[start:])
-            return result
-        except ValueError:
-            pass
+def parse_result(stdout, stderr, code, what, silent=False):
+    """Return the one JSON object that a binary printed, or a failure that says what it did instead.
+
+    What the binary said on standard error helps to see why, and may hold anything: with ``silent`` it is left out.
+    """
+    try:
+        text = to_text(stdout, errors="strict").strip()
+        result = json.loads(text) if text else None
+    except ValueError:
+        text, result = "?", None
+    if code >= 0 and isinstance(result, dict):
+        return result
+    if code < 0:
+        problem = "was killed by %s" % _signal_name(-code)
+    elif text:
+        problem = "ended with status %d and printed something else than one JSON object" % code
+    else:
+        problem = "ended with status %d and no result" % code
     last = [line for line in to_text(stderr, errors="replace").strip().splitlines() if line.strip()][-1:]
-    return {
-        "failed": True,
-        "changed": False,
-        "msg": "%s ended with status %d and no result%s" % (what, code, ": " + last[0].strip() if last else ""),
-    }
+    if last and not silent:
+        problem += ": " + last[0].strip()
+    return {"failed": True, "changed": False, "msg": "%s %s" % (what, problem)}
+
+
+def _signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal %d" % number
 
 
 def run_binary(path, args, environment=None, what="the module"):
@@ -211,7 +224,7 @@ def run_binary(path, args, environment=None, what="the module"):
             except subprocess.TimeoutExpired:
                 process.kill()
             raise
-    return parse_result(stdout, stderr, process.returncode, what)
+    return parse_result(stdout, stderr, process.returncode, what, silent=bool(args.get("_ansible_no_log")))
 
 
 class KitAction(ActionBase):
@@ -259,6 +272,7 @@ class KitAction(ActionBase):
         args[CALL_KEY] = name
         args["_ansible_check_mode"] = bool(self._task.check_mode)
         args["_ansible_diff"] = bool(self._task.diff)
+        args["_ansible_no_log"] = bool(self._task.no_log)
         args["_ansible_verbosity"] = self._display_verbosity()
         return run_binary(path, args, environment, what="%s.%s" % (COLLECTION, name))
 

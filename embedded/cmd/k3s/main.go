@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -24,6 +25,19 @@ import (
 
 // build is the content key of the sources, set by build.sh.
 var build = "unknown"
+
+const usage = `usage: k3s COMMAND [flags]
+
+Upstream Kubernetes behind a part of k3s's command line; it is not k3s.
+
+  server          run the server, and a node beside it
+  agent           run a node
+  kubectl         run kubectl
+  ctr, crictl     run the node's own, on the containerd that k3s started
+  --version, -v   print the version
+
+k3s server --help and k3s agent --help list the flags.
+`
 
 func main() {
 	if err := run(os.Args); err != nil {
@@ -47,6 +61,10 @@ func run(argv []string) error {
 	switch command := argv[1]; command {
 	case "server", "agent":
 		cfg, err := config.Load(command, argv[2:], os.Environ())
+		if help := (*config.Help)(nil); errors.As(err, &help) {
+			fmt.Print(help.Text)
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -60,6 +78,9 @@ func run(argv []string) error {
 		return tool(command, argv[2:])
 	case "--version", "-v", "version":
 		fmt.Printf("k3s version %s (%s)\ngo version %s\n", version.Get().GitVersion, build, runtime.Version())
+		return nil
+	case "--help", "-h", "help":
+		fmt.Print(usage)
 		return nil
 	default:
 		return fmt.Errorf("unknown command %q; server, agent, kubectl, ctr, crictl and --version are known", command)

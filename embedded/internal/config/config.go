@@ -6,6 +6,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -58,16 +59,26 @@ type Config struct {
 
 // accepted are flags of k3s that name what this program does not have, or has
 // in one way only: they change nothing, so a configuration written for k3s works.
-var accepted = map[string]string{
-	"cluster-init":             "there is one server, and its data is in SQLite",
-	"disable-cloud-controller": "there is no cloud controller",
-	"disable-helm-controller":  "there is no Helm controller",
-	"disable-network-policy":   "there is no network policy controller",
-	"flannel-backend":          "pod traffic is routed between nodes of one network",
-	"flannel-iface":            "pod traffic is routed between nodes of one network",
-	"snapshotter":              "containerd's default is used",
-	"write-kubeconfig-group":   "the file belongs to root",
-}
+// acceptedSwitches stand alone, acceptedValues take a value.
+var (
+	acceptedSwitches = map[string]string{
+		"cluster-init":             "there is one server, and its data is in SQLite",
+		"disable-cloud-controller": "there is no cloud controller",
+		"disable-helm-controller":  "there is no Helm controller",
+		"disable-network-policy":   "there is no network policy controller",
+	}
+	acceptedValues = map[string]string{
+		"flannel-backend":        "pod traffic is routed between nodes of one network",
+		"flannel-iface":          "pod traffic is routed between nodes of one network",
+		"snapshotter":            "containerd's default is used",
+		"write-kubeconfig-group": "the file belongs to root",
+	}
+)
+
+// Help is what Load returns when the flags ask for help.
+type Help struct{ Text string }
+
+func (h *Help) Error() string { return "help was asked for" }
 
 // Load reads the configuration of role out of flags, the file and environ.
 func Load(role string, flags, environ []string) (*Config, error) {
@@ -79,7 +90,7 @@ func Load(role string, flags, environ []string) (*Config, error) {
 	set.StringVarP(&c.Token, "token", "t", "", "secret that nodes join with")
 	set.StringVar(&tokenFile, "token-file", "", "file that holds the token")
 	set.StringVarP(&c.ServerURL, "server", "s", "", "server to join")
-	set.StringArrayVar(&c.TLSSANs, "tls-san", nil, "further name or address for the API server's certificate")
+	set.StringSliceVar(&c.TLSSANs, "tls-san", nil, "further name or address for the API server's certificate")
 	set.StringVarP(&c.NodeIP, "node-ip", "i", "", "address of this node")
 	set.StringVar(&c.NodeName, "node-name", "", "name of this node")
 	set.StringVarP(&c.DataDir, "data-dir", "d", DataDir, "directory of all state")
@@ -100,9 +111,11 @@ func Load(role string, flags, environ []string) (*Config, error) {
 	set.StringVar(&c.ResolvConf, "resolv-conf", "", "resolv.conf for pods")
 	set.BoolVar(&c.DisableAgent, "disable-agent", false, "run no kubelet on the server")
 	set.StringVar(&c.AdvertiseAddress, "advertise-address", "", "address that the API server tells others")
-	for name, why := range accepted {
+	for name, why := range acceptedSwitches {
+		set.Bool(name, false, "accepted: "+why)
+	}
+	for name, why := range acceptedValues {
 		set.String(name, "", "accepted: "+why)
-		set.Lookup(name).NoOptDefVal = "true"
 	}
 
 	env := map[string]string{}
@@ -110,7 +123,9 @@ func Load(role string, flags, environ []string) (*Config, error) {
 		key, value, _ := strings.Cut(pair, "=")
 		env[key] = value
 	}
-	if err := set.Parse(flags); err != nil {
+	if err := set.Parse(flags); errors.Is(err, pflag.ErrHelp) {
+		return nil, &Help{Text: fmt.Sprintf("usage: k3s %s [flags]\n\n%s", role, set.FlagUsages())}
+	} else if err != nil {
 		return nil, fmt.Errorf("reading the command line: %w", err)
 	}
 	if set.NArg() > 0 {
@@ -203,15 +218,19 @@ func outboundIP() (string, error) {
 // which later ones win; a key that ends in + adds to a list.
 func fromFiles(set *pflag.FlagSet, file string) error {
 	files := []string{file}
-	more, err := filepath.Glob(filepath.Join(file+".d", "*.yaml"))
-	if err != nil {
-		return fmt.Errorf("looking for %s.d: %w", file, err)
+	var more []string
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		found, err := filepath.Glob(filepath.Join(file+".d", pattern))
+		if err != nil {
+			return fmt.Errorf("looking for %s.d: %w", file, err)
+		}
+		more = append(more, found...)
 	}
 	slices.Sort(more)
 	values := map[string][]string{}
 	for i, name := range append(files, more...) {
 		data, err := os.ReadFile(name)
-		if os.IsNotExist(err) && i == 0 {
+		if os.IsNotExist(err) && i == 0 && !set.Changed("config") {
 			continue
 		}
 		if err != nil {
@@ -219,18 +238,18 @@ func fromFiles(set *pflag.FlagSet, file string) error {
 		}
 		var content map[string]any
 		if err := yaml.UnmarshalStrict(data, &content); err != nil {
-			return fmt.Errorf("reading the configuration %s: %w", name, err)
+			return fmt.Errorf("reading the configuration %s: %s", name, strings.Join(strings.Fields(err.Error()), " "))
 		}
 		for key, value := range content {
-			name, add := strings.CutSuffix(key, "+")
-			if set.Lookup(name) == nil {
+			option, add := strings.CutSuffix(key, "+")
+			if set.Lookup(option) == nil {
 				return fmt.Errorf("reading the configuration %s: the key %q is not known", name, key)
 			}
 			words := words(value)
 			if add {
-				words = append(values[name], words...)
+				words = append(values[option], words...)
 			}
-			values[name] = words
+			values[option] = words
 		}
 	}
 	for name, words := range values {
@@ -256,6 +275,10 @@ func words(value any) []string {
 	}
 	words := make([]string, 0, len(list))
 	for _, element := range list {
+		if number, ok := element.(float64); ok { // what YAML's numbers become on the way through JSON
+			words = append(words, strconv.FormatFloat(number, 'f', -1, 64))
+			continue
+		}
 		words = append(words, fmt.Sprint(element))
 	}
 	return words

@@ -5,18 +5,24 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/keyutil"
 	kubeadm "k8s.io/kubernetes/cmd/kubeadm/app/apis/kubeadm"
 	"k8s.io/kubernetes/cmd/kubeadm/app/phases/certs"
 	"k8s.io/kubernetes/cmd/kubeadm/app/phases/kubeconfig"
 	kubeadmconfig "k8s.io/kubernetes/cmd/kubeadm/app/util/config"
+	"k8s.io/kubernetes/cmd/kubeadm/app/util/pkiutil"
 
 	"github.com/arcodange-org/sandbox/embedded/internal/config"
 )
@@ -43,10 +49,8 @@ func (f Files) Bundle() string { return f.Cert("apiserver-bundle.crt") }
 // Ensure makes what is missing, what ends soon, and what no longer fits cfg.
 func Ensure(cfg *config.Config) (Files, error) {
 	f := Files{Dir: filepath.Join(cfg.DataDir, "server", "tls"), Kubeconfig: filepath.Join(cfg.DataDir, "server", "cred")}
-	for _, dir := range []string{f.Dir, f.Kubeconfig} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return f, fmt.Errorf("making the certificates: %w", err)
-		}
+	if err := os.MkdirAll(f.Kubeconfig, 0o700); err != nil {
+		return f, fmt.Errorf("making the certificates: %w", err)
 	}
 	k, err := kubeadmconfig.DefaultedStaticInitConfiguration()
 	if err != nil {
@@ -63,13 +67,18 @@ func Ensure(cfg *config.Config) (Files, error) {
 	k.Etcd = kubeadm.Etcd{External: &kubeadm.ExternalEtcd{Endpoints: []string{"unix:///kine.sock"}}}
 	k.APIServer.CertSANs = append([]string{"localhost", "127.0.0.1", cfg.NodeIP}, cfg.TLSSANs...)
 
+	if _, err := os.Stat(f.Dir); errors.Is(err, os.ErrNotExist) {
+		if err := createWhole(f, k); err != nil {
+			return f, fmt.Errorf("making the certificates: %w", err)
+		}
+	}
 	if err := dropStale(f, k.APIServer.CertSANs); err != nil {
 		return f, fmt.Errorf("making the certificates: %w", err)
 	}
 	if err := certs.CreatePKIAssets(k); err != nil {
-		return f, fmt.Errorf("making the certificates: %w", err)
+		return f, fmt.Errorf("making the certificates: %w; if a power cut broke a CA of a cluster that holds nothing yet, remove %s", err, f.Dir)
 	}
-	for _, name := range []string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"} {
+	for _, name := range kubeconfigs {
 		if _, err := os.Stat(f.Conf(name)); err == nil {
 			continue
 		}
@@ -77,39 +86,123 @@ func Ensure(cfg *config.Config) (Files, error) {
 			return f, fmt.Errorf("making the kubeconfig %s: %w", name, err)
 		}
 	}
-	return f, f.writeBundle()
+	if err := f.writeBundle(); err != nil {
+		return f, err
+	}
+	for _, dir := range []string{f.Dir, f.Kubeconfig} {
+		if err := syncAll(dir); err != nil {
+			return f, fmt.Errorf("keeping the certificates: %w", err)
+		}
+	}
+	return f, nil
 }
 
-// dropStale removes certificates that end soon, and the API server's when a
-// wanted name is missing in it; kubeadm then makes them anew. CAs are never
-// touched: tokens and nodes pin them.
+// createWhole makes all certificates beside their place and then moves them
+// there, so that a start that is cut short leaves no half of a CA behind.
+func createWhole(f Files, k *kubeadm.InitConfiguration) error {
+	whole := k.CertificatesDir
+	defer func() { k.CertificatesDir = whole }()
+	k.CertificatesDir = f.Dir + ".new"
+	if err := os.RemoveAll(k.CertificatesDir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(k.CertificatesDir, 0o700); err != nil {
+		return err
+	}
+	if err := certs.CreatePKIAssets(k); err != nil {
+		return err
+	}
+	if err := syncAll(k.CertificatesDir); err != nil {
+		return err
+	}
+	if err := os.Rename(k.CertificatesDir, whole); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(whole))
+}
+
+// syncAll makes the files under dir survive a power cut; kubeadm does not.
+func syncAll(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncPath(path)
+	})
+}
+
+func syncPath(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	return file.Sync()
+}
+
+// kubeconfigs are those that kubeadm makes here.
+var kubeconfigs = [...]string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"}
+
+// dropStale removes what ends soon, what is broken or half there, and the API
+// server's certificate when a wanted name is missing in it; kubeadm then makes
+// them anew. CAs are never touched: tokens and nodes pin them.
 func dropStale(f Files, sans []string) error {
 	for _, name := range []string{"apiserver", "apiserver-kubelet-client", "front-proxy-client"} {
 		cert, err := read(f.Cert(name + ".crt"))
-		if os.IsNotExist(err) {
-			continue
+		if err == nil {
+			_, err = keyutil.PrivateKeyFromFile(f.Cert(name + ".key"))
 		}
 		stale := err != nil || time.Until(cert.NotAfter) < renewBefore
 		if !stale && name == "apiserver" {
-			for _, san := range sans {
-				stale = stale || cert.VerifyHostname(san) != nil
-			}
+			stale = slices.ContainsFunc(sans, func(san string) bool { return cert.VerifyHostname(san) != nil })
 		}
 		if stale {
-			for _, suffix := range []string{".crt", ".key"} {
-				if err := os.Remove(f.Cert(name + suffix)); err != nil && !os.IsNotExist(err) {
-					return err
-				}
+			if err := removeAll(f.Cert(name+".crt"), f.Cert(name+".key")); err != nil {
+				return err
 			}
-			// The clients' certificates inside the kubeconfigs are of the same age.
-			for _, conf := range []string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"} {
-				if err := os.Remove(f.Conf(conf)); err != nil && !os.IsNotExist(err) {
-					return err
-				}
+		}
+	}
+	for _, name := range kubeconfigs {
+		if until, err := clientUntil(f.Conf(name)); err != nil || time.Until(until) < renewBefore {
+			if err := removeAll(f.Conf(name)); err != nil {
+				return err
+			}
+		}
+	}
+	// The public key is the private one's, whatever became of its file.
+	if key, err := keyutil.PrivateKeyFromFile(f.Cert("sa.key")); err == nil {
+		if _, err := keyutil.PublicKeysFromFile(f.Cert("sa.pub")); err != nil {
+			if signer, ok := key.(crypto.Signer); ok {
+				return pkiutil.WritePublicKey(f.Dir, "sa", signer.Public())
 			}
 		}
 	}
 	return nil
+}
+
+func removeAll(paths ...string) error {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// clientUntil is when the client certificate in a kubeconfig ends.
+func clientUntil(path string) (time.Time, error) {
+	conf, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, user := range conf.AuthInfos {
+		cert, err := parse(user.ClientCertificateData)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("%s: %w", path, err)
+		}
+		return cert.NotAfter, nil
+	}
+	return time.Time{}, fmt.Errorf("%s names no user", path)
 }
 
 func read(path string) (*x509.Certificate, error) {
@@ -117,9 +210,17 @@ func read(path string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
+	cert, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return cert, nil
+}
+
+func parse(data []byte) (*x509.Certificate, error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
-		return nil, fmt.Errorf("%s holds no PEM certificate", path)
+		return nil, errors.New("no PEM certificate")
 	}
 	return x509.ParseCertificate(block.Bytes)
 }
@@ -161,5 +262,8 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
 }

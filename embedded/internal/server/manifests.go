@@ -101,10 +101,14 @@ func (m *manifests) applyBootstrap(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := os.Remove(path); errors.Is(err, os.ErrNotExist) {
+		// The file goes last: while it is there, a removal that was cut short is taken up again.
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			continue
 		}
 		if err := m.delete(ctx, data); err != nil {
+			return fmt.Errorf("removing the disabled component %s: %w", name, err)
+		}
+		if err := os.Remove(path); err != nil {
 			return fmt.Errorf("removing the disabled component %s: %w", name, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // User is the user part of a server's token.
@@ -32,8 +33,8 @@ func Parse(text string) (Token, error) {
 	if text == "" {
 		return Token{}, errors.New("the token is empty")
 	}
-	if strings.ContainsAny(text, " \t\r\n\",") {
-		return Token{}, errors.New("the token holds a blank, a comma or a quote")
+	if strings.ContainsFunc(text, func(r rune) bool { return r == '"' || r == ',' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return Token{}, errors.New("the token holds a blank, a control character, a comma or a quote")
 	}
 	rest, full := strings.CutPrefix(text, prefix)
 	if !full || !strings.Contains(rest, "::") {

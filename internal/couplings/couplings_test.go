@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package couplings
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// secret stands wherever a file or a variable may hold one; no finding may repeat it.
+const secret = "hush-8d1f"
+
+// prodCA is the SHA-256 of "abc", which stands in for a certificate.
+const prodCA = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+func pemOf(text string) string {
+	return "-----BEGIN CERTIFICATE-----\n" + base64.StdEncoding.EncodeToString([]byte(text)) + "\n-----END CERTIFICATE-----\n"
+}
+
+const manifestText = `production:
+  addresses: [192.0.2.1-192.0.2.9]
+  names: ["*.prod.test"]
+  kube: [{ca_sha256: ` + prodCA + `}]
+  git: [forge.test/prod/*]
+  ssh_host_keys: ["SHA256:kmYcvdi2GkPeWxB6XLjrZB8JHsy2Hm8luHMFp9GMvqk"]
+  tofu_state: [{backend: gcs, locations: ["prod-tf/*"]}]
+sandbox:
+  addresses: [127.0.0.0/8, 198.51.100.0/24]
+  git: [public.test/sandbox/*]
+  environment: [AWS_PROFILE]
+  tofu_providers: [cloudflare]
+  tofu_state: [{backend: gcs, locations: ["sandbox-tf/*"]}, {backend: s3, locations: ["sandbox-tf/*"]}, {backend: local, locations: [sandbox-state/*]}]
+  vault: [{key_files: [sandbox-keys.json]}]
+`
+
+type names map[string]string
+
+func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if address, ok := n[host]; ok {
+		return []netip.Addr{netip.MustParseAddr(address)}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+var dns = names{
+	"node.test": "198.51.100.11", "forge.test": "198.51.100.12", "public.test": "203.0.113.1", "hidden.test": "192.0.2.2", "other.test": "203.0.113.9",
+}
+
+// tree writes files into a directory of its own.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(content, "SECRET", secret)), 0o600))
+	}
+	return root
+}
+
+// judged reads the sources and says of each finding what became of it, with root for the directory's path.
+func judged(t *testing.T, root string, reader Reader, sources Sources) []string {
+	t.Helper()
+	m, err := boundary.Parse(filepath.Join(root, "boundary.yml"), []byte(manifestText))
+	require.NoError(t, err)
+	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	var out []string
+	for _, f := range reader.Read(t.Context(), sources) {
+		d := f.Decide(t.Context(), engine)
+		require.NotEmpty(t, d.From, "%+v", f)
+		for _, text := range []string{d.Target, d.From, d.Reason, d.Canonical, d.String(), d.Explain()} {
+			require.NotContains(t, text, secret)
+		}
+		word := "allowed"
+		if !d.Allowed {
+			word = "refused"
+		}
+		line := fmt.Sprintf("%s %s %s: %s (%s)", word, d.Kind, d.Target, d.Reason, d.From)
+		out = append(out, strings.ReplaceAll(line, root, "ROOT"))
+	}
+	return out
+}
+
+// same wants each line of found to contain the wanted one at its place.
+func same(t *testing.T, wanted, found []string) {
+	t.Helper()
+	if !assert.Len(t, found, len(wanted), "%s", strings.Join(found, "\n")) {
+		return
+	}
+	for i := range wanted {
+		assert.Contains(t, found[i], wanted[i])
+	}
+}
+
+func config(clusters string) string {
+	return "apiVersion: v1\nkind: Config\nclusters:\n" + clusters + "users: [{name: u, user: {token: SECRET, client-key-data: SECRET}}]\n"
+}
+
+func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
+	t.Parallel()
+	data := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(pemOf(text))) }
+	for name, c := range map[string]struct {
+		text   string
+		wanted []string
+	}{
+		"a cluster of the sandbox": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority-data: " + data("x") + "}}\n"),
+			[]string{"allowed kube https://127.0.0.1:6443: it is sandbox (ROOT/config:4)"}},
+		"production behind a forward is known by its CA": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority-data: " + data("abc") + "}}\n"),
+			[]string{"refused kube https://127.0.0.1:6443: its CA is that of a cluster of production"}},
+		"production's CA among others": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority: two.pem}}\n"),
+			[]string{"allowed kube", "refused kube https://127.0.0.1:6443: its CA"}},
+		"a cluster that is not the current one": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443'}}\n- {name: b, cluster: {server: 'https://192.0.2.1:6443'}}\ncurrent-context: a\n"),
+			[]string{"allowed kube", "refused kube https://192.0.2.1:6443: it leads to 192.0.2.1, which is production (ROOT/config:5)"}},
+		"a proxy of production": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', proxy-url: 'socks5://u:SECRET@192.0.2.1:1080'}}\n"),
+			[]string{"refused endpoint socks5://u:***@192.0.2.1:1080", "allowed kube"}},
+		"a cluster that nobody verifies": {config("- name: a\n  cluster:\n    server: https://127.0.0.1:6443\n    insecure-skip-tls-verify: true\n"),
+			[]string{"refused coupling cluster a: insecure-skip-tls-verify believes whoever answers; give the cluster's CA (ROOT/config:7)", "allowed kube"}},
+		"a CA that is not there": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority: none.pem}}\n"),
+			[]string{"refused coupling cluster a: its CA cannot be read (no such file or directory)", "allowed kube"}},
+		"a CA that is none": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority-data: U0VDUkVU}}\n"), []string{"it holds no certificate", "allowed"}},
+		"a server in octal": {config("- {name: a, cluster: {server: 'https://0300.0.02.1:6443'}}\n"), []string{"it leads to 192.0.2.1, which is production"}},
+		"no server":         {config("- {name: a, cluster: {}}\n"), []string{"it has no server"}},
+		"no cluster":        {"kind: Config\n", []string{"it names no cluster"}},
+		"a context without its cluster": {config("- {name: a, cluster: {server: 'https://127.0.0.1'}}\ncontexts: [{name: x, context: {cluster: b}}]\n"),
+			[]string{"allowed", "refused coupling context x: its cluster stands in another file"}},
+		"a key given twice":  {config("- {name: a, cluster: {server: 'https://127.0.0.1', server: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time"}},
+		"an alias":           {"kind: Config\nclusters: &c []\nx: *c\n", []string{"an anchor or an alias"}},
+		"not YAML":           {"kind: [SECRET\n", []string{"it is not YAML"}},
+		"two documents":      {"kind: Config\n---\nkind: Config\n", []string{"one document"}},
+		"nothing":            {"", []string{"one document"}},
+		"something else":     {"kind: Secret\n", []string{"it is not a kubeconfig"}},
+		"JSON is YAML, too":  {`{"kind": "Config", "clusters": [{"name": "a", "cluster": {"server": "https://192.0.2.1:6443"}}]}`, []string{"refused kube"}},
+		"a name of old days": {config("- {name: a, cluster: {server: node.test}}\n"), []string{"allowed kube node.test"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{"config": c.text, "two.pem": pemOf("x") + pemOf("abc")})
+			same(t, c.wanted, judged(t, root, Reader{}, Sources{Kubeconfigs: []string{filepath.Join(root, "config")}}))
+		})
+	}
+	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/config"}}))
+	same(t, []string{"it is not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
+}
+
+func TestTheEnvironmentIsJudged(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		"sandbox":           config("- {name: a, cluster: {server: 'https://127.0.0.1:6443'}}\n"),
+		"prod":              config("- {name: a, cluster: {server: 'https://192.0.2.1:6443'}}\n"),
+		"home/.kube/config": config("- {name: a, cluster: {server: 'https://192.0.2.2:6443'}}\n"), "home/.pgpass": "SECRET",
+	})
+	for environment, wanted := range map[string][]string{
+		"":                              nil,
+		"PATH=/bin LANG=C.UTF-8 HOME=/": nil,
+		"KUBECONFIG=ROOT/sandbox":       {"allowed kube https://127.0.0.1:6443: it is sandbox (ROOT/sandbox:4 (environment variable KUBECONFIG))"},
+		"KUBECONFIG=ROOT/none:ROOT/sandbox:ROOT/prod:": {"allowed", "refused kube https://192.0.2.1:6443"},
+		"KUBECONFIG=ROOT/none":                         {"none of its files exists"},
+		"VAULT_ADDR=https://vault.prod.test":           {"refused vault https://vault.prod.test: its name is production (environment variable VAULT_ADDR)"},
+		"VAULT_ADDR=http://127.0.0.1:8200":             {"allowed vault"},
+		"VAULT_AGENT_ADDR=http://192.0.2.1:8100":       {"refused vault"},
+		"VAULT_PROXY_ADDR=unix:///run/vault.sock":      {"refused vault"},
+		"VAULT_ADDR=":        nil,
+		"VAULT_TOKEN=SECRET": {"refused environment VAULT_TOKEN: it is a credential or connection setting that the boundary manifest does not list"},
+		"PGHOST=192.0.2.1":   {"refused database 192.0.2.1: it leads to 192.0.2.1, which is production"},
+		"PGHOST=node.test":   {"allowed database node.test"},
+		"PGHOST=node.test,192.0.2.1 PGPORT=5432,5433":  {"refused database node.test:5432,192.0.2.1:5433: one of its hosts, 192.0.2.1, is not allowed"},
+		"PGHOSTADDR=192.0.2.1":                         {"refused database"},
+		"PGHOST=/run/postgresql":                       {"refused database a database: it is a socket"},
+		"PGSERVICE=prod":                               {"refused environment PGSERVICE"},
+		"PGPASSWORD=SECRET":                            {"refused environment PGPASSWORD"},
+		"PGSERVICEFILE=x":                              {"refused environment PGSERVICEFILE"},
+		"DATABASE_URL=postgres://u:SECRET@192.0.2.1/d": {"refused database 192.0.2.1:5432"},
+		"ERP_DATABASE_URL=postgres://u:SECRET@node.test/d?host=192.0.2.1": {"refused database node.test:5432,192.0.2.1"},
+		"DATABASE_URL=SECRET":                                     {"refused coupling DATABASE_URL: it is neither a URL nor a DSN"},
+		"DOCKER_HOST=unix:///var/run/docker.sock":                 nil,
+		"DOCKER_HOST=unix:///tmp/forwarded.sock":                  {"it cannot be told who listens"},
+		"DOCKER_HOST=ssh://pi@192.0.2.1":                          {"refused host ssh://pi@192.0.2.1"},
+		"DOCKER_HOST=tcp://192.0.2.1:2375":                        {"refused endpoint"},
+		"DOCKER_CONTEXT=prod":                                     {"refused environment"},
+		"TF_CLI_ARGS=-backend-config=SECRET":                      {"refused environment TF_CLI_ARGS"},
+		"TF_CLI_ARGS_init=x TF_VAR_password=SECRET":               {"refused environment TF_CLI_ARGS_init", "refused environment TF_VAR_password"},
+		"TF_LOG=debug TF_IN_AUTOMATION=1":                         nil,
+		"AWS_S_ACCESS_KEY=SECRET":                                 {"refused environment AWS_S_ACCESS_KEY"},
+		"AWS_PROFILE=sandbox AWS_REGION=x":                        {"allowed environment AWS_PROFILE: it is sandbox"},
+		"AWS_ENDPOINT_URL_S3=http://192.0.2.1:9000":               {"refused environment AWS_ENDPOINT_URL_S3", "refused endpoint http://192.0.2.1:9000"},
+		"GOOGLE_APPLICATION_CREDENTIALS=/x":                       {"refused environment"},
+		"CLOUDFLARE_API_TOKEN=SECRET":                             {"refused environment"},
+		"OVH_APPLICATION_S=SECRET":                                {"refused environment"},
+		"https_proxy=192.0.2.1:3128":                              {"refused endpoint http://192.0.2.1:3128"},
+		"ALL_PROXY=socks5h://u:SECRET@192.0.2.1":                  {"refused endpoint socks5h://u:***@192.0.2.1"},
+		"HTTP_PROXY=http://127.0.0.1:3128":                        {"allowed endpoint"},
+		"no_proxy=192.0.2.1":                                      nil,
+		"GIT_SSH_COMMAND=ssh":                                     {"refused environment"},
+		"GIT_CONFIG_COUNT=1":                                      {"refused environment"},
+		"SSH_AUTH_SOCK=/run/agent":                                {"refused environment"},
+		"ANSIBLE_SSH_EXECUTABLE=/usr/bin/ssh":                     {"refused environment"},
+		"ANSIBLE_SSH_ARGS=x ANSIBLE_CONFIG=/x":                    {"refused environment ANSIBLE_SSH_ARGS", "refused environment ANSIBLE_CONFIG"},
+		"ANSIBLE_SSH_PIPELINING=1 ANSIBLE_NOCOLOR=1":              nil,
+		"ANSIBLE_CONNECTION_PLUGINS=/x":                           {"refused environment"},
+		"VAULT_ADDR=http://127.0.0.1 VAULT_ADDR=http://192.0.2.1": {"refused vault http://192.0.2.1"},
+	} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			text := strings.NewReplacer("ROOT", root, "SECRET", secret).Replace(environment)
+			same(t, wanted, judged(t, root, Reader{Environ: strings.Fields(text)}, Sources{Environment: true}))
+		})
+	}
+	home := filepath.Join(root, "home")
+	same(t, []string{"refused kube https://192.0.2.2:6443", "refused environment PGPASSFILE"}, judged(t, root, Reader{Home: home}, Sources{Environment: true}))
+	same(t, []string{"refused environment PGPASSFILE", "allowed kube"}, judged(t, root, Reader{Home: home, Environ: []string{"KUBECONFIG=" + filepath.Join(root, "sandbox")}}, Sources{Environment: true}))
+}
+
+func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
+	t.Parallel()
+	const gcs = "terraform {\n  backend \"gcs\" {\n    bucket = \"sandbox-tf\"\n    prefix = \"erp/main\"\n  }\n}\n"
+	ok := "allowed tofu_state gcs:sandbox-tf/erp/main: it is sandbox (ROOT/m/main.tf:2)"
+	for name, c := range map[string]struct {
+		files  map[string]string
+		wanted []string
+	}{
+		"a state of the sandbox":              {map[string]string{"main.tf": gcs}, []string{ok}},
+		"a state of production":               {map[string]string{"main.tf": strings.Replace(gcs, "sandbox-tf", "prod-tf", 1)}, []string{"refused tofu_state gcs:prod-tf/erp/main: it is a state of production"}},
+		"a state that is not known":           {map[string]string{"main.tf": strings.Replace(gcs, "sandbox-tf", "x", 1)}, []string{"refused tofu_state gcs:x/erp/main"}},
+		"no backend is a local state":         {map[string]string{"main.tf": ""}, []string{"refused tofu_state local:ROOT/m/terraform.tfstate"}},
+		"a local state of the sandbox":        {map[string]string{"main.tf": "terraform {\n backend \"local\" {\n path = \"../sandbox-state/x\"\n }\n}\n"}, []string{"allowed tofu_state local:ROOT/sandbox-state/x"}},
+		"a partial backend":                   {map[string]string{"main.tf": "terraform {\n backend \"gcs\" {}\n}\n"}, []string{"it has no bucket, so the command line or the environment decides"}},
+		"a partial backend with its file":     {map[string]string{"main.tf": "terraform {\n backend \"gcs\" {}\n}\n", "sandbox.tfbackend": "bucket = \"sandbox-tf\"\nprefix = \"a\"\n"}, []string{"allowed tofu_state gcs:sandbox-tf/a"}},
+		"a file that overrides the backend":   {map[string]string{"main.tf": gcs, "sandbox.tfbackend": "bucket = \"prod-tf\"\n"}, []string{"refused tofu_state gcs:prod-tf/erp/main"}},
+		"what init wrote down":                {map[string]string{"main.tf": gcs, ".terraform/terraform.tfstate": `{"version": 3, "backend": {"type": "gcs", "config": {"bucket": "prod-tf", "prefix": "x", "credentials": "SECRET", "encryption_key": null}}}`}, []string{ok, "refused tofu_state gcs:prod-tf/x: it is a state of production (ROOT/m/.terraform/terraform.tfstate)"}},
+		"what init wrote down is broken":      {map[string]string{"main.tf": gcs, ".terraform/terraform.tfstate": `{"SECRET`}, []string{ok, "it is not what `tofu init` writes"}},
+		"a cloud block":                       {map[string]string{"main.tf": "terraform {\n cloud {\n organization = \"x\"\n }\n}\n"}, []string{"refused tofu_state remote:app.terraform.io/x"}},
+		"JSON":                                {map[string]string{"main.tf.json": `{"terraform": [{"backend": {"gcs": {"bucket": "prod-tf", "prefix": "p"}}}], "provider": {"postgresql": {"host": "192.0.2.1"}}}`}, []string{"refused tofu_state gcs:prod-tf/p", "refused database 192.0.2.1"}},
+		"OpenTofu's own ending":               {map[string]string{"main.tofu": strings.Replace(gcs, "sandbox-tf", "prod-tf", 1)}, []string{"refused tofu_state gcs:prod-tf/erp/main"}},
+		"S3 with an endpoint of production":   {map[string]string{"main.tf": "terraform {\n backend \"s3\" {\n bucket = \"sandbox-tf\"\n key = \"k\"\n secret_key = \"SECRET\"\n endpoints = { s3 = \"https://192.0.2.1:9000\" }\n }\n}\n"}, []string{"refused endpoint https://192.0.2.1:9000", "allowed tofu_state s3:sandbox-tf/k"}},
+		"a state over HTTP":                   {map[string]string{"main.tf": "terraform {\n backend \"http\" {\n address = \"https://u:SECRET@vault.prod.test/s?t=SECRET\"\n }\n}\n"}, []string{"refused endpoint https://u:***@vault.prod.test/s?***: its name", "refused tofu_state http:https://vault.prod.test/s"}},
+		"a state in PostgreSQL":               {map[string]string{"main.tf": "terraform {\n backend \"pg\" {\n conn_str = \"postgres://u:SECRET@192.0.2.1/s\"\n }\n}\n"}, []string{"refused database 192.0.2.1:5432"}},
+		"a backend that is not known":         {map[string]string{"main.tf": "terraform {\n backend \"swift\" {}\n}\n"}, []string{"it is of a type that is not known"}},
+		"a provider by a variable's default":  {map[string]string{"main.tf": gcs + "variable \"h\" {\n default = \"192.0.2.1\"\n}\nprovider \"postgresql\" {\n host = var.h\n port = 5432\n password = \"SECRET\"\n}\n"}, []string{ok, "refused database 192.0.2.1:5432"}},
+		"a provider by terraform.tfvars":      {map[string]string{"main.tf": gcs + "variable \"h\" {\n default = \"node.test\"\n}\nprovider \"postgresql\" {\n host = var.h\n}\n", "terraform.tfvars": "h = \"192.0.2.1\"\n"}, []string{ok, "refused database 192.0.2.1"}},
+		"a provider by a file of values":      {map[string]string{"main.tf": gcs + "variable \"h\" {}\nprovider \"postgresql\" {\n host = var.h\n}\n", "terraform.tfvars": "h = \"192.0.2.1\"\n", "given.tfvars": "h = \"node.test\"\n"}, []string{ok, "allowed database node.test"}},
+		"a provider by the environment":       {map[string]string{"main.tf": gcs + "variable \"env\" {}\nprovider \"postgresql\" {\n host = var.env\n}\n"}, []string{ok, "refused database 192.0.2.1"}},
+		"a provider by locals":                {map[string]string{"main.tf": gcs + "locals {\n a = \"192.0.2\"\n b = \"${local.a}.1\"\n}\nprovider \"vault\" {\n address = \"https://${local.b}:8200\"\n token = \"SECRET\"\n}\n"}, []string{ok, "refused vault https://192.0.2.1:8200"}},
+		"a value that nobody knows yet":       {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = data.x.y.z\n}\n"}, []string{ok, "refused coupling provider vault: its address cannot be told before it runs (ROOT/m/main.tf:7)"}},
+		"a value by a function":               {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = format(\"http://%s\", \"192.0.2.1\")\n}\n"}, []string{ok, "its address cannot be told"}},
+		"a variable without value":            {map[string]string{"main.tf": gcs + "variable \"h\" {}\nprovider \"postgresql\" {\n host = var.h\n}\n"}, []string{ok, "its host cannot be told"}},
+		"a provider without host":             {map[string]string{"main.tf": gcs + "provider \"postgresql\" {}\n"}, []string{ok, "it has no host, so the environment decides"}},
+		"a cluster by its CA":                 {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1:6443\"\n cluster_ca_certificate = <<E\n" + pemOf("abc") + "E\n}\n"}, []string{ok, "refused kube https://127.0.0.1:6443: its CA is that of a cluster of production"}},
+		"a cluster by a kubeconfig":           {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n config_path = \"kc\"\n }\n}\n", "kc": config("- {name: a, cluster: {server: 'https://192.0.2.1'}}\n")}, []string{ok, "refused kube https://192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/m/kc:4)"}},
+		"a cluster of Helm as an object":      {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes = {\n host = \"https://192.0.2.1\"\n }\n}\n"}, []string{ok, "refused kube"}},
+		"a cluster by the environment":        {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {}\n"}, []string{ok, "it has neither host nor config_path"}},
+		"a cluster that nobody verifies":      {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n insecure = true\n}\n"}, []string{ok, "insecure believes whoever answers", "allowed kube"}},
+		"a forge of production":               {map[string]string{"main.tf": gcs + "provider \"gitea\" {\n base_url = \"https://gitea.prod.test\"\n}\n"}, []string{ok, "refused endpoint https://gitea.prod.test: its name is production"}},
+		"a cloud that is allowed":             {map[string]string{"main.tf": gcs + "provider \"cloudflare\" {\n api_token = \"SECRET\"\n}\n"}, []string{ok, "allowed tofu_provider cloudflare"}},
+		"a cloud that is not":                 {map[string]string{"main.tf": gcs + "provider \"ovh\" {\n application_secret = \"SECRET\"\n}\n"}, []string{ok, "refused tofu_provider ovh"}},
+		"a provider that leads nowhere":       {map[string]string{"main.tf": gcs + "provider \"random\" {}\n"}, []string{ok}},
+		"a remote state of production":        {map[string]string{"main.tf": gcs + "data \"terraform_remote_state\" \"p\" {\n backend = \"gcs\"\n config = {\n bucket = \"prod-tf\"\n prefix = \"x\"\n }\n}\n"}, []string{ok, "refused tofu_state gcs:prod-tf/x"}},
+		"a provider in a module beside":       {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "provider \"vault\" {}\n"}, []string{ok, "it stands in a module, where its values cannot be told"}},
+		"a module from production's forge":    {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"git::ssh://git@forge.test/prod/m.git?ref=v1\"\n}\n"}, []string{ok, "refused git ssh://git@forge.test/prod/m.git: it is a repository of production"}},
+		"a file that cannot be parsed":        {map[string]string{"main.tf": gcs, "x.tf": "provider {{ SECRET\n"}, []string{"refused coupling OpenTofu file: it cannot be read"}},
+		"a file of values that is broken":     {map[string]string{"main.tf": gcs, "terraform.tfvars": "h = \"SECRET\n"}, []string{"refused coupling OpenTofu file: it cannot be read", ok}},
+		"an override file":                    {map[string]string{"main.tf": gcs, "override.tf": "terraform {\n backend \"gcs\" {\n bucket = \"prod-tf\"\n prefix = \"x\"\n }\n}\n"}, []string{ok, "refused tofu_state gcs:prod-tf/x"}},
+		"a directory without configuration":   {map[string]string{"readme": ""}, []string{"it holds no configuration"}},
+		"a provider that is dynamic in Tofu":  {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n for_each = toset([\"192.0.2.1\"])\n alias = \"x\"\n host = each.value\n}\n"}, []string{ok, "its host cannot be told"}},
+		"a provider through a bastion":        {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n host = \"node.test\"\n jumphost = \"192.0.2.1\"\n}\n"}, []string{ok, "allowed database", "refused host 192.0.2.1"}},
+		"a container engine elsewhere":        {map[string]string{"main.tf": gcs + "provider \"docker\" {\n host = \"ssh://pi@192.0.2.1\"\n}\n"}, []string{ok, "refused host"}},
+		"places in several blocks":            {map[string]string{"main.tf": gcs + "provider \"aws\" {\n endpoints {\n s3 = \"http://127.0.0.1:9000\"\n }\n endpoints {\n sts = \"http://192.0.2.1:9000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9000"}},
+		"places in a list of JSON":            {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"elasticstack": {"endpoints": ["http://127.0.0.1:9200", "http://192.0.2.1:9200"]}}}`}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9200"}},
+		"a place in a block of its own":       {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall {\n url = \"http://192.0.2.1:3000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:3000"}},
+		"places by a dynamic block":           {map[string]string{"main.tf": gcs + "provider \"aws\" {\n dynamic \"endpoints\" {\n for_each = [1]\n content {\n s3 = \"http://192.0.2.1:9000\"\n }\n }\n}\n"}, []string{ok, "its endpoints cannot be told"}},
+		"Helm's cluster in JSON":              {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"helm": [{"kubernetes": [{"host": "https://192.0.2.1"}]}]}}`}, []string{ok, "refused kube"}},
+		"a resource without its provider":     {map[string]string{"main.tf": gcs + "resource \"postgresql_database\" \"d\" {}\ndata \"vault_policy\" \"p\" {}\nresource \"random_id\" \"r\" {}\n"}, []string{ok, "refused coupling provider postgresql: it has no host, so the environment decides (ROOT/m/main.tf:7)", "provider vault: it has no address"}},
+		"a resource in a module beside":       {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"ovh_record\" \"x\" {}\n"}, []string{ok, "refused tofu_provider ovh"}},
+		"a nested map of places, one unknown": {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{}
+			for file, text := range c.files {
+				files["m/"+file] = text
+			}
+			root := tree(t, files)
+			asked := Root{Directory: filepath.Join(root, "m")}
+			if _, ok := c.files["sandbox.tfbackend"]; ok {
+				asked.BackendConfigs = []string{filepath.Join(root, "m/sandbox.tfbackend")}
+			}
+			if _, ok := c.files["given.tfvars"]; ok {
+				asked.VarFiles = []string{filepath.Join(root, "m/given.tfvars")}
+			}
+			same(t, c.wanted, judged(t, root, Reader{Environ: []string{"TF_VAR_env=192.0.2.1"}}, Sources{Tofu: []Root{asked}}))
+		})
+	}
+	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent"}}}))
+}
+
+func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
+	t.Parallel()
+	app := func(spec string) string {
+		return "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n" + spec
+	}
+	const inside = "  destination: {server: 'https://kubernetes.default.svc', namespace: a}\n"
+	const source = "  source: {repoURL: 'https://forge.test/org/app.git', path: chart}\n"
+	for name, c := range map[string]struct {
+		text   string
+		wanted []string
+	}{
+		"an application of the sandbox":       {app(inside + source), []string{"allowed git https://forge.test/org/app.git: it is sandbox (ROOT/a.yaml:6)"}},
+		"a repository of production":          {app(inside + "  source: {repoURL: 'git@forge.test:prod/app.git'}\n"), []string{"refused git git@forge.test:prod/app.git: it is a repository of production"}},
+		"one of several sources":              {app(inside + "  sources: [{repoURL: 'https://forge.test/a/b'}, {repoURL: 'https://gitea.prod.test/a/b'}]\n"), []string{"allowed git", "refused git https://gitea.prod.test/a/b: its name is production"}},
+		"a cluster of production":             {app("  destination: {server: 'https://192.0.2.1:6443'}\n" + source), []string{"refused kube https://192.0.2.1:6443", "allowed git"}},
+		"a cluster by its name":               {app("  destination: {name: prod}\n" + source), []string{"it names a cluster by name", "allowed git"}},
+		"its own cluster by name":             {app("  destination: {name: in-cluster}\n" + source), []string{"allowed git"}},
+		"no destination":                      {app(source), []string{"it names no cluster", "allowed git"}},
+		"no source":                           {app(inside), []string{"it is missing"}},
+		"no spec":                             {"apiVersion: argoproj.io/v1alpha1\nkind: Application\n", []string{"it is missing"}},
+		"a chart in a registry":               {app(inside + "  source: {repoURL: public.test/sandbox, chart: x}\n"), []string{"refused git"}},
+		"a list of kubectl's":                 {"kind: List\nitems:\n- {apiVersion: argoproj.io/v1alpha1, kind: Application, spec: {destination: {server: 'https://192.0.2.1'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube", "allowed git"}},
+		"a second document":                   {"kind: ConfigMap\n---\n" + app(inside+"  source: {repoURL: 'https://192.0.2.1/a/b'}\n"), []string{"refused git"}},
+		"a set of applications, with a list":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [{url: 'https://192.0.2.1'}]}}]\n  template: {spec: {destination: {server: '{{url}}'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube https://192.0.2.1", "it stands for more than one cluster", "allowed git"}},
+		"a set of applications, by clusters":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{clusters: {}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it finds its targets only when it runs", "allowed git"}},
+		"a project":                           {"apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nspec: {sourceRepos: ['https://forge.test/org/*', '*', '!https://x'], destinations: [{server: '*'}, {server: 'https://127.0.0.1'}]}\n", []string{"allowed git", "it stands for more than one repository", "it stands for more than one cluster", "allowed kube"}},
+		"a secret that declares a cluster":    {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: cluster}}\ndata: {server: " + base64.StdEncoding.EncodeToString([]byte("https://192.0.2.1")) + ", config: SECRET}\n", []string{"refused kube https://192.0.2.1"}},
+		"a secret that declares a repository": {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repository}}\nstringData: {url: 'https://u:SECRET@forge.test/prod/x', password: SECRET}\n", []string{"refused git https://u:***@forge.test/prod/x"}},
+		"any other manifest":                  {"apiVersion: v1\nkind: ConfigMap\ndata: {server: 'https://192.0.2.1'}\n", nil},
+		"a template":                          {"kind: {{ .Values.x }}\n  - SECRET", []string{"it is not YAML"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{"a.yaml": c.text, "notes.txt": "{{"})
+			same(t, c.wanted, judged(t, root, Reader{}, Sources{ArgoCD: []string{root}}))
+		})
+	}
+	same(t, []string{"there is none"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{t.TempDir()}}))
+	same(t, []string{"they cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{"/nonexistent"}}))
+}
+
+func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config string
+		wanted []string
+	}{
+		"no remote":                        {"", nil},
+		"a remote of the sandbox":          {"[remote \"origin\"]\n url = git@forge.test:org/app.git\n", []string{"allowed git git@forge.test:org/app.git: it is sandbox (ROOT/r/.git/config (remote.origin.url))"}},
+		"a remote of production":           {"[remote \"prod\"]\n url = ssh://git@192.0.2.1:2222/org/app.git\n", []string{"refused git"}},
+		"a public forge that is listed":    {"[remote \"o\"]\n url = https://public.test/sandbox/app\n pushurl = https://public.test/sandbox/app\n", []string{"allowed git", "allowed git"}},
+		"a public forge, another's":        {"[remote \"o\"]\n url = https://public.test/other/app\n", []string{"refused git"}},
+		"a push that goes elsewhere":       {"[remote \"o\"]\n url = https://forge.test/a/b\n pushurl = https://u:SECRET@192.0.2.1/a/b\n", []string{"allowed git", "refused git https://u:***@192.0.2.1/a/b"}},
+		"insteadOf, the longest":           {"[remote \"o\"]\n url = https://forge.test/a/b\n[url \"https://192.0.2.1/\"]\n insteadOf = https://forge.test/a/\n[url \"https://forge.test/x/\"]\n insteadOf = https://forge.test/\n", []string{"refused git https://192.0.2.1/b"}},
+		"pushInsteadOf":                    {"[remote \"o\"]\n url = https://forge.test/a/b\n[url \"git@192.0.2.1:\"]\n pushInsteadOf = https://forge.test/\n", []string{"allowed git https://forge.test/a/b", "refused git git@192.0.2.1:a/b"}},
+		"an included file":                 {"[include]\n path = more\n", []string{"refused git https://192.0.2.1/inc: it leads to 192.0.2.1, which is production (ROOT/r/.git/more (remote.inc.url))"}},
+		"a branch with a URL":              {"[branch \"main\"]\n remote = https://192.0.2.1/a/b\n", []string{"refused git"}},
+		"a branch of a remote and of self": {"[remote \"o\"]\n url = https://forge.test/a/b\n[branch \"main\"]\n remote = o\n[branch \"x\"]\n remote = .\n", []string{"allowed git"}},
+		"a default to push to":             {"[remote]\n pushDefault = git@192.0.2.1:a/b\n", []string{"refused git"}},
+		"a program in place of ssh":        {"[core]\n sshCommand = ssh -J pi@192.0.2.1\n", []string{"it names a program, which may lead anywhere"}},
+		"a remote helper":                  {"[remote \"o\"]\n url = ext::ssh 192.0.2.1 %S\n", []string{"it is for a remote helper"}},
+		"a proxy":                          {"[http]\n proxy = u:SECRET@192.0.2.1:3128\n", []string{"refused endpoint"}},
+		"a submodule":                      {"[submodule \"s\"]\n url = https://192.0.2.1/a/b\n", []string{"refused git"}},
+		"large files elsewhere":            {"[lfs]\n url = https://192.0.2.1/lfs\n", []string{"refused git"}},
+		"a path":                           {"[remote \"o\"]\n url = ../other\n", []string{"refused git ROOT/other"}},
+		"a syntax error":                   {"[remote SECRET\n", []string{"its configuration cannot be read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, nil)
+			repository := filepath.Join(root, "r")
+			out, err := exec.CommandContext(t.Context(), "git", "init", "-q", repository).CombinedOutput()
+			require.NoError(t, err, string(out))
+			require.NoError(t, os.WriteFile(filepath.Join(repository, ".git/more"), []byte("[remote \"inc\"]\n url = https://192.0.2.1/inc\n"), 0o600))
+			file, err := os.OpenFile(filepath.Join(repository, ".git/config"), os.O_APPEND|os.O_WRONLY, 0)
+			require.NoError(t, err)
+			_, err = file.WriteString(strings.ReplaceAll(c.config, "SECRET", secret))
+			require.NoError(t, err)
+			require.NoError(t, file.Close())
+			reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=/nonexistent"}}
+			found := judged(t, root, reader, Sources{Git: []string{repository}})
+			if name == "a syntax error" { // git repeats the place, never the text
+				require.Len(t, found, 1)
+			}
+			same(t, c.wanted, found)
+		})
+	}
+	reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "GIT_CEILING_DIRECTORIES=/"}}
+	same(t, []string{"its configuration cannot be read"}, judged(t, t.TempDir(), reader, Sources{Git: []string{t.TempDir()}}))
+}
+
+func TestKeyFilesAreJudged(t *testing.T) {
+	t.Parallel()
+	const key = "AAAAC3NzaC1lZDI1NTE5AAAAIBv0bMZxkLWgJ3JjNSyDjKcDUdHnQqHZYyhCJ5GmJ1sD"
+	const prod = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for name, c := range map[string]struct {
+		file, text string
+		wanted     []string
+	}{
+		"known hosts of the sandbox":      {"known_hosts", "# made\nnode.test,[127.0.0.1]:2222 ssh-ed25519 " + key + "\n", []string{"allowed ssh_host_key", "allowed host node.test: it is sandbox (ROOT/known_hosts:2)", "allowed host [127.0.0.1]:2222"}},
+		"a host of production":            {"known_hosts", "192.0.2.1 ssh-ed25519 " + key + "\n", []string{"allowed ssh_host_key", "refused host 192.0.2.1"}},
+		"hashed hosts":                    {"known_hosts", "|1|abc=|def= ssh-ed25519 " + key + "\n", []string{"allowed ssh_host_key"}},
+		"a pattern":                       {"known_hosts", "*.test ssh-ed25519 " + key + "\n", []string{"allowed", "it is a pattern"}},
+		"a revoked key":                   {"known_hosts", "@revoked * ssh-ed25519 " + key + "\n", nil},
+		"production's key, forwarded":     {"known_hosts", "[127.0.0.1]:2222 ssh-ed25519 " + prod + "\n", []string{"refused ssh_host_key", "allowed host"}},
+		"a public key":                    {"id.pub", "ssh-ed25519 " + key + " me@x\n", []string{"allowed ssh_host_key"}},
+		"a private key that hides all":    {"id", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", []string{"its format does not show its public half"}},
+		"a private key that is broken":    {"id", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", []string{"its format does not show"}},
+		"unseal keys in their place":      {"sandbox-keys.json", `{"keys_base64": ["SECRET"]}`, []string{"allowed key_file"}},
+		"unseal keys in another's":        {"cluster-keys.json", `{"keys_base64": ["SECRET"]}`, []string{"refused key_file"}},
+		"a line that is none, among keys": {"known_hosts", "node.test ssh-ed25519 " + key + "\nrubbish\n", []string{"allowed", "allowed", "refused coupling key: it cannot be read (ROOT/known_hosts:2)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{c.file: c.text})
+			same(t, c.wanted, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, c.file)}}))
+		})
+	}
+	same(t, []string{"it cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{Keys: []string{"/nonexistent"}}))
+
+	// A key that ssh-keygen made is told by its public half, which ssh-keygen tells as well.
+	file := filepath.Join(t.TempDir(), "id")
+	out, err := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", secret, "-f", file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	out, err = exec.CommandContext(t.Context(), "ssh-keygen", "-lf", file+".pub").Output()
+	require.NoError(t, err)
+	found := judged(t, filepath.Dir(file), Reader{}, Sources{Keys: []string{file}})
+	require.Len(t, found, 1)
+	assert.Contains(t, found[0], strings.Fields(string(out))[1])
+}
+
+// FuzzRead holds the readers to never panic, and never repeat a secret.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{config("- {name: a, cluster: {server: 'https://127.0.0.1'}}\n"), "kind: Secret\n", "terraform {\n backend \"gcs\" {}\n}\n", "x ssh-rsa AAAA\n", `{"backend": {}}`} {
+		f.Add([]byte(seed))
+	}
+	m, err := boundary.Parse("/b/boundary.yml", []byte(manifestText))
+	require.NoError(f, err)
+	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		root := t.TempDir()
+		for _, name := range []string{"config.yaml", "main.tf", "x.tf.json", ".terraform/terraform.tfstate", "known_hosts"} {
+			path := filepath.Join(root, name)
+			_ = os.MkdirAll(filepath.Dir(path), 0o700)
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := Reader{}.Read(t.Context(), Sources{
+			Kubeconfigs: []string{root + "/config.yaml"}, Tofu: []Root{{Directory: root}}, ArgoCD: []string{root + "/config.yaml"}, Keys: []string{root + "/known_hosts"},
+		})
+		for _, finding := range found {
+			if d := finding.Decide(t.Context(), engine); d.Reason == "" || d.From == "" {
+				t.Fatalf("%+v", d)
+			}
+		}
+	})
+}

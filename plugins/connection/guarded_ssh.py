@@ -1,0 +1,88 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: guarded_ssh
+short_description: Connect by SSH to the sandbox, and to nothing else
+version_added: "1.0.0"
+author:
+  - The arcodange.sandbox authors (@arcodange-org)
+description:
+  - Is P(ansible.builtin.ssh#connection), with the guard in the place of C(ssh), C(scp) and C(sftp). Before anything is
+    sent, the guard asks C(ssh -G) what the command line means, has every address decided by the boundary manifest, and
+    holds the connection to the address that was decided upon. It looks at the whole command line of every command, upload
+    and download, jumps and forwards included.
+  - What does not lead to the sandbox is refused, and the host is unreachable with the reason as message. So is everything
+    if the manifest cannot be read, or the guard is missing or not the one that was built.
+  - Takes every option of P(ansible.builtin.ssh#connection) of the installed ansible-core, by the same names, variables and
+    settings. Pipelining and ControlPersist work as there; control sockets lie in a directory of the guard's own.
+  - Host keys are always checked (C(StrictHostKeyChecking=yes)) and no agent is used, whatever the options say.
+options:
+  boundary:
+    description:
+      - Path of the boundary manifest. Given by the inventory source P(arcodange.sandbox.boundary#inventory).
+    type: path
+    required: true
+    vars:
+      - name: sandbox_boundary
+  programs:
+    description:
+      - Directory of the real C(ssh), C(scp) and C(sftp). Without it they are looked for where systems keep them; C(PATH) is
+        not asked.
+    type: path
+    vars:
+      - name: sandbox_programs
+"""
+
+import os
+
+import yaml
+from ansible.errors import AnsibleConnectionFailure
+from ansible.module_utils.common.text.converters import to_bytes
+from ansible.plugins.connection import ssh as builtin
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
+
+
+def _with_options_of_ssh():
+    """Return the documentation with the options of the ssh connection that is installed, so that none is missing or stale."""
+    ours, theirs = yaml.safe_load(DOCUMENTATION), yaml.safe_load(builtin.DOCUMENTATION)
+    ours["options"] = dict(theirs["options"], **ours["options"])
+    ours["extends_documentation_fragment"] = theirs.get("extends_documentation_fragment", [])
+    return yaml.safe_dump(ours)
+
+
+# Ansible reads a plugin's options from this name when it loads the plugin.
+globals()["DOCUMENTATION"] = _with_options_of_ssh()
+
+
+class Connection(builtin.Connection):
+    """Ansible's ssh connection whose every command line begins with the guard."""
+
+    def _build_command(self, binary, subsystem, *other_args):
+        command = super()._build_command(binary, subsystem, *other_args)
+        if Process.meant:
+            return command
+        boundary = self.get_option("boundary")
+        if Process.boundary and os.path.realpath(boundary) != os.path.realpath(Process.boundary):
+            raise AnsibleConnectionFailure(
+                "prod-ip-guard: refused: sandbox_boundary is %s, and the inventory's own manifest is %s" % (boundary, Process.boundary)
+            )
+        try:
+            guard = guard_binary()
+        except KitError as error:
+            raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % error) from error
+        words = [guard, subsystem, "--boundary", os.path.abspath(boundary)]
+        if self.get_option("programs"):
+            words += ["--programs", self.get_option("programs")]
+        name = to_bytes(binary, errors="surrogate_or_strict")
+        at = command.index(name)
+        if os.path.basename(name) != to_bytes(subsystem):
+            raise AnsibleConnectionFailure(
+                "prod-ip-guard: refused: the %s executable is %s, and only %s itself can be stood in for" % (subsystem, binary, subsystem)
+            )
+        return command[:at] + [to_bytes(word) for word in words + ["--"]] + command[at + 1:]

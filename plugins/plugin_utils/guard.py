@@ -1,0 +1,299 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a process that loads the sandbox's inventory is held to, whatever command or ansible.cfg it was started with.
+
+Nothing is decided here: what leads where is the guard binary's to say. This file collects what the command line says,
+asks, and ends the process on a refusal. What it leaves behind in the process that goes on:
+
+* every ssh connection is the guarded one, whatever name it is asked for by, and every other that leaves this machine is
+  refused, because play keywords, tasks and ``add_host`` can name a connection long after the inventory was read;
+* production's credentials are out of the environment, and ``ssh``, ``scp`` and ``sftp`` on ``PATH`` are the guard.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+
+from ansible import context
+from ansible.errors import AnsibleError
+from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
+
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
+
+GUARDED = "arcodange.sandbox.guarded_ssh"
+REFUSED = 3
+
+# Names of connections that stay on this machine.
+_HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
+# Names under which the guarded connection is asked for. `smart` is what Ansible says when nobody said anything.
+_SSH = frozenset(["ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart", GUARDED])
+
+# Variables of production's tools; a name that ends in * stands for all that begin so.
+_PRODUCTION = (
+    "KUBECONFIG", "VAULT_*", "TF_*", "TOFU_*", "AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "CLOUDFLARE_*", "CF_*", "OVH_*", "PG*",
+    "DATABASE_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "ARGOCD_*", "GITEA_*", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GIT_SSH", "GIT_SSH_COMMAND",
+    "GIT_PROXY_COMMAND", "RSYNC_RSH", "RSYNC_CONNECT_PROG",
+)
+# Where the sandbox itself is made; no credential.
+_KEPT = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "PGSYSCONFDIR", "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE")
+
+# Extra variables that say where a connection leads, and what it is.
+_ADDRESSES = ("ansible_host", "ansible_ssh_host", "ansible_paramiko_host", "ansible_delegated_host")
+_CONNECTIONS = ("ansible_connection",)
+# Extra variables that would take the guard away.
+_OURS = ("sandbox_boundary",)
+
+
+class Refusal(Exception):
+    """The guard's no, in one line."""
+
+
+class Process:
+    """What was found out when the inventory was loaded. Workers are forked, so they have it too."""
+
+    boundary = None
+    meant = False
+
+
+def guard(arguments, given=None):
+    """Run the guard binary; return its exit status and what it printed."""
+    try:
+        path = guard_binary()
+    except KitError as error:
+        raise Refusal("the guard cannot be asked: %s" % error) from error
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_")}
+    try:
+        done = subprocess.run(
+            [path] + arguments, input=json.dumps(given) if isinstance(given, dict) else given,
+            capture_output=True, text=True, check=False, env=environment, timeout=120,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Refusal("the guard cannot be asked: %s" % error) from error
+    if done.returncode not in (0, REFUSED):
+        raise Refusal((done.stderr.strip().splitlines() or ["the guard ended with status %d" % done.returncode])[-1])
+    return done.returncode, done.stdout
+
+
+def check(boundary, targets):
+    """Ask about targets, each with ``kind``, ``value`` and ``from``. Raise Refusal with every reason."""
+    if not targets:
+        return
+    lines = "".join(json.dumps(target) + "\n" for target in targets)
+    status, out = guard(["check", "--boundary", boundary, "--output", "json", "--targets-from-stdin"], lines)
+    if status == 0:
+        return
+    reasons = []
+    for decision in json.loads(out)["decisions"]:
+        if not decision["allowed"]:
+            rule = decision["rule"]
+            reasons.append(
+                "%s: %s: %s%s" % (
+                    decision["from"], decision["target"], decision["reason"],
+                    " by %s:%s: %s" % (rule["file"], rule["line"], rule["text"]) if rule else "",
+                )
+            )
+    raise Refusal("; ".join(reasons) or "the guard refused without a reason")
+
+
+def _strings(value, where):
+    """Yield every string inside a value, with where it stands."""
+    if isinstance(value, str):
+        yield value, where
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _strings(inner, "%s.%s" % (where, key))
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            yield from _strings(inner, "%s[%d]" % (where, number))
+
+
+def _literal(value):
+    """Whether a value means itself; a template means something only once it is rendered, and is decided about then."""
+    return isinstance(value, str) and "{{" not in value and "{%" not in value
+
+
+def _connection_reason(name, where):
+    if _literal(name) and name not in _HERE and name not in _SSH:
+        return (
+            "%s: the connection %s is not guarded; leave it out, or use %s" % (where, name, GUARDED)
+        )
+    return None
+
+
+def _command_line(loader):
+    """Return what the command line says: targets to decide about, and reasons against it that need no decision."""
+    arguments = context.CLIARGS
+    targets, reasons = [], []
+    try:
+        extra = load_extra_vars(loader)
+    except AnsibleError as error:
+        raise Refusal("the extra variables cannot be read (%s), so nobody can tell where they lead" % error) from error
+    for name, value in extra.items():
+        where = "-e %s" % name
+        if name in _OURS:
+            reasons.append("%s: the boundary is the inventory's, not the command line's; leave it out" % where)
+        elif name in _CONNECTIONS or name.endswith("_connection") and name.startswith("ansible_"):
+            reasons.append(_connection_reason(value, where))
+        elif name in _ADDRESSES and _literal(value):
+            targets.append({"kind": "host", "value": value, "from": where})
+            continue
+        for text, place in _strings(value, where):
+            targets.append({"kind": "text", "value": text, "from": place})
+    for option in ("ssh_common_args", "ssh_extra_args", "sftp_extra_args", "scp_extra_args"):
+        if arguments.get(option):
+            targets.append({"kind": "text", "value": arguments[option], "from": "--" + option.replace("_", "-")})
+    if arguments.get("connection"):
+        reasons.append(_connection_reason(arguments["connection"], "-c"))
+    for option in ("subset", "module_args", "args"):
+        for text, place in _strings(arguments.get(option) or "", {"subset": "--limit", "module_args": "-a", "args": "the command line"}[option]):
+            if option != "args" or not os.path.exists(text):
+                targets.append({"kind": "text", "value": text, "from": place})
+    return targets, [reason for reason in reasons if reason]
+
+
+def _other_sources(boundary):
+    """Look at further inventory sources: what they add is connected to under the sandbox's name."""
+    home = os.path.dirname(os.path.realpath(boundary))
+    targets, reasons = [], []
+    for source in context.CLIARGS.get("inventory") or ():
+        where = "-i %s" % source
+        if not os.path.exists(source) or source.endswith(","):
+            for host in source.split(","):
+                if host.strip():
+                    targets.append({"kind": "host", "value": host.strip(), "from": where})
+            continue
+        real = os.path.realpath(source)
+        if real == home or os.path.dirname(real) == home:
+            continue
+        targets.append({"kind": "file", "value": real, "from": where})
+        for directory, dummy, files in os.walk(real) if os.path.isdir(real) else [(os.path.dirname(real), [], [os.path.basename(real)])]:
+            for name in files:
+                path = os.path.join(directory, name)
+                if os.access(path, os.X_OK):
+                    reasons.append("%s: %s is a program, and nobody can tell where it leads; leave it out" % (where, path))
+    return targets, reasons
+
+
+def meant(loader, boundary):
+    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
+    given, origin, extra = None, "", {}
+    for words in context.CLIARGS.get("extra_vars") or ():
+        if str(words).startswith("@"):
+            continue
+        parsed = _parse(words)
+        if "i_mean_prod" in parsed:
+            given, origin = parsed["i_mean_prod"], "the command line"
+        extra.update(parsed)
+    on_command_line = given is not None
+    if not on_command_line:
+        everything = load_extra_vars(loader)
+        if "i_mean_prod" not in everything:
+            return False
+        given, origin = everything["i_mean_prod"], "a file of variables"
+    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    status, out = guard(
+        ["override", "--boundary", boundary, "--state", os.path.join(state, "arcodange-sandbox")],
+        {
+            "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
+            "token": str(extra.get("i_mean_prod_token", "")), "targets": [str(context.CLIARGS.get("subset") or "all")],
+            "command": [str(word) for word in sys.argv], "user": getpass.getuser(),
+        },
+    )
+    if status:
+        raise Refusal(out.strip())
+    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/arcodange-sandbox/overrides.log" % state)
+    return True
+
+
+def _parse(words):
+    from ansible.parsing.splitter import parse_kv
+
+    text = str(words).strip()
+    if text[:1] in "{[":
+        parsed = json.loads(text) if text[:1] == "{" else {}
+        return parsed if isinstance(parsed, dict) else {}
+    return dict(parse_kv(text))
+
+
+def hold(loader, boundary):
+    """Hold this process to the boundary; called as its inventory is loaded. End the process on a refusal.
+
+    Ansible makes a warning of an inventory plugin's errors, so an error is not enough to stop it.
+    """
+    if Process.boundary == boundary:
+        return
+    try:
+        # A manifest that is not understood stops everything, whatever the command line says.
+        guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
+        allowed = meant(loader, boundary)
+        if not allowed:
+            targets, reasons = _command_line(loader)
+            more, further = _other_sources(boundary)
+            reasons += further
+            try:
+                check(boundary, targets + more)
+            except Refusal as refusal:
+                reasons.append(str(refusal))
+            if reasons:
+                raise Refusal("; ".join(reasons))
+    except Refusal as refusal:
+        stop(refusal)
+    except AnsibleError as error:
+        stop(Refusal("the command line cannot be read: %s" % error))
+    Process.boundary, Process.meant = boundary, allowed
+    if not allowed:
+        guard_connections()
+        guard_environment(boundary)
+
+
+def stop(refusal):
+    """End the process. SystemExit is no Exception, so nothing in Ansible makes a warning of it."""
+    sys.stderr.write("prod-ip-guard: refused: %s\n" % refusal)
+    sys.stderr.flush()
+    raise SystemExit(REFUSED)
+
+
+def guard_connections():
+    """Let every connection that this process and its workers make be the guarded one, or stay on this machine."""
+    from ansible.plugins.loader import connection_loader
+
+    if getattr(connection_loader, "_arcodange_guarded", False):
+        return
+    original = connection_loader.get_with_context
+
+    def guarded(name, *args, **kwargs):
+        if kwargs.get("class_only") or name in _HERE or name == GUARDED:
+            return original(name, *args, **kwargs)
+        if name in _SSH:
+            return original(GUARDED, *args, **kwargs)
+        raise AnsibleError("prod-ip-guard: refused: the connection %s is not guarded; use %s" % (name, GUARDED))
+
+    connection_loader.get_with_context = guarded
+    connection_loader._arcodange_guarded = True
+
+
+def is_production(name):
+    """Whether an environment variable belongs to production's tools."""
+    if name in _KEPT:
+        return False
+    return any(name == pattern or pattern.endswith("*") and name.startswith(pattern[:-1]) for pattern in _PRODUCTION)
+
+
+def guard_environment(boundary):
+    """Take production's credentials out of the environment and put the guard where ssh is looked for."""
+    for name in [name for name in os.environ if is_production(name)]:
+        del os.environ[name]
+    here = os.path.dirname(guard_binary())
+    os.environ["SANDBOX_BOUNDARY"] = boundary
+    os.environ["PATH"] = os.pathsep.join([here] + [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != here])
+    # kubectl reads the home's own file unless it is told another; an empty one leads nowhere.
+    os.environ["KUBECONFIG"] = os.devnull
+    os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = os.path.join(here, "ssh")

@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build netns
+
+// Package guard tries every known way from a sandbox's run to production, and
+// the honest uses that must not be hindered, against real servers.
+//
+// All of it happens inside a network namespace that the test makes and that
+// has a loopback and nothing else: production and sandbox are addresses of that
+// loopback, so nothing can leave. A counter in the namespace's packet filter
+// counts every packet to production; a way that sends one has not been held.
+//
+// Each way is tried with every fence alone and with all of them, and without
+// any, so that the table in docs/ways-in.md is measured and not believed: a way
+// that sends nothing without a guard proves nothing.
+package guard
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+)
+
+const (
+	inside  = "GUARD_TEST_INSIDE" // number of this namespace
+	shards  = 2
+	perTry  = 60 * time.Second
+	prod    = "192.168.1.201"
+	prodV6  = "fd99::201"
+	sandbox = "172.30.0.11"
+)
+
+// variants are the fences that a way is tried with. The names stand in scripts and in the table.
+//
+//	none        nothing of the guard; the way must work, or it proves nothing
+//	load        the inventory source only: the connection is Ansible's own
+//	connection  the guarded connection only: the inventory's source is not loaded
+//	fence       prod-ip-guard fence around a run without any other guard
+//	all         as shipped
+var variants = []string{"none", "load", "connection", "fence", "all"}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(inside) != "" {
+		if err := furnish(); err != nil {
+			fmt.Fprintln(os.Stderr, "furnishing the namespace:", err)
+			os.Exit(1)
+		}
+		code := m.Run()
+		leave()
+		os.Exit(code)
+	}
+	os.Exit(outside())
+}
+
+// outside runs this test binary once more in each namespace.
+func outside() int {
+	var wait sync.WaitGroup
+	codes := make([]int, shards)
+	var mu sync.Mutex
+	for i := range shards {
+		cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", inside, i+1))
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+			Pdeathsig:  syscall.SIGKILL,
+		}
+		if os.Geteuid() != 0 {
+			fmt.Fprintln(os.Stderr, "tests/guard: needs root for its own network namespaces")
+			return 1
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		cmd.Stderr = cmd.Stdout
+		if err := cmd.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, "making a namespace:", err)
+			return 1
+		}
+		wait.Go(func() {
+			lines := bufio.NewScanner(out)
+			lines.Buffer(nil, 1<<22)
+			for lines.Scan() {
+				mu.Lock()
+				fmt.Println(lines.Text())
+				mu.Unlock()
+			}
+			if cmd.Wait() != nil {
+				codes[i] = 1
+			}
+		})
+	}
+	wait.Wait()
+	return slices.Max(codes)
+}
+
+// ground is what furnish made.
+var ground struct {
+	dir, repo, guard, python string
+	servers          []*exec.Cmd
+}
+
+func sh(script string) error {
+	out, err := exec.Command("bash", "-euc", script).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", script, err, out)
+	}
+	return nil
+}
+
+// furnish makes production and the sandbox out of the namespace's loopback.
+func furnish() error {
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "guard")
+	if err != nil {
+		return err
+	}
+	ground.repo, ground.dir = repo, dir
+	if ground.guard = os.Getenv("GUARD_BINARY"); ground.guard == "" {
+		return fmt.Errorf("GUARD_BINARY is not set; run `make test-guard`")
+	}
+	ansible, err := exec.LookPath("ansible")
+	if err != nil {
+		return err
+	}
+	ground.python = filepath.Join(filepath.Dir(ansible), "python")
+	if err := sh(fmt.Sprintf(`
+mount --make-rprivate /
+mount -t proc proc /proc
+ip link set lo up
+for a in %[2]s 192.168.1.202 192.168.1.203 172.30.0.11 172.30.0.12 172.30.0.13 10.9.9.9; do ip addr add $a/32 dev lo; done
+ip -6 addr add %[3]s/128 dev lo nodad; ip -6 addr add fd30::11/128 dev lo nodad
+# NAT64 and v4-compatible spellings lead to production where a network translates them; here they are its own.
+ip -6 addr add 64:ff9b::c0a8:1c9/128 dev lo nodad
+nft add table inet count
+nft add counter inet count production
+nft 'add chain inet count out { type filter hook output priority 0; }'
+nft add rule inet count out ip daddr 192.168.1.201-192.168.1.203 counter name production
+nft add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9 } counter name production
+cd %[1]s
+mkdir -p home/.ssh keys; chmod 700 home home/.ssh
+for k in user prod sandbox; do ssh-keygen -q -t ed25519 -N '' -C '' -f keys/$k; done
+cp keys/user.pub keys/authorized
+mkdir -p /run/sshd
+for w in prod sandbox; do
+  cat >sshd_$w <<CONF
+HostKey %[1]s/keys/$w
+AuthorizedKeysFile %[1]s/keys/authorized
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PidFile %[1]s/$w.pid
+Subsystem sftp internal-sftp
+LogLevel VERBOSE
+CONF
+done
+cat >>sshd_prod <<CONF
+ListenAddress 192.168.1.201
+ListenAddress 192.168.1.202
+ListenAddress 192.168.1.203
+ListenAddress [%[3]s]
+ListenAddress [64:ff9b::c0a8:1c9]
+CONF
+cat >>sshd_sandbox <<CONF
+ListenAddress 172.30.0.11
+ListenAddress 172.30.0.12
+ListenAddress 172.30.0.13
+ListenAddress [fd30::11]
+ListenAddress 172.30.0.11:2222
+CONF
+for h in 172.30.0.11 172.30.0.12 172.30.0.13 fd30::11 '[172.30.0.11]:2222' box1 bastion two-faces changing; do echo "$h $(cat keys/sandbox.pub)"; done >known_hosts
+for h in %[2]s 192.168.1.202 192.168.1.203 innocent pi1.home; do echo "$h $(cat keys/prod.pub)"; done >known_production
+cat >hosts <<HOSTS
+127.0.0.1 localhost
+172.30.0.11 box1
+172.30.0.12 bastion
+%[2]s innocent pi1.home prod.example
+172.30.0.11 two-faces
+%[2]s two-faces
+HOSTS
+mount --bind hosts /etc/hosts
+mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --bind home/.ssh /root/.ssh; }
+`, dir, prod, prodV6)); err != nil {
+		return err
+	}
+	for _, which := range []string{"prod", "sandbox"} {
+		log, err := os.Create(filepath.Join(dir, which+".log"))
+		if err != nil {
+			return err
+		}
+		server := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "sshd_"+which))
+		server.Stdout, server.Stderr = log, log
+		server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := server.Start(); err != nil {
+			return err
+		}
+		ground.servers = append(ground.servers, server)
+	}
+	// Production's Kubernetes, Vault and git speak HTTPS; its database only has to be connected to.
+	for _, port := range []string{"6443", "8200", "443", "5432"} {
+		for _, host := range []string{prod, sandbox} {
+			listener, err := net.Listen("tcp", host+":"+port)
+			if err != nil {
+				return err
+			}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "here") }))
+			server.Listener.Close()
+			server.Listener = listener
+			if port == "5432" {
+				server.Start()
+			} else {
+				server.StartTLS()
+			}
+		}
+	}
+	for range 100 {
+		conn, err := net.Dial("tcp", sandbox+":22")
+		if err == nil {
+			conn.Close()
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("sshd did not start")
+}
+
+func leave() {
+	for _, server := range ground.servers {
+		_ = server.Process.Kill()
+	}
+	_ = os.RemoveAll(ground.dir)
+}
+
+var packets = regexp.MustCompile(`packets (\d+)`)
+
+func sent(t testing.TB) int {
+	out, err := exec.Command("nft", "list", "counter", "inet", "count", "production").Output()
+	require.NoError(t, err)
+	match := packets.FindSubmatch(out)
+	require.NotNil(t, match)
+	count, err := strconv.Atoi(string(match[1]))
+	require.NoError(t, err)
+	return count
+}
+
+// script is one txtar file: `# key: value` lines, then one command per line, then files.
+type script struct {
+	name     string
+	keys     map[string]string
+	commands []string
+	files    []txtar.File
+}
+
+func scripts(t testing.TB, pattern string) []script {
+	names, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	require.NotEmpty(t, names)
+	var all []script
+	for _, name := range names {
+		archive, err := txtar.ParseFile(name)
+		require.NoError(t, err)
+		s := script{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), keys: map[string]string{}, files: archive.Files}
+		for line := range strings.Lines(string(archive.Comment)) {
+			line = strings.TrimSpace(line)
+			if comment, ok := strings.CutPrefix(line, "# "); ok {
+				if key, value, ok := strings.Cut(comment, ": "); ok {
+					s.keys[key] = value
+				}
+			} else if line != "" {
+				s.commands = append(s.commands, line)
+			}
+		}
+		require.NotEmpty(t, s.commands, name)
+		all = append(all, s)
+	}
+	return all
+}
+
+// prepare lays the script's files and the variant's inventory out in a directory of its own.
+func prepare(t testing.TB, s script, variant string) (dir string, env []string) {
+	dir, err := os.MkdirTemp(ground.dir, "try")
+	require.NoError(t, err)
+	replace := strings.NewReplacer("$WORK", dir, "$GROUND", ground.dir, "$REPO", ground.repo, "$GUARD", ground.guard, "$PYTHON", ground.python)
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		mode := os.FileMode(0o600)
+		if strings.HasPrefix(text, "#!") {
+			mode = 0o700
+		}
+		require.NoError(t, os.WriteFile(path, []byte(replace.Replace(text)), mode))
+	}
+	write("inv/hosts.yml", `all:
+  hosts:
+    localhost: {ansible_connection: local}
+  children:
+    raspberries:
+      hosts:
+        pi1: {ansible_host: 172.30.0.11}
+        pi2: {ansible_host: 172.30.0.12}
+        pi3: {ansible_host: 172.30.0.13}
+      vars:
+        ansible_user: root
+        ansible_python_interpreter: $PYTHON
+        ansible_ssh_private_key_file: $GROUND/keys/user
+`)
+	known := "known_hosts"
+	if variant == "none" || variant == "fence" {
+		// Without the guard, nothing else is to hold a way either.
+		write("inv/group_vars/raspberries.yml", "ansible_ssh_common_args: -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null\n")
+	} else {
+		write("inv/group_vars/raspberries.yml", "ansible_ssh_common_args: -o UserKnownHostsFile=$GROUND/"+known+"\n")
+	}
+	manifest := `production:
+  addresses: [192.168.1.201-192.168.1.203, "fd99::201"]
+  names: [pi1.home, "*.example"]
+sandbox:
+  addresses: [172.30.0.0/24, "fd30::/64"]
+`
+	if extra, err := os.ReadFile(filepath.Join("testdata", "boundary.yml")); err == nil {
+		manifest = string(extra)
+	}
+	switch variant {
+	case "load":
+		write("inv/boundary.yml", "plugin: arcodange.sandbox.boundary\n"+manifest)
+	case "connection":
+		write("boundary.yml", manifest)
+		write("inv/group_vars/all.yml", "ansible_connection: arcodange.sandbox.guarded_ssh\nsandbox_boundary: $WORK/boundary.yml\n")
+	case "all":
+		write("inv/boundary.yml", "plugin: arcodange.sandbox.boundary\n"+manifest)
+		write("inv/group_vars/all.yml", "ansible_connection: arcodange.sandbox.guarded_ssh\n")
+	default:
+		write("boundary.yml", manifest)
+	}
+	config := "[defaults]\ninterpreter_python = auto_silent\nhost_key_checking = " + strconv.FormatBool(variant != "none" && variant != "fence") + "\ntimeout = 5\n"
+	if variant == "all" {
+		config += "vars_plugins_enabled = host_group_vars, arcodange.sandbox.boundary\n"
+	}
+	write("ansible.cfg", config)
+	write("home/.keep", "")
+	for _, f := range s.files {
+		write(f.Name, string(f.Data))
+	}
+	// ssh reads the account's own directory, whatever HOME says.
+	require.NoError(t, sh("rm -rf /root/.ssh/* && if [ -d "+dir+"/dotssh ]; then cp -r "+dir+"/dotssh/. /root/.ssh/; fi; chmod -R go= /root/.ssh"))
+	boundary := filepath.Join(dir, "inv/boundary.yml")
+	if _, err := os.Stat(boundary); err != nil {
+		boundary = filepath.Join(dir, "boundary.yml")
+	}
+	env = append(os.Environ(),
+		"WORK="+dir, "GROUND="+ground.dir, "INV="+dir+"/inv", "REPO="+ground.repo, "GUARD="+ground.guard, "BOUNDARY="+boundary, "KEY="+ground.dir+"/keys/user",
+		"ANSIBLE_CONFIG="+dir+"/ansible.cfg", "ANSIBLE_COLLECTIONS_PATH="+ground.repo+"/.ansible/collections",
+		"ANSIBLE_LOCAL_TEMP="+dir+"/tmp", "ANSIBLE_NOCOLOR=1", "VARIANT="+variant, "XDG_STATE_HOME="+dir+"/state",
+		"ANSIBLE_INVENTORY="+dir+"/inv",
+	)
+	if variant == "none" || variant == "fence" {
+		// A connection that another try left open would be taken for this one's.
+		env = append(env, "ANSIBLE_SSH_ARGS=-o ControlMaster=no")
+	}
+	return dir, env
+}
+
+// run runs one command line by bash; the fence goes around it in its variant.
+func run(variant, dir string, env []string, line string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), perTry)
+	defer cancel()
+	args := []string{"bash", "-c", line}
+	if variant == "fence" {
+		args = append([]string{ground.guard, "fence", "--boundary", dir + "/boundary.yml", "--"}, args...)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir, cmd.Env = dir, env
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// mine splits the scripts among the namespaces.
+func mine(name string) bool {
+	if only := os.Getenv("GUARD_ONLY"); only != "" && !regexp.MustCompile(only).MatchString(name) {
+		return false
+	}
+	sum := sha256.Sum256([]byte(name))
+	return strconv.Itoa(int(sum[0])%shards+1) == os.Getenv(inside)
+}
+
+func TestNoWayLeadsToProduction(t *testing.T) {
+	for _, s := range scripts(t, "testdata/ways/*.txtar") {
+		if !mine(s.name) {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			require.NotEmpty(t, s.keys["way"], "a script says its way")
+			declared := strings.Fields(s.keys["held by"])
+			var held []string
+			for _, variant := range variants {
+				dir, env := prepare(t, s, variant)
+				before := sent(t)
+				var output string
+				for _, line := range s.commands {
+					out, _ := run(variant, dir, env, line)
+					output += "$ " + line + "\n" + out
+				}
+				through := sent(t) - before
+				switch {
+				case variant == "none":
+					require.NotZero(t, through, "without a guard the way leads nowhere, so it proves nothing:\n%s", output)
+				case variant == "all":
+					if slices.Equal(declared, []string{"nothing"}) {
+						require.NotZero(t, through, "the table says that nothing holds this way")
+						break
+					}
+					if slices.Equal(declared, []string{"fence"}) {
+						break // the fence is a command's own, not the inventory's
+					}
+					require.Zero(t, through, "%d packets reached production:\n%s", through, output)
+					if says := s.keys["says"]; says != "" {
+						require.Regexp(t, says, output)
+					}
+				case through == 0:
+					held = append(held, variant)
+				}
+				if t.Failed() || os.Getenv("GUARD_SHOW") != "" {
+					t.Logf("%s: %d packets\n%s", variant, through, output)
+				}
+				_ = os.RemoveAll(dir)
+			}
+			if slices.Equal(declared, []string{"nothing"}) {
+				declared = nil
+			}
+			require.ElementsMatch(t, declared, held, "the fences that hold this way by themselves")
+		})
+	}
+}
+
+func TestHonestUseIsNotHindered(t *testing.T) {
+	for _, s := range scripts(t, "testdata/honest/*.txtar") {
+		if !mine(s.name) {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			require.NotEmpty(t, s.keys["use"], "a script says its use")
+			dir, env := prepare(t, s, "all")
+			before := sent(t)
+			var output string
+			for _, line := range s.commands {
+				out, err := run("all", dir, env, line)
+				output += "$ " + line + "\n" + out
+				require.NoError(t, err, output)
+			}
+			if says := s.keys["says"]; says != "" {
+				require.Regexp(t, says, output)
+			}
+			require.Zero(t, sent(t)-before)
+			_ = os.RemoveAll(dir)
+		})
+	}
+}
