@@ -143,7 +143,7 @@ def _command_line(loader):
         elif name in _CONNECTIONS or name.endswith("_connection") and name.startswith("ansible_"):
             reasons.append(_connection_reason(value, where))
         elif name in _ADDRESSES and _literal(value):
-            targets.append({"kind": "host", "value": value, "from": where})
+            targets.append({"kind": "destination", "value": value, "from": where})
             continue
         for text, place in _strings(value, where):
             targets.append({"kind": "text", "value": text, "from": place})
@@ -168,7 +168,7 @@ def _other_sources(boundary):
         if not os.path.exists(source) or source.endswith(","):
             for host in source.split(","):
                 if host.strip():
-                    targets.append({"kind": "host", "value": host.strip(), "from": where})
+                    targets.append({"kind": "destination", "value": host.strip(), "from": where})
             continue
         real = os.path.realpath(source)
         if real == home or os.path.dirname(real) == home:
