@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -79,6 +80,9 @@ func (f Fence) Run(ctx context.Context, c Command) (code int, err error) {
 		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN},
 		Pdeathsig:   syscall.SIGKILL,
 	}
+	// The command is killed when the thread that made it ends, so that thread has to stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	// Signals from the terminal reach the command by itself; this process only outlives it.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)

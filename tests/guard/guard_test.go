@@ -21,6 +21,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,6 +77,8 @@ func TestMain(m *testing.M) {
 
 // outside runs this test binary once more in each namespace.
 func outside() int {
+	// A child is killed when the thread that made it ends, so that thread has to stay.
+	runtime.LockOSThread()
 	var wait sync.WaitGroup
 	codes := make([]int, shards)
 	var mu sync.Mutex
@@ -107,7 +111,12 @@ func outside() int {
 				fmt.Println(lines.Text())
 				mu.Unlock()
 			}
-			if cmd.Wait() != nil {
+			if err := lines.Err(); err != nil {
+				fmt.Printf("namespace %d: reading its output: %v\n", i+1, err)
+				_, _ = io.Copy(io.Discard, out)
+			}
+			if err := cmd.Wait(); err != nil {
+				fmt.Printf("namespace %d: %v\n", i+1, err)
 				codes[i] = 1
 			}
 		})
