@@ -95,8 +95,8 @@ class Stage:
             **more,
         )
 
-    def play(self, module, args=None, task=None, hosts=None, options=(), environment=None, timeout=120):
-        """Run a play of one task for every host, and return what each of them registered and what was printed."""
+    def play(self, module, args=None, task=None, hosts=None, options=(), environment=None, before=(), timeout=120):
+        """Run a play of one task for every host, after those of ``before``, and return what each of them registered and what was printed."""
         hosts = hosts or {"here": {"ansible_connection": "local"}}
         out = self.directory / "out"
         shutil.rmtree(out, ignore_errors=True)
@@ -108,6 +108,7 @@ class Stage:
         inventory.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
         name = module if "." in module else "arcodange.sandbox." + module
         tasks = [
+            *before,
             dict({"name": "The task", name: args or {}, "register": "result", "ignore_errors": True}, **(task or {})),
             {
                 "name": "Keep its result",
