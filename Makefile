@@ -83,15 +83,15 @@ destroy: setup engine ## take the sandbox down
 
 ## --- checks
 
-.PHONY: test lint unit test-engine molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming molecule smoke-oldest ## every test of the project
+.PHONY: test lint unit test-engine test-guard molecule smoke-oldest
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-guard molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags engine,ansible,tofu ./...
-	$(GO) tool staticcheck -tags engine,ansible,tofu ./...
+	$(GO) vet -tags engine,ansible,tofu,netns ./...
+	$(GO) tool staticcheck -tags engine,ansible,tofu,netns ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run
 	yamllint --strict .
@@ -105,6 +105,13 @@ unit: setup ## unit tests of Go (with the race detector) and Python
 
 test-engine: setup engine ## tests that need the Docker engine
 	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/...
+
+test-guard: setup ## every known way to production, and honest uses, inside network namespaces (root)
+	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
+	xz -dc plugins/bin/guard_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
+	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
+	GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
+		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard
 
 molecule: setup engine embedded ## the Molecule scenarios
 	molecule test --scenario-name default

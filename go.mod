@@ -20,9 +20,9 @@ require (
 	github.com/vishvananda/netns v0.0.5 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
-	golang.org/x/mod v0.32.0 // indirect
+	golang.org/x/mod v0.31.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
-	golang.org/x/text v0.31.0 // indirect
+	golang.org/x/text v0.32.0 // indirect
 	golang.org/x/time v0.7.0 // indirect
 	honnef.co/go/tools v0.7.0 // indirect
 )
@@ -31,6 +31,7 @@ tool honnef.co/go/tools/cmd/staticcheck
 
 require (
 	github.com/vishvananda/netlink v1.3.1
+	golang.org/x/net v0.48.0
 	golang.org/x/sys v0.39.0
 	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054
 	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c

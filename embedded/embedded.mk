@@ -4,4 +4,5 @@
 
 .PHONY: test-embedded
 test-embedded: setup engine embedded ## kill -9, stops and power cuts of a cluster of its own
-	$(GO) test -tags engine -count=1 -timeout 15m -v ./tests/embedded/
+	tools/once.sh $(CACHE) test-embedded embedded tests/embedded roles playbooks inventory plugins internal cmd modules go.mod -- \
+		$(GO) test -tags engine -count=1 -timeout 15m -v ./tests/embedded/

@@ -18,17 +18,20 @@ fi
 # package:program pairs. A program that is there already, from wherever, is good enough.
 wanted=(
     ca-certificates:update-ca-certificates
+    curl:curl
     docker.io:dockerd
     gcc:gcc
     git:git
     iproute2:ip
     iptables:iptables
     mmdebstrap:mmdebstrap
+    nftables:nft
     openssh-client:ssh-keygen
     openssh-server:sshd
     postgresql:psql
     procps:pkill
     python3:python3
+    rsync:rsync
     shellcheck:shellcheck
     xz-utils:xz
 )

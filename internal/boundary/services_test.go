@@ -73,7 +73,7 @@ func servicesEngine(t *testing.T) (Engine, string) {
 		"node.test": {"172.30.0.11"}, "forge.test": {"172.30.0.12"}, "public.test": {"203.0.113.9"}, "gate.test": {"172.30.0.13"},
 		"hidden.test": {"192.168.1.201"}, "db.test": {"172.30.0.14"}, "mixed.test": {"172.30.0.11", "192.168.1.201"}, "localhost": {"127.0.0.1", "::1"},
 	}
-	return Engine{Manifest: m, Resolver: resolver, Timeout: time.Second}, root
+	return Engine{Manifest: m, Resolver: resolver, Timeout: 10 * time.Second}, root
 }
 
 func TestEveryKindOfTargetIsDecided(t *testing.T) {

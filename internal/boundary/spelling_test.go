@@ -315,3 +315,41 @@ func BenchmarkDecideTenThousand(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatSSHTakesForAProductionAddressIsRefused(t *testing.T) {
+	t.Parallel()
+	e := engine(t)
+	r := rand.New(rand.NewPCG(3, 4))
+	texts := []string{
+		"ssh://192.168.1.201", "ssh://pi@3232235977:2222", "ssh://[::ffff:192.168.1.201]", "pi@0300.0250.1.0311", "ssh://pi@172.30.0.11@192.168.1.201",
+		"[192.168.1.201]", "192.168.1.201.", "ssh://%31%39%32.168.1.201", "::ffff:c0a8:1c9", "PI1.HOME", "172.30.0.11@192.168.1.201", "x:y@192.168.1.201",
+	}
+	for range 200 {
+		texts = append(texts, spell(r, [4]byte{192, 168, 1, byte(200 + r.IntN(5))}))
+	}
+	told := 0
+	for _, text := range texts {
+		if strings.ContainsRune(text, '\n') {
+			continue // no argument that a play could give
+		}
+		// -G prints what ssh would do, and connects to nothing.
+		out, err := exec.CommandContext(t.Context(), "ssh", "-G", "-F", "/dev/null", text).Output()
+		if err != nil {
+			continue // ssh refuses it as well
+		}
+		for line := range strings.Lines(string(out)) {
+			host, ok := strings.CutPrefix(strings.TrimSpace(line), "hostname ")
+			if !ok {
+				continue
+			}
+			told++
+			for _, address := range reached(strings.Trim(host, "[]")) {
+				checkReached(t, e, text, address)
+			}
+			if strings.EqualFold(host, "pi1.home") {
+				assert.False(t, e.Decide(t.Context(), HostTarget(text)).Allowed, text)
+			}
+		}
+	}
+	assert.Greater(t, told, 100)
+}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -139,6 +140,7 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 		Self:    []string{self, "ssh", "--boundary", b.boundary},
 		SelfSSH: filepath.Join(filepath.Dir(self), "ssh"),
 	}
+	s.Known = knownHosts(p, who)
 	if b.programs != "" {
 		s.Self = append(s.Self, "--programs", b.programs)
 	}
@@ -147,6 +149,21 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 		s.Scope = e.digest
 	}
 	return s, nil
+}
+
+// state is the directory of everything that sandboxes keep for this user.
+func state(p Process, who *user.User) string {
+	base := p.getenv("XDG_STATE_HOME")
+	if base == "" {
+		base = filepath.Join(who.HomeDir, ".local", "state")
+	}
+	return filepath.Join(base, "arcodange-sandbox")
+}
+
+// knownHosts is the files with the host keys of this user's sandboxes. They hold no other machine's.
+func knownHosts(p Process, who *user.User) []string {
+	files, _ := filepath.Glob(filepath.Join(state(p, who), "*", "ssh", "known_hosts")) // the pattern is well-formed
+	return slices.DeleteFunc(files, func(file string) bool { return strings.ContainsAny(file, " \t\"\\%") })
 }
 
 // keep is the environment for ssh: without the agent and whatever asks for keys with it, and without what would be
@@ -167,11 +184,7 @@ func keep(env []string) []string {
 // sockets is the directory of control sockets. A socket's path has to fit into 104 bytes on macOS (sun_path), ssh's
 // own suffix included, so a long home is not used.
 func sockets(p Process, who *user.User) string {
-	base := p.getenv("XDG_STATE_HOME")
-	if base == "" {
-		base = filepath.Join(who.HomeDir, ".local", "state")
-	}
-	directory := filepath.Join(base, "arcodange-sandbox", ".cp")
+	directory := filepath.Join(state(p, who), ".cp")
 	if len(directory)+len("/0123456789abcdef.0123456789abcdef") > 100 {
 		directory = filepath.Join("/tmp", "arcodange-sandbox-"+who.Uid)
 	}

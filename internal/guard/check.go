@@ -32,6 +32,9 @@ const (
 	file boundary.Kind = "file" // the path of a file or directory with text
 )
 
+// destination is what ssh is told to connect to; its configuration is asked what that means first.
+const destination boundary.Kind = "destination"
+
 // mentionsIn looks for production in a file, or in all files below a directory.
 func mentionsIn(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {
 	var found []boundary.Decision
@@ -56,7 +59,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 	set := flags("check [flags] [TARGET...]")
 	manifest := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, git, database, text, file, …")
+	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), git, database, text, file, …")
 	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
 	if status, done := p.parse(set, args); done {
 		return status
@@ -93,6 +96,12 @@ func (p Process) check(ctx context.Context, args []string) int {
 			if found, err = mentionsIn(ctx, engine, target); err != nil {
 				return p.failed(err)
 			}
+		case destination:
+			d, err := p.means(ctx, engine, target)
+			if err != nil {
+				return p.failed(err)
+			}
+			found = []boundary.Decision{d}
 		default:
 			found = []boundary.Decision{engine.Decide(ctx, target)}
 		}
@@ -121,6 +130,21 @@ func (p Process) check(ctx context.Context, args []string) int {
 		return Refused
 	}
 	return OK
+}
+
+// means decides about what ssh would connect to for a target.
+func (p Process) means(ctx context.Context, engine boundary.Engine, target boundary.Target) (boundary.Decision, error) {
+	s, err := p.standin(nil, become{})
+	if err != nil {
+		return boundary.Decision{}, err
+	}
+	host, port, err := s.Means(ctx, target.Value)
+	if err != nil {
+		return boundary.Decision{}, err
+	}
+	d := engine.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port), From: target.From})
+	d.Target = target.Value
+	return d, nil
 }
 
 func readTargets(in io.Reader) ([]boundary.Target, error) {

@@ -39,6 +39,7 @@ type Standin struct {
 	Program string   // the real ssh
 	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
 	SelfSSH string   // one executable that does the same, for scp and sftp
+	Known   []string // files of host keys that are known besides those that ssh is told of; the sandbox's own
 	Revoked string   // file of revoked host keys (ssh_config's RevokedHostKeys); empty for none
 }
 
@@ -120,8 +121,12 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, o := range in.without("SJ") {
 		words = append(words, o.words(SSH.grammar())...)
 	}
+	// ssh reads options behind the destination once more, so both have to be ended.
 	words = append(words, "--", in.Destination)
-	return append(words, in.Rest...), nil
+	if len(in.Rest) > 0 {
+		words = append(append(words, "--"), in.Rest...)
+	}
+	return words, nil
 }
 
 // decide asks what the command line means, has every end of it decided, and
@@ -160,6 +165,9 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		settings = append(settings, "HostKeyAlias="+alias)
 	}
 	settings = append(settings, forced...)
+	if len(s.Known) > 0 {
+		settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), s.Known...), " "))
+	}
 	if s.Revoked != "" {
 		settings = append(settings, "RevokedHostKeys="+s.Revoked)
 	}
@@ -244,7 +252,7 @@ func (s Standin) proxy(in invocation, said effective) (string, error) {
 	for _, word := range inner {
 		words = append(words, run.Quote(word))
 	}
-	return "exec " + strings.Join(words, " "), nil
+	return strings.Join(words, " "), nil
 }
 
 // forwards has the far ends of forwarded ports decided, and tells whether there are any.

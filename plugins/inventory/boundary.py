@@ -30,6 +30,7 @@ options:
     choices:
       - arcodange.sandbox.boundary
 notes:
+  - The file must be called C(boundary.yml) or C(boundary.yaml).
   - What the manifest may hold is described by C(docs/schema/boundary.schema.json).
 """
 

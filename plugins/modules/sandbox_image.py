@@ -43,12 +43,12 @@ options:
   source:
     description:
       - Where the base comes from. V(bootstrap) installs Debian's packages from the mirror that apt is configured with;
-        V(registry) starts from Debian's image; V(auto) tries what this controller can do, the quicker way first.
+        V(registry) starts from Debian's image; V(auto) is V(bootstrap) where mmdebstrap is installed, else V(registry).
     type: str
     default: auto
     choices: [auto, bootstrap, registry]
   state:
-    description: Whether the engine shall have the image.
+    description: Whether the engine shall have the image. V(absent) also removes it from O(cache_dir), and O(archive).
     type: str
     default: present
     choices: [present, absent]
@@ -83,7 +83,7 @@ id:
   returned: success
   type: str
 digest:
-  description: Digest of the recipe and what it was built from.
+  description: Digest of the recipe's content and the architecture.
   returned: success
   type: str
 size:
@@ -96,7 +96,7 @@ recipe:
   type: str
   sample: node
 source:
-  description: Where it came from in this run, V(engine) if it was there.
+  description: Where it came from in this run. V(engine) if it was there, V(cache) if it had been built before.
   returned: success
   type: str
   sample: engine

@@ -15,7 +15,7 @@ version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Brings one machine of a sandbox into the wanted state and waits until it can be logged in to.
+  - Brings one machine of a sandbox into the wanted state and waits until its SSH server answers.
   - A machine is what the driver makes of it. The driver V(docker) makes a system container with its own systemd, SSH
     server and disks, which is an ordinary machine to Ansible.
   - The module makes the sandbox's own SSH key and known hosts file if they are missing; the machine's host key is given
@@ -68,12 +68,14 @@ options:
     type: float
     default: 0.0
   memory:
-    description: Memory that the machine may use, as in V(2G). No limit if not given.
+    description: Memory that the machine may use, as in V(2G). If not given, no limit on a new machine, and as it is for another.
     type: bytes
   disks:
     description:
       - Further disks, one volume each. They are kept when the machine is made anew with other settings.
       - A disk that is no longer listed is no longer mounted, and kept until O(state=absent).
+      - Every machine has disks of its own for C(/var/lib/containerd), C(/var/lib/docker), C(/var/lib/kubelet) and
+        C(/var/lib/rancher). A disk with such a path takes the place of that one.
     type: list
     elements: dict
     default: []
@@ -123,14 +125,16 @@ options:
     type: str
     default: pi
   ssh_public_key:
-    description: Further public keys that may log in, one a line. The sandbox's own key always may.
+    description:
+      - Public keys that may log in, one a line; lines that begin with V(#) are left out.
+      - They take the place of the sandbox's own key, which then may not log in. If not given, that key is used.
     type: str
   keep:
-    description: Keep what a failed creation left, to look at it.
+    description: Keep what a failed call made, to look at it.
     type: bool
     default: false
   timeout:
-    description: How long to wait for the machine, in seconds.
+    description: How long to wait for another run on the same machine, and again for its SSH server, in seconds.
     type: int
     default: 120
 """
@@ -157,7 +161,7 @@ changes:
   returned: success
   type: list
   elements: str
-  sample: [machine, power]
+  sample: [network, state]
 machine:
   description: The machine as it is now. Every key is there in every state.
   returned: success
@@ -218,7 +222,7 @@ machine:
       type: str
       sample: pi
     ssh_key_file:
-      description: Private key on the controller that opens the machine.
+      description: Private key on the controller that opens the machine; empty where O(ssh_public_key) was given.
       type: str
     host_keys:
       description: The machine's host keys.
@@ -243,7 +247,7 @@ machine:
       description: File on the controller that holds those lines.
       type: str
     disks:
-      description: Further disks, each with O(disks[].name) and O(disks[].path).
+      description: All its disks, each with C(name) and C(path).
       type: list
       elements: dict
     ports:

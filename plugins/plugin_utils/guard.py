@@ -143,7 +143,7 @@ def _command_line(loader):
         elif name in _CONNECTIONS or name.endswith("_connection") and name.startswith("ansible_"):
             reasons.append(_connection_reason(value, where))
         elif name in _ADDRESSES and _literal(value):
-            targets.append({"kind": "host", "value": value, "from": where})
+            targets.append({"kind": "destination", "value": value, "from": where})
             continue
         for text, place in _strings(value, where):
             targets.append({"kind": "text", "value": text, "from": place})
@@ -168,7 +168,7 @@ def _other_sources(boundary):
         if not os.path.exists(source) or source.endswith(","):
             for host in source.split(","):
                 if host.strip():
-                    targets.append({"kind": "host", "value": host.strip(), "from": where})
+                    targets.append({"kind": "destination", "value": host.strip(), "from": where})
             continue
         real = os.path.realpath(source)
         if real == home or os.path.dirname(real) == home:
@@ -182,7 +182,7 @@ def _other_sources(boundary):
     return targets, reasons
 
 
-def _meant(loader, boundary):
+def meant(loader, boundary):
     """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
     given, origin, extra = None, "", {}
     for words in context.CLIARGS.get("extra_vars") or ():
@@ -231,9 +231,10 @@ def hold(loader, boundary):
     if Process.boundary == boundary:
         return
     try:
-        status, dummy = guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
-        meant = _meant(loader, boundary)
-        if not meant:
+        # A manifest that is not understood stops everything, whatever the command line says.
+        guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
+        allowed = meant(loader, boundary)
+        if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
             reasons += further
@@ -247,8 +248,8 @@ def hold(loader, boundary):
         stop(refusal)
     except AnsibleError as error:
         stop(Refusal("the command line cannot be read: %s" % error))
-    Process.boundary, Process.meant = boundary, meant
-    if not meant:
+    Process.boundary, Process.meant = boundary, allowed
+    if not allowed:
         guard_connections()
         guard_environment(boundary)
 
