@@ -62,7 +62,9 @@ func kubeconfig(file string, data []byte) []Finding {
 			found = append(found, problem("context "+get(entry, "name").Value, at(file, entry.Line), "its cluster stands in another file"))
 		}
 	}
-	if len(found) == 0 && len(clusters) == 0 {
+	// A current context that is not there is an error to every client, so nothing is fallen back to.
+	nowhere := get(root, "current-context").Value != "" && len(items(get(root, "contexts"))) == 0
+	if len(found) == 0 && len(clusters) == 0 && !nowhere {
 		return []Finding{problem("kubeconfig", at(file, root.Line), "it names no cluster, so programs fall back to other ones")}
 	}
 	return found

@@ -295,5 +295,16 @@ def guard_environment(boundary):
     os.environ["SANDBOX_BOUNDARY"] = boundary
     os.environ["PATH"] = os.pathsep.join([here] + [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != here])
     # kubectl reads the home's own file unless it is told another; an empty one leads nowhere.
-    os.environ["KUBECONFIG"] = os.devnull
+    os.environ["KUBECONFIG"] = _empty_kubeconfig(here)
     os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = os.path.join(here, "ssh")
+
+
+def _empty_kubeconfig(directory):
+    """Return the path of a kubeconfig that leads nowhere: a current context that is missing is an error to every client."""
+    path = os.path.join(directory, "kubeconfig-that-leads-nowhere")
+    if not os.path.exists(path):
+        unfinished = "%s.%d" % (path, os.getpid())
+        with open(unfinished, "w", encoding="utf-8") as config:
+            config.write("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: nowhere\n")
+        os.replace(unfinished, path)
+    return path
