@@ -57,16 +57,17 @@ type invocation struct {
 }
 
 // read takes a command line apart as the program's getopt does. ssh goes on
-// reading options behind the destination, until the first word that is none.
+// reading options behind the destination, until the first word that is none,
+// unless they were ended before it.
 func read(p Program, args []string) (invocation, error) {
 	g := p.grammar()
 	var in invocation
-	rest := args
+	rest, ended := args, false
 	options := func() error {
 		for len(rest) > 0 {
 			word := rest[0]
 			if word == "--" {
-				rest = rest[1:]
+				rest, ended = rest[1:], true
 				return nil
 			}
 			if len(word) < 2 || word[0] != '-' {
@@ -100,8 +101,10 @@ func read(p Program, args []string) (invocation, error) {
 	}
 	if p == SSH && len(rest) > 0 {
 		in.Destination, rest = rest[0], rest[1:]
-		if err := options(); err != nil {
-			return in, err
+		if !ended {
+			if err := options(); err != nil {
+				return in, err
+			}
 		}
 	}
 	in.Rest = slices.Clone(rest)

@@ -121,12 +121,9 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, o := range in.without("SJ") {
 		words = append(words, o.words(SSH.grammar())...)
 	}
-	// ssh reads options behind the destination once more, so both have to be ended.
+	// Once options are ended before the destination, ssh reads none behind it.
 	words = append(words, "--", in.Destination)
-	if len(in.Rest) > 0 {
-		words = append(append(words, "--"), in.Rest...)
-	}
-	return words, nil
+	return append(words, in.Rest...), nil
 }
 
 // decide asks what the command line means, has every end of it decided, and

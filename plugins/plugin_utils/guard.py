@@ -301,10 +301,16 @@ def guard_environment(boundary):
 
 def _empty_kubeconfig(directory):
     """Return the path of a kubeconfig that leads nowhere: a current context that is missing is an error to every client."""
+    text = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: nowhere\n"
     path = os.path.join(directory, "kubeconfig-that-leads-nowhere")
-    if not os.path.exists(path):
-        unfinished = "%s.%d" % (path, os.getpid())
-        with open(unfinished, "w", encoding="utf-8") as config:
-            config.write("apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: nowhere\n")
-        os.replace(unfinished, path)
+    try:
+        with open(path, encoding="utf-8") as config:
+            if config.read() == text:
+                return path
+    except OSError:
+        pass
+    unfinished = "%s.%d" % (path, os.getpid())
+    with open(unfinished, "w", encoding="utf-8") as config:
+        config.write(text)
+    os.replace(unfinished, path)
     return path
