@@ -114,8 +114,12 @@ test-guard: setup ## every known way to production, and honest uses, inside netw
 		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard
 
 molecule: setup engine embedded ## the Molecule scenarios
-	molecule test --scenario-name default
-	molecule test --scenario-name names
+	@trap 'molecule destroy --scenario-name default' EXIT
+	molecule test --scenario-name default --destroy never
+	# Names meet the PostgreSQL of the sandbox that still stands.
+	NAMES_LOGIN_HOST=172.30.9.12 \
+		NAMES_LOGIN_PASSWORD=$$(cat "$${XDG_STATE_HOME:-$$HOME/.local/state}/arcodange-sandbox/molecule/secrets/postgres-password") \
+		molecule test --scenario-name names
 
 smoke-oldest: setup engine embedded $(VENV_OLDEST)/.done ## a short play on the oldest supported ansible-core
 	@tests/smoke/oldest.sh $(VENV_OLDEST) $(VENV)
