@@ -46,8 +46,9 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("place", ["a checkout", "an installed collection"])
-@pytest.mark.parametrize("what", SPOILED)
+@pytest.mark.parametrize("what,place", [(what, "an installed collection") for what in SPOILED] + [
+    ("a target kit that is missing", "a checkout"), ("a packed kit with a byte changed", "a checkout"),
+])
 def test_nothing_runs_that_is_not_what_was_built_and_the_message_says_what_to_run(stage, what, place):
     module, spoil, why = SPOILED[what]
     spoil(stage)
@@ -263,7 +264,7 @@ def test_a_copied_module_that_prints_no_result_fails(stage):
 
 def test_a_task_that_runs_out_of_time_lets_the_module_clean_up(stage):
     file = stage.directory / "waiting"
-    result = stage.one("sample", {"do": "wait", "file": str(file)}, task={"timeout": 2})
+    result = stage.one("sample", {"do": "wait", "file": str(file)}, task={"timeout": 4})
     assert result["failed"] is True
     assert file.read_text(encoding="utf-8") == "cleaned up"
 
@@ -275,7 +276,7 @@ REFUSED = {
     "two that exclude each other": ("app_env_name", {"app": "erp", "apps": ["cms"]}, "app|apps"),
     "a target without an address": ("prod_ip_guard", {"boundary": "b.yml", "targets": [{"host": "pi1"}]}, "address"),
     "a suboption that is not there": ("prod_ip_guard", {"boundary": "b.yml", "targets": [{"host": "a", "address": "b", "colour": 1}]}, "targets.colour"),
-    "an option that is missing": ("prod_ip_guard", {}, "boundary"),
+    "an option that is missing": ("sandbox_vm", {"state": "absent"}, "missing required arguments: name"),
     "a word where a number belongs": ("sandbox_vm", {"name": "pi1", "state": "absent", "timeout": "soon"}, "timeout"),
     "a state that is none": ("sandbox_vm", {"name": "pi1", "state": "sleeping"}, "state"),
     "a recipe that is none": ("sandbox_image", {"recipe": "cake"}, "recipe"),
