@@ -100,7 +100,8 @@ lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 unit: setup ## unit tests of Go (with the race detector) and Python
 	$(GO) test -race ./...
 	ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags ansible ./tests/...
-	GO=$(GO) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/plugins
+	GO=$(GO) tools/once.sh $(CACHE) test-plugins cmd internal modules plugins tests/plugins docs/schema go.mod requirements -- \
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/plugins
 	$(EMBEDDED_ENV) $(GO) test -C embedded ./...
 
 test-engine: setup engine ## tests that need the Docker engine
