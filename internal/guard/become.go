@@ -98,16 +98,64 @@ func (p Process) lazily(file string) (*engine, error) {
 	return &engine{file: file, digest: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
 }
 
-// Decide implements standin.Decider.
-func (e *engine) Decide(ctx context.Context, host string, port int) standin.Verdict {
+func (e *engine) load() (*boundary.Engine, error) {
 	if e.ready == nil {
 		manifest, err := boundary.Load(e.file)
 		if err != nil {
-			return standin.Verdict{Reason: err.Error()}
+			return nil, err
 		}
 		e.ready = &boundary.Engine{Manifest: manifest}
 	}
-	d := e.ready.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
+	return e.ready, nil
+}
+
+// revoked is a file with production's host keys, made by ssh-keygen from their
+// fingerprints (a key revocation list) and kept by the manifest's content:
+// behind a forwarded port or a translated address, the key is what tells.
+func (e *engine) revoked(ctx context.Context, directory string) (string, error) {
+	ready, err := e.load()
+	if err != nil {
+		return "", err
+	}
+	var spec strings.Builder
+	for _, rule := range ready.Manifest.Production.HostKeys {
+		fmt.Fprintf(&spec, "hash: %s\n", rule.Pattern)
+	}
+	if spec.Len() == 0 {
+		return "", nil
+	}
+	file := filepath.Join(directory, "revoked-"+e.digest[:16])
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		return "", fmt.Errorf("keeping production's host keys out: %w", err)
+	}
+	work, err := os.MkdirTemp(directory, ".revoked")
+	if err != nil {
+		return "", fmt.Errorf("keeping production's host keys out: %w", err)
+	}
+	defer os.RemoveAll(work)
+	list, text := filepath.Join(work, "list"), filepath.Join(work, "spec")
+	if err := os.WriteFile(text, []byte(spec.String()), 0o600); err != nil {
+		return "", fmt.Errorf("keeping production's host keys out: %w", err)
+	}
+	if _, err := (run.Exec{}).Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-q", "-k", "-f", list, text}}); err != nil {
+		return "", fmt.Errorf("keeping production's host keys out: %w", err)
+	}
+	if err := os.Rename(list, file); err != nil {
+		return "", fmt.Errorf("keeping production's host keys out: %w", err)
+	}
+	return file, nil
+}
+
+// Decide implements standin.Decider.
+func (e *engine) Decide(ctx context.Context, host string, port int) standin.Verdict {
+	ready, err := e.load()
+	if err != nil {
+		return standin.Verdict{Reason: err.Error()}
+	}
+	d := ready.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
 	v := standin.Verdict{Allowed: d.Allowed, Reason: d.Reason}
 	if d.Rule != nil {
 		v.Reason += " by " + d.Rule.String()
@@ -147,6 +195,7 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 	s.Self = append(s.Self, "--")
 	if e, ok := decider.(*engine); ok {
 		s.Scope = e.digest
+		s.Revoked = func(ctx context.Context) (string, error) { return e.revoked(ctx, s.Sockets) }
 	}
 	return s, nil
 }

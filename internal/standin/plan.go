@@ -40,7 +40,9 @@ type Standin struct {
 	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
 	SelfSSH string   // one executable that does the same, for scp and sftp
 	Known   []string // files of host keys that are known besides those that ssh is told of; the sandbox's own
-	Revoked string   // file of revoked host keys (ssh_config's RevokedHostKeys); empty for none
+	// Revoked is asked for the file of host keys that no connection may accept,
+	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
+	Revoked func(ctx context.Context) (string, error)
 }
 
 // Refusal is a decision against the command line, as opposed to a failure to decide.
@@ -165,8 +167,14 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 	if len(s.Known) > 0 {
 		settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), s.Known...), " "))
 	}
-	if s.Revoked != "" {
-		settings = append(settings, "RevokedHostKeys="+s.Revoked)
+	if s.Revoked != nil {
+		file, err := s.Revoked(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if file != "" {
+			settings = append(settings, "RevokedHostKeys="+file)
+		}
 	}
 
 	proxy, err := s.proxy(in, said)
@@ -309,7 +317,7 @@ func (s Standin) end(ctx context.Context, to string, far bool) error {
 // where it leads: whoever finds it there knows what was checked for it.
 func (s Standin) socket(configured string, asked []option, destination string) string {
 	// The defaults scp and sftp add, and how often a thing is said, change nothing of where it leads.
-	settings := []string{s.Scope, configured, s.Program, s.Revoked, destination}
+	settings := []string{s.Scope, configured, s.Program, destination}
 	for _, o := range asked {
 		word := string(o.Letter) + " " + o.Value
 		if o.Letter == 'o' {

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package guard
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const manifest = "production:\n  addresses: [192.0.2.1-192.0.2.3]\n  names: ['*.prod.test']\nsandbox:\n  addresses: [172.30.0.0/24]\n"
+
+func written(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func call(stdin string, env []string, args ...string) (status int, out, err string) {
+	var stdout, stderr bytes.Buffer
+	status = Main(Process{
+		Args: append([]string{"prod-ip-guard"}, args...), Env: env, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
+	})
+	return status, stdout.String(), stderr.String()
+}
+
+func TestTheExitStatusTellsWhatHappened(t *testing.T) {
+	t.Parallel()
+	good, empty := written(t, "b.yml", manifest), written(t, "b.yml", "")
+	for name, c := range map[string]struct {
+		status int
+		says   string
+		args   []string
+	}{
+		"a target of the sandbox":              {OK, "allowed 172.30.0.11", []string{"check", "--boundary", good, "172.30.0.11"}},
+		"a target of production":               {Refused, "REFUSED 192.0.2.2", []string{"check", "--boundary", good, "192.0.2.2"}},
+		"one bad target among good ones":       {Refused, "REFUSED 0xC0000202", []string{"check", "--boundary", good, "172.30.0.11", "0xC0000202"}},
+		"a text that names production":         {Refused, "a.prod.test (host)", []string{"check", "--boundary", good, "--kind", "text", "see https://a.prod.test/x"}},
+		"a text that does not":                 {OK, "", []string{"check", "--boundary", good, "--kind", "text", "version 1.2.3"}},
+		"a directory that cannot be read":      {Failed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
+		"no target":                            {Usage, "a check of nothing is no check", []string{"check", "--boundary", good}},
+		"no manifest":                          {Failed, "no boundary manifest is named", []string{"check", "172.30.0.11"}},
+		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
+		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
+		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
+		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
+		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},
+		"an unknown command":                   {Usage, "there is no command", []string{"dance"}},
+		"no command":                           {Usage, "usage:", nil},
+		"help":                                 {OK, "usage:", []string{"help"}},
+		"help of a command":                    {OK, "--boundary", []string{"check", "--help"}},
+		"an explanation":                       {Refused, "because", []string{"explain", "--boundary", good, "--kind", "host", "192.0.2.1"}},
+		"an explanation of two things":         {Usage, "takes one target", []string{"explain", "--boundary", good, "a", "b"}},
+		"ssh to production":                    {notConnected, "refused: 192.0.2.1 leads to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
+		"ssh without a manifest":               {notConnected, "no boundary manifest", []string{"ssh", "--", "172.30.0.11"}},
+		"ssh with an option that nobody knows": {notConnected, "is not an option", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
+		"ssh where there is no ssh":            {notConnected, "there is no ssh", []string{"ssh", "--boundary", good, "--programs", "/nonexistent", "--", "172.30.0.11"}},
+		"a fence around nothing":               {Usage, "", []string{"fence", "--boundary", good}},
+		"a fence without a manifest":           {Failed, "no boundary manifest", []string{"fence", "--", "true"}},
+		"a token without a place to keep it":   {Usage, "--state is not given", []string{"token"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status, out, err := call("", nil, c.args...)
+			assert.Equal(t, c.status, status, out+err)
+			assert.Contains(t, out+err, c.says)
+			if status != OK && status != Usage && err != "" {
+				assert.Equal(t, 1, strings.Count(err, "\n"), "one line: %s", err)
+			}
+		})
+	}
+}
+
+func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	var stderr bytes.Buffer
+	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
+	assert.Equal(t, notConnected, Main(p))
+	assert.Contains(t, stderr.String(), "192.0.2.1, which is production")
+	stderr.Reset()
+	p.Env = nil
+	assert.Equal(t, notConnected, Main(p))
+	assert.Contains(t, stderr.String(), EnvBoundary)
+}
+
+func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	lines := `{"kind": "host", "value": "172.30.0.11", "from": "-e a"}
+{"kind": "endpoint", "value": "192.0.2.1:443", "from": "-e b"}
+{"kind": "text", "value": "nothing"}`
+	status, out, _ := call(lines, nil, "check", "--boundary", good, "--output", "json", "--targets-from-stdin")
+	assert.Equal(t, Refused, status)
+	var answer struct {
+		Allowed   bool
+		Decisions []struct {
+			Target, From, Reason string
+			Allowed              bool
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &answer))
+	assert.False(t, answer.Allowed)
+	require.Len(t, answer.Decisions, 2)
+	assert.Equal(t, "-e b", answer.Decisions[1].From)
+	for _, bad := range []string{"{", `{"kind": 1}`, `{"colour": "red"}`, `[]`} {
+		status, _, err := call(bad, nil, "check", "--boundary", good, "--targets-from-stdin")
+		assert.Equal(t, Failed, status, bad)
+		assert.Contains(t, err, "reading targets")
+	}
+}
+
+func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	for name, c := range map[string]struct {
+		wish string
+		says string
+	}{
+		"a boolean":            {`{"value": true, "command_line": true}`, ""},
+		"the word true":        {`{"value": "true", "command_line": true}`, ""},
+		"true with a capital":  {`{"value": "True", "command_line": true}`, ""},
+		"the number 1":         {`{"value": 1, "command_line": true}`, "which is not true"},
+		"yes":                  {`{"value": "yes", "command_line": true}`, "which is not true"},
+		"false":                {`{"value": "false", "command_line": true}`, "which is not true"},
+		"a list":               {`{"value": [true], "command_line": true}`, "which is not true"},
+		"nothing":              {`{"command_line": true}`, "which is not true"},
+		"true from group_vars": {`{"value": true, "origin": "group_vars", "command_line": false}`, "comes from group_vars"},
+		"true from who knows":  {`{"value": true}`, "true of every run"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			state := t.TempDir()
+			wish := strings.TrimSuffix(c.wish, "}") + `, "user": "me", "targets": ["pi1"], "command": ["ansible", "-e", "i_mean_prod=true"]}`
+			status, out, err := call(wish, nil, "override", "--boundary", good, "--state", state)
+			log, missing := os.ReadFile(filepath.Join(state, "overrides.log"))
+			if c.says != "" {
+				assert.Equal(t, Refused, status, err)
+				assert.Contains(t, out, c.says)
+				assert.Error(t, missing, "what is refused is no override")
+				return
+			}
+			require.Equal(t, OK, status, out+err)
+			require.NoError(t, missing)
+			var entry record
+			require.NoError(t, json.Unmarshal(log, &entry))
+			assert.Equal(t, "me", entry.User)
+			assert.Equal(t, []string{"pi1"}, entry.Targets)
+			assert.Equal(t, []string{"ansible", "-e", "i_mean_prod=true"}, entry.Command)
+			info, failed := os.Stat(filepath.Join(state, "overrides.log"))
+			require.NoError(t, failed)
+			assert.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+		})
+	}
+	status, _, _ := call(`{"value": true, "command_line": true}`, nil, "override", "--boundary", good, "--state", "/proc/nonexistent")
+	assert.Equal(t, Failed, status, "what cannot be written down is not let through")
+	status, _, _ = call("{", nil, "override", "--boundary", good, "--state", t.TempDir())
+	assert.Equal(t, Failed, status)
+}
+
+func TestTheManifestCanAskForMore(t *testing.T) {
+	t.Parallel()
+	state := t.TempDir()
+	asking := func(policy, wish string) string {
+		_, out, _ := call(`{"value": true, "command_line": true`+wish+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
+		return out
+	}
+	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
+	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
+	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
+	assert.Contains(t, asking("  evidence: ~/e\n", ""), "evidence of promotion")
+
+	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
+	status, token, _ := call("", nil, "token", "--state", state)
+	require.Equal(t, OK, status)
+	token = strings.TrimSpace(token)
+	kept, err := os.ReadFile(filepath.Join(state, "override-token"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(kept), token)
+	assert.Contains(t, asking("  token_expiry: 10m\n", `, "token": "`+strings.Repeat("0", 32)+`"`), "not the one that was made last")
+	assert.Empty(t, asking("  token_expiry: 10m\n", `, "token": "`+token+`"`))
+	assert.Contains(t, asking("  token_expiry: 10m\n", `, "token": "`+token+`"`), "none has been made", "it counts once")
+
+	_, token, _ = call("", nil, "token", "--state", state)
+	assert.ErrorContains(t, spend(state, strings.TrimSpace(token), time.Minute, time.Now().Add(2*time.Minute)), "counts for")
+}
