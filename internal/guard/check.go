@@ -35,21 +35,41 @@ const (
 // destination is what ssh is told to connect to; its configuration is asked what that means first.
 const destination boundary.Kind = "destination"
 
-// mentionsIn looks for production in a file, or in all files below a directory.
+// How deep links to directories are followed: deeper is a circle.
+const maxLinks = 8
+
+// mentionsIn looks for production in a file, or in all files below a directory, links followed as Ansible follows them.
 func mentionsIn(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {
 	var found []boundary.Decision
-	err := filepath.WalkDir(target.Value, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
+	var walk func(root string, depth int) error
+	walk = func(root string, depth int) error {
+		if depth > maxLinks {
+			return fmt.Errorf("%s: too many links", root)
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		found = append(found, engine.Mentions(ctx, string(data), path)...)
-		return nil
-	})
-	if err != nil {
+		return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			info, err := os.Stat(path)
+			if err != nil {
+				return err
+			}
+			if info.IsDir() {
+				real, err := filepath.EvalSymlinks(path)
+				if err != nil {
+					return err
+				}
+				return walk(real, depth+1)
+			}
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			found = append(found, engine.Mentions(ctx, string(data), path)...)
+			return nil
+		})
+	}
+	if err := walk(target.Value, 0); err != nil {
 		return nil, fmt.Errorf("looking for production in %s: %w; what cannot be read cannot be checked", target.Value, err)
 	}
 	return found, nil

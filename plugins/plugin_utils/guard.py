@@ -161,7 +161,8 @@ def _command_line(loader):
 
 def _other_sources(boundary):
     """Look at further inventory sources: what they add is connected to under the sandbox's name."""
-    home = os.path.dirname(os.path.realpath(boundary))
+    # A manifest may be shared by several inventories through links; each is at home beside its own.
+    homes = {os.path.realpath(os.path.dirname(path)) for path in (os.path.abspath(boundary), os.path.realpath(boundary))}
     targets, reasons = [], []
     for source in context.CLIARGS.get("inventory") or ():
         where = "-i %s" % source
@@ -171,7 +172,7 @@ def _other_sources(boundary):
                     targets.append({"kind": "destination", "value": host.strip(), "from": where})
             continue
         real = os.path.realpath(source)
-        if real == home or os.path.dirname(real) == home:
+        if real in homes or os.path.dirname(real) in homes:
             continue
         targets.append({"kind": "file", "value": real, "from": where})
         for directory, dummy, files in os.walk(real) if os.path.isdir(real) else [(os.path.dirname(real), [], [os.path.basename(real)])]:
