@@ -464,11 +464,13 @@ func run(variant, dir string, env []string, lines []string) (string, error) {
 	if variant == "fence" {
 		args = append([]string{ground.guard, "fence", "--boundary", dir + "/boundary.yml", "--"}, args...)
 	}
+	// The new process tree has to see itself in /proc.
+	args = append([]string{"bash", "-c", `mount -t proc proc /proc && exec "$@"`, "in"}, args...)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, env
 	cmd.WaitDelay = time.Second
 	// What the run leaves behind ends with it, and so do its packets.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -497,6 +499,7 @@ func TestNoWayLeadsToProduction(t *testing.T) {
 				dir, env := prepare(t, s, variant)
 				before := sent(t, s.keys["counts"])
 				output, _ := run(variant, dir, env, s.commands)
+				require.NotContains(t, output, "the command was not started", "a fence that does not stand holds nothing")
 				through := sent(t, s.keys["counts"]) - before
 				switch {
 				case variant == "none":
