@@ -128,7 +128,7 @@ func outside() int {
 // ground is what furnish made.
 var ground struct {
 	dir, repo, guard, python, key string
-	servers                  []*exec.Cmd
+	servers                       []*exec.Cmd
 }
 
 func sh(script string) error {
@@ -240,6 +240,9 @@ mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --
 	if err := serveNames(); err != nil {
 		return err
 	}
+	if err := forward("172.30.0.13:2299", prod+":22"); err != nil {
+		return err
+	}
 	// Production's Kubernetes, Vault and git speak HTTPS; its database only has to be connected to.
 	for _, port := range []string{"6443", "8200", "443", "5432"} {
 		for _, host := range []string{prod, sandbox} {
@@ -273,6 +276,33 @@ func leave() {
 		_ = server.Process.Kill()
 	}
 	_ = os.RemoveAll(ground.dir)
+}
+
+// forward is a machine of the sandbox that passes a port on.
+func forward(from, to string) error {
+	listener, err := net.Listen("tcp", from)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			here, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer here.Close()
+				there, err := net.Dial("tcp", to)
+				if err != nil {
+					return
+				}
+				defer there.Close()
+				go func() { _, _ = io.Copy(there, here) }()
+				_, _ = io.Copy(here, there)
+			}()
+		}
+	}()
+	return nil
 }
 
 // serveNames answers for names of both sides, on the namespace's loopback. The
