@@ -281,16 +281,18 @@ def guard_connections():
     connection_loader._arcodange_guarded = True
 
 
-def is_production(name):
+def is_production(name, value=""):
     """Whether an environment variable belongs to production's tools."""
     if name in _KEPT:
         return False
+    if name == "DOCKER_HOST" and value.startswith("unix://"):
+        return False  # an engine of this machine: a user's own, or one in a virtual machine of it
     return any(name == pattern or pattern.endswith("*") and name.startswith(pattern[:-1]) for pattern in _PRODUCTION)
 
 
 def guard_environment(boundary):
     """Take production's credentials out of the environment and put the guard where ssh is looked for."""
-    for name in [name for name in os.environ if is_production(name)]:
+    for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
     here = os.path.dirname(guard_binary())
     os.environ["SANDBOX_BOUNDARY"] = boundary
