@@ -16,9 +16,12 @@ require (
 	github.com/apparentlymart/go-textseg/v15 v15.0.0 // indirect
 	github.com/apparentlymart/go-textseg/v17 v17.0.1 // indirect
 	github.com/google/btree v1.1.2 // indirect
+	github.com/google/shlex v0.0.0-20191202100458-e7afc7fbc510 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
+	github.com/samber/lo v1.38.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/exp v0.0.0-20231110203233-9a3e6036ecaa // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.31.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
@@ -36,3 +39,5 @@ require (
 	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054
 	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c
 )
+
+require github.com/relex/aini v1.6.0

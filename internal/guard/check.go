@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/inventory"
 )
 
 // asked is a target as a line of JSON on the standard input has it.
@@ -34,6 +35,11 @@ const (
 
 // destination is what ssh is told to connect to; its configuration is asked what that means first.
 const destination boundary.Kind = "destination"
+
+// sources is the path of an inventory: every host's address that can be read
+// without Ansible is a destination. It may only refuse; what it does not follow
+// is Ansible's to render and the connection's to check.
+const sources boundary.Kind = "inventory"
 
 // How deep links to directories are followed: deeper is a circle.
 const maxLinks = 8
@@ -79,7 +85,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 	set := flags("check [flags] [TARGET...]")
 	manifest := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), git, database, text, file, …")
+	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), inventory (its path), git, database, text, file, …")
 	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
 	if status, done := p.parse(set, args); done {
 		return status
@@ -116,6 +122,10 @@ func (p Process) check(ctx context.Context, args []string) int {
 			if found, err = mentionsIn(ctx, engine, target); err != nil {
 				return p.failed(err)
 			}
+		case sources:
+			if found, err = p.inventory(ctx, engine, target); err != nil {
+				return p.failed(err)
+			}
 		case destination:
 			d, err := p.means(ctx, engine, target)
 			if err != nil {
@@ -150,6 +160,27 @@ func (p Process) check(ctx context.Context, args []string) int {
 		return Refused
 	}
 	return OK
+}
+
+func (p Process) inventory(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {
+	read, err := inventory.Read(target.Value)
+	if err != nil {
+		return nil, err
+	}
+	var found []boundary.Decision
+	for _, host := range read.Hosts {
+		from := fmt.Sprintf("%s: host %s", host.File, host.Name)
+		if host.Address == "" {
+			found = append(found, engine.Mentions(ctx, host.Name, from)...)
+			continue
+		}
+		d, err := p.means(ctx, engine, boundary.Target{Value: host.Address, From: from})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, d)
+	}
+	return found, nil
 }
 
 // means decides about what ssh would connect to for a target.

@@ -175,6 +175,7 @@ def _other_sources(boundary):
         if real in homes or os.path.dirname(real) in homes:
             continue
         targets.append({"kind": "file", "value": real, "from": where})
+        targets.append({"kind": "inventory", "value": real, "from": where})
         for directory, dummy, files in os.walk(real) if os.path.isdir(real) else [(os.path.dirname(real), [], [os.path.basename(real)])]:
             for name in files:
                 path = os.path.join(directory, name)

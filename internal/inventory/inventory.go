@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package inventory takes a first look at an Ansible inventory without Ansible:
+// INI by relex/aini, YAML and JSON by yaml.v3. What it finds is only good for
+// refusing early. It renders no template, runs no program, loads no plugin and
+// decrypts nothing; whatever it does not follow is listed as unknown, and only
+// Ansible itself can tell. It finds nothing that `ansible-inventory` does not.
+package inventory
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/relex/aini"
+	"gopkg.in/yaml.v3"
+)
+
+// Host is a host and the address that it is connected to.
+type Host struct {
+	Name    string
+	Address string // the host's own ansible_host, if it is written out; empty if it is not known
+	File    string // where the address stands, or the name if there is none
+}
+
+// Inventory is what could be read.
+type Inventory struct {
+	Hosts   []Host   // in the order of their names
+	Unknown []string // "FILE: why it is not followed", in the order of files
+}
+
+// What Ansible passes over in a directory of sources (INVENTORY_IGNORE_EXTS and INVENTORY_IGNORE_PATTERNS by default).
+var ignored = regexp.MustCompile(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group|host)_vars$`)
+
+// longest is the longest line that aini reads; it drops what is behind a longer one without a word.
+const longest = 64*1024 - 1
+
+// Read looks at a file or a directory. An error means that it cannot be read at all.
+func Read(path string) (*Inventory, error) {
+	r := reader{addresses: map[string]Host{}, taken: map[string]bool{}}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("looking at the inventory: %w", err)
+	}
+	home := path
+	if info.IsDir() {
+		err = r.directory(path, 0)
+	} else {
+		home = filepath.Dir(path)
+		err = r.source(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking at the inventory %s: %w", path, err)
+	}
+	if err := r.hostVars(filepath.Join(home, "host_vars")); err != nil {
+		return nil, fmt.Errorf("looking at the inventory %s: %w", path, err)
+	}
+	found := &Inventory{Unknown: r.unknown}
+	for _, host := range r.addresses {
+		if r.taken[host.Name] {
+			host.Address = "" // said twice: which one counts is Ansible's to tell
+		}
+		found.Hosts = append(found.Hosts, host)
+	}
+	slices.SortFunc(found.Hosts, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+type reader struct {
+	addresses map[string]Host
+	taken     map[string]bool
+	unknown   []string
+}
+
+func (r *reader) skip(file, format string, args ...any) {
+	r.unknown = append(r.unknown, file+": "+fmt.Sprintf(format, args...))
+}
+
+// put notes a host; its address counts only if no other place says one.
+func (r *reader) put(name, address, file string) {
+	if !literal(address) {
+		if address != "" {
+			r.taken[name] = true
+		}
+		address = ""
+	}
+	before, known := r.addresses[name]
+	switch {
+	case !known || before.Address == "":
+		r.addresses[name] = Host{name, address, file}
+	case address != "" && address != before.Address:
+		r.taken[name] = true
+	}
+}
+
+// literal tells whether a value means itself to every reader: an address that
+// neither Python nor YAML 1.1 takes for a number, or a name that is no word of
+// theirs. No template, no encryption, no quotes.
+func literal(value string) bool {
+	if address, err := netip.ParseAddr(value); err == nil {
+		// 1:2:3:4:5:6:7:8 is a number to base 60 in YAML 1.1.
+		return address.Zone() == "" && (address.Is4() || strings.Contains(value, "::"))
+	}
+	return plain(value)
+}
+
+// plain tells whether a host name is one that no reader takes apart or takes for something else.
+func plain(name string) bool {
+	if address, err := netip.ParseAddr(name); err == nil {
+		return address.Is4()
+	}
+	return plainName.MatchString(name) && !slices.Contains(words, strings.ToLower(name))
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*$`)
+
+// words are what YAML 1.1 or Python read as something else than text.
+var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan"}
+
+func (r *reader) directory(path string, depth int) error {
+	if depth > 8 {
+		r.skip(path, "directories are nested too deeply")
+		return nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := filepath.Join(path, entry.Name())
+		if ignored.MatchString(entry.Name()) {
+			continue
+		}
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			err = r.directory(name, depth+1)
+		} else {
+			err = r.source(name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) source(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.Mode()&0o111 != 0:
+		r.skip(file, "it is a program")
+	case bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")):
+		r.skip(file, "it is encrypted")
+	case bytes.HasPrefix(data, []byte("#!")):
+		r.skip(file, "it looks like a program")
+	default:
+		switch filepath.Ext(file) {
+		case ".yml", ".yaml", ".json":
+			r.yaml(file, data)
+		case "", ".ini":
+			r.ini(file, data)
+		default:
+			r.skip(file, "its kind is not known by its name")
+		}
+	}
+	return nil
+}
+
+// iniUnknown is what aini and Ansible read differently, or what only Ansible can read.
+var iniUnknown = regexp.MustCompile(`(?m)^[^#;\n]*(\{\{|\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:|!vault|\$ANSIBLE_VAULT)`)
+
+func (r *reader) ini(file string, data []byte) {
+	for line := range bytes.Lines(data) {
+		if len(line) > longest {
+			r.skip(file, "it has a line of more than %d bytes", longest)
+			return
+		}
+	}
+	if iniUnknown.Match(data) || bytes.ContainsAny(data, "\r\x00") {
+		r.skip(file, "it has what only Ansible reads for sure")
+		return
+	}
+	parsed, err := aini.ParseString(string(data))
+	if err != nil {
+		r.skip(file, "it cannot be read (%v)", err)
+		return
+	}
+	for name, host := range parsed.Hosts {
+		if !plain(name) {
+			r.skip(file, "the host %q", name)
+			continue
+		}
+		r.put(name, host.InventoryVars["ansible_host"], file)
+		// A host that is mentioned again with another address, or a group that gives one, is Ansible's to settle.
+		for _, group := range host.Groups {
+			if _, given := group.InventoryVars["ansible_host"]; given {
+				r.taken[name] = true
+			}
+		}
+	}
+}
+
+func (r *reader) yaml(file string, data []byte) {
+	var document yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&document); err != nil || len(document.Content) != 1 {
+		r.skip(file, "it is not one YAML document")
+		return
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode || child(root, "plugin") != nil {
+		r.skip(file, "it is for an inventory plugin")
+		return
+	}
+	if unsafe(root) {
+		r.skip(file, "it has aliases, tags or keys that only Ansible reads for sure")
+		return
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		r.group(file, root.Content[i+1], 0)
+	}
+}
+
+func (r *reader) group(file string, group *yaml.Node, depth int) {
+	if group.Kind != yaml.MappingNode || depth > 32 {
+		return
+	}
+	_, given := scalar(child(child(group, "vars"), "ansible_host"))
+	if hosts := child(group, "hosts"); hosts != nil && hosts.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(hosts.Content); i += 2 {
+			name := hosts.Content[i].Value
+			if !plain(name) {
+				r.skip(file, "the host %q", name)
+				continue
+			}
+			address, _ := scalar(child(hosts.Content[i+1], "ansible_host"))
+			r.put(name, address, file)
+			if given {
+				r.taken[name] = true
+			}
+		}
+	}
+	if children := child(group, "children"); children != nil && children.Kind == yaml.MappingNode {
+		for i := 0; i+1 < len(children.Content); i += 2 {
+			r.group(file, children.Content[i+1], depth+1)
+		}
+	}
+}
+
+// hostVars looks at the files of single hosts, which count more than what sources say.
+func (r *reader) hostVars(directory string) error {
+	entries, err := os.ReadDir(directory)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	files := map[string][]string{}
+	for _, entry := range entries {
+		name := strings.TrimSuffix(entry.Name(), filepath.Ext(entry.Name()))
+		if ext := filepath.Ext(entry.Name()); !slices.Contains([]string{"", ".yml", ".yaml", ".json"}, ext) {
+			name = entry.Name() // a dot of the host's own name
+		}
+		files[name] = append(files[name], filepath.Join(directory, entry.Name()))
+	}
+	for name, paths := range files {
+		host, known := r.addresses[name]
+		if !known {
+			continue
+		}
+		r.taken[name] = true
+		info, err := os.Stat(paths[0])
+		if err != nil {
+			return err
+		}
+		if len(paths) > 1 || info.IsDir() {
+			r.skip(paths[0], "the host's variables stand in several files")
+			continue
+		}
+		data, err := os.ReadFile(paths[0])
+		if err != nil {
+			return err
+		}
+		var document yaml.Node
+		if yaml.Unmarshal(data, &document) != nil || len(document.Content) != 1 || unsafe(document.Content[0]) {
+			r.skip(paths[0], "it has what only Ansible reads for sure")
+			continue
+		}
+		address, given := scalar(child(document.Content[0], "ansible_host"))
+		switch {
+		case !given:
+			r.taken[name] = false
+		case literal(address):
+			r.addresses[name], r.taken[name] = Host{name, address, paths[0]}, false
+		}
+		_ = host
+	}
+	return nil
+}
+
+func child(mapping *yaml.Node, key string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func scalar(n *yaml.Node) (value string, given bool) {
+	if n == nil {
+		return "", false
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return "{", true // given, and not literal
+	}
+	if n.Tag != "!!str" {
+		return "{", true // a number or a date may be spelled anew by Ansible
+	}
+	return n.Value, true
+}
+
+// unsafe tells whether a document has what yaml.v3 and Ansible's loader may read differently.
+func unsafe(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Value == "<<" {
+		return true
+	}
+	if n.Kind == yaml.MappingNode {
+		seen := map[string]bool{}
+		for i := 0; i < len(n.Content); i += 2 {
+			if seen[n.Content[i].Value] {
+				return true
+			}
+			seen[n.Content[i].Value] = true
+		}
+	}
+	return slices.ContainsFunc(n.Content, unsafe)
+}
