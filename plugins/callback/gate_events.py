@@ -111,7 +111,6 @@ class CallbackModule(CallbackBase):
             {
                 "version": 1,
                 "check": bool(arguments.get("check")),
-                "diff": bool(arguments.get("diff")),
                 "tags": [str(tag) for tag in arguments.get("tags") or []],
                 "skip_tags": [str(tag) for tag in arguments.get("skip_tags") or []],
                 "start_at": str(arguments.get("start_at_task") or ""),

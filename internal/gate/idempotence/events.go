@@ -31,20 +31,20 @@ type Event struct {
 	Hosts json.RawMessage `json:"hosts"`
 
 	// result
-	Task        string   `json:"task"`
-	Where       string   `json:"where"` // file:line; also of a play
-	Action      string   `json:"action"`
-	Implicit    bool     `json:"implicit"` // the facts that a play gathers unasked
-	Rescued     bool     `json:"rescued"`  // it stands in a block that has a rescue
-	ChangedWhen []string `json:"changed_when"`
-	FailedWhen  []string `json:"failed_when"`
-	When        []string `json:"when"`
-	CheckMode   *bool    `json:"check_mode"` // what the task or play itself asks for
-	Host        string   `json:"host"`
-	On          string   `json:"on"` // whom it was delegated to
-	Result      string   `json:"kind"`
-	Began       float64  `json:"began"`
-	Ignored     bool     `json:"ignored"`
+	Task        string    `json:"task"`
+	Where       string    `json:"where"` // file:line; also of a play
+	Action      string    `json:"action"`
+	Implicit    bool      `json:"implicit"` // the facts that a play gathers unasked
+	Rescued     bool      `json:"rescued"`  // it stands in a block that has a rescue
+	ChangedWhen []string  `json:"changed_when"`
+	FailedWhen  []string  `json:"failed_when"`
+	When        []string  `json:"when"`
+	CheckMode   *bool     `json:"check_mode"` // what the task or play itself asks for
+	Host        string    `json:"host"`
+	On          string    `json:"on"` // whom it was delegated to
+	Result      string    `json:"kind"`
+	Began       float64   `json:"began"`
+	Ignored     bool      `json:"ignored"`
 	Items       []Outcome `json:"items"`
 	Outcome
 }

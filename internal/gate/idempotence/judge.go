@@ -4,11 +4,14 @@ package idempotence
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 // The rules that a finding can name.
@@ -95,14 +98,7 @@ func (f Finding) sentence() string {
 	if f.Host != "" {
 		fmt.Fprintf(&b, " on %s", f.Host)
 	}
-	return strings.TrimSuffix(b.String(), ": ") + separator(b.String()) + f.Found
-}
-
-func separator(so string) string {
-	if strings.HasSuffix(so, ": ") {
-		return ": "
-	}
-	return ": "
+	return strings.TrimSuffix(b.String(), ": ") + ": " + f.Found
 }
 
 func oneLine(text string) string {
@@ -113,22 +109,40 @@ func oneLine(text string) string {
 	return text
 }
 
+// how says on one line how a program ended: the first error that it told of.
+func how(ended error) string {
+	var failed *run.Error
+	if !errors.As(ended, &failed) || failed.Result.Code < 0 {
+		return oneLine(ended.Error())
+	}
+	status := fmt.Sprintf("ansible-playbook ended with status %d", failed.Result.Code)
+	for line := range strings.Lines(string(failed.Result.Stderr)) {
+		if strings.Contains(line, "ERROR") {
+			return status + ": " + oneLine(line)
+		}
+	}
+	if last := run.LastLine(failed.Result.Stderr); last != "" {
+		return status + ": " + oneLine(last)
+	}
+	return status
+}
+
 // judge reads the events of one run. ended is how the process ended: nil, or one line.
-func judge(run string, events []Event, broken error, ended error, want Want) *judgement {
-	j := &judgement{run: run, want: want, used: map[string]bool{}, part: map[string]bool{}, matched: map[string]bool{}, events: events}
+func judge(name string, events []Event, broken error, ended error, want Want) *judgement {
+	j := &judgement{run: name, want: want, used: map[string]bool{}, part: map[string]bool{}, matched: map[string]bool{}, events: events}
 	if len(events) == 0 || events[0].Kind != "begin" {
 		found := "Ansible wrote no events"
 		switch {
 		case broken != nil:
 			found = broken.Error()
 		case ended != nil:
-			found = oneLine(ended.Error())
+			found = how(ended)
 		}
 		j.add(Finding{Rule: NothingRan, Expected: "a run", Found: found})
 		return j
 	}
 	begin := events[0]
-	if wanted := run == check; begin.Check != wanted {
+	if wanted := name == check; begin.Check != wanted {
 		j.add(Finding{Rule: NotCheck, Expected: fmt.Sprintf("check mode %t", wanted), Found: fmt.Sprintf("the run had check mode %t", begin.Check)})
 	}
 	j.narrowed(begin)
@@ -370,7 +384,7 @@ func (j *judgement) complete(broken, ended error, seen map[string]counts) {
 	if last.Kind != "end" {
 		said.Found = "the run stopped before its recap"
 		if ended != nil {
-			said.Found += ": " + oneLine(ended.Error())
+			said.Found += ": " + how(ended)
 		}
 		j.add(said)
 		return
@@ -399,7 +413,7 @@ func (j *judgement) complete(broken, ended error, seen map[string]counts) {
 		}
 	}
 	if ended != nil && !j.has(Failed, Unreachable) {
-		said.Found = oneLine(ended.Error())
+		said.Found = how(ended)
 		j.add(said)
 	}
 }
