@@ -92,6 +92,7 @@ class CallbackModule(CallbackBase):
         self._count = 0
         self._tasks = {}
         self._started = {}
+        self._items = {}
         self._play = None
         self._seen = set()
         self._with_output = False
@@ -150,9 +151,6 @@ class CallbackModule(CallbackBase):
     def _outcome(self, result):
         """What a result, or one item of a loop, says of itself."""
         out = {"changed": bool(result.get("changed"))}
-        for key in ("failed", "skipped", "unreachable"):
-            if result.get(key):
-                out[key] = True
         diff = result.get("diff")
         if diff and _differs(diff):
             out["differs"] = True
@@ -180,6 +178,9 @@ class CallbackModule(CallbackBase):
         if on:
             event["on"] = str(on)
         event.update(self._outcome(data))
+        if kind in ("failed", "skipped"):
+            event[kind] = True
+        became = self._items.pop((host, task._uuid), {})
         items = data.get("results")
         if task.loop is not None or task.loop_with:
             event["items"] = []
@@ -190,6 +191,9 @@ class CallbackModule(CallbackBase):
                 label = item.get("_ansible_item_label", item.get("item"))
                 if not item.get("_ansible_no_log") and "censored" not in item and label is not None:
                     outcome["item"] = _text(label)[:200]
+                for kind_, labels in became.items():
+                    if _text(label) in labels:
+                        outcome[kind_] = True
                 event["items"].append(outcome)
         self._write("result", event)
 
@@ -222,6 +226,19 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_skipped(self, result):
         self._result(result, "skipped")
+
+    # Ansible takes `failed` and `skipped` out of what it hands to callbacks; of an item only these still tell.
+
+    def _item(self, result, kind):
+        data = result.result
+        became = self._items.setdefault((result.host.get_name(), result.task._uuid), {})
+        became.setdefault(kind, set()).add(_text(data.get("_ansible_item_label", data.get("item"))))
+
+    def v2_runner_item_on_failed(self, result):
+        self._item(result, "failed")
+
+    def v2_runner_item_on_skipped(self, result):
+        self._item(result, "skipped")
 
     def v2_playbook_on_stats(self, stats):
         self._write("end", {"hosts": {host: stats.summarize(host) for host in sorted(stats.processed)}})

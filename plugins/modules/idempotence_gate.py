@@ -70,7 +70,7 @@ options:
     elements: dict
     suboptions:
       task:
-        description: The task's name as Ansible shows it, for a task of a role C(role : task).
+        description: "The task's name as Ansible shows it; for a task of a role C(role : task)."
         type: str
         required: true
       reason:

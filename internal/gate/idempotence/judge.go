@@ -96,7 +96,10 @@ func (f Finding) sentence() string {
 		fmt.Fprintf(&b, "at %s", f.Where)
 	}
 	if f.Host != "" {
-		fmt.Fprintf(&b, " on %s", f.Host)
+		if !strings.HasSuffix(b.String(), " ") {
+			b.WriteString(" ")
+		}
+		fmt.Fprintf(&b, "on %s", f.Host)
 	}
 	return strings.TrimSuffix(b.String(), ": ") + ": " + f.Found
 }
