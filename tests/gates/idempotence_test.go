@@ -199,8 +199,8 @@ func faults() map[string]fault {
 			site: site{playbook: "\n    - ansible.builtin.raw: 'true'\n      changed_when: false\n"}, rule: idempotence.CheckModeSkip, where: "site.yml:4",
 		},
 		"a module that does not know check mode": {
-			site: site{playbook: "\n    - ansible.builtin.wait_for: {timeout: 0}\n    - ansible.builtin.uri: {url: 'http://127.0.0.1:1/'}\n"},
-			rule: idempotence.CheckModeSkip, says: "check mode", where: "site.yml:5",
+			site: site{playbook: "\n    - ansible.builtin.uri: {url: 'http://127.0.0.1:1/'}\n"},
+			rule: idempotence.CheckModeSkip, says: "does not support check mode", where: "site.yml:4",
 		},
 		"a task that leaves itself out in check mode": {
 			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.debug: {msg: on}\n      when: not ansible_check_mode\n"},
