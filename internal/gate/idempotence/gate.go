@@ -224,7 +224,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 	lines, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if ended == nil {
-			broken = errors.New("Ansible ended well and the callback gate_events wrote nothing: it was not loaded") //nolint:staticcheck // a name
+			broken = errors.New("the run ended well and the callback gate_events wrote nothing: it was not loaded")
 		}
 		return nil, broken, ended
 	}
