@@ -93,7 +93,7 @@ options:
     choices: [packages, units, files, containers]
     default: [packages, units, files, containers]
   snapshot_become:
-    description: Become root to look at the machines. Used with O(prove).
+    description: Become root to look at the machines, but for those of a local connection. Used with O(prove).
     type: bool
     default: false
   ignore:

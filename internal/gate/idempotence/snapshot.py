@@ -39,13 +39,21 @@ def files(paths):
             state += " -> " + os.readlink(path)
         elif stat.S_ISREG(info.st_mode):
             digest = hashlib.sha256()
-            with open(path, "rb") as data:
-                for block in iter(lambda: data.read(1 << 20), b""):
-                    digest.update(block)
-            state += " sha256:" + digest.hexdigest()
+            try:
+                with open(path, "rb") as data:
+                    for block in iter(lambda: data.read(1 << 20), b""):
+                        digest.update(block)
+                state += " sha256:" + digest.hexdigest()
+            except PermissionError:
+                # Whatever is done to it moves this time, which nobody can set.
+                state += " unread ctime=%d" % info.st_ctime_ns
         put("file", path, state, info.st_mtime if stat.S_ISDIR(info.st_mode) else info.st_ctime)
 
     def unread(error):
+        if isinstance(error, PermissionError):
+            info = os.lstat(error.filename)
+            put("file", error.filename, "d unread ctime=%d" % info.st_ctime_ns, info.st_ctime)
+            return
         problems.append("%s: %s" % (error.filename, error.strerror))
 
     for path in paths:
