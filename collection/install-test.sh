@@ -52,7 +52,7 @@ quietly() {
     out=$(grep -v "ansible/_internal/ansible_collections/ansible/_protomatter" <<<"$out" || true)
     [ -z "$out" ] || fail "$* warns: $out"
 }
-for type in module inventory filter lookup role; do
+for type in module inventory filter lookup connection vars role; do
     quietly ansible-doc -t "$type" -l arcodange.sandbox
     found=$(awk '/^arcodange\.sandbox\./ {sub(/:$/, "", $1); print $1}' "$work/out" | sort -u)
     for name in $found; do

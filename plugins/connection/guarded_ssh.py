@@ -39,6 +39,7 @@ options:
 """
 
 import os
+import sys
 
 import yaml
 from ansible.errors import AnsibleConnectionFailure
@@ -57,7 +58,7 @@ def _with_options_of_ssh():
 
 
 # Ansible reads a plugin's options from this name when it loads the plugin.
-globals()["DOCUMENTATION"] = _with_options_of_ssh()
+setattr(sys.modules[__name__], "DOCUMENTATION", _with_options_of_ssh())
 
 
 class Connection(builtin.Connection):

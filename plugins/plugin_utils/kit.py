@@ -76,7 +76,7 @@ def _sums():
         with open(SUMS, encoding="utf-8") as lines:
             return {name: digest for digest, name in (line.split() for line in lines if line.strip())}
     except (OSError, ValueError) as error:
-        raise KitError("the list of binaries %s cannot be read (%s); %s" % (SUMS, error, _how_to_build())) from error
+        raise KitError("the list of binaries %s cannot be read (%s); %s" % (SUMS, error, _how_to_build())) from None
 
 
 def _digest(path):
@@ -97,7 +97,7 @@ def _verify(path, name):
     try:
         found = _digest(path)
     except OSError as error:
-        raise KitError("the binary %s cannot be read (%s); %s" % (path, error.strerror, _how_to_build())) from error
+        raise KitError("the binary %s cannot be read (%s); %s" % (path, error.strerror, _how_to_build())) from None
     if found != wanted:
         raise KitError(
             "the binary %s is not the one that was built: its SHA-256 is %s and must be %s; %s"
@@ -148,8 +148,12 @@ def _unpacked(kit, names=()):
     if ready():
         return path
     packed = os.path.join(PACKED, name + ".xz")
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    with open(os.path.join(directory, ".lock"), "w", encoding="utf-8") as lock:
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        lock = open(os.path.join(directory, ".lock"), "w", encoding="utf-8")
+    except OSError as error:
+        raise KitError("unpacking %s into %s: %s; make that directory writable" % (packed, directory, error.strerror)) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if ready():
             return path
@@ -166,7 +170,7 @@ def _unpacked(kit, names=()):
                 os.symlink(name, link)
                 os.replace(link, os.path.join(directory, other))
         except (OSError, EOFError, lzma.LZMAError) as error:
-            raise KitError("unpacking %s: %s; %s" % (packed, error, _how_to_build())) from error
+            raise KitError("unpacking %s: %s; %s" % (packed, error, _how_to_build())) from None
         finally:
             if os.path.exists(unpacked):
                 os.unlink(unpacked)
@@ -250,7 +254,7 @@ class KitAction(ActionBase):
             else:
                 found = self._run_there(name, args, task_vars)
         except KitError as error:
-            raise AnsibleActionFail("%s: %s" % (name, error)) from error
+            raise AnsibleActionFail("%s: %s" % (name, error)) from None
         result.update(found)
         return result
 

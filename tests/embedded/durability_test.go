@@ -84,7 +84,8 @@ func wrongTokens(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			// Of its own: mounts, files and containerd's socket, so that the node does not notice.
 			script := `mount -t tmpfs none /run/k3s 2>/dev/null || { mkdir -p /run/k3s && mount -t tmpfs none /run/k3s; }
-timeout -s INT 6 k3s agent --config /nonexistent.d/../dev/null --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 172.30.7.12 2>&1`
+: >/run/k3s/none.yaml
+timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 172.30.7.12 2>&1`
 			out, _ := exec.Command("docker", "exec", sandbox+"-pi2", "unshare", "--mount", "sh", "-c", script, server, c.token).CombinedOutput()
 			assert.Contains(t, string(out), c.says)
 			assert.NotContains(t, string(out), secret, "the secret stays out of the log")

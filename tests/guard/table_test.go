@@ -59,7 +59,7 @@ func TestTheTableOfWaysIsTheScripts(t *testing.T) {
 
 This page is made from the scripts in `+"`tests/guard/testdata/ways`"+` by `+"`go test ./tests/guard -update`"+`. The scripts are
 tried for real by `+"`make test-guard`"+`: a real sshd and real servers play production inside a network namespace with no way
-out, and every packet to them is counted. Each way is tried without any guard (it must get through, or it proves nothing),
+out, and every connection and datagram to them is counted. Each way is tried without any guard (it must get through, or it proves nothing),
 with each fence alone, and with everything as shipped.
 
 | column | the fence |
@@ -69,7 +69,7 @@ with each fence alone, and with everything as shipped.
 | fence | `+"`prod-ip-guard fence`"+` around a run with no other guard (Linux only) |
 | macOS | whether the way is held where there is no network namespace, by the other two |
 
-"holds" means that this fence alone let no packet through. %d ways, of which %d are held by the network fence only, and %d by
+"holds" means that this fence alone let nothing through. %d ways, of which %d are held by the network fence only, and %d by
 nothing here; see [the guard](guard.md) for the fences that stand elsewhere (credentials, and the firewall of the nodes).
 
 | way in | load | connection | fence | macOS |

@@ -418,8 +418,14 @@ func (s scene) owned(want driver.Spec, power driver.Power) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.volumes)) {
-		if err := owned("volume", name, want.Sandbox, s.volumes[name].Labels); err != nil {
+		labels := s.volumes[name].Labels
+		if err := owned("volume", name, want.Sandbox, labels); err != nil {
 			return err
+		}
+		// Machine a with disk b-c and machine a-b with disk c have one name for both.
+		if machine := labels[LabelMachine]; machine != want.Name {
+			return fmt.Errorf("volume %s %w %s as a disk of machine %s (it is machine %s's): choose another name for the machine or the disk",
+				name, driver.ErrNotOwned, want.Sandbox, want.Name, machine)
 		}
 	}
 	if s.network != nil && power != driver.Absent { // somebody else's network is simply not in the way of removing

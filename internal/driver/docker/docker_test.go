@@ -146,3 +146,15 @@ func TestAContainerThatIsBeingRemovedIsWaitedFor(t *testing.T) {
 	assert.False(t, leaving(nil))
 	assert.False(t, leaving(errors.New("Error response from daemon: conflict")))
 }
+
+func TestADiskOfAnotherMachineOfTheSameSandboxIsNotTouched(t *testing.T) {
+	t.Parallel()
+	// Two machines whose disks come to the same name: a with b-data, and a-b with data.
+	name := volumeName("sandbox", "a", "b-data")
+	require.Equal(t, name, volumeName("sandbox", "a-b", "data"))
+	s := scene{volumes: map[string]volume{name: {Name: name, Labels: map[string]string{LabelSandbox: "sandbox", LabelMachine: "a-b"}}}}
+	for _, power := range []driver.Power{driver.Started, driver.Absent} {
+		assert.ErrorIs(t, s.owned(driver.Spec{Sandbox: "sandbox", Name: "a"}, power), driver.ErrNotOwned)
+		assert.NoError(t, s.owned(driver.Spec{Sandbox: "sandbox", Name: "a-b"}, power))
+	}
+}
