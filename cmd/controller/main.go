@@ -7,11 +7,12 @@ import (
 	"os"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 )
 
 func main() {
-	os.Exit(ansible.Main(os.Args, controller.Module(), sandboximage.Module(), sandboxvm.Module()))
+	os.Exit(ansible.Main(os.Args, controller.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()))
 }

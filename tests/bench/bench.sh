@@ -41,4 +41,5 @@ for artifact in build/arcodange-sandbox-*.tar.gz; do
 done
 echo
 "$python" tests/bench/module_call.py "$kit"
+"$python" tests/bench/gate_events.py
 ${GO:-go} test -run '^$' -bench . -benchtime 10x ./tests/naming/ ./internal/ansible/ | grep -E '^Benchmark'

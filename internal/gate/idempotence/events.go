@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package idempotence
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Event is one line that the callback gate_events writes.
+type Event struct {
+	Kind   string  `json:"event"` // begin, playbook, play, no_hosts, result, end
+	Number int     `json:"number"`
+	Time   float64 `json:"time"`
+
+	// begin
+	Version  int      `json:"version"`
+	Check    bool     `json:"check"`
+	Tags     []string `json:"tags"`
+	SkipTags []string `json:"skip_tags"`
+	StartAt  string   `json:"start_at"`
+
+	// play, no_hosts
+	Play string `json:"play"`
+
+	// play: the names of those it matched; end: Ansible's own counts of each
+	Hosts json.RawMessage `json:"hosts"`
+
+	// result
+	Task        string    `json:"task"`
+	Where       string    `json:"where"` // file:line; also of a play
+	Action      string    `json:"action"`
+	Implicit    bool      `json:"implicit"` // the facts that a play gathers unasked
+	Rescued     bool      `json:"rescued"`  // it stands in a block that has a rescue
+	ChangedWhen []string  `json:"changed_when"`
+	FailedWhen  []string  `json:"failed_when"`
+	When        []string  `json:"when"`
+	CheckMode   *bool     `json:"check_mode"` // what the task or play itself asks for
+	Host        string    `json:"host"`
+	On          string    `json:"on"` // whom it was delegated to
+	Result      string    `json:"kind"`
+	Began       float64   `json:"began"`
+	Ignored     bool      `json:"ignored"`
+	Items       []Outcome `json:"items"`
+	Outcome
+}
+
+// Outcome is what a task, or one item of its loop, said of itself.
+type Outcome struct {
+	Item           string   `json:"item"`
+	Changed        bool     `json:"changed"`
+	Failed         bool     `json:"failed"`
+	Skipped        bool     `json:"skipped"`
+	Unreachable    bool     `json:"unreachable"`
+	Differs        bool     `json:"differs"`
+	Diff           []Change `json:"diff"`
+	Msg            string   `json:"msg"`
+	SkipReason     string   `json:"skip_reason"`
+	SkippedReason  string   `json:"skipped_reason"`
+	FalseCondition string   `json:"false_condition"`
+	Stdout         string   `json:"stdout"`
+}
+
+// Change is one difference as --diff shows it.
+type Change struct {
+	Header   string `json:"header,omitempty"`
+	Before   string `json:"before,omitempty"`
+	After    string `json:"after,omitempty"`
+	Prepared string `json:"prepared,omitempty"`
+}
+
+// counts is what Ansible's recap says of a host.
+type counts struct {
+	OK          int `json:"ok"`
+	Changed     int `json:"changed"`
+	Failures    int `json:"failures"`
+	Unreachable int `json:"unreachable"`
+	Skipped     int `json:"skipped"`
+	Rescued     int `json:"rescued"`
+	Ignored     int `json:"ignored"`
+}
+
+func (e Event) at() time.Time { return time.UnixMicro(int64(e.Time * 1e6)) }
+
+// began is when the task started on its host; its end, if that is not known.
+func (e Event) began() time.Time {
+	if e.Began == 0 {
+		return e.at()
+	}
+	return time.UnixMicro(int64(e.Began * 1e6))
+}
+
+// ReadEvents reads what the callback wrote. A line that is cut, out of order or
+// not an event is an error: what follows cannot be trusted to be everything.
+func ReadEvents(r io.Reader) ([]Event, error) {
+	var events []Event
+	lines := bufio.NewReaderSize(r, 1<<16)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return events, nil
+		}
+		if err != nil {
+			return events, fmt.Errorf("line %d of the events is cut short: %w", len(events)+1, err)
+		}
+		var event Event
+		if err := json.Unmarshal(line, &event); err != nil {
+			return events, fmt.Errorf("line %d of the events cannot be read: %w", len(events)+1, err)
+		}
+		if event.Number != len(events) {
+			return events, fmt.Errorf("line %d of the events has number %d: lines are missing or from elsewhere", len(events)+1, event.Number)
+		}
+		events = append(events, event)
+	}
+}

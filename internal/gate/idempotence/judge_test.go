@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package idempotence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+const (
+	begin  = `{"event":"begin","number":0,"check":true,"tags":["all"]}`
+	onPlay = `{"event":"play","number":1,"play":"web","hosts":["web1"]}`
+	result = `{"event":"result","number":2,"host":"web1","kind":"ok","task":"Say","where":"site.yml:3"}`
+	end    = `{"event":"end","number":3,"hosts":{"web1":{"ok":1}}}`
+)
+
+func judged(t *testing.T, ended error, lines ...string) []string {
+	t.Helper()
+	events, broken := ReadEvents(strings.NewReader(strings.Join(lines, "\n") + "\n"))
+	var said []string
+	for _, f := range judge(check, events, broken, ended, Want{}).findings {
+		said = append(said, f.Rule+": "+f.Found)
+	}
+	return said
+}
+
+func TestARunOfWhichNotEverythingWasSeenIsRed(t *testing.T) {
+	t.Parallel()
+	assert.Empty(t, judged(t, nil, begin, onPlay, result, end))
+	for name, c := range map[string]struct {
+		lines []string
+		ended error
+		says  string
+	}{
+		"no line at all":                          {nil, nil, "nothing_ran"},
+		"no line, and the program says why":       {nil, errors.New("no such playbook"), "nothing_ran: "},
+		"no recap":                                {[]string{begin, onPlay, result}, nil, "incomplete: the run stopped before its recap"},
+		"a line taken out":                        {[]string{begin, onPlay, end}, nil, "has number 3"},
+		"a line that is no event":                 {[]string{begin, onPlay, "ok: [web1]"}, nil, "cannot be read"},
+		"a line of another run":                   {[]string{begin, onPlay, result, begin}, nil, "has number 0"},
+		"a change that only Ansible counted":      {[]string{begin, onPlay, result, strings.Replace(end, `"ok":1`, `"ok":1,"changed":1`, 1)}, nil, "counted 1 changed and the events tell of 0"},
+		"a rescue that only Ansible counted":      {[]string{begin, onPlay, result, strings.Replace(end, `"ok":1`, `"ok":1,"rescued":1`, 1)}, nil, "counted 1 failed or rescued"},
+		"a failure that only the status tells of": {[]string{begin, onPlay, result, end}, errors.New("exit status 4"), "incomplete: exit status 4"},
+		"a run that was no check":                 {[]string{strings.Replace(begin, "true", "false", 1), onPlay, result, end}, nil, "not_check"},
+		"a run that started at a task":            {[]string{strings.Replace(begin, `"check"`, `"start_at":"Say","check"`, 1), onPlay, result, end}, nil, "narrowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			said := judged(t, c.ended, c.lines...)
+			require.Len(t, said, 1)
+			assert.Contains(t, said[0], c.says)
+		})
+	}
+}
+
+func TestALineThatWasCutIsNoEvent(t *testing.T) {
+	t.Parallel()
+	_, err := ReadEvents(strings.NewReader(begin + "\n" + onPlay[:20]))
+	require.ErrorContains(t, err, "cut short")
+}
+
+// at is an event of a task on a host that took one second, from second n on.
+func at(n float64, host, task, said string, changed bool) Event {
+	return Event{
+		Kind: "result", Task: task, Where: task + ".yml:1", Host: host, Action: "ansible.builtin.shell", Result: said,
+		Began: 1e9 + n, Time: 1e9 + n + 1, Outcome: Outcome{Changed: changed},
+	}
+}
+
+func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
+	t.Parallel()
+	ran := []Event{
+		at(0, "web1", "first", "ok", false), at(2, "web1", "second", "ok", false), at(4, "web1", "honest", "ok", true),
+		at(2, "web2", "other", "ok", false), at(6, "web1", "skipped", "skipped", false),
+	}
+	was := map[string]thing{"file /a": {State: "1"}, "package p": {State: "1"}, "file /d/gone": {State: "1"}, "file /d": {State: "d"}}
+	for name, c := range map[string]struct {
+		what   string
+		now    thing
+		offset time.Duration
+		says   string // empty: nothing is said
+	}{
+		"a file during the second task":              {"file /a", thing{"2", 1e9 + 2.5}, 0, `liar: task "second" at second.yml:1 on web1: it said ok, and file /a is another: 1 → 2`},
+		"a file as the task began, a tick too early": {"file /a", thing{"2", 1e9 + 1.995}, 0, `task "second"`},
+		"a package during the first task":            {"package p", thing{"2", 1e9 + 0.5}, 0, `task "first"`},
+		"a new unit":                                 {"unit u.service", thing{"run", 1e9 + 0.5}, 0, "unit u.service is new"},
+		"a file on a machine whose clock is ahead":   {"file /a", thing{"2", 1e9 + 62.5}, time.Minute, `task "second"`},
+		"a file during a task that said changed":     {"file /a", thing{"2", 1e9 + 4.5}, 0, ""},
+		"a file between two tasks":                   {"file /a", thing{"2", 1e9 + 3.5}, 0, "unexplained: on web1: file /a is another"},
+		"a file while its task was skipped":          {"file /a", thing{"2", 1e9 + 6.5}, 0, "unexplained"},
+		"a file that was only touched":               {"file /a", thing{"1", 1e9 + 2.5}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := map[string]thing{}
+			for what, is := range was {
+				now[what] = is
+			}
+			now[c.what] = c.now
+			j := &judgement{run: converge}
+			j.blame("web1", compare(was, now, c.offset, nil), ran)
+			if c.says == "" {
+				assert.Empty(t, j.findings)
+				return
+			}
+			require.Len(t, j.findings, 1)
+			assert.Contains(t, j.findings[0].Message, c.says)
+		})
+	}
+	t.Run("a file that is gone has the time of its folder", func(t *testing.T) {
+		t.Parallel()
+		now := map[string]thing{"file /a": {State: "1"}, "package p": {State: "1"}, "file /d": {State: "d", Time: 1e9 + 2.5}}
+		j := &judgement{run: converge}
+		j.blame("web1", compare(was, now, 0, nil), ran)
+		require.Len(t, j.findings, 1)
+		assert.Contains(t, j.findings[0].Message, `task "second"`)
+		assert.Contains(t, j.findings[0].Message, "file /d/gone is gone")
+	})
+	t.Run("one finding for all that one task changed", func(t *testing.T) {
+		t.Parallel()
+		j := &judgement{run: converge}
+		j.blame("web1", compare(nil, map[string]thing{"file /x": {"1", 1e9 + 0.2}, "file /y": {"1", 1e9 + 0.3}}, 0, nil), ran)
+		require.Len(t, j.findings, 1)
+		assert.Len(t, j.findings[0].Diff, 2)
+	})
+	t.Run("what may change by itself is not told", func(t *testing.T) {
+		t.Parallel()
+		ignore := []Ignore{{What: "file /x/**"}, {What: "unit *.timer"}}
+		assert.Empty(t, compare(nil, map[string]thing{"file /x/y/z": {"1", 0}, "unit a.timer": {"1", 0}}, 0, ignore))
+		assert.Len(t, compare(nil, map[string]thing{"file /z/x/y": {"1", 0}, "unit a.service": {"1", 0}}, 0, ignore), 2)
+	})
+}
+
+type kubectl struct{ objects string }
+
+func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
+	switch c.Args[2] {
+	case "api-resources":
+		return run.Result{Stdout: []byte("configmaps\nevents\ndeployments.apps\n")}, nil
+	case "get":
+		if c.Args[3] != "configmaps,deployments.apps" {
+			return run.Result{}, fmt.Errorf("asked for %s", c.Args[3])
+		}
+		return run.Result{Stdout: []byte(k.objects)}, nil
+	}
+	return run.Result{}, fmt.Errorf("unknown command %s", c)
+}
+
+func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
+	t.Parallel()
+	deployment := func(generation, version int) string {
+		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n","uid":"u","generation":%d,"resourceVersion":"%d",
+			"managedFields":[{"time":"2001-09-09T01:46:42Z"},{"time":"2026-01-01T00:00:00Z","subresource":"status"}]}}`, generation, version)
+	}
+	config := func(version int) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d"}}`, version)
+	}
+	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"u"}]}}`
+	look := func(items ...string) map[string]thing {
+		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`}, Kubectl: "kubectl"}.Objects(t.Context())
+		require.NoError(t, err)
+		return found
+	}
+	before := look(deployment(1, 1), config(1), owned)
+	assert.Len(t, before, 2, "what another object owns is its matter")
+	assert.Empty(t, compare(before, look(deployment(1, 7), config(1)), 0, nil), "a status is no change")
+	changed := compare(before, look(deployment(2, 8), config(1)), 0, nil)
+	require.Len(t, changed, 1)
+	assert.Equal(t, "object apps/v1 Deployment n/a", changed[0].what)
+	assert.Equal(t, int64(1000000002), changed[0].at.Unix(), "when its wish was last written")
+	assert.Len(t, compare(before, look(deployment(1, 1), config(2)), 0, nil), 1, "a kind without generation goes by its version")
+	_, err := Cluster{Runner: kubectl{""}, Kubectl: "kubectl"}.Objects(t.Context())
+	require.ErrorContains(t, err, "not one object")
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package idempotencegate is the module idempotence_gate: arguments in, a
+// verdict out. What is judged, and how, is told in internal/gate/idempotence.
+package idempotencegate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+type arguments struct {
+	Playbook  string               `arg:"playbook"`
+	Inventory []string             `arg:"inventory"`
+	Limit     string               `arg:"limit"`
+	Variables map[string]any       `arg:"variables"`
+	Tags      []string             `arg:"tags"`
+	SkipTags  []string             `arg:"skip_tags"`
+	Dir       string               `arg:"chdir"`
+	Hosts     []string             `arg:"expected_hosts"`
+	Skips     []idempotence.Skip   `arg:"skips"`
+	Prove     bool                 `arg:"prove"`
+	Watch     []string             `arg:"watch"`
+	Snapshot  []string             `arg:"snapshot"`
+	Become    bool                 `arg:"snapshot_become"`
+	Ignore    []idempotence.Ignore `arg:"ignore"`
+	Config    string               `arg:"kubeconfig"`
+	Report    string               `arg:"report"`
+	Timeout   int                  `arg:"timeout"`
+	Program   string               `arg:"ansible_playbook"`
+	Callbacks string               `arg:"callbacks"`
+}
+
+// Module describes idempotence_gate.
+func Module() ansible.Module {
+	kinds := []string{"packages", "units", "files", "containers"}
+	reasoned := func(name string) *ansible.Spec {
+		return &ansible.Spec{Options: map[string]ansible.Option{name: {Required: true}, "reason": {Required: true}}}
+	}
+	return ansible.Module{
+		Name:      "idempotence_gate",
+		CheckMode: true,
+		Spec: ansible.Spec{
+			Options: map[string]ansible.Option{
+				"playbook":         {Type: ansible.Path, Required: true},
+				"inventory":        {Type: ansible.List, Elements: ansible.Str},
+				"limit":            {},
+				"variables":        {Type: ansible.Dict},
+				"tags":             {Type: ansible.List, Elements: ansible.Str},
+				"skip_tags":        {Type: ansible.List, Elements: ansible.Str},
+				"chdir":            {Type: ansible.Path},
+				"expected_hosts":   {Type: ansible.List, Elements: ansible.Str},
+				"skips":            {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("task")},
+				"prove":            {Type: ansible.Bool, Default: false},
+				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
+				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
+				"snapshot_become":  {Type: ansible.Bool, Default: false},
+				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
+				"kubeconfig":       {Type: ansible.Path},
+				"report":           {Type: ansible.Path},
+				"timeout":          {Type: ansible.Int, Default: 3600},
+				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
+				"callbacks":        {Type: ansible.Path},
+			},
+		},
+		Run: judge,
+	}
+}
+
+func judge(ctx context.Context, c *ansible.Call) error {
+	var args arguments
+	if err := c.Bind(&args); err != nil {
+		return err
+	}
+	if args.Callbacks == "" {
+		return fmt.Errorf("the folder of the callback gate_events is not known: run the module through its action plugin, or set callbacks")
+	}
+	if args.Timeout < 1 {
+		return fmt.Errorf("the timeout is %d s and must be at least 1 s", args.Timeout)
+	}
+	if args.Prove && c.CheckMode {
+		c.Warn("prove converges for real, which check mode forbids: only the check was run, and nothing is proved")
+		args.Prove = false
+	}
+	playbook := args.Playbook
+	if args.Dir != "" && !filepath.IsAbs(playbook) {
+		playbook = filepath.Join(args.Dir, playbook)
+	}
+	playbook, err := filepath.Abs(playbook)
+	if err != nil {
+		return fmt.Errorf("finding the playbook %s: %w", args.Playbook, err)
+	}
+	where, err := reportPath(args.Report, os.Getenv)
+	if err != nil {
+		return err
+	}
+	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Callbacks: args.Callbacks, Env: os.Environ()}
+	if args.Prove && args.Config != "" {
+		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
+	}
+	limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+	defer stop()
+	report, err := gate.Judge(limited, idempotence.Options{
+		Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
+		Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
+		Become: args.Become, Ignore: args.Ignore,
+	})
+	if err != nil {
+		return err
+	}
+	if err := keep(where, report); err != nil {
+		return err
+	}
+	for _, task := range report.Unused {
+		c.Warn(fmt.Sprintf("the skip of the task %q was not needed: take it out of skips", task))
+	}
+	c.Return("verdict", report.Verdict)
+	c.Return("findings", report.Findings)
+	c.Return("report", where)
+	c.Return("proved", report.Proved)
+	c.Return("hosts", report.Hosts)
+	c.Return("seconds", report.Seconds)
+	if report.Verdict != "green" {
+		return fmt.Errorf("%s", report.Summary())
+	}
+	return nil
+}
+
+// keep writes the report for its owner alone: differences may show what a template holds.
+func keep(path string, report idempotence.Report) error {
+	data, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the report's folder: %w", err)
+	}
+	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func reportPath(given string, getenv func(string) string) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	base := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
+		user := getenv("HOME")
+		if user == "" {
+			return "", fmt.Errorf("find the folder for reports: neither XDG_STATE_HOME nor HOME is set: set one, or report")
+		}
+		base = filepath.Join(user, ".local", "state")
+	}
+	name := fmt.Sprintf("idempotence-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid())
+	return filepath.Join(base, "arcodange-sandbox", "gates", name), nil
+}

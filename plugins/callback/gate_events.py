@@ -1,0 +1,244 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes what a run did as JSON lines. It reports and decides nothing: whoever reads the file judges."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: gate_events
+type: notification
+short_description: Write what a run did to a file, one JSON object a line
+version_added: "1.0.0"
+author:
+  - The arcodange.sandbox authors (@arcodange-org)
+description:
+  - Writes one JSON object a line for the run's beginning and end, every play with the hosts that it matched, and every result with
+    its task, file, line, host, difference and what became of it.
+  - Each line has a number, and the last one tells how many there are and what Ansible itself counted, so that a reader knows
+    whether it read everything.
+  - The module M(arcodange.sandbox.idempotence_gate) turns it on for the runs that it watches.
+  - Without O(path) the plugin does nothing.
+  - What a task hides by C(no_log) is not in the file. Differences are, as C(--diff) shows them; the file is the user's alone.
+requirements:
+  - enable in configuration
+options:
+  path:
+    description: File to write to. It must not be there yet.
+    type: str
+    env:
+      - name: ARCODANGE_SANDBOX_EVENTS
+  output:
+    description: Also write what commands printed.
+    type: bool
+    default: false
+    env:
+      - name: ARCODANGE_SANDBOX_EVENTS_OUTPUT
+"""
+
+import json
+import os
+import time
+
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+
+# What one difference may take in the file. Whether there is one is judged before it is cut.
+_DIFF_LIMIT = 32768
+
+
+def _text(value):
+    return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True, indent=1)
+
+
+def _differs(diff):
+    """Whether what a module returned as its difference is one."""
+    if isinstance(diff, list):
+        return any(_differs(one) for one in diff)
+    if not isinstance(diff, dict):
+        return bool(diff)
+    if diff.get("prepared"):
+        return True
+    return ("before" in diff or "after" in diff) and diff.get("before") != diff.get("after")
+
+
+def _shown(diff):
+    """Return a difference as a list of before and after, cut to a size that a report can hold."""
+    out = []
+    for one in diff if isinstance(diff, list) else [diff]:
+        if not isinstance(one, dict) or not _differs(one):
+            continue
+        entry = {"header": str(one.get("after_header") or one.get("before_header") or "")}
+        for key in ("before", "after", "prepared"):
+            if key in one:
+                entry[key] = _text(one[key])[:_DIFF_LIMIT]
+        out.append(entry)
+    return out
+
+
+class CallbackModule(CallbackBase):
+    """Writes events as they come. Each is one write, so that a run that is killed leaves whole lines."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "gate_events"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._file = None
+        self._count = 0
+        self._tasks = {}
+        self._started = {}
+        self._items = {}
+        self._play = None
+        self._seen = set()
+        self._with_output = False
+
+    def set_options(self, task_keys=None, var_options=None, direct=None):
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        path = self.get_option("path")
+        if not path:
+            self.disabled = True
+            return
+        self._with_output = bool(self.get_option("output"))
+        # An exception here is the loader's to report, and the plugin is then not in the run: no file, no verdict.
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        arguments = context.CLIARGS
+        self._write(
+            "begin",
+            {
+                "version": 1,
+                "check": bool(arguments.get("check")),
+                "tags": [str(tag) for tag in arguments.get("tags") or []],
+                "skip_tags": [str(tag) for tag in arguments.get("skip_tags") or []],
+                "start_at": str(arguments.get("start_at_task") or ""),
+            },
+        )
+
+    def _write(self, kind, event):
+        event["event"] = kind
+        event["number"] = self._count
+        event["time"] = time.time()
+        self._count += 1
+        line = json.dumps(event, default=str, separators=(",", ":")).encode("utf-8", "surrogateescape") + b"\n"
+        while line:
+            line = line[os.write(self._file, line):]
+
+    def _task(self, task):
+        """What every result of a task has in common, found once."""
+        known = self._tasks.get(task._uuid)
+        if known is None:
+            block, rescued = task._parent, False
+            while block is not None:
+                rescued = rescued or bool(getattr(block, "rescue", None))
+                block = getattr(block, "_parent", None)
+            known = self._tasks[task._uuid] = {
+                "task": str(task.get_name()).strip(),
+                "where": task.get_path() or "",
+                "action": str(task.action),
+                "implicit": str(task.action).rpartition(".")[2] in ("gather_facts", "setup") and not getattr(task, "_ds", None),
+                "rescued": rescued,
+                "changed_when": [str(one) for one in task.changed_when or []],
+                "failed_when": [str(one) for one in task.failed_when or []],
+                "check_mode": task.check_mode if isinstance(task.check_mode, bool) else None,
+                "when": [str(one) for one in task.when or []],
+            }
+        return known
+
+    def _outcome(self, result):
+        """What a result, or one item of a loop, says of itself."""
+        out = {"changed": bool(result.get("changed"))}
+        diff = result.get("diff")
+        if diff and _differs(diff):
+            out["differs"] = True
+            out["diff"] = _shown(diff)
+        for key in ("msg", "skip_reason", "skipped_reason", "false_condition"):
+            if result.get(key) not in (None, ""):
+                out[key] = _text(result[key])[:2000]
+        if self._with_output and "stdout" in result:
+            out["stdout"] = _text(result["stdout"])
+        return out
+
+    def _result(self, result, kind, ignored=False):
+        task, host = result.task, result.host.get_name()
+        data = result.result
+        event = dict(self._task(task))
+        event["host"] = host
+        event["kind"] = kind
+        event["began"] = self._started.pop((host, task._uuid), None)
+        if ignored:
+            event["ignored"] = True
+        delegated = data.get("_ansible_delegated_vars")
+        on = delegated.get("ansible_delegated_host") if isinstance(delegated, dict) else None
+        if not on and task.delegate_to and "{" not in str(task.delegate_to):
+            on = task.delegate_to
+        if on:
+            event["on"] = str(on)
+        event.update(self._outcome(data))
+        if kind in ("failed", "skipped"):
+            event[kind] = True
+        became = self._items.pop((host, task._uuid), {})
+        items = data.get("results")
+        if task.loop is not None or task.loop_with:
+            event["items"] = []
+            for item in items if isinstance(items, list) else []:
+                if not isinstance(item, dict):
+                    continue
+                outcome = self._outcome(item)
+                label = item.get("_ansible_item_label", item.get("item"))
+                if not item.get("_ansible_no_log") and "censored" not in item and label is not None:
+                    outcome["item"] = _text(label)[:200]
+                for kind_, labels in became.items():
+                    if _text(label) in labels:
+                        outcome[kind_] = True
+                event["items"].append(outcome)
+        self._write("result", event)
+
+    def v2_playbook_on_start(self, playbook):
+        self._write("playbook", {"path": os.path.join(playbook._basedir, os.path.basename(playbook._file_name))})
+
+    def v2_playbook_on_play_start(self, play):
+        self._play = {"play": str(play.get_name()).strip(), "where": play.get_path() or ""}
+        event = dict(self._play)
+        event["check_mode"] = play.check_mode if isinstance(play.check_mode, bool) else None
+        inventory = play.get_variable_manager()._inventory
+        # Of a play that goes by batches, every batch begins here; what it matched is all of them.
+        event["hosts"] = [host.get_name() for host in inventory.get_hosts(play.hosts, ignore_restrictions=True)]
+        self._write("play", event)
+
+    def v2_playbook_on_no_hosts_matched(self):
+        self._write("no_hosts", dict(self._play or {}))
+
+    def v2_runner_on_start(self, host, task):
+        self._started[(host.get_name(), task._uuid)] = time.time()
+
+    def v2_runner_on_ok(self, result):
+        self._result(result, "ok")
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._result(result, "failed", ignored=bool(ignore_errors))
+
+    def v2_runner_on_unreachable(self, result):
+        self._result(result, "unreachable", ignored=bool(result.result.get("ignore_unreachable") or result.task.ignore_unreachable))
+
+    def v2_runner_on_skipped(self, result):
+        self._result(result, "skipped")
+
+    # Ansible takes `failed` and `skipped` out of what it hands to callbacks; of an item only these still tell.
+
+    def _item(self, result, kind):
+        data = result.result
+        became = self._items.setdefault((result.host.get_name(), result.task._uuid), {})
+        became.setdefault(kind, set()).add(_text(data.get("_ansible_item_label", data.get("item"))))
+
+    def v2_runner_item_on_failed(self, result):
+        self._item(result, "failed")
+
+    def v2_runner_item_on_skipped(self, result):
+        self._item(result, "skipped")
+
+    def v2_playbook_on_stats(self, stats):
+        self._write("end", {"hosts": {host: stats.summarize(host) for host in sorted(stats.processed)}})

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build ansible
+
+package gates
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// site is a playbook in a folder of its own, with two hosts that are this machine.
+type site struct {
+	playbook string // whole, or the tasks of one play of all hosts if it does not begin with "- hosts:"
+	files    map[string]string
+	config   string
+	env      []string
+	options  idempotence.Options
+}
+
+const inventory = `
+[web]
+web1
+web2
+
+[web:vars]
+ansible_connection=local
+ansible_python_interpreter=%s
+`
+
+func gate(t *testing.T, s site) (idempotence.Report, string) {
+	t.Helper()
+	python := os.Getenv("ANSIBLE_PYTHON")
+	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
+	dir, err := os.MkdirTemp("", "gates-") // a test's own folder has its name, and Ansible reads a comma in a source as a list of hosts
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o644))
+	}
+	playbook := s.playbook
+	if !strings.HasPrefix(strings.TrimSpace(playbook), "- ") || !strings.Contains(playbook, "- hosts:") {
+		playbook = "- hosts: web1\n  gather_facts: false\n  tasks:" + playbook
+	}
+	write("site.yml", playbook)
+	write("hosts", fmt.Sprintf(inventory, python))
+	write("there", "it is there\n")
+	write("watched/there", "it is there\n")
+	write("ansible.cfg", "[defaults]\n"+s.config)
+	for name, text := range s.files {
+		write(name, text)
+	}
+	callbacks, err := filepath.Abs("../../plugins/callback")
+	require.NoError(t, err)
+	o := s.options
+	o.Playbook, o.Dir = filepath.Join(dir, "site.yml"), dir
+	if o.Inventory == nil {
+		o.Inventory = []string{filepath.Join(dir, "hosts")}
+	}
+	if o.Prove {
+		o.Watch, o.Snapshot = []string{filepath.Join(dir, "watched")}, []string{"files"}
+	}
+	g := idempotence.Gate{
+		Runner: run.Exec{}, Program: filepath.Join(filepath.Dir(python), "ansible-playbook"), Callbacks: callbacks,
+		Env: append(append(os.Environ(), "ANSIBLE_HOME="+dir, "ANSIBLE_LOCAL_TEMP="+dir, "ANSIBLE_LOCALHOST_WARNING=False",
+			"ANSIBLE_CONFIG="+filepath.Join(dir, "ansible.cfg")), s.env...),
+	}
+	report, err := g.Judge(t.Context(), o)
+	require.NoError(t, err)
+	return report, dir
+}
+
+func lines(r idempotence.Report) string {
+	var out []string
+	for _, f := range r.Findings {
+		out = append(out, f.Run+" "+f.Message)
+	}
+	return strings.Join(out, "\n")
+}
+
+// fault is one playbook with one defect, and what the gate must say of it.
+type fault struct {
+	site
+	rule  string
+	says  string // part of the message
+	where string // the file and line it names
+	count int    // of findings; 1 if not given
+}
+
+func faults() map[string]fault {
+	proved := idempotence.Options{Prove: true}
+	return map[string]fault{
+		"a file that is not there yet": {
+			site: site{playbook: "\n    - name: Make it\n      ansible.builtin.copy: {dest: DIR/new, content: x, mode: '0644'}\n"},
+			rule: idempotence.Changed, says: `task "Make it"`, where: "site.yml:4",
+		},
+		"a file of another content": {
+			site: site{playbook: "\n    - name: Write it\n      ansible.builtin.copy: {dest: DIR/there, content: other, mode: '0644'}\n"},
+			rule: idempotence.Changed, says: "it would change something", where: "site.yml:4",
+		},
+		"a file of another mode": {
+			site: site{playbook: "\n    - ansible.builtin.file: {path: DIR/there, mode: '0600'}\n"}, rule: idempotence.Changed, where: "site.yml:4",
+		},
+		"a line that is missing": {
+			site: site{playbook: "\n    - ansible.builtin.lineinfile: {path: DIR/there, line: more}\n"}, rule: idempotence.Changed, where: "site.yml:4",
+		},
+		"a command that says it changes, allowed to run in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.command: 'true'\n      check_mode: false\n"}, rule: idempotence.Changed,
+			says: "it changed something", where: "site.yml:4",
+		},
+		"one item of a loop that changes": {
+			site: site{playbook: `
+    - name: Touch them
+      ansible.builtin.file: {path: "DIR/{{ item }}", mode: "{{ '0600' if item == 'there' else '0644' }}"}
+      loop: [hosts, there, site.yml]
+`}, rule: idempotence.Changed, says: "(item there)", where: "site.yml:4",
+		},
+		"a change in a role": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  roles: [app]\n", files: map[string]string{
+				"roles/app/tasks/main.yml": "- name: Make a folder\n  ansible.builtin.file: {path: DIR/new, state: directory, mode: '0755'}\n",
+			}}, rule: idempotence.Changed, says: `"app : Make a folder"`, where: "roles/app/tasks/main.yml:1",
+		},
+		"a change in an included file": {
+			site: site{playbook: "\n    - ansible.builtin.include_tasks: more.yml\n", files: map[string]string{
+				"more.yml": "- ansible.builtin.file: {path: DIR/new, state: directory, mode: '0755'}\n",
+			}}, rule: idempotence.Changed, where: "more.yml:1",
+		},
+		"a handler that is told each time": {
+			site: site{playbook: `
+    - ansible.builtin.debug: {msg: hello}
+      changed_when: true
+      notify: Restart
+  handlers:
+    - name: Restart
+      ansible.builtin.debug: {msg: restarted}
+`}, rule: idempotence.Changed, where: "site.yml:4",
+		},
+		"a change that hides its words": {
+			site: site{playbook: "\n    - ansible.builtin.copy: {dest: DIR/new, content: s3cr3t, mode: '0600'}\n      no_log: true\n"},
+			rule: idempotence.Changed, where: "site.yml:4",
+		},
+		"a change on the one to whom it is delegated": {
+			site: site{playbook: "\n    - ansible.builtin.file: {path: DIR/new, state: directory, mode: '0755'}\n      delegate_to: web2\n"},
+			rule: idempotence.Changed, says: "web1 → web2", where: "site.yml:4",
+		},
+		"changed_when false over a difference": {
+			site: site{playbook: "\n    - ansible.builtin.copy: {dest: DIR/there, content: other, mode: '0644'}\n      changed_when: false\n"},
+			rule: idempotence.HiddenChange, says: "changed_when is False", where: "site.yml:4",
+		},
+		"a task that fails": {
+			site: site{playbook: "\n    - ansible.builtin.fail: {msg: no such luck}\n"}, rule: idempotence.Failed, says: "no such luck", where: "site.yml:4",
+		},
+		"a failure that ignore_errors hides": {
+			site: site{playbook: "\n    - ansible.builtin.fail: {msg: no such luck}\n      ignore_errors: true\n    - ansible.builtin.debug: {msg: on}\n"},
+			rule: idempotence.IgnoredFailure, says: "no such luck", where: "site.yml:4",
+		},
+		"a failure that ignore_errors of the play hides": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  ignore_errors: true\n  tasks:\n    - ansible.builtin.fail: {msg: no such luck}\n"},
+			rule: idempotence.IgnoredFailure, where: "site.yml:5",
+		},
+		"a failure that is rescued": {
+			site: site{playbook: "\n    - block:\n        - ansible.builtin.fail: {msg: no such luck}\n      rescue:\n        - ansible.builtin.debug: {msg: never mind}\n"},
+			rule: idempotence.Failed, says: "a block with a rescue", where: "site.yml:5",
+		},
+		"a variable that nobody set": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: '{{ nobody_set_this }}'}\n"}, rule: idempotence.Failed, says: "nobody_set_this", where: "site.yml:4",
+		},
+		"a host that does not answer": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}\n  tasks:\n    - ansible.builtin.ping:\n"},
+			rule: idempotence.Unreachable, where: "site.yml:5",
+		},
+		"a host that does not answer, and nobody minds": {
+			site: site{playbook: `- hosts: web1
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug: {msg: hello}
+    - ansible.builtin.ping:
+      ignore_unreachable: true
+      vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}
+`}, rule: idempotence.Unreachable, says: "ignore_unreachable hid it", where: "site.yml:5",
+		},
+		"a command that check mode skips": {
+			site: site{playbook: "\n    - name: Ask\n      ansible.builtin.command: 'true'\n      changed_when: false\n"},
+			rule: idempotence.CheckModeSkip, says: "if not in check mode", where: "site.yml:4",
+		},
+		"a raw command, which is skipped without a word": {
+			site: site{playbook: "\n    - ansible.builtin.raw: 'true'\n      changed_when: false\n"}, rule: idempotence.CheckModeSkip, where: "site.yml:4",
+		},
+		"a module that does not know check mode": {
+			site: site{playbook: "\n    - ansible.builtin.uri: {url: 'http://127.0.0.1:1/'}\n"},
+			rule: idempotence.CheckModeSkip, says: "does not support check mode", where: "site.yml:4",
+		},
+		"a task that leaves itself out in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.debug: {msg: on}\n      when: not ansible_check_mode\n"},
+			rule: idempotence.CheckModeSkip, says: "not ansible_check_mode", where: "site.yml:5",
+		},
+		"one item of a loop that check mode skips": {
+			site: site{playbook: "\n    - ansible.builtin.command: 'echo {{ item }}'\n      loop: [a, b]\n      when: item == 'b'\n      changed_when: false\n"},
+			rule: idempotence.CheckModeSkip, says: "(item b)", where: "site.yml:4",
+		},
+		"a play that matches no host": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n- hosts: wbe\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n"},
+			rule: idempotence.NoHosts, where: "site.yml:5",
+		},
+		"a limit that leaves a play without hosts": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n- hosts: web2\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n",
+				options: idempotence.Options{Limit: "web1"}},
+			rule: idempotence.NoHosts, where: "site.yml:5",
+		},
+		"a limit that matches nobody": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n", options: idempotence.Options{Limit: "wbe"}},
+			rule: idempotence.NothingRan, says: "limit",
+		},
+		"a host that was expected and takes no part": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n", options: idempotence.Options{Hosts: []string{"web1", "web2"}}},
+			rule: idempotence.MissingHost, says: "on web2",
+		},
+		"a host of which every task is skipped": {
+			site: site{playbook: "- hosts: web\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n      when: inventory_hostname == 'web1'\n"},
+			rule: idempotence.MissingHost, says: "on web2",
+		},
+		"a play that ends before it begins": {
+			site: site{playbook: "\n    - ansible.builtin.meta: end_play\n    - ansible.builtin.debug: {msg: hello}\n"}, rule: idempotence.NothingRan,
+		},
+		"only facts are gathered": {
+			site: site{playbook: "- hosts: web1\n  tasks: []\n"}, rule: idempotence.NothingRan,
+		},
+		"a tag that no task has": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n", options: idempotence.Options{Tags: []string{"nosuch"}}},
+			rule: idempotence.NothingRan,
+		},
+		"a playbook that cannot be read": {
+			site: site{playbook: "- hosts: web1\n  task: [\n"}, rule: idempotence.NothingRan,
+		},
+		"a module that does not exist": {
+			site: site{playbook: "\n    - ansible.builtin.nosuchmodule:\n"}, rule: idempotence.NothingRan, says: "nosuchmodule",
+		},
+		"tags that come from ansible.cfg": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.file: {path: DIR/new, state: directory}\n      tags: hidden\n", config: "[tags]\nskip=hidden\n"},
+			rule: idempotence.Narrowed, says: "hidden",
+		},
+		"a file that a command writes behind changed_when false": {
+			site: site{playbook: "\n    - name: Count\n      ansible.builtin.shell: date +%s%N >DIR/watched/stamp\n      changed_when: false\n      check_mode: false\n", options: proved},
+			rule: idempotence.Liar, says: "changed_when is False", where: "site.yml:4",
+		},
+		"a file that a command removes behind changed_when false": {
+			site: site{playbook: "\n    - name: Tidy up\n      ansible.builtin.shell: rm -f DIR/watched/there\n      changed_when: false\n      check_mode: false\n", options: proved},
+			rule: idempotence.Liar, says: "is gone", where: "site.yml:4",
+		},
+		"one liar among honest tasks": {
+			site: site{playbook: `
+    - ansible.builtin.stat: {path: DIR/watched/there}
+    - name: Lie
+      ansible.builtin.shell: chmod 0600 DIR/watched/there
+      changed_when: false
+      check_mode: false
+    - ansible.builtin.file: {path: DIR/watched, state: directory}
+    - ansible.builtin.debug: {msg: done}
+`, options: proved}, rule: idempotence.Liar, says: `task "Lie"`, where: "site.yml:5",
+		},
+		"a change that only a real run makes": {
+			site: site{playbook: `
+    - ansible.builtin.debug: {msg: hello}
+    - ansible.builtin.shell: date +%s%N >DIR/watched/stamp
+      vars: {looking: "{{ ansible_check_mode }}"}
+      changed_when: false
+      when: not looking
+`, options: proved}, rule: idempotence.CheckModeSkip, says: "ran in the converge", where: "site.yml:5", count: 2,
+		},
+		"a task that is only ever looked at": {
+			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  check_mode: true\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n", options: proved},
+			rule: idempotence.NotCheck, where: "site.yml:1",
+		},
+		"a failure that only the real run meets": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n      failed_when: not ansible_check_mode\n", options: proved},
+			rule: idempotence.Failed, where: "site.yml:4",
+		},
+	}
+}
+
+func TestEveryDefectIsRedForItsReasonAndForNothingElse(t *testing.T) {
+	t.Parallel()
+	all := faults()
+	require.GreaterOrEqual(t, len(all), 25)
+	for name, f := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report, dir := gate(t, f.site)
+			assert.Equal(t, "red", report.Verdict)
+			require.NotEmpty(t, report.Findings)
+			require.Len(t, report.Findings, max(f.count, 1), lines(report))
+			first := report.Findings[0]
+			assert.Equal(t, f.rule, first.Rule, lines(report))
+			assert.Contains(t, first.Message, f.says)
+			assert.NotContains(t, first.Message, "\n")
+			if f.where != "" {
+				assert.Equal(t, f.where, strings.TrimPrefix(first.Where, dir+"/"))
+			}
+			if f.rule == idempotence.Changed && f.files == nil && strings.Contains(f.playbook, "content: other") {
+				assert.NotEmpty(t, first.Diff)
+			}
+			assert.NotContains(t, fmt.Sprint(report), "s3cr3t")
+		})
+	}
+}
+
+func TestHonestPlaybooksAreGreen(t *testing.T) {
+	t.Parallel()
+	proved := idempotence.Options{Prove: true}
+	honest := map[string]site{
+		"a file that is as it should be": {playbook: "\n    - ansible.builtin.copy: {dest: DIR/there, content: \"it is there\\n\", mode: '0644'}\n"},
+		"facts and a condition that is false": {playbook: `- hosts: web1
+  tasks:
+    - ansible.builtin.debug: {msg: "{{ ansible_facts.system }}"}
+    - ansible.builtin.file: {path: DIR/new, state: directory}
+      when: ansible_facts.system == 'Plan9'
+`},
+		"a question that is allowed to run in check mode": {playbook: "\n    - ansible.builtin.command: 'true'\n      check_mode: false\n      changed_when: false\n"},
+		"a skip that is listed with its reason": {
+			playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - name: Ask\n      ansible.builtin.command: 'true'\n      changed_when: false\n",
+			options:  idempotence.Options{Skips: []idempotence.Skip{{Task: "Ask", Reason: "it only asks"}}},
+		},
+		"a command that creates what is there":                    {playbook: "\n    - ansible.builtin.command: {cmd: 'true', creates: DIR/there}\n"},
+		"a loop over nothing, and one of which some do not apply": {playbook: "\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: []\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: [1, 2]\n      when: item == 1\n"},
+		"a handler that nobody tells":                             {playbook: "\n    - ansible.builtin.file: {path: DIR/there, mode: '0644'}\n      notify: Restart\n  handlers:\n    - name: Restart\n      ansible.builtin.fail: {msg: told}\n"},
+		"a block with a rescue that is not needed":                {playbook: "\n    - block:\n        - ansible.builtin.debug: {msg: hello}\n      rescue:\n        - ansible.builtin.fail: {msg: needed}\n"},
+		"several hosts, in batches": {
+			playbook: "- hosts: web\n  serial: 1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n",
+			options:  idempotence.Options{Hosts: []string{"web1", "web2"}},
+		},
+		"the free strategy": {playbook: "- hosts: web\n  strategy: free\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.stat: {path: DIR/there}\n"},
+		"roles, includes and variables": {
+			playbook: "- hosts: web1\n  gather_facts: false\n  roles: [app]\n  tasks:\n    - ansible.builtin.include_tasks: more.yml\n",
+			files: map[string]string{
+				"roles/app/tasks/main.yml": "- ansible.builtin.assert: {that: given == 'x'}\n", "more.yml": "- ansible.builtin.debug: {msg: more}\n",
+			},
+			options: idempotence.Options{Vars: map[string]any{"given": "x"}},
+		},
+		"a limit that every play has a host for": {playbook: "- hosts: web\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n", options: idempotence.Options{Limit: "web2"}},
+		"tags in the environment that would leave tasks out": {
+			playbook: "\n    - ansible.builtin.debug: {msg: hello}\n", env: []string{"ANSIBLE_RUN_TAGS=nosuch", "ANSIBLE_CALLBACKS_ENABLED=", "ANSIBLE_STDOUT_CALLBACK=nosuch"},
+		},
+		"a converge that leaves everything alone": {
+			playbook: "\n    - ansible.builtin.copy: {dest: DIR/watched/there, content: \"it is there\\n\", mode: '0644'}\n    - ansible.builtin.command: 'true'\n      check_mode: false\n      changed_when: false\n",
+			options:  proved,
+		},
+		"a converge that writes where nobody watches": {
+			playbook: "\n    - ansible.builtin.shell: date +%s%N >DIR/stamp\n      check_mode: false\n      changed_when: false\n", options: proved,
+		},
+		"a converge that changes what may change by itself": {
+			playbook: "\n    - ansible.builtin.shell: date +%s%N >DIR/watched/there\n      check_mode: false\n      changed_when: false\n",
+			options:  idempotence.Options{Prove: true, Ignore: []idempotence.Ignore{{What: "file **", Reason: "a test"}}},
+		},
+	}
+	require.GreaterOrEqual(t, len(honest), 10)
+	for name, s := range honest {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report, _ := gate(t, s)
+			assert.Equal(t, "green", report.Verdict, lines(report))
+			assert.Empty(t, report.Findings, lines(report))
+			assert.NotEmpty(t, report.Hosts)
+			assert.Equal(t, s.options.Prove, report.Proved)
+			assert.Empty(t, report.Unused)
+		})
+	}
+}
+
+func TestAListedSkipNeedsAReasonAndTellsWhenItIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	_, err := idempotence.Gate{}.Judge(t.Context(), idempotence.Options{Skips: []idempotence.Skip{{Task: "Ask", Reason: " "}}})
+	require.ErrorContains(t, err, `the skip of the task "Ask" has no reason`)
+	report, _ := gate(t, site{
+		playbook: "\n    - ansible.builtin.debug: {msg: hello}\n",
+		options:  idempotence.Options{Skips: []idempotence.Skip{{Task: "Gone", Reason: "it was"}}},
+	})
+	assert.Equal(t, []string{"Gone"}, report.Unused)
+	assert.True(t, slices.Equal([]string{"web1"}, report.Hosts))
+}
