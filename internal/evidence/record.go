@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package evidence keeps the ledger: what was run in the sandbox, on what, and
+// with which verdict. Records are lines of JSON, each carrying the hash of the
+// one before, so that none can be changed, removed or put elsewhere unseen. The
+// package knows nothing of what a gate judges, and of Ansible.
+package evidence
+
+import "time"
+
+// Record is what a gate or a drill says of one run.
+type Record struct {
+	Time         time.Time         `json:"time"`                   // when the run ended, UTC
+	What         string            `json:"what"`                   // the gate or drill, as "idempotence_gate"
+	Verdict      Verdict           `json:"verdict"`                //
+	Summary      string            `json:"summary"`                // one line for people
+	Classes      []string          `json:"classes,omitempty"`      // change classes that it was run for
+	Trees        []Tree            `json:"trees,omitempty"`        // what was under test
+	Inventory    string            `json:"inventory,omitempty"`    // digest, see Digest
+	Boundary     string            `json:"boundary,omitempty"`     // digest of the boundary manifest
+	Manifest     string            `json:"manifest,omitempty"`     // digest of the parity manifest
+	Versions     map[string]string `json:"versions,omitempty"`     // of programs that took part, by name
+	Mode         string            `json:"mode,omitempty"`         // "vm" or "k3d"
+	Driver       string            `json:"driver,omitempty"`       // as "docker"
+	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"
+	Deviations   []string          `json:"deviations,omitempty"`   // from production, in force while it ran
+	Waivers      []string          `json:"waivers,omitempty"`      // of parity, in force while it ran
+	Duration     time.Duration     `json:"duration"`               // nanoseconds
+	Report       Report            `json:"report"`                 //
+}
+
+// Verdict of a run.
+type Verdict string
+
+// The verdicts. What did not come to an end is red.
+const (
+	Green Verdict = "green"
+	Red   Verdict = "red"
+)
+
+// Tree is the state of one Git repository.
+type Tree struct {
+	Repository string `json:"repository"` // its name: see RepositoryName
+	Commit     string `json:"commit"`     // hash of HEAD
+	Tree       string `json:"tree"`       // hash of the tree that was really there, uncommitted changes and untracked files included
+	Dirty      bool   `json:"dirty"`      // Tree is not that of Commit
+}
+
+// Report is what a run left for people.
+type Report struct {
+	Path   string `json:"path,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // hexadecimal
+}
