@@ -41,3 +41,5 @@ require (
 )
 
 require github.com/relex/aini v1.6.0
+
+require golang.org/x/crypto v0.46.0

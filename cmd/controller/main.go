@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
@@ -14,5 +15,5 @@ import (
 )
 
 func main() {
-	os.Exit(ansible.Main(os.Args, controller.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()))
+	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()))
 }

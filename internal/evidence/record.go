@@ -16,7 +16,7 @@ type Record struct {
 	Summary      string            `json:"summary"`                // one line for people
 	Classes      []string          `json:"classes,omitempty"`      // change classes that it was run for
 	Trees        []Tree            `json:"trees,omitempty"`        // what was under test
-	Inventory    string            `json:"inventory,omitempty"`    // digest, see Digest
+	Inventory    string            `json:"inventory,omitempty"`    // digest of the file or folder, see Digest
 	Boundary     string            `json:"boundary,omitempty"`     // digest of the boundary manifest
 	Manifest     string            `json:"manifest,omitempty"`     // digest of the parity manifest
 	Versions     map[string]string `json:"versions,omitempty"`     // of programs that took part, by name
@@ -40,7 +40,7 @@ const (
 
 // Tree is the state of one Git repository.
 type Tree struct {
-	Repository string `json:"repository"` // its name: see RepositoryName
+	Repository string `json:"repository"` // the name by which a promotion policy knows it
 	Commit     string `json:"commit"`     // hash of HEAD
 	Tree       string `json:"tree"`       // hash of the tree that was really there, uncommitted changes and untracked files included
 	Dirty      bool   `json:"dirty"`      // Tree is not that of Commit

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
+	"github.com/arcodange-org/sandbox/internal/gate/keeping"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -37,6 +39,7 @@ type arguments struct {
 	Timeout   int                  `arg:"timeout"`
 	Program   string               `arg:"ansible_playbook"`
 	Callbacks string               `arg:"callbacks"`
+	Evidence  *keeping.Evidence    `arg:"evidence"`
 }
 
 // Module describes idempotence_gate.
@@ -69,6 +72,7 @@ func Module() ansible.Module {
 				"timeout":          {Type: ansible.Int, Default: 3600},
 				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
 				"callbacks":        {Type: ansible.Path},
+				"evidence":         keeping.Option(),
 			},
 		},
 		Run: judge,
@@ -106,19 +110,36 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if args.Prove && args.Config != "" {
 		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
 	}
-	limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
-	defer stop()
-	report, err := gate.Judge(limited, idempotence.Options{
-		Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
-		Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
-		Become: args.Become, Ignore: args.Ignore,
+	var report idempotence.Report
+	err = keeping.Run(ctx, c, run.Exec{}, args.Evidence, "idempotence_gate", func(ctx context.Context) (keeping.Outcome, error) {
+		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+		defer stop()
+		var err error
+		report, err = gate.Judge(limited, idempotence.Options{
+			Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
+			Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
+			Become: args.Become, Ignore: args.Ignore,
+		})
+		if err != nil {
+			return keeping.Outcome{}, err
+		}
+		if err := keep(where, report); err != nil {
+			return keeping.Outcome{}, err
+		}
+		tell(c, report, where)
+		return keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where}, nil
 	})
 	if err != nil {
 		return err
 	}
-	if err := keep(where, report); err != nil {
-		return err
+	if report.Verdict != "green" {
+		return fmt.Errorf("%s", report.Summary())
 	}
+	return nil
+}
+
+// tell returns what the gate found.
+func tell(c *ansible.Call, report idempotence.Report, where string) {
 	for _, task := range report.Unused {
 		c.Warn(fmt.Sprintf("the skip of the task %q was not needed: take it out of skips", task))
 	}
@@ -128,10 +149,6 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	c.Return("proved", report.Proved)
 	c.Return("hosts", report.Hosts)
 	c.Return("seconds", report.Seconds)
-	if report.Verdict != "green" {
-		return fmt.Errorf("%s", report.Summary())
-	}
-	return nil
 }
 
 // keep writes the report for its owner alone: differences may show what a template holds.

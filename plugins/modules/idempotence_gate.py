@@ -24,6 +24,7 @@ description:
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
+  - arcodange.sandbox.evidence
 attributes:
   check_mode:
     support: partial

@@ -26,6 +26,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/modules/app_env_name"
+	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 }
 
 func modules() []ansible.Module {
-	return []ansible.Module{appenvname.Module(), controller.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()}
+	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()}
 }
 
 // option is one option as DOCUMENTATION, or a role's argument_specs.yml, has it.

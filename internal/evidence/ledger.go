@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package evidence
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/lock"
+)
+
+// lineLimit is the longest line that is read: a record is a few hundred bytes.
+const lineLimit = 1 << 20
+
+// patience is how long a writer waits for the others.
+const patience = 30 * time.Second
+
+// Entry is a record at its place in the ledger.
+type Entry struct {
+	Sequence int    `json:"sequence"`       // 1 for the first
+	Previous string `json:"previous"`       // Hash of the entry before; empty for the first
+	Torn     int    `json:"torn,omitempty"` // bytes of an unfinished entry that a crash had left before this one
+	Record
+
+	Hash      string `json:"-"` // SHA-256 of body and signature, hexadecimal
+	Signature string `json:"-"` // base64 of an SSH signature of the body; empty for none
+}
+
+// line is an entry as the file holds it. The body stands as its very bytes,
+// for they are what is hashed and signed.
+type line struct {
+	Body      json.RawMessage `json:"body"`
+	Signature string          `json:"signature,omitempty"`
+	Hash      string          `json:"hash"`
+}
+
+// Head is how far a ledger had come: nothing before it may ever change.
+type Head struct {
+	Sequence int    `json:"sequence"`
+	Hash     string `json:"hash"`
+}
+
+// Signer signs what is given to it and returns the signature in base64.
+type Signer func(ctx context.Context, body []byte) (string, error)
+
+// Ledger is a file of entries, each carrying the hash of the one before.
+//
+// Beside it stands its head (the file's name and ".head"), and a second copy of
+// that in Anchors, which should lie elsewhere. They tell when entries were cut
+// off at the end, which no chain can tell.
+type Ledger struct {
+	Path    string
+	Anchors string // folder of the second copies; empty means none
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Open names a ledger; its file is made by the first Append.
+func Open(path string) (*Ledger, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("finding the ledger %s: %w", path, err)
+	}
+	anchors, err := DefaultAnchors(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return &Ledger{Path: absolute, Anchors: anchors, Now: time.Now}, nil
+}
+
+// DefaultAnchors is the folder in which this user's second copies of heads lie.
+func DefaultAnchors(getenv func(string) string) (string, error) {
+	base := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
+		user := getenv("HOME")
+		if !filepath.IsAbs(user) {
+			return "", errors.New("finding the folder for the heads of ledgers: neither XDG_STATE_HOME nor HOME is an absolute path: set one")
+		}
+		base = filepath.Join(user, ".local", "state")
+	}
+	return filepath.Join(base, "arcodange-sandbox", "ledgers"), nil
+}
+
+// Append adds a record and returns when the disk has it. Time is set when it
+// is zero. No error harms an earlier record, and after all but one the ledger
+// is as it was before: that one says that the record is written.
+//
+// What a crash has left of an unfinished entry is removed, and the new entry
+// says so. A ledger whose end does not fit its head is not written to: Verify
+// tells what happened to it.
+func (l *Ledger) Append(ctx context.Context, record Record, sign Signer) (Entry, error) {
+	if err := record.valid(); err != nil {
+		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
+	}
+	held, err := lock.Acquire(ctx, l.Path+".lock", "writing the ledger", patience)
+	if err != nil {
+		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
+	}
+	defer held.Release()
+	entry, err := l.append(ctx, record, sign)
+	if err != nil {
+		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
+	}
+	return entry, nil
+}
+
+func (r Record) valid() error {
+	switch {
+	case r.What == "":
+		return errors.New("it does not say what was run")
+	case r.Verdict != Green && r.Verdict != Red:
+		return fmt.Errorf("its verdict is %q, and must be %s or %s", r.Verdict, Green, Red)
+	case r.Duration < 0:
+		return fmt.Errorf("its duration is %s", r.Duration)
+	}
+	return nil
+}
+
+func (l *Ledger) append(ctx context.Context, record Record, sign Signer) (Entry, error) {
+	file, err := openRegular(l.Path, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer file.Close()
+	last, end, size, err := tail(file)
+	if err != nil {
+		return Entry{}, err
+	}
+	if err := l.fits(last); err != nil {
+		return Entry{}, err
+	}
+	entry := Entry{Sequence: last.Sequence + 1, Previous: last.Hash, Torn: int(size - end), Record: record}
+	if entry.Time.IsZero() {
+		entry.Time = l.Now()
+	}
+	entry.Time = entry.Time.UTC()
+	raw, err := seal(ctx, &entry, sign)
+	if err != nil {
+		return Entry{}, err
+	}
+	if err := write(file, raw, end, size); err != nil {
+		return Entry{}, err
+	}
+	// From here on the entry is on disk. A head that could not be written is
+	// behind, which loses nothing but its protection: the next one mends it.
+	head := Head{Sequence: entry.Sequence, Hash: entry.Hash}
+	for _, path := range l.heads() {
+		if err := writeHead(path, head); err != nil {
+			return Entry{}, fmt.Errorf("the record is written, but not that it is the last: %w", err)
+		}
+	}
+	return entry, nil
+}
+
+// seal makes the line of an entry and sets its hash and signature.
+func seal(ctx context.Context, entry *Entry, sign Signer) ([]byte, error) {
+	body, err := encode(entry)
+	if err != nil {
+		return nil, err
+	}
+	if sign != nil {
+		if entry.Signature, err = sign(ctx, body); err != nil {
+			return nil, err
+		}
+	}
+	entry.Hash = hashOf(body, entry.Signature)
+	raw, err := encode(line{Body: body, Signature: entry.Signature, Hash: entry.Hash})
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) >= lineLimit {
+		return nil, fmt.Errorf("it has %d bytes, and at most %d fit: shorten its summary", len(raw), lineLimit)
+	}
+	return append(raw, '\n'), nil
+}
+
+// encode is json.Marshal which leaves <, > and & alone: a body stands within
+// its line as the same bytes.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, fmt.Errorf("writing it as JSON: %w", err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
+func hashOf(body []byte, signature string) string {
+	h := sha256.New()
+	h.Write(body)
+	h.Write([]byte{'\n'}) // a body is one line, so nothing can move from one to the other
+	h.Write([]byte(signature))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// write puts raw at end, in place of what stands between end and size.
+// When the disk is full the file is given back its length.
+func write(file *os.File, raw []byte, end, size int64) error {
+	if size != end {
+		if err := file.Truncate(end); err != nil {
+			return fmt.Errorf("removing what a crash has left: %w", err)
+		}
+	}
+	if _, err := file.WriteAt(raw, end); err != nil {
+		return errors.Join(fmt.Errorf("writing it: %w", err), file.Truncate(end))
+	}
+	if err := file.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("writing it to disk: %w", err), file.Truncate(end))
+	}
+	return nil
+}
+
+// tail finds the last whole entry. end is where it ends, size the file's length.
+func tail(file *os.File) (last Entry, end, size int64, err error) {
+	info, err := file.Stat()
+	if err != nil {
+		return Entry{}, 0, 0, err
+	}
+	size = info.Size()
+	chunk := min(size, 2*lineLimit)
+	data := make([]byte, chunk)
+	if _, err := file.ReadAt(data, size-chunk); err != nil && !errors.Is(err, io.EOF) {
+		return Entry{}, 0, 0, fmt.Errorf("reading its end: %w", err)
+	}
+	final := bytes.LastIndexByte(data, '\n')
+	if final < 0 {
+		if chunk < size {
+			return Entry{}, 0, 0, fmt.Errorf("its last line is longer than %d bytes: this is not a ledger", chunk)
+		}
+		return Entry{}, 0, size, nil // nothing but an unfinished first entry
+	}
+	start := bytes.LastIndexByte(data[:final], '\n') + 1
+	if start == 0 && chunk < size {
+		return Entry{}, 0, 0, fmt.Errorf("its last line is longer than %d bytes: this is not a ledger", chunk)
+	}
+	last, err = parse(data[start:final])
+	if err != nil {
+		return Entry{}, 0, 0, fmt.Errorf("its last line is not a record (%w): have the ledger verified", err)
+	}
+	return last, size - chunk + int64(final) + 1, size, nil
+}
+
+// fits tells whether the ledger's end is at or after every head that is known of it.
+func (l *Ledger) fits(last Entry) error {
+	for _, path := range l.heads() {
+		head, err := readHead(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // Verify complains; the next head is written all the same
+		case err != nil:
+			return err
+		case head.Sequence > last.Sequence:
+			return fmt.Errorf("it ends with record %d, and had %d according to %s: have it verified; "+
+				"if it was put away on purpose, put that file away too", last.Sequence, head.Sequence, path)
+		case head.Sequence == last.Sequence && head.Hash != last.Hash:
+			return fmt.Errorf("its record %d is not the one of which %s tells: have it verified", last.Sequence, path)
+		}
+	}
+	return nil
+}
+
+// heads are the files that tell how far the ledger had come.
+func (l *Ledger) heads() []string {
+	paths := []string{l.Path + ".head"}
+	if l.Anchors != "" {
+		name := sha256.Sum256([]byte(l.Path))
+		paths = append(paths, filepath.Join(l.Anchors, filepath.Base(l.Path)+"-"+hex.EncodeToString(name[:8])+".head"))
+	}
+	return paths
+}
+
+func readHead(path string) (Head, error) {
+	file, err := openRegular(path, os.O_RDONLY)
+	if err != nil {
+		return Head{}, err
+	}
+	defer file.Close()
+	var head Head
+	if err := json.NewDecoder(io.LimitReader(file, lineLimit)).Decode(&head); err != nil {
+		return Head{}, fmt.Errorf("reading the head %s: %w", path, err)
+	}
+	if head.Sequence < 1 || len(head.Hash) != hex.EncodedLen(sha256.Size) {
+		return Head{}, fmt.Errorf("reading the head %s: it names no record", path)
+	}
+	return head, nil
+}
+
+func writeHead(path string, head Head) error {
+	raw, err := encode(head)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the folder of the head %s: %w", path, err)
+	}
+	// One name: the ledger's lock keeps others away, and what a kill leaves is written over.
+	fresh := path + ".new"
+	if err := os.WriteFile(fresh, append(raw, '\n'), 0o600); err != nil {
+		return errors.Join(fmt.Errorf("writing the head: %w", err), os.Remove(fresh))
+	}
+	if err := os.Rename(fresh, path); err != nil {
+		return fmt.Errorf("writing the head: %w", err)
+	}
+	return nil
+}
+
+// openRegular opens a file that is neither a link nor anything but a file.
+func openRegular(path string, how int) (*os.File, error) {
+	if how&os.O_CREATE != 0 {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("making its folder: %w", err)
+		}
+	}
+	file, err := os.OpenFile(path, how|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("opening %s: it is not a file but %s", path, info.Mode().Type())
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// parse reads one line. The hash is read, not checked.
+func parse(raw []byte) (Entry, error) {
+	entry, _, err := parseLine(raw)
+	return entry, err
+}
+
+func parseLine(raw []byte) (Entry, json.RawMessage, error) {
+	var l line
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return Entry{}, nil, err
+	}
+	var entry Entry
+	if err := json.Unmarshal(l.Body, &entry); err != nil {
+		return Entry{}, nil, err
+	}
+	entry.Hash, entry.Signature = l.Hash, l.Signature
+	return entry, l.Body, nil
+}
+
+// Read returns the entries of the ledger at path as they stand there: Verify
+// tells whether they are what was written. A ledger that is not there has none.
+// What a crash has left of an unfinished last entry is left out.
+func Read(path string) ([]Entry, error) {
+	var entries []Entry
+	err := lines(path, func(number int, raw []byte) error {
+		entry, err := parse(raw)
+		if err != nil {
+			return fmt.Errorf("reading line %d of the ledger %s: %w", number, path, err)
+		}
+		entries = append(entries, entry)
+		return nil
+	})
+	return entries, err
+}
+
+// lines calls each for every line that ends; raw is only good until it returns.
+func lines(path string, each func(number int, raw []byte) error) error {
+	file, err := openRegular(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the ledger: %w", err)
+	}
+	defer file.Close()
+	in := bufio.NewReaderSize(file, lineLimit)
+	for number := 1; ; number++ {
+		raw, err := in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			return fmt.Errorf("reading the ledger %s: line %d is longer than %d bytes", path, number, lineLimit)
+		case err != nil:
+			return fmt.Errorf("reading the ledger %s: %w", path, err)
+		}
+		if err := each(number, raw[:len(raw)-1]); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Namespace is what signatures of records are for (ssh-keygen -n), so that none
+// made for something else counts.
+const Namespace = "evidence@arcodange.sandbox"
+
+// signingTime bounds one signature: ssh-keygen waits for a passphrase or a
+// touch that nobody gives.
+const signingTime = 30 * time.Second
+
+// magic begins an SSH signature and what is signed (OpenSSH, PROTOCOL.sshsig).
+const magic = "SSHSIG"
+
+// SSHSigner signs with ssh-keygen and the key at path: a private key, or a
+// public one whose private half an agent holds.
+func SSHSigner(runner run.Runner, key string) Signer {
+	return func(ctx context.Context, body []byte) (string, error) {
+		ctx, stop := context.WithTimeout(ctx, signingTime)
+		defer stop()
+		res, err := runner.Run(ctx, run.Cmd{
+			Name: "ssh-keygen", Args: []string{"-Y", "sign", "-f", key, "-n", Namespace}, Stdin: bytes.NewReader(body),
+			Env: append(os.Environ(), "SSH_ASKPASS_REQUIRE=never", "LC_ALL=C.UTF-8"),
+		})
+		if err != nil {
+			return "", fmt.Errorf("signing the record with the key %s: %w", key, err)
+		}
+		block, _ := pem.Decode(res.Stdout)
+		if block == nil || block.Type != "SSH SIGNATURE" {
+			return "", fmt.Errorf("signing the record with the key %s: ssh-keygen printed no signature", key)
+		}
+		return base64.StdEncoding.EncodeToString(block.Bytes), nil
+	}
+}
+
+// signature is the blob of an SSH signature (OpenSSH, PROTOCOL.sshsig).
+type signature struct {
+	Magic     [6]byte
+	Version   uint32
+	PublicKey []byte
+	Namespace string
+	Reserved  []byte
+	Hash      string
+	Signature []byte
+}
+
+// signed is what the key really signs.
+type signed struct {
+	Magic     [6]byte
+	Namespace string
+	Reserved  []byte
+	Hash      string
+	Digest    []byte
+}
+
+// Allowed says whose signatures count, as a file of allowed signers does
+// (ssh-keygen(1), ALLOWED SIGNERS).
+type Allowed struct {
+	signers map[string][]signer // by the public key's wire form
+}
+
+type signer struct {
+	name        string
+	key         ssh.PublicKey
+	after, till time.Time // zero for no bound
+}
+
+// ReadAllowed reads a file of allowed signers. Certificate authorities are
+// refused: records are signed by keys. A file that allows nobody is refused.
+func ReadAllowed(file string) (*Allowed, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the allowed signers: %w", err)
+	}
+	allowed, err := ParseAllowed(data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the allowed signers in %s: %w", file, err)
+	}
+	return allowed, nil
+}
+
+// ParseAllowed is ReadAllowed of the file's content.
+func ParseAllowed(data []byte) (*Allowed, error) {
+	allowed := &Allowed{signers: map[string][]signer{}}
+	for i, text := range strings.Split(string(data), "\n") {
+		text = strings.TrimSpace(text)
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		one, good, err := parseSigner(text)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		}
+		if good {
+			wire := string(one.key.Marshal())
+			allowed.signers[wire] = append(allowed.signers[wire], one)
+		}
+	}
+	if len(allowed.signers) == 0 {
+		return nil, fmt.Errorf("it allows nobody to sign for %s", Namespace)
+	}
+	return allowed, nil
+}
+
+// parseSigner reads `principals [options] keytype base64 [comment]`. good is
+// false for a line that is for other namespaces.
+func parseSigner(text string) (one signer, good bool, err error) {
+	name, rest, found := strings.Cut(text, " ")
+	if !found {
+		return signer{}, false, errors.New("it names no key: write `name keytype key`")
+	}
+	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(rest))
+	if err != nil {
+		return signer{}, false, fmt.Errorf("reading its key: %w", err)
+	}
+	if _, isCertificate := key.(*ssh.Certificate); isCertificate {
+		return signer{}, false, errors.New("it names a certificate, and records are signed by keys")
+	}
+	one, good = signer{name: name, key: key}, true
+	for _, option := range options {
+		word, value, _ := strings.Cut(option, "=")
+		value = strings.Trim(value, `"`)
+		switch strings.ToLower(word) {
+		case "namespaces":
+			good = false
+			for pattern := range strings.SplitSeq(value, ",") {
+				// An error is a pattern that is written badly, which matches nothing.
+				if matches, err := path.Match(pattern, Namespace); err == nil && matches {
+					good = true
+				}
+			}
+		case "valid-after":
+			one.after, err = keygenTime(value)
+		case "valid-before":
+			one.till, err = keygenTime(value)
+		default:
+			err = fmt.Errorf("the option %q is not supported here", word)
+		}
+		if err != nil {
+			return signer{}, false, err
+		}
+	}
+	return one, good, nil
+}
+
+// keygenTime reads a time as ssh-keygen(1) does: YYYYMMDD[HHMM[SS]], with Z for UTC.
+func keygenTime(text string) (time.Time, error) {
+	place := time.Local
+	digits := text
+	if trimmed, utc := strings.CutSuffix(text, "Z"); utc {
+		place, digits = time.UTC, trimmed
+	}
+	for _, layout := range []string{"20060102", "200601021504", "20060102150405"} {
+		if len(digits) == len(layout) {
+			if when, err := time.ParseInLocation(layout, digits, place); err == nil {
+				return when, nil
+			}
+		}
+	}
+	return time.Time{}, fmt.Errorf("the time %q is not YYYYMMDD[HHMM[SS]][Z]", text)
+}
+
+// verify tells what is wrong with the signature of body, which was made at the given time.
+func (a *Allowed) verify(body []byte, encoded string, when time.Time) error {
+	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return errors.New("carries a signature that is not base64")
+	}
+	var s signature
+	if err := ssh.Unmarshal(blob, &s); err != nil || string(s.Magic[:]) != magic || s.Version != 1 {
+		return errors.New("carries something that is not an SSH signature")
+	}
+	if s.Namespace != Namespace {
+		return fmt.Errorf("carries a signature that was made for %q", s.Namespace)
+	}
+	holders := a.signers[string(s.PublicKey)]
+	if len(holders) == 0 {
+		return errors.New("is signed by a key that is not allowed")
+	}
+	var digest []byte
+	switch s.Hash {
+	case "sha512":
+		sum := sha512.Sum512(body)
+		digest = sum[:]
+	case "sha256":
+		sum := sha256.Sum256(body)
+		digest = sum[:]
+	default:
+		return fmt.Errorf("carries a signature with the hash %q", s.Hash)
+	}
+	var sig ssh.Signature
+	if err := ssh.Unmarshal(s.Signature, &sig); err != nil {
+		return errors.New("carries something that is not an SSH signature")
+	}
+	if sig.Format == ssh.KeyAlgoRSA { // SHA-1, which sshsig forbids
+		return errors.New("carries a signature with SHA-1")
+	}
+	data := ssh.Marshal(signed{Magic: s.Magic, Namespace: s.Namespace, Reserved: s.Reserved, Hash: s.Hash, Digest: digest})
+	if err := holders[0].key.Verify(data, &sig); err != nil {
+		return errors.New("carries a signature of something else")
+	}
+	for _, holder := range holders {
+		if (holder.after.IsZero() || !when.Before(holder.after)) && (holder.till.IsZero() || when.Before(holder.till)) {
+			return nil
+		}
+	}
+	return fmt.Errorf("is signed by the key of %s at a time for which it is not allowed", holders[0].name)
+}
+
+// Digest is the SHA-256 of a file, or of a folder's files: their paths and
+// contents in order. Links are followed; what is neither file nor folder counts
+// by its name.
+func Digest(root string) (string, error) {
+	h := sha256.New()
+	if err := digestInto(h, root, "", 0); err != nil {
+		return "", fmt.Errorf("taking the digest of %s: %w", root, err)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
+}
+
+func digestInto(h io.Writer, full, name string, depth int) error {
+	if depth > 64 {
+		return errors.New("its folders lie more than 64 deep: a link leads back to them")
+	}
+	info, err := os.Stat(full)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(h, "%s %d %q\n", info.Mode().Type(), info.Mode().Perm()&0o111, name)
+	switch {
+	case info.IsDir():
+		children, err := os.ReadDir(full)
+		if err != nil {
+			return err
+		}
+		for _, child := range children {
+			if err := digestInto(h, full+string(os.PathSeparator)+child.Name(), name+"/"+child.Name(), depth+1); err != nil {
+				return err
+			}
+		}
+	case info.Mode().IsRegular():
+		data, err := os.ReadFile(full)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(h, "%d\n", len(data))
+		_, err = h.Write(data)
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// Kind of a problem.
+type Kind string
+
+// What can be wrong with a ledger.
+const (
+	Changed   Kind = "changed"   // a record is not the one that was written
+	Removed   Kind = "removed"   // a record is missing
+	Reordered Kind = "reordered" // a record does not stand where it was written
+	Forged    Kind = "forged"    // a record that no writer of this ledger wrote
+	Unsigned  Kind = "unsigned"  // a record carries no signature where one is asked for
+	Headless  Kind = "headless"  // nothing tells whether records are missing at the end
+)
+
+// Problem is one thing wrong with a ledger.
+type Problem struct {
+	Kind     Kind   `json:"kind"`
+	Sequence int    `json:"sequence"` // of the record that it is about; 0 when that is not known
+	Line     int    `json:"line"`     // where it stands; 0 when it does not
+	Message  string `json:"message"`
+}
+
+func (p Problem) String() string { return p.Message }
+
+// Check is what Verify holds a ledger to, besides itself.
+type Check struct {
+	Allowed *Allowed // every record must be signed by one of these; nil asks for no signature
+	Heads   []Head   // what was known of it elsewhere
+	// Heedless lets a ledger without heads pass: one that was carried here from another machine.
+	Heedless bool
+}
+
+// Verification is what a look at a whole ledger told.
+type Verification struct {
+	Records  int       `json:"records"`
+	Head     Head      `json:"head"`     // its last record
+	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
+	Problems []Problem `json:"problems"` // by line
+}
+
+// link is what the chain needs of one line.
+type link struct {
+	line      int
+	sequence  int
+	previous  string
+	hash      string
+	err       error  // it is no record
+	self      bool   // its hash is that of its content
+	signature string // what is wrong with its signature; empty for nothing
+}
+
+// Verify reads the whole ledger and tells what is wrong with it. The error is
+// for what could not be done, as when the file cannot be read.
+//
+// A chain alone tells of changes by somebody who did not compute it anew. With
+// heads it tells of everything before them, and with signatures of everything
+// that does not come from a holder of an allowed key.
+func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
+	heads := slices.Clone(check.Heads)
+	known := 0
+	for _, path := range l.heads() {
+		head, err := readHead(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Verification{}, err
+		}
+		heads = append(heads, head)
+		known++
+	}
+	links, torn, err := scan(ctx, l.Path, check.Allowed)
+	if err != nil {
+		return Verification{}, err
+	}
+	result := Verification{Records: len(links), Torn: torn}
+	if len(links) > 0 {
+		last := links[len(links)-1]
+		result.Head = Head{Sequence: last.sequence, Hash: last.hash}
+	}
+	result.Problems = chain(links, heads)
+	if known == 0 && len(check.Heads) == 0 && !check.Heedless && len(links) > 0 {
+		result.Problems = append(result.Problems, Problem{Kind: Headless, Message: fmt.Sprintf(
+			"the head %s.head is missing: records may have been removed at the end", l.Path)})
+	}
+	return result, nil
+}
+
+// Verify is Ledger.Verify of the ledger at path with its heads; allowed nil asks for no signatures.
+func Verify(ctx context.Context, path string, allowed *Allowed) ([]Problem, error) {
+	l, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	result, err := l.Verify(ctx, Check{Allowed: allowed})
+	return result.Problems, err
+}
+
+// batch is how many lines one worker takes at a time.
+const batch = 256
+
+type work struct {
+	first int // line number
+	lines [][]byte
+	out   []link
+}
+
+// scan reads every line and checks each by itself.
+func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, error) {
+	var (
+		todo    = make(chan *work, 4)
+		workers sync.WaitGroup
+		all     []*work
+		current *work
+	)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for w := range todo {
+				for i, raw := range w.lines {
+					w.out[i] = examine(w.first+i, raw, allowed)
+				}
+				w.lines = nil
+			}
+		})
+	}
+	hand := func() {
+		if current != nil {
+			current.out = make([]link, len(current.lines))
+			all = append(all, current)
+			todo <- current
+			current = nil
+		}
+	}
+	total := int64(0)
+	err := lines(path, func(number int, raw []byte) error {
+		if current == nil {
+			current = &work{first: number, lines: make([][]byte, 0, batch)}
+		}
+		current.lines = append(current.lines, slices.Clone(raw))
+		total += int64(len(raw)) + 1
+		if len(current.lines) == batch {
+			hand()
+			return ctx.Err()
+		}
+		return nil
+	})
+	hand()
+	close(todo)
+	workers.Wait()
+	if err != nil {
+		return nil, 0, err
+	}
+	var links []link
+	for _, w := range all {
+		links = append(links, w.out...)
+	}
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return links, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the ledger: %w", err)
+	}
+	return links, int(info.Size() - total), nil
+}
+
+func examine(number int, raw []byte, allowed *Allowed) link {
+	entry, body, err := parseLine(raw)
+	if err != nil {
+		return link{line: number, err: err}
+	}
+	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash}
+	found.self = hashOf(body, entry.Signature) == entry.Hash
+	// The hash covers body and signature; what else stands in the line must be
+	// nothing, or two lines would be one record.
+	if found.self {
+		plain, err := encode(line{Body: body, Signature: entry.Signature, Hash: entry.Hash})
+		found.self = err == nil && string(plain) == string(raw)
+	}
+	if allowed != nil {
+		switch {
+		case entry.Signature == "":
+			found.signature = "carries no signature"
+		default:
+			if err := allowed.verify(body, entry.Signature, entry.Time); err != nil {
+				found.signature = err.Error()
+			}
+		}
+	}
+	return found
+}
+
+// chain tells what is wrong with the order and the links of the lines.
+func chain(links []link, heads []Head) []Problem {
+	var problems []Problem
+	add := func(kind Kind, sequence, line int, format string, words ...any) {
+		problems = append(problems, Problem{Kind: kind, Sequence: sequence, Line: line, Message: fmt.Sprintf(format, words...)})
+	}
+	at := map[int]int{}       // sequence → index in links of its first line
+	suspect := map[int]bool{} // sequences of which something is already said
+	highest := 0
+	for i, l := range links {
+		switch {
+		case l.err != nil:
+			add(Changed, 0, l.line, "line %d is not a record any more: %v", l.line, l.err)
+			continue
+		case !l.self:
+			add(Changed, l.sequence, l.line, "record %d (line %d) was changed: its hash is not that of its content", l.sequence, l.line)
+			suspect[l.sequence] = true
+		case l.signature != "":
+			kind := Forged
+			if l.signature == "carries no signature" {
+				kind = Unsigned
+			}
+			add(kind, l.sequence, l.line, "record %d (line %d) %s", l.sequence, l.line, l.signature)
+			suspect[l.sequence] = true
+		}
+		if first, twice := at[l.sequence]; twice {
+			add(Forged, l.sequence, l.line, "record %d stands in line %d and again in line %d", l.sequence, links[first].line, l.line)
+			suspect[l.sequence] = true
+			continue
+		}
+		at[l.sequence] = i
+		if l.sequence < 1 {
+			add(Forged, l.sequence, l.line, "line %d has the number %d, and the first record is 1", l.line, l.sequence)
+			continue
+		}
+		if l.sequence < highest {
+			add(Reordered, l.sequence, l.line, "record %d stands in line %d, after record %d", l.sequence, l.line, highest)
+		}
+		highest = max(highest, l.sequence)
+	}
+	problems = append(problems, gaps(at, links, highest, heads)...)
+	for sequence, i := range at {
+		if sequence <= 1 {
+			if sequence == 1 && links[i].previous != "" && !suspect[1] {
+				add(Forged, 1, links[i].line, "record 1 (line %d) says that another one was before it", links[i].line)
+			}
+			continue
+		}
+		before, there := at[sequence-1]
+		if there && !suspect[sequence] && !suspect[sequence-1] && links[i].previous != links[before].hash {
+			// Which of the two was written anew cannot be told from the chain
+			// alone: the earlier one could be, with no need to know the later.
+			add(Changed, sequence-1, links[before].line, "record %d (line %d) was changed: record %d carries another hash of it",
+				sequence-1, links[before].line, sequence)
+			suspect[sequence-1] = true
+		}
+	}
+	for _, head := range heads {
+		if i, there := at[head.Sequence]; there && links[i].hash != head.Hash && !suspect[head.Sequence] {
+			add(Forged, head.Sequence, links[i].line, "record %d (line %d) is not the one that was last once: the ledger was written anew",
+				head.Sequence, links[i].line)
+			suspect[head.Sequence] = true
+		}
+	}
+	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+	return problems
+}
+
+// gaps tells which records are missing, in between or at the end.
+func gaps(at map[int]int, links []link, highest int, heads []Head) []Problem {
+	var problems []Problem
+	gap := func(from, to, line int) {
+		text := fmt.Sprintf("record %d was removed", from)
+		if to > from {
+			text = fmt.Sprintf("records %d to %d were removed", from, to)
+		}
+		problems = append(problems, Problem{Kind: Removed, Sequence: from, Line: line, Message: text})
+	}
+	present := make([]int, 0, len(at))
+	for sequence := range at {
+		if sequence > 0 {
+			present = append(present, sequence)
+		}
+	}
+	slices.Sort(present)
+	before := 0
+	for _, sequence := range present {
+		if sequence > before+1 {
+			gap(before+1, sequence-1, links[at[sequence]].line)
+		}
+		before = sequence
+	}
+	end := highest
+	for _, head := range heads {
+		end = max(end, head.Sequence)
+	}
+	if end > highest {
+		gap(highest+1, end, len(links)+1)
+	}
+	return problems
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package evidence is the module evidence: it adds a record to a ledger,
+// verifies a ledger, or renders one as a page. What a ledger is, is told in
+// internal/evidence.
+package evidence
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+type arguments struct {
+	State       string  `arg:"state"`
+	What        string  `arg:"what"`
+	Verdict     string  `arg:"verdict"`
+	Summary     string  `arg:"summary"`
+	Seconds     float64 `arg:"seconds"`
+	Report      string  `arg:"report"`
+	Allowed     string  `arg:"allowed_signers"`
+	Head        string  `arg:"head"`
+	WithoutHead bool    `arg:"without_head"`
+}
+
+// Module describes evidence.
+func Module() ansible.Module {
+	options := maps.Clone(keeping.Options())
+	maps.Copy(options, map[string]ansible.Option{
+		"state":           {Default: "verified", Choices: []string{"recorded", "verified"}},
+		"what":            {},
+		"verdict":         {Choices: []string{"green", "red"}},
+		"summary":         {},
+		"seconds":         {Type: ansible.Float, Default: 0.0},
+		"report":          {Type: ansible.Path},
+		"allowed_signers": {Type: ansible.Path},
+		"head":            {},
+		"without_head":    {Type: ansible.Bool, Default: false},
+	})
+	return ansible.Module{
+		Name:      "evidence",
+		CheckMode: true,
+		Spec: ansible.Spec{
+			Options:    options,
+			RequiredIf: []ansible.RequiredIf{{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}}},
+		},
+		Run: func(ctx context.Context, c *ansible.Call) error {
+			var args arguments
+			var about keeping.Evidence
+			if err := errors.Join(c.Bind(&args), c.Bind(&about)); err != nil {
+				return err
+			}
+			if args.State == "recorded" {
+				return record(ctx, c, args, about)
+			}
+			return verify(ctx, c, args, about.Ledger)
+		},
+	}
+}
+
+func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+	if args.Seconds < 0 || args.Seconds > 1e9 {
+		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
+	}
+	entry := ledger.Record{
+		What: args.What, Verdict: ledger.Verdict(args.Verdict), Summary: c.Mask(args.Summary),
+		Duration: time.Duration(args.Seconds * float64(time.Second)),
+	}
+	if args.Report != "" {
+		path, err := filepath.Abs(args.Report)
+		if err != nil {
+			return fmt.Errorf("finding the report: %w", err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("taking the digest of the report: %w", err)
+		}
+		entry.Report = ledger.Report{Path: path, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}
+	}
+	c.Differ("ledger", nil, map[string]string{"what": args.What, "verdict": args.Verdict, "summary": args.Summary})
+	if c.CheckMode {
+		return nil
+	}
+	written, err := about.Append(ctx, run.Exec{}, entry)
+	if err != nil {
+		return err
+	}
+	c.Return("sequence", written.Sequence)
+	c.Return("hash", written.Hash)
+	return nil
+}
+
+func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
+	book, err := ledger.Open(path)
+	if err != nil {
+		return err
+	}
+	check := ledger.Check{Heedless: args.WithoutHead}
+	if args.Allowed != "" {
+		if check.Allowed, err = ledger.ReadAllowed(args.Allowed); err != nil {
+			return err
+		}
+	}
+	if args.Head != "" {
+		head, err := parseHead(args.Head)
+		if err != nil {
+			return err
+		}
+		check.Heads = append(check.Heads, head)
+	}
+	result, err := book.Verify(ctx, check)
+	if err != nil {
+		return err
+	}
+	c.Return("records", result.Records)
+	c.Return("problems", append([]ledger.Problem{}, result.Problems...))
+	if result.Records > 0 {
+		c.Return("head", fmt.Sprintf("%d:%s", result.Head.Sequence, result.Head.Hash))
+	}
+	if result.Torn > 0 {
+		c.Warn(fmt.Sprintf("the ledger %s ends with %d bytes of a record that was never finished: the next record takes their place", path, result.Torn))
+	}
+	switch more := len(result.Problems) - 1; {
+	case more == 0:
+		return fmt.Errorf("the ledger %s cannot be trusted: %s", path, result.Problems[0])
+	case more > 0:
+		return fmt.Errorf("the ledger %s cannot be trusted: %s; and %d more", path, result.Problems[0], more)
+	case result.Records == 0:
+		return fmt.Errorf("the ledger %s holds no record: nothing ran, or it is elsewhere", path)
+	}
+	return nil
+}
+
+// parseHead reads `sequence:hash`, as a verification returns it.
+func parseHead(text string) (ledger.Head, error) {
+	number, hash, found := strings.Cut(text, ":")
+	sequence, err := strconv.Atoi(number)
+	if !found || err != nil || sequence < 1 || len(hash) != 2*sha256.Size {
+		return ledger.Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
+	}
+	return ledger.Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
+}

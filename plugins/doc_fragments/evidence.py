@@ -1,0 +1,79 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import textwrap
+
+# One text for both: the gates take these as a dict, the module evidence takes them by themselves.
+SUBJECT = """\
+ledger:
+  description:
+    - File of the ledger. The first record makes it, with mode 0600; its head stands beside it, as C(<ledger>.head).
+    - Keep it outside of the repositories, or in what they ignore; else each record changes the tree of the next.
+  type: path
+  required: true
+repositories:
+  description:
+    - What is under test, as C(name=path of the working tree). The name is the one that the promotion policy uses.
+    - The tree that really lies there is recorded, with uncommitted changes and untracked files. Those that C(.gitignore) names are left out.
+  type: dict
+signing_key:
+  description: SSH key to sign the record with; a public one if an agent holds the other half. A key that asks for a passphrase fails.
+  type: path
+inventory:
+  description: Inventory of the run, a file or a folder; its digest is recorded.
+  type: path
+boundary:
+  description: Boundary manifest of the run; its digest is recorded.
+  type: path
+manifest:
+  description: Parity manifest that the sandbox is held to; its digest is recorded.
+  type: path
+mode:
+  description: How the sandbox stands.
+  type: str
+  choices: [k3d, vm]
+driver:
+  description: What its machines are made by.
+  type: str
+distribution:
+  description: Which Kubernetes it runs.
+  type: str
+  choices: [embedded, k3s]
+deviations:
+  description: In what it is known to differ from production.
+  type: list
+  elements: str
+waivers:
+  description: Waivers of parity in force.
+  type: list
+  elements: str
+classes:
+  description: Classes of change that this run is evidence for; all if not given.
+  type: list
+  elements: str
+versions:
+  description: Versions of what took part, by name.
+  type: dict
+"""
+
+
+class ModuleDocFragment(object):
+    # The option by which a gate is asked for evidence.
+    DOCUMENTATION = (
+        """\
+options:
+  evidence:
+    description:
+      - Write a record of this run to a ledger, whatever its verdict. Nothing is written in check mode.
+      - A run during which what is under test changed is red.
+    type: dict
+    suboptions:
+"""
+        + textwrap.indent(SUBJECT, 6 * " ")
+    )
+
+    SUBJECT = "options:\n" + textwrap.indent(SUBJECT, 2 * " ")
