@@ -79,7 +79,9 @@ func treeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
-	dirty := found != committed
+	// A repository within that is no submodule cannot be added: git passes it over.
+	inner := bytes.Contains(append(others, 0), []byte("/\x00"))
+	dirty := found != committed || inner
 	if !dirty {
 		// What a submodule holds is not in the tree, only at which commit it stands.
 		inside, err := g.run(ctx, nil, "diff-files", "--name-only", "--ignore-submodules=none")

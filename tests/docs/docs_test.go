@@ -178,10 +178,20 @@ func TestEveryModuleIsDocumentedAsItIs(t *testing.T) {
 			t.Parallel()
 			var doc struct {
 				documentation `yaml:",inline"`
+				Fragments     []string       `yaml:"extends_documentation_fragment"`
 				Rest          map[string]any `yaml:",inline"`
 			}
 			require.NoError(t, block(modulePath(m.Name), "DOCUMENTATION", true, &doc))
 			assert.Equal(t, m.Name, doc.Module)
+			subject := subjectOfEvidence(t)
+			for _, fragment := range doc.Fragments {
+				switch fragment {
+				case "arcodange.sandbox.evidence":
+					doc.Options["evidence"] = option{Type: "dict", Options: subject}
+				case "arcodange.sandbox.evidence.subject":
+					maps.Copy(doc.Options, subject)
+				}
+			}
 			assert.Empty(t, compare(doc.Options, m.Spec, ""))
 		})
 	}
@@ -192,6 +202,21 @@ func TestEveryModuleIsDocumentedAsItIs(t *testing.T) {
 		found = append(found, filepath.Base(file))
 	}
 	assert.ElementsMatch(t, names, found, "every module is checked, and nothing else is documented")
+}
+
+// subjectOfEvidence is what the fragment `evidence` documents.
+func subjectOfEvidence(t *testing.T) map[string]option {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "plugins", "doc_fragments", "evidence.py"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(data), "SUBJECT = \"\"\"\\\n")
+	require.True(t, found, "the fragment has its text in SUBJECT")
+	text, _, found = strings.Cut(text, "\"\"\"")
+	require.True(t, found)
+	options := map[string]option{}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &options))
+	require.NotEmpty(t, options)
+	return options
 }
 
 func TestBothKitsTakeTheSameArgumentsForTheGuard(t *testing.T) {

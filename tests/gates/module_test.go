@@ -19,6 +19,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 )
 
@@ -27,7 +28,7 @@ const child = "GATES_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(child) != "" {
-		os.Exit(ansible.Main(os.Args, idempotencegate.Module()))
+		os.Exit(ansible.Main(os.Args, evidence.Module(), idempotencegate.Module()))
 	}
 	os.Exit(m.Run())
 }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package evidence
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// repository is one with a commit of a few files.
+func repository(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	at(t, dir, "site.yml", "- hosts: all\n")
+	at(t, dir, "roles/web/tasks/main.yml", "- debug:\n")
+	at(t, dir, ".gitignore", "*.retry\n")
+	gitIn(t, dir, "init", "-q", "-b", "main")
+	gitIn(t, dir, "add", ".")
+	gitIn(t, dir, "commit", "-q", "-m", "first")
+	return dir
+}
+
+func at(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+func gitIn(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false",
+		"-c", "protocol.file.allow=always"}, args...)...)
+	cmd.Env = append(GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+func TestTheTreeIsWhatLiesThere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		do    func(t *testing.T, dir string)
+		dirty bool
+	}{
+		{"nothing done", func(*testing.T, string) {}, false},
+		{"a file that is ignored", func(t *testing.T, dir string) { at(t, dir, "site.retry", "x") }, false},
+		{"a file changed and committed", func(t *testing.T, dir string) {
+			at(t, dir, "site.yml", "- hosts: none\n")
+			gitIn(t, dir, "commit", "-qam", "second")
+		}, false},
+		{"a file touched", func(t *testing.T, dir string) {
+			require.NoError(t, os.Chtimes(filepath.Join(dir, "site.yml"), time.Unix(1e9, 0), time.Unix(1e9, 0)))
+		}, false},
+		{"a file changed", func(t *testing.T, dir string) { at(t, dir, "site.yml", "- hosts: none\n") }, true},
+		{"a file changed and staged", func(t *testing.T, dir string) {
+			at(t, dir, "site.yml", "- hosts: none\n")
+			gitIn(t, dir, "add", ".")
+		}, true},
+		{"a file changed, staged and changed back", func(t *testing.T, dir string) {
+			at(t, dir, "site.yml", "- hosts: none\n")
+			gitIn(t, dir, "add", ".")
+			at(t, dir, "site.yml", "- hosts: all\n")
+		}, false},
+		{"a file removed", func(t *testing.T, dir string) { require.NoError(t, os.Remove(filepath.Join(dir, "site.yml"))) }, true},
+		{"a file that may be run now", func(t *testing.T, dir string) { require.NoError(t, os.Chmod(filepath.Join(dir, "site.yml"), 0o755)) }, true},
+		{"a file that may be run now, where modes are not looked at", func(t *testing.T, dir string) {
+			gitIn(t, dir, "config", "core.fileMode", "false")
+			require.NoError(t, os.Chmod(filepath.Join(dir, "site.yml"), 0o755))
+		}, true},
+		{"a file added", func(t *testing.T, dir string) { at(t, dir, "group_vars/all.yml", "x: 1\n") }, true},
+		{"a file added that only this clone excludes", func(t *testing.T, dir string) {
+			at(t, dir, ".git/info/exclude", "group_vars\n")
+			at(t, dir, "group_vars/all.yml", "x: 1\n")
+		}, true},
+		{"a file added that only this user excludes", func(t *testing.T, dir string) {
+			at(t, dir, ".git/mine", "group_vars\n")
+			gitIn(t, dir, "config", "core.excludesFile", filepath.Join(dir, ".git/mine"))
+			at(t, dir, "group_vars/all.yml", "x: 1\n")
+		}, true},
+		{"a file changed that is assumed to be unchanged", func(t *testing.T, dir string) {
+			gitIn(t, dir, "update-index", "--assume-unchanged", "site.yml")
+			at(t, dir, "site.yml", "- hosts: none\n")
+		}, true},
+		{"a file changed that is to be skipped", func(t *testing.T, dir string) {
+			gitIn(t, dir, "update-index", "--skip-worktree", "site.yml")
+			at(t, dir, "site.yml", "- hosts: none\n")
+		}, true},
+		{"a file changed with its size and times kept", func(t *testing.T, dir string) {
+			path := filepath.Join(dir, "site.yml")
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			at(t, dir, "site.yml", "- hosts: ill\n")
+			require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
+		}, true},
+		{"a commit replaced by another", func(t *testing.T, dir string) {
+			first := gitIn(t, dir, "rev-parse", "HEAD")
+			at(t, dir, "site.yml", "- hosts: none\n")
+			gitIn(t, dir, "commit", "-qam", "second")
+			second := gitIn(t, dir, "rev-parse", "HEAD")
+			gitIn(t, dir, "reset", "-q", "--soft", first)
+			gitIn(t, dir, "replace", first, second)
+		}, true},
+		{"a submodule with a change inside", func(t *testing.T, dir string) {
+			other := repository(t)
+			gitIn(t, dir, "submodule", "--quiet", "add", other, "vendor/other")
+			gitIn(t, dir, "commit", "-qm", "second")
+			at(t, dir, "vendor/other/site.yml", "- hosts: none\n")
+		}, true},
+		{"a repository within, not added", func(t *testing.T, dir string) {
+			at(t, dir, "inner/x.yml", "x\n")
+			gitIn(t, filepath.Join(dir, "inner"), "init", "-q")
+			gitIn(t, filepath.Join(dir, "inner"), "add", ".")
+			gitIn(t, filepath.Join(dir, "inner"), "commit", "-qm", "x")
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := repository(t)
+			c.do(t, dir)
+			status := gitIn(t, dir, "status", "--porcelain")
+			objects := gitIn(t, dir, "count-objects", "-v")
+			tree, err := TreeOf(t.Context(), run.Exec{}, filepath.Join(dir, "roles"))
+			require.NoError(t, err)
+			assert.Equal(t, c.dirty, tree.Dirty)
+			commit := gitIn(t, dir, "rev-parse", "HEAD")
+			assert.Equal(t, commit, tree.Commit)
+			if !c.dirty {
+				assert.Equal(t, gitIn(t, dir, "rev-parse", "HEAD^{tree}"), tree.Tree)
+			}
+			assert.Equal(t, status, gitIn(t, dir, "status", "--porcelain"), "the repository is only read")
+			assert.Equal(t, objects, gitIn(t, dir, "count-objects", "-v"))
+		})
+	}
+}
+
+func TestTwoTreesThatDifferOnlyInWhatIsNotCommitted(t *testing.T) {
+	t.Parallel()
+	dir := repository(t)
+	at(t, dir, "new.yml", "one\n")
+	one, err := TreeOf(t.Context(), run.Exec{}, dir)
+	require.NoError(t, err)
+	at(t, dir, "new.yml", "two\n")
+	two, err := TreeOf(t.Context(), run.Exec{}, dir)
+	require.NoError(t, err)
+	assert.NotEqual(t, one.Tree, two.Tree)
+	gitIn(t, dir, "add", ".")
+	gitIn(t, dir, "commit", "-qm", "second")
+	assert.Equal(t, two.Tree, gitIn(t, dir, "rev-parse", "HEAD^{tree}"), "what was there is what was committed then")
+}
+
+func TestWhatIsNoRepositoryHasNoTree(t *testing.T) {
+	t.Parallel()
+	empty := t.TempDir()
+	gitIn(t, empty, "init", "-q")
+	for _, dir := range []string{filepath.Join(t.TempDir(), "missing"), empty} {
+		_, err := TreeOf(t.Context(), run.Exec{}, dir)
+		require.ErrorContains(t, err, "finding what lies in the repository "+dir)
+		assert.NotContains(t, err.Error(), "\n")
+	}
+}
+
+func TestDigest(t *testing.T) {
+	t.Parallel()
+	make := func(change func(dir string)) string {
+		dir := t.TempDir()
+		at(t, dir, "hosts.yml", "all:\n")
+		at(t, dir, "group_vars/all.yml", "x: 1\n")
+		change(dir)
+		sum, err := Digest(dir)
+		require.NoError(t, err)
+		return sum
+	}
+	same := make(func(string) {})
+	assert.Equal(t, same, make(func(string) {}), "the folder's own name and times do not count")
+	for name, change := range map[string]func(dir string){
+		"a file changed":         func(dir string) { at(t, dir, "hosts.yml", "all: \n") },
+		"a file renamed":         func(dir string) { require.NoError(t, os.Rename(dir+"/hosts.yml", dir+"/hosts.yaml")) },
+		"a file added":           func(dir string) { at(t, dir, "host_vars/a.yml", "") },
+		"a file that may be run": func(dir string) { require.NoError(t, os.Chmod(dir+"/hosts.yml", 0o755)) },
+		"a folder added":         func(dir string) { require.NoError(t, os.Mkdir(dir+"/empty", 0o755)) },
+	} {
+		assert.NotEqual(t, same, make(change), name)
+	}
+	loop := t.TempDir()
+	require.NoError(t, os.Symlink(".", loop+"/again"))
+	_, err := Digest(loop)
+	require.Error(t, err)
+	_, err = Digest(loop + "/missing")
+	require.ErrorContains(t, err, "taking the digest of")
+}

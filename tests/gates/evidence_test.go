@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build ansible
+
+package gates
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
+	t.Parallel()
+	python := os.Getenv("ANSIBLE_PYTHON")
+	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
+	root := install(t)
+	write := func(name, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+	}
+	execute := func(dir, name string, args ...string) {
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		cmd.Env = append(ledger.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	execute(root, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "key")
+	public, err := os.ReadFile(filepath.Join(root, "key.pub"))
+	require.NoError(t, err)
+	write("allowed", "ops@example.org "+string(public))
+	write("ansible.cfg", "[defaults]\n")
+	write("hosts", fmt.Sprintf(inventory, python))
+	write("factory/green.yml", "- hosts: web1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n")
+	write("factory/red.yml", "- hosts: web1\n  gather_facts: false\n  tasks:\n    - name: Make it\n      ansible.builtin.file: {path: '{{ playbook_dir }}/new', state: directory}\n")
+	write("factory/moves.yml", `
+- hosts: web1
+  gather_facts: false
+  tasks:
+    - name: Change what is under test and call it nothing
+      ansible.builtin.command: touch {{ playbook_dir }}/left
+      check_mode: false
+      changed_when: false
+`)
+	execute(filepath.Join(root, "factory"), "git", "init", "-q")
+	execute(filepath.Join(root, "factory"), "git", "add", ".")
+	execute(filepath.Join(root, "factory"), "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first")
+	write("gate.yml", `
+- hosts: localhost
+  gather_facts: false
+  vars:
+    about: {ledger: "{{ playbook_dir }}/kept/ledger.jsonl", signing_key: "{{ playbook_dir }}/key", repositories: {factory: "{{ playbook_dir }}/factory"},
+            inventory: "{{ playbook_dir }}/hosts", mode: vm, driver: docker, distribution: embedded, versions: {ansible-core: "{{ ansible_version.full }}"}}
+  tasks:
+    - name: Green
+      arcodange.sandbox.idempotence_gate: {playbook: factory/green.yml, inventory: [hosts], report: green.json, evidence: "{{ about }}"}
+      register: green
+    - name: Red
+      arcodange.sandbox.idempotence_gate: {playbook: factory/red.yml, inventory: [hosts], report: red.json, evidence: "{{ about }}"}
+      register: red
+      ignore_errors: true
+    - name: Not there
+      arcodange.sandbox.idempotence_gate: {playbook: factory/gone.yml, inventory: [hosts], report: gone.json, evidence: "{{ about }}"}
+      ignore_errors: true
+    - name: No Ansible
+      arcodange.sandbox.idempotence_gate:
+        {playbook: factory/green.yml, inventory: [hosts], report: none.json, ansible_playbook: "{{ playbook_dir }}/nowhere", evidence: "{{ about }}"}
+      register: absent
+      ignore_errors: true
+    - name: Moves
+      arcodange.sandbox.idempotence_gate: {playbook: factory/moves.yml, inventory: [hosts], report: moves.json, evidence: "{{ about }}"}
+      register: moves
+      ignore_errors: true
+    - name: In check mode
+      arcodange.sandbox.idempotence_gate: {playbook: factory/green.yml, inventory: [hosts], report: check.json, evidence: "{{ about }}"}
+      check_mode: true
+      register: check
+    - name: Where no ledger can be
+      arcodange.sandbox.idempotence_gate:
+        {playbook: factory/green.yml, inventory: [hosts], report: unkept.json, evidence: "{{ about | combine({'ledger': '/proc/ledger.jsonl'}) }}"}
+      register: unkept
+      ignore_errors: true
+    - name: A drill
+      arcodange.sandbox.evidence:
+        {state: recorded, what: drill_restore, verdict: green, summary: "Restored", seconds: 2.5, report: green.json, ledger: "{{ about.ledger }}", signing_key: "{{ about.signing_key }}"}
+      register: drill
+    - name: Verified
+      arcodange.sandbox.evidence: {ledger: "{{ about.ledger }}", allowed_signers: allowed}
+      register: verified
+    - ansible.builtin.assert:
+        that:
+          - green.evidence.sequence == 1 and green.evidence.verdict == 'green' and not green.changed
+          - red is failed and red.evidence.sequence == 2
+          - absent is failed and absent.evidence.verdict == 'red'
+          - moves is failed and moves.msg is search('the repository factory changed while idempotence_gate ran')
+          - check is not failed and check.evidence is not defined
+          - unkept is failed and unkept.msg is search('ledger /proc/ledger.jsonl')
+          - drill is changed
+          - verified.records == 6 and verified.problems == [] and not verified.changed
+    - name: Turn red into green
+      ansible.builtin.replace: {path: "{{ about.ledger }}", regexp: '"verdict":"red","summary":"changed', replace: '"verdict":"green","summary":"changed'}
+    - name: Found out
+      arcodange.sandbox.evidence: {ledger: "{{ about.ledger }}"}
+      register: found
+      ignore_errors: true
+    - ansible.builtin.assert:
+        that:
+          - found is failed and found.problems | length == 1 and found.problems[0].kind == 'changed' and found.problems[0].sequence == 2
+          - found.msg is search('record 2 .line 2. was changed')
+`)
+	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
+		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"gate.yml"}, Dir: root,
+		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
+			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
+			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False"),
+	})
+	require.NoError(t, err, string(res.Stdout)+string(res.Stderr))
+	entries, err := ledger.Read(filepath.Join(root, "kept", "ledger.jsonl"))
+	require.NoError(t, err)
+	require.Len(t, entries, 6)
+	for i, wanted := range []struct{ what, verdict, summary string }{
+		{"idempotence_gate", "green", "nothing changed"},
+		{"idempotence_gate", "green", "it would change something"}, // as the play above has forged it
+		{"idempotence_gate", "red", "gone.yml"},
+		{"idempotence_gate", "red", "nowhere"},
+		{"idempotence_gate", "red", "the repository factory changed while it ran"},
+		{"drill_restore", "green", "Restored"},
+	} {
+		assert.Equal(t, wanted.what, entries[i].What)
+		assert.Equal(t, wanted.verdict, string(entries[i].Verdict), entries[i].Summary)
+		assert.Contains(t, entries[i].Summary, wanted.summary)
+	}
+	assert.Equal(t, "factory", entries[0].Trees[0].Repository)
+	assert.False(t, entries[0].Trees[0].Dirty)
+	assert.Len(t, entries[0].Inventory, 64)
+	assert.Len(t, entries[0].Report.SHA256, 64)
+	assert.Positive(t, entries[0].Duration)
+	assert.Equal(t, "2.5s", entries[5].Duration.String())
+	assert.False(t, strings.HasPrefix(entries[0].Report.Path, "~"))
+}
