@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -25,15 +26,11 @@ type Home struct{ Dir string }
 // HomeOf gives the sandbox's folder below the user's state folder
 // ($XDG_STATE_HOME, or ~/.local/state).
 func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
-	base := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if user == "" {
-			return Home{}, errors.New("find the state folder: neither XDG_STATE_HOME nor HOME is set: set one")
-		}
-		base = filepath.Join(user, ".local", "state")
+	state, err := place.State(getenv)
+	if err != nil {
+		return Home{}, err
 	}
-	return Home{Dir: filepath.Join(base, "arcodange-sandbox", sandbox)}, nil
+	return Home{Dir: filepath.Join(state, sandbox)}, nil
 }
 
 // KnownHostsFile is for ssh's UserKnownHostsFile.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/place"
 )
 
 // lineLimit is the longest line that is read: a record is a few hundred bytes.
@@ -82,15 +83,11 @@ func Open(path string) (*Ledger, error) {
 
 // DefaultAnchors is the folder in which this user's second copies of heads lie.
 func DefaultAnchors(getenv func(string) string) (string, error) {
-	base := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if !filepath.IsAbs(user) {
-			return "", errors.New("finding the folder for the heads of ledgers: neither XDG_STATE_HOME nor HOME is an absolute path: set one")
-		}
-		base = filepath.Join(user, ".local", "state")
+	state, err := place.State(getenv)
+	if err != nil {
+		return "", fmt.Errorf("finding the folder for the heads of ledgers: %w", err)
 	}
-	return filepath.Join(base, "arcodange-sandbox", "ledgers"), nil
+	return filepath.Join(state, "ledgers"), nil
 }
 
 // Append adds a record and returns when the disk has it. Time is set when it

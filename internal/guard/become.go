@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/standin"
 )
@@ -204,11 +205,11 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 
 // state is the directory of everything that sandboxes keep for this user.
 func state(p Process, who *user.User) string {
-	base := p.getenv("XDG_STATE_HOME")
-	if base == "" {
-		base = filepath.Join(who.HomeDir, ".local", "state")
+	directory, err := place.State(p.getenv)
+	if err != nil { // an environment without a home: the account has one
+		directory, _ = place.State(func(name string) string { return map[string]string{"HOME": who.HomeDir}[name] })
 	}
-	return filepath.Join(base, "arcodange-sandbox")
+	return directory
 }
 
 // knownHosts is the files with the host keys of this user's sandboxes. They hold no other machine's.

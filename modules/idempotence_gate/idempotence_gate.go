@@ -16,6 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -173,14 +174,10 @@ func reportPath(given string, getenv func(string) string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
-	base := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if user == "" {
-			return "", fmt.Errorf("find the folder for reports: neither XDG_STATE_HOME nor HOME is set: set one, or report")
-		}
-		base = filepath.Join(user, ".local", "state")
+	state, err := place.State(getenv)
+	if err != nil {
+		return "", fmt.Errorf("finding the folder for reports: %w, or set report", err)
 	}
 	name := fmt.Sprintf("idempotence-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid())
-	return filepath.Join(base, "arcodange-sandbox", "gates", name), nil
+	return filepath.Join(state, "gates", name), nil
 }

@@ -6,12 +6,11 @@ package sandboximage
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/image"
+	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -57,7 +56,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		return err
 	}
 	if args.Cache == "" {
-		if args.Cache, err = cacheDir(os.Getenv); err != nil {
+		if args.Cache, err = place.Cache(os.Getenv); err != nil {
 			return err
 		}
 	}
@@ -115,16 +114,4 @@ func result(c *ansible.Call, img image.Image, args arguments, plan image.Plan) {
 	c.Return("recipe", args.Recipe)
 	c.Return("source", source)
 	c.Return("archive", args.Archive)
-}
-
-func cacheDir(getenv func(string) string) (string, error) {
-	base := getenv("XDG_CACHE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if user == "" {
-			return "", fmt.Errorf("find the cache folder: neither XDG_CACHE_HOME nor HOME is set: set one, or cache_dir")
-		}
-		base = filepath.Join(user, ".cache")
-	}
-	return filepath.Join(base, "arcodange-sandbox"), nil
 }

@@ -26,7 +26,7 @@ from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary, user_folder
 
 GUARDED = "arcodange.sandbox.guarded_ssh"
 REFUSED = 3
@@ -200,9 +200,9 @@ def meant(loader, boundary):
         if "i_mean_prod" not in everything:
             return False
         given, origin = everything["i_mean_prod"], "a file of variables"
-    state = os.environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    state = user_folder("XDG_STATE_HOME", ".local", "state")
     status, out = guard(
-        ["override", "--boundary", boundary, "--state", os.path.join(state, "arcodange-sandbox")],
+        ["override", "--boundary", boundary, "--state", state],
         {
             "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
             "token": str(extra.get("i_mean_prod_token", "")), "targets": [str(context.CLIARGS.get("subset") or "all")],
@@ -211,7 +211,7 @@ def meant(loader, boundary):
     )
     if status:
         raise Refusal(out.strip())
-    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/arcodange-sandbox/overrides.log" % state)
+    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % state)
     return True
 
 

@@ -15,15 +15,18 @@ results made, by the binaries.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import lzma
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.text.converters import to_text
@@ -112,9 +115,31 @@ def target_binary(platform_):
     return _verify(os.path.join(MODULES, "__" + name), name)
 
 
+def user_folder(variable, *usual):
+    """Return this project's folder below the one that ``variable`` names, or below ``usual`` in the user's home.
+
+    A relative name is passed over, as the XDG Base Directory Specification wants it; the binaries do the same.
+    """
+    base = os.environ.get(variable, "")
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), *usual)
+    return os.path.join(base, "arcodange-sandbox")
+
+
 def _cache_dir():
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "arcodange-sandbox", "bin")
+    return os.path.join(user_folder("XDG_CACHE_HOME", ".cache"), "bin")
+
+
+def _forget_old(keep):
+    """Remove binaries of other versions that nobody has used for a month; what cannot be removed stays."""
+    root, newest = os.path.dirname(keep), time.time() - 30 * 24 * 3600
+    for name in os.listdir(root):
+        directory = os.path.join(root, name)
+        try:
+            if directory != keep and os.stat(directory).st_mtime < newest:
+                shutil.rmtree(directory, ignore_errors=True)
+        except OSError:
+            continue
 
 
 # The names under which the controller kit is the guard.
@@ -150,6 +175,8 @@ def _unpacked(kit, names=()):
         )
 
     if ready():
+        with contextlib.suppress(OSError):  # a cache that is only read
+            os.utime(directory)  # it is in use: see _forget_old
         return path
     packed = os.path.join(PACKED, name + ".xz")
     try:
@@ -173,6 +200,7 @@ def _unpacked(kit, names=()):
                 link = os.path.join(directory, ".%s.%d" % (other, os.getpid()))
                 os.symlink(name, link)
                 os.replace(link, os.path.join(directory, other))
+            _forget_old(directory)
         except (OSError, EOFError, lzma.LZMAError) as error:
             raise KitError("unpacking %s: %s; %s" % (packed, error, _how_to_build())) from None
         finally:

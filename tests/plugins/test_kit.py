@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import PLATFORM
@@ -67,6 +69,26 @@ def test_the_cache_is_where_the_environment_says(stage):
     found = answer(ask(stage, "kit.controller_binary()", XDG_CACHE_HOME=str(cache)))
     assert found == str(cache / "arcodange-sandbox" / "bin" / stage.sums[CONTROLLER] / CONTROLLER)
     assert not (stage.home / ".cache").exists()
+
+
+def test_a_cache_that_is_named_relative_to_nothing_is_not_used(stage):
+    found = answer(ask(stage, "kit.controller_binary()", XDG_CACHE_HOME="cache"))
+    assert found == str(stage.cached(CONTROLLER))
+
+
+def test_what_nobody_has_used_for_a_month_is_removed(stage):
+    bin_directory = stage.cached(CONTROLLER).parent.parent
+    month = 31 * 24 * 3600
+    for name, age in {"old": month, "recent": 0}.items():
+        (bin_directory / name).mkdir(parents=True)
+        (bin_directory / name / "binary").write_bytes(b"x")
+        os.utime(bin_directory / name, (time.time() - age, time.time() - age))
+    answer(ask(stage, "kit.controller_binary()"))
+    used = stage.cached(CONTROLLER).parent
+    assert sorted(path.name for path in bin_directory.iterdir()) == sorted([used.name, "recent"])
+    os.utime(used, (0, 0))
+    answer(ask(stage, "kit.controller_binary()"))
+    assert used.stat().st_mtime > time.time() - month, "what is used is not old"
 
 
 def test_another_version_has_a_file_of_its_own(stage, sample):
