@@ -6,10 +6,12 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/evidence/page"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -33,13 +36,15 @@ type arguments struct {
 	Allowed     string  `arg:"allowed_signers"`
 	Head        string  `arg:"head"`
 	WithoutHead bool    `arg:"without_head"`
+	Page        string  `arg:"page"`
+	Title       string  `arg:"title"`
 }
 
 // Module describes evidence.
 func Module() ansible.Module {
 	options := maps.Clone(keeping.Options())
 	maps.Copy(options, map[string]ansible.Option{
-		"state":           {Default: "verified", Choices: []string{"recorded", "verified"}},
+		"state":           {Default: "verified", Choices: []string{"recorded", "rendered", "verified"}},
 		"what":            {},
 		"verdict":         {Choices: []string{"green", "red"}},
 		"summary":         {},
@@ -48,13 +53,18 @@ func Module() ansible.Module {
 		"allowed_signers": {Type: ansible.Path},
 		"head":            {},
 		"without_head":    {Type: ansible.Bool, Default: false},
+		"page":            {Type: ansible.Path},
+		"title":           {Default: "Evidence"},
 	})
 	return ansible.Module{
 		Name:      "evidence",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options:    options,
-			RequiredIf: []ansible.RequiredIf{{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}}},
+			Options: options,
+			RequiredIf: []ansible.RequiredIf{
+				{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}},
+				{Option: "state", Is: "rendered", Then: []string{"page"}},
+			},
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {
 			var args arguments
@@ -102,6 +112,8 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 	return nil
 }
 
+// verify tells whether the ledger can be trusted, and renders it if asked to:
+// also one that cannot, for what is wrong stands on top of the page.
 func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
 	book, err := ledger.Open(path)
 	if err != nil {
@@ -132,6 +144,11 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 	if result.Torn > 0 {
 		c.Warn(fmt.Sprintf("the ledger %s ends with %d bytes of a record that was never finished: the next record takes their place", path, result.Torn))
 	}
+	if args.State == "rendered" {
+		if err := render(c, args, book.Path, result); err != nil {
+			return err
+		}
+	}
 	switch more := len(result.Problems) - 1; {
 	case more == 0:
 		return fmt.Errorf("the ledger %s cannot be trusted: %s", path, result.Problems[0])
@@ -139,6 +156,45 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 		return fmt.Errorf("the ledger %s cannot be trusted: %s; and %d more", path, result.Problems[0], more)
 	case result.Records == 0:
 		return fmt.Errorf("the ledger %s holds no record: nothing ran, or it is elsewhere", path)
+	}
+	return nil
+}
+
+// render writes the page, unless it already is what it would be. Ages are in
+// days, so that a page made twice on a day is the same.
+func render(c *ansible.Call, args arguments, path string, verified ledger.Verification) error {
+	target, err := filepath.Abs(args.Page)
+	if err != nil {
+		return fmt.Errorf("finding the page %s: %w", args.Page, err)
+	}
+	entries, err := ledger.Read(path)
+	if err != nil {
+		if len(verified.Problems) == 0 {
+			return err
+		}
+		entries = nil // a line that is no record any more: the page says so
+	}
+	var out bytes.Buffer
+	if err := page.Render(&out, entries, verified, page.Options{Title: args.Title, Folder: filepath.Dir(target), Now: time.Now()}); err != nil {
+		return err
+	}
+	before, err := os.ReadFile(target)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the page that is there: %w", err)
+	}
+	c.DifferText(target, string(before), out.String())
+	if c.CheckMode || bytes.Equal(before, out.Bytes()) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+		return fmt.Errorf("making the page's folder: %w", err)
+	}
+	fresh := target + ".new"
+	if err := os.WriteFile(fresh, out.Bytes(), 0o600); err != nil {
+		return errors.Join(fmt.Errorf("writing the page: %w", err), os.Remove(fresh))
+	}
+	if err := os.Rename(fresh, target); err != nil {
+		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
 }
