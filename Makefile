@@ -83,15 +83,15 @@ destroy: setup engine ## take the sandbox down
 
 ## --- checks
 
-.PHONY: test lint unit test-engine test-guard molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-guard molecule smoke-oldest ## every test of the project
+.PHONY: test lint unit test-engine test-guard test-evidence-page molecule smoke-oldest
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-guard test-evidence-page molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags engine,ansible,tofu,netns ./...
-	$(GO) tool staticcheck -tags engine,ansible,tofu,netns ./...
+	$(GO) vet -tags engine,ansible,tofu,netns,chromium ./...
+	$(GO) tool staticcheck -tags engine,ansible,tofu,netns,chromium ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run
 	yamllint --strict .
@@ -113,6 +113,11 @@ test-guard: setup tofu ## every known way to production, and honest uses, inside
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
 	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
 		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard
+
+test-evidence-page: packages ## the page of the evidence in a browser
+	@tools/packages.sh chromium:chromium
+	tools/once.sh $(CACHE) test-evidence-page internal/evidence go.mod requirements -- \
+		$(GO) test -tags chromium -count=1 -timeout 10m ./internal/evidence/page
 
 molecule: setup engine embedded ## the Molecule scenarios
 	@trap 'molecule destroy --scenario-name default' EXIT

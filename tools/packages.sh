@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Installs the Debian packages that the project's own commands need, and only
-# those that are missing: a second run asks the package index nothing.
+# those that are missing: a second run asks the package index nothing. More
+# pairs, for single tests, are arguments.
 set -euo pipefail
 
 if ! command -v apt-get >/dev/null; then
@@ -34,6 +35,7 @@ wanted=(
     rsync:rsync
     shellcheck:shellcheck
     xz-utils:xz
+    "$@"
 )
 missing=()
 for pair in "${wanted[@]}"; do

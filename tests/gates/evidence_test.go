@@ -107,6 +107,26 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
           - unkept is failed and unkept.msg is search('ledger /proc/ledger.jsonl')
           - drill is changed
           - verified.records == 6 and verified.problems == [] and not verified.changed
+    - name: Rendered, foretold
+      arcodange.sandbox.evidence: {state: rendered, ledger: "{{ about.ledger }}", page: kept/index.html}
+      check_mode: true
+      register: foretold
+    - ansible.builtin.stat: {path: kept/index.html}
+      register: nothing
+    - name: Rendered
+      arcodange.sandbox.evidence: {state: rendered, ledger: "{{ about.ledger }}", page: kept/index.html, title: The lab's <evidence>}
+      register: rendered
+    - name: Rendered again
+      arcodange.sandbox.evidence: {state: rendered, ledger: "{{ about.ledger }}", page: kept/index.html, title: The lab's <evidence>}
+      register: again
+    - ansible.builtin.stat: {path: kept/index.html}
+      register: page
+    - ansible.builtin.assert:
+        that:
+          - foretold is changed and not nothing.stat.exists
+          - rendered is changed and rendered.records == 6 and again is not changed
+          - page.stat.mode == '0600'
+          - lookup('ansible.builtin.file', playbook_dir ~ '/kept/index.html') is search('Verified')
     - name: Turn red into green
       ansible.builtin.replace: {path: "{{ about.ledger }}", regexp: '"verdict":"red","summary":"changed', replace: '"verdict":"green","summary":"changed'}
     - name: Found out
@@ -117,6 +137,14 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
         that:
           - found is failed and found.problems | length == 1 and found.problems[0].kind == 'changed' and found.problems[0].sequence == 2
           - found.msg is search('record 2 .line 2. was changed')
+    - name: Rendered all the same
+      arcodange.sandbox.evidence: {state: rendered, ledger: "{{ about.ledger }}", page: kept/index.html}
+      register: wrong
+      ignore_errors: true
+    - ansible.builtin.assert:
+        that:
+          - wrong is failed and wrong is changed
+          - lookup('ansible.builtin.file', playbook_dir ~ '/kept/index.html') is search('Not to be trusted')
 `)
 	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
 		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"gate.yml"}, Dir: root,
