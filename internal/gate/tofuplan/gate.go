@@ -312,7 +312,7 @@ func (s *session) copy() error {
 		return fmt.Errorf("copying the root module: %s is not within base, %s", s.o.Root, from)
 	}
 	tree := filepath.Join(s.dir, "tree")
-	if err := duplicate(from, tree); err != nil {
+	if err := duplicate(from, tree, s.Work); err != nil {
 		return err
 	}
 	rel, err := filepath.Rel(from, s.o.Root)

@@ -62,7 +62,7 @@ func readPlanFile(path string) (planFile, error) {
 		defer func() { _ = file.Close() }()
 		return io.ReadAll(io.LimitReader(file, partLimit))
 	}
-	state, err := part("tfstate-prev")
+	state, err := part("tfstate") // as refreshed; tfstate-prev, as it was read, comes without a stamp
 	if err != nil {
 		return p, err
 	}

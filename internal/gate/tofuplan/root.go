@@ -176,8 +176,8 @@ func left(name string) bool {
 	return slices.Contains([]string{".terraform", ".git", ".terraform.tfstate.lock.info"}, name) || strings.HasSuffix(name, ".tfstate") || strings.HasSuffix(name, ".tfstate.backup")
 }
 
-// duplicate copies a tree. Links to files become files; other links must stay within.
-func duplicate(from, to string) error {
+// duplicate copies a tree, but for a folder that may lie in it. Links to files become files; other links must stay within.
+func duplicate(from, to, without string) error {
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -186,7 +186,7 @@ func duplicate(from, to string) error {
 		if err != nil {
 			return err
 		}
-		if rel != "." && left(entry.Name()) {
+		if rel != "." && (left(entry.Name()) || path == without) {
 			if entry.IsDir() {
 				return filepath.SkipDir
 			}
