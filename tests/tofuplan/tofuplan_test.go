@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,8 +76,6 @@ func (w *world) write(name, text string) {
 	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
 	require.NoError(w.t, os.WriteFile(path, []byte(text), 0o644))
 }
-
-func (w *world) remove(name string) { require.NoError(w.t, os.Remove(filepath.Join(w.dir, name))) }
 
 // apply makes the state that the judged root is held against.
 func (w *world) apply(config string) {
@@ -153,6 +152,14 @@ func allow(address, action string) func(*world) {
 	}
 }
 
+// hold locks the state as the program does; the lock lasts as long as this process, or until the test has ended.
+func hold(w *world) {
+	file, err := os.OpenFile(filepath.Join(w.dir, "sandbox/default.tfstate"), os.O_RDWR, 0)
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = file.Close() })
+	require.NoError(w.t, syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}))
+}
+
 func do(steps ...func(*world)) func(*world) {
 	return func(w *world) {
 		for _, step := range steps {
@@ -221,14 +228,15 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 			w.wrap(`if [ "$1" = plan ]; then exec "$TOFU" "$@" -refresh=false; fi; exec "$TOFU" "$@"`)
 		}, "unrefreshed"},
 		"the state moves on after the plan": {one, one, func(w *world) {
-			w.wrap(`if [ "$1" = state ]; then "$TOFU" "$@" | sed 's/"serial": [0-9]*/"serial": 99/'; else exec "$TOFU" "$@"; fi`)
+			w.wrap(`[ "$1" != show ] || sed -i 's/"serial": [0-9]*/"serial": 99/' "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
 		}, "stale"},
 		"another state lies there after the plan": {one, one, func(w *world) {
-			w.wrap(`if [ "$1" = state ]; then "$TOFU" "$@" | sed 's/"lineage": ".*"/"lineage": "other"/'; else exec "$TOFU" "$@"; fi`)
+			w.wrap(`[ "$1" != show ] || sed -i 's/"lineage": ".*"/"lineage": "other"/' "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
 		}, "stale"},
-		"the state is locked by another": {one, one, func(w *world) {
-			w.wrap(`if [ "$1" = plan ]; then echo '{"type":"diagnostic","diagnostic":{"severity":"error","summary":"Error acquiring the state lock","detail":"correct-horse-battery"}}'; exit 1; fi; exec "$TOFU" "$@"`)
-		}, "errored"},
+		"the state vanishes after the plan": {one, one, func(w *world) {
+			w.wrap(`[ "$1" != show ] || rm "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
+		}, "stale"},
+		"the state is locked by another":  {one, one, hold, "errored"},
 		"a check fails":                   {one, one + "check \"c\" {\n  assert {\n    condition     = terraform_data.a.input == \"two\"\n    error_message = \"wrong: correct-horse-battery\"\n  }\n}\n", nil, "check"},
 		"a condition of a resource fails": {one, strings.Replace(one, "input = \"one\"\n", "input = \"one\"\n  lifecycle {\n    precondition {\n      condition     = 1 == 2\n      error_message = \"wrong: correct-horse-battery\"\n    }\n  }\n", 1), nil, "errored"},
 		"the configuration is invalid":    {one, one + "output \"b\" {\n  value = var.nowhere\n}\n", nil, "errored"},
