@@ -109,7 +109,7 @@ test-engine: setup engine ## tests that need the Docker engine
 
 test-guard: setup ## every known way to production, and honest uses, inside network namespaces (root)
 	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
-	xz -dc plugins/bin/guard_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
+	xz -dc plugins/bin/controller_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
 	GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
 		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard

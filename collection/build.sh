@@ -30,22 +30,21 @@ kits() {
     trap "rm -rf '$work'" EXIT
     for platform in "$@"; do
         name=${platform%/*}_${platform#*/}
-        for kit in target controller guard; do
-            command=$kit
-            [ "$kit" != guard ] || command=prod-ip-guard
+        for kit in target controller; do
             (cd "$root" && CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} GOFLAGS=-mod=readonly GOWORK=off \
-                "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$command")
+                "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$kit")
         done
-        xz -z -k -T1 "-$level" "$work/controller_$name" "$work/guard_$name"
+        xz -z -k -T1 "-$level" "$work/controller_$name"
     done
-    (cd "$work" && sum controller_* guard_* target_* | grep -v '\.xz$') >"$work/SHA256SUMS"
+    (cd "$work" && sum controller_* target_* | grep -v '\.xz$') >"$work/SHA256SUMS"
     for platform in "$@"; do
         name=${platform%/*}_${platform#*/}
         chmod 755 "$work/target_$name"
         mv "$work/target_$name" "$plugins/modules/__target_$name"
-        mv "$work/controller_$name.xz" "$work/guard_$name.xz" "$plugins/bin/"
+        mv "$work/controller_$name.xz" "$plugins/bin/"
     done
     mv "$work/SHA256SUMS" "$plugins/bin/SHA256SUMS"
+    rm -f "$plugins"/bin/guard_* # of checkouts in which the guard was a kit of its own
     rm -rf "$work"
 }
 

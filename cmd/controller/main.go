@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command controller holds the modules that only ever run on the controller.
+// Command controller is what runs on the controller: the modules that only ever
+// run there, and the guard, which stands in for ssh, scp and sftp. Which of them
+// it is, is told by the name it is called by. One binary holds them all because
+// they share most of their code, and what a collection may weigh is limited.
 package main
 
 import (
 	"os"
+	"path/filepath"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/guard"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
@@ -16,5 +21,12 @@ import (
 )
 
 func main() {
+	guard.Inside() // does not return in a process that a fence started
+	switch filepath.Base(os.Args[0]) {
+	case "ssh", "scp", "sftp", "prod-ip-guard":
+		os.Exit(guard.Main(guard.Process{
+			Args: os.Args, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		}))
+	}
 	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()))
 }

@@ -182,11 +182,13 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 	if err != nil {
 		return standin.Standin{}, fmt.Errorf("finding this user's home: %w", err)
 	}
+	// By its names, not by its file's: what the program is, is told by the name it is called by.
+	here := filepath.Dir(self)
 	s := standin.Standin{
 		Decider: decider, Runner: run.Exec{}, Home: who.HomeDir, Env: keep(p.Env), Program: program,
 		Sockets: sockets(p, who),
-		Self:    []string{self, "ssh", "--boundary", b.boundary},
-		SelfSSH: filepath.Join(filepath.Dir(self), "ssh"),
+		Self:    []string{filepath.Join(here, "prod-ip-guard"), "ssh", "--boundary", b.boundary},
+		SelfSSH: filepath.Join(here, "ssh"),
 	}
 	s.Known = knownHosts(p, who)
 	if b.programs != "" {

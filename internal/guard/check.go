@@ -15,7 +15,9 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/couplings"
 	"github.com/arcodange-org/sandbox/internal/inventory"
+	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 // asked is a target as a line of JSON on the standard input has it.
@@ -40,6 +42,15 @@ const destination boundary.Kind = "destination"
 // without Ansible is a destination. It may only refuse; what it does not follow
 // is Ansible's to render and the connection's to check.
 const sources boundary.Kind = "inventory"
+
+// coupled are the kinds that hold targets of several kinds, each with what reads it.
+var coupled = map[boundary.Kind]func(value string) couplings.Sources{
+	"kubeconfig": func(path string) couplings.Sources { return couplings.Sources{Kubeconfigs: []string{path}} },
+	"tofu":       func(dir string) couplings.Sources { return couplings.Sources{Tofu: []couplings.Root{{Directory: dir}}} },
+	"argocd":     func(path string) couplings.Sources { return couplings.Sources{ArgoCD: []string{path}} },
+	"repository": func(dir string) couplings.Sources { return couplings.Sources{Git: []string{dir}} },
+	"key":        func(path string) couplings.Sources { return couplings.Sources{Keys: []string{path}} },
+}
 
 // How deep links to directories are followed: deeper is a circle.
 const maxLinks = 8
@@ -85,7 +96,8 @@ func (p Process) check(ctx context.Context, args []string) int {
 	set := flags("check [flags] [TARGET...]")
 	manifest := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), inventory (its path), git, database, text, file, …")
+	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), inventory (its path), kubeconfig, tofu (a root module), argocd (manifests), repository (a git work tree), key (their paths), git, database, text, file, …")
+	environment := set.Bool("environment", false, "also check this process's environment: KUBECONFIG, VAULT_ADDR, PGHOST, proxies, credentials, …")
 	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
 	if status, done := p.parse(set, args); done {
 		return status
@@ -108,11 +120,13 @@ func (p Process) check(ctx context.Context, args []string) int {
 		}
 		targets = append(targets, more...)
 	}
-	if len(targets) == 0 {
+	if len(targets) == 0 && !*environment {
 		return p.wrong("there is no target to check, and a check of nothing is no check; name one")
 	}
 	decisions := make([]boundary.Decision, 0, len(targets))
-	refused := 0
+	if *environment {
+		decisions = p.couplings(ctx, engine, couplings.Sources{Environment: true})
+	}
 	for _, target := range targets {
 		var found []boundary.Decision
 		switch target.Kind {
@@ -133,14 +147,19 @@ func (p Process) check(ctx context.Context, args []string) int {
 			}
 			found = []boundary.Decision{d}
 		default:
-			found = []boundary.Decision{engine.Decide(ctx, target)}
-		}
-		for _, d := range found {
-			if !d.Allowed {
-				refused++
+			if read, holds := coupled[target.Kind]; holds {
+				found = p.couplings(ctx, engine, read(target.Value))
+			} else {
+				found = []boundary.Decision{engine.Decide(ctx, target)}
 			}
 		}
 		decisions = append(decisions, found...)
+	}
+	refused := 0
+	for _, d := range decisions {
+		if !d.Allowed {
+			refused++
+		}
 	}
 	if *output == "json" {
 		encoder := json.NewEncoder(p.Stdout)
@@ -155,11 +174,24 @@ func (p Process) check(ctx context.Context, args []string) int {
 			}
 			fmt.Fprintf(p.Stdout, "%s %s\n", word, d)
 		}
+		if len(decisions) == 0 {
+			fmt.Fprintln(p.Stdout, "allowed: nothing in it leads anywhere")
+		}
 	}
 	if refused > 0 {
 		return Refused
 	}
 	return OK
+}
+
+// couplings decides about everything that sources lead to.
+func (p Process) couplings(ctx context.Context, engine boundary.Engine, sources couplings.Sources) []boundary.Decision {
+	reader := couplings.Reader{Environ: p.Env, Home: p.getenv("HOME"), Runner: run.Exec{}}
+	var decisions []boundary.Decision
+	for _, finding := range reader.Read(ctx, sources) {
+		decisions = append(decisions, finding.Decide(ctx, engine))
+	}
+	return decisions
 }
 
 func (p Process) inventory(ctx context.Context, engine boundary.Engine, target boundary.Target) ([]boundary.Decision, error) {

@@ -82,6 +82,46 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 	}
 }
 
+func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	kubeconfig := func(server string) string {
+		return written(t, "config", "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n"+
+			"clusters: [{name: a, cluster: {server: '"+server+"'}}]\nusers: [{name: a, user: {}}]\n")
+	}
+	root := filepath.Dir(written(t, "main.tf", "terraform {\n  backend \"local\" {\n    path = \"/srv/production/state\"\n  }\n}\n"))
+	for name, c := range map[string]struct {
+		status int
+		says   string
+		env    []string
+		args   []string
+	}{
+		"an environment that leads nowhere":                   {OK, "nothing in it leads anywhere", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
+		"a Vault of production in the environment":            {Refused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
+		"a credential in the environment":                     {Refused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
+		"a database of production beside a good target":       {Refused, "environment variable PGHOST", []string{"PGHOST=a.prod.test"}, []string{"--environment", "172.30.0.11"}},
+		"an environment that was not asked about":             {OK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},
+		"a kubeconfig of production":                          {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "kubeconfig", kubeconfig("https://192.0.2.1:6443")}},
+		"a kubeconfig of production named by the environment": {Refused, "REFUSED https://192.0.2.1:6443", []string{"KUBECONFIG=" + kubeconfig("https://192.0.2.1:6443")}, []string{"--environment"}},
+		"a kubeconfig that is not there":                      {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
+		"a root module with its state elsewhere":              {Refused, "REFUSED local:/srv/production/state", nil, []string{"--kind", "tofu", root}},
+		"a work tree that is none":                            {Refused, "REFUSED", nil, []string{"--kind", "repository", t.TempDir()}},
+		"manifests of ArgoCD that are not there":              {Refused, "no such file", nil, []string{"--kind", "argocd", "/nonexistent"}},
+		"a key file that is not there":                        {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
+		"an application that is deployed to production's cluster": {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "argocd", written(t, "app.yml",
+			"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {repoURL: 'https://192.0.2.1/x.git', path: a}, destination: {server: 'https://192.0.2.1:6443'}}\n")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, c.env...)
+			status, out, err := call("", env, append([]string{"check", "--boundary", good}, c.args...)...)
+			assert.Equal(t, c.status, status, out+err)
+			assert.Contains(t, out+err, c.says)
+			assert.NotContains(t, out+err, "verysecretvalue")
+		})
+	}
+}
+
 func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer

@@ -226,4 +226,25 @@ seconds:
   description: How long it took.
   returned: when the root was judged
   type: float
+evidence:
+  description: The record that was written.
+  returned: when O(evidence) is given, and not in check mode
+  type: dict
+  contains:
+    ledger:
+      description: The ledger.
+      type: str
+      returned: always
+    sequence:
+      description: Number of the record.
+      type: int
+      returned: always
+    hash:
+      description: Hash of the record.
+      type: str
+      returned: always
+    verdict:
+      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      type: str
+      returned: always
 """

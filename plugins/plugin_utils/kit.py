@@ -5,9 +5,9 @@
 
 """Find the binary that holds a module, and run it.
 
-Three kits exist. The *target* kit holds the modules that run where the task runs; it lies unpacked beside the modules so
-that Ansible can transfer it. The *controller* kit holds the modules that only ever run on the controller; it is large,
-so it is packed, and unpacked into a cache by content.
+Two kits exist. The *target* kit holds the modules that run where the task runs; it lies unpacked beside the modules so
+that Ansible can transfer it. The *controller* kit holds the modules that only ever run on the controller, and the guard; it is
+large, so it is packed, and unpacked into a cache by content.
 
 This file knows where binaries are and how Ansible runs them. It decides nothing else: arguments are checked, and
 results made, by the binaries.
@@ -117,14 +117,18 @@ def _cache_dir():
     return os.path.join(base, "arcodange-sandbox", "bin")
 
 
+# The names under which the controller kit is the guard.
+_NAMES = ("ssh", "scp", "sftp", "prod-ip-guard")
+
+
 def controller_binary():
     """Return the verified path of the controller kit."""
-    return _unpacked("controller")
+    return _unpacked("controller", _NAMES)
 
 
 def guard_binary():
     """Return the verified path of the guard; beside it lie the names under which it stands in for OpenSSH's programs."""
-    return _unpacked("guard", names=("ssh", "scp", "sftp", "prod-ip-guard"))
+    return os.path.join(os.path.dirname(controller_binary()), "prod-ip-guard")
 
 
 def _unpacked(kit, names=()):

@@ -27,7 +27,7 @@ memory=$(docker stats --no-stream --format '{{.MemUsage}}' bench-pi1 bench-pi2 b
     awk '{v = $1; if (v ~ /GiB/) m = 1024; else m = 1; sub(/[A-Za-z]+$/, "", v); sum += v * m} END {printf "%.0f MiB", sum}')
 row "memory of the three idle nodes" "$memory" "1536 MiB"
 guard=$(mktemp -d)
-xz -dc plugins/bin/guard_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*.xz >"$guard/prod-ip-guard"
+xz -dc plugins/bin/controller_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*.xz >"$guard/prod-ip-guard"
 chmod 755 "$guard/prod-ip-guard"
 python3 tests/bench/guard.py "$guard/prod-ip-guard" "$inventory/boundary.yml" \
     "${XDG_STATE_HOME:-$HOME/.local/state}/arcodange-sandbox/bench" 172.30.9.11

@@ -169,7 +169,7 @@ def stage(tmp_path, sample):
 def real(tmp_path):
     """The collection with the kits that the checkout has built."""
     staged = Stage(tmp_path)
-    names = ["target_" + PLATFORM, "controller_" + PLATFORM, "guard_" + PLATFORM]
+    names = ["target_" + PLATFORM, "controller_" + PLATFORM]
     for name in names:
         source = ROOT / "plugins" / ("modules/__" + name if name.startswith("target_") else "bin/%s.xz" % name)
         assert source.exists(), "run `make build` first: %s is missing" % source

@@ -38,8 +38,20 @@ def answer(process):
 def test_processes_that_unpack_at_once_get_the_same_whole_file(stage):
     processes = [ask(stage, "kit.controller_binary()") for dummy in range(6)]
     assert {answer(process) for process in processes} == {str(stage.cached(CONTROLLER))}
-    left = sorted(path.name for path in stage.cached(CONTROLLER).parent.iterdir())
-    assert left == [".lock", CONTROLLER], "an unpacker left something behind"
+    here = stage.cached(CONTROLLER).parent
+    left = sorted(path.name for path in here.iterdir())
+    names = ["prod-ip-guard", "scp", "sftp", "ssh"]
+    assert left == [".lock", CONTROLLER] + names, "an unpacker left something behind"
+    assert {(here / name).resolve() for name in names} == {stage.cached(CONTROLLER).resolve()}
+
+
+def test_a_link_that_leads_elsewhere_is_made_anew(stage):
+    answer(ask(stage, "kit.controller_binary()"))
+    link = stage.cached(CONTROLLER).parent / "ssh"
+    link.unlink()
+    link.symlink_to("/usr/bin/true")
+    assert answer(ask(stage, "kit.guard_binary()")) == str(stage.cached(CONTROLLER).parent / "prod-ip-guard")
+    assert link.resolve() == stage.cached(CONTROLLER).resolve()
 
 
 def test_a_process_that_died_while_it_unpacked_is_no_obstacle(stage):
