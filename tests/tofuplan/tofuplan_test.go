@@ -8,6 +8,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +47,20 @@ func program(t *testing.T) string {
 func build(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
+	w := &world{t: t, dir: dir}
+	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
+	w.opts = gate.Options{
+		Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), LockTimeout: 1,
+		Rules: gate.Rules{NoChanges: true},
+	}
+	w.manifest("local", dir+"/sandbox/*")
+	w.write("override.tf", w.backend("sandbox/default.tfstate"))
+	return w
+}
+
+// manifest says where states of the sandbox lie.
+func (w *world) manifest(backend, location string) {
+	w.t.Helper()
 	manifest, err := boundary.Parse("boundary.yml", fmt.Appendf(nil, `
 production:
   addresses: [192.0.2.1]
@@ -52,18 +68,11 @@ production:
   dns_zones: [{name: example.com}]
 sandbox:
   addresses: [127.0.0.0/8]
-  tofu_state: [{backend: local, locations: ['%[1]s/sandbox/*']}]
+  tofu_state: [{backend: %[2]s, locations: ['%[3]s']}]
   dns_zones: [{name: throwaway.example.net}]
-`, dir))
-	require.NoError(t, err)
-	w := &world{t: t, dir: dir}
-	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
-	w.opts = gate.Options{
-		Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), LockTimeout: 1,
-		Rules: gate.Rules{NoChanges: true, Engine: boundary.Engine{Manifest: manifest}},
-	}
-	w.write("override.tf", w.backend("sandbox/default.tfstate"))
-	return w
+`, w.dir, backend, location))
+	require.NoError(w.t, err)
+	w.opts.Rules.Engine = boundary.Engine{Manifest: manifest}
 }
 
 func (w *world) backend(path string) string {
@@ -152,6 +161,29 @@ func allow(address, action string) func(*world) {
 	}
 }
 
+// store serves a state by HTTP, empty at first.
+func store(w *world, locks bool) string {
+	locked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		switch in.Method {
+		case "LOCK":
+			locked++
+		case http.MethodGet:
+			out.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	w.t.Cleanup(func() {
+		server.Close()
+		assert.Equal(w.t, locks, locked > 0, "a plan locks the state where it can")
+	})
+	w.manifest("http", server.URL+"/*")
+	settings := fmt.Sprintf("address = %q\n", server.URL+"/state")
+	if locks {
+		settings += fmt.Sprintf("lock_address = %[1]q\nunlock_address = %[1]q\n", server.URL+"/lock")
+	}
+	return "terraform {\n  backend \"http\" {\n" + settings + "  }\n}\n"
+}
+
 // hold locks the state as the program does; the lock lasts as long as this process, or until the test has ended.
 func hold(w *world) {
 	file, err := os.OpenFile(filepath.Join(w.dir, "sandbox/default.tfstate"), os.O_RDWR, 0)
@@ -236,7 +268,11 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 		"the state vanishes after the plan": {one, one, func(w *world) {
 			w.wrap(`[ "$1" != show ] || rm "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
 		}, "stale"},
-		"the state is locked by another":  {one, one, hold, "errored"},
+		"the state is locked by another": {one, one, hold, "errored"},
+		"the program reads another state than the root says": {one, one, func(w *world) {
+			w.wrap(`if [ "$1" = init ]; then exec "$TOFU" "$@" -backend-config="path=` + w.dir + `/production/default.tfstate"; fi; exec "$TOFU" "$@"`)
+		}, "production_state"},
+		"the backend locks nothing":       {"", one, do(changes, func(w *world) { w.write("override.tf", store(w, false)) }), "unlocked"},
 		"a check fails":                   {one, one + "check \"c\" {\n  assert {\n    condition     = terraform_data.a.input == \"two\"\n    error_message = \"wrong: correct-horse-battery\"\n  }\n}\n", nil, "check"},
 		"a condition of a resource fails": {one, strings.Replace(one, "input = \"one\"\n", "input = \"one\"\n  lifecycle {\n    precondition {\n      condition     = 1 == 2\n      error_message = \"wrong: correct-horse-battery\"\n    }\n  }\n", 1), nil, "errored"},
 		"the configuration is invalid":    {one, one + "output \"b\" {\n  value = var.nowhere\n}\n", nil, "errored"},
@@ -290,8 +326,9 @@ func TestWhatIsHonestIsGreen(t *testing.T) {
 			w.write("backend.hcl", fmt.Sprintf("path = %q\n", filepath.Join(w.dir, "sandbox/default.tfstate")))
 			w.opts.BackendConfigs = []string{filepath.Join(w.dir, "backend.hcl")}
 		}},
-		"a module beside the root": {"", "module \"m\" {\n  source = \"../modules/m\"\n}\n", do(changes, files("modules/m/main.tf", one))},
-		"a variable is given":      {guarded, strings.Replace(guarded, `  default   = "correct-horse-battery"`+"\n", "", 1), func(w *world) { w.opts.Variables = map[string]any{"pw": secret} }},
+		"a backend across the network, which locks": {"", one, do(changes, func(w *world) { w.write("override.tf", store(w, true)) })},
+		"a module beside the root":                  {"", "module \"m\" {\n  source = \"../modules/m\"\n}\n", do(changes, files("modules/m/main.tf", one))},
+		"a variable is given":                       {guarded, strings.Replace(guarded, `  default   = "correct-horse-battery"`+"\n", "", 1), func(w *world) { w.opts.Variables = map[string]any{"pw": secret} }},
 		"Terraform, as far as it can be told": {one, one, func(w *world) {
 			w.wrap(`if [ "$1" = version ]; then printf 'Terraform v1.9.8\non linux_amd64\n'; exit; fi; exec "$TOFU" "$@"`)
 		}},

@@ -393,9 +393,25 @@ func (s *session) boundaries(ctx context.Context) bool {
 		environ = append(environ, name+"="+value)
 	}
 	slices.Sort(environ)
+	if !s.ask(ctx, environ, couplings.Sources{Environment: true}) {
+		return false
+	}
+	if kind := s.backend(); s.report.State == "" && kind != "pg" && kind != "kubernetes" {
+		s.report.say("unknown_state", "", expectedState, fmt.Sprintf("the backend %q keeps it nowhere that is known", kind))
+		return false
+	} else if s.report.State == "" {
+		s.report.State = kind
+	}
+	return true
+}
+
+const expectedState = "a state that the boundary manifest lists as sandbox"
+
+// ask has the boundary decide about the root and other sources; what it refuses is a finding.
+func (s *session) ask(ctx context.Context, environ []string, sources couplings.Sources) bool {
 	reader := couplings.Reader{Environ: environ, Home: filepath.Join(s.dir, "home"), Runner: s.Runner}
-	root := couplings.Root{Directory: s.root, BackendConfigs: s.o.BackendConfigs, VarFiles: s.o.VarFiles}
-	for _, finding := range reader.Read(ctx, couplings.Sources{Environment: true, Tofu: []couplings.Root{root}}) {
+	sources.Tofu = []couplings.Root{{Directory: s.root, BackendConfigs: s.o.BackendConfigs, VarFiles: s.o.VarFiles}}
+	for _, finding := range reader.Read(ctx, sources) {
 		d := finding.Decide(ctx, s.o.Rules.Engine)
 		where := s.original(finding.Target.From)
 		state := finding.Target.Kind == boundary.TofuState
@@ -415,22 +431,63 @@ func (s *session) boundaries(ctx context.Context) bool {
 			rule = "unknown_state"
 		}
 		if rule != "boundary" {
-			expected = "a state that the boundary manifest lists as sandbox"
+			expected = expectedState
 		}
 		f := found(rule, "", expected, mask(s.original(what), s.report.Secrets))
 		f.Where = where
 		s.report.Findings = append(s.report.Findings, f)
 	}
-	if len(s.report.Findings) > 0 {
+	return len(s.report.Findings) == 0
+}
+
+// initialised judges what init wrote down: where the program really will read
+// the state, and whether it can lock it there.
+func (s *session) initialised(ctx context.Context) bool {
+	data := filepath.Join(s.dir, "data")
+	if !s.ask(ctx, []string{"TF_DATA_DIR=" + data}, couplings.Sources{}) {
 		return false
 	}
-	if kind := s.backend(); s.report.State == "" && kind != "pg" && kind != "kubernetes" {
-		s.report.say("unknown_state", "", "a state that the boundary manifest lists as sandbox", fmt.Sprintf("the backend %q keeps it nowhere that is known", kind))
+	var written struct {
+		Backend struct {
+			Type   string         `json:"type"`
+			Config map[string]any `json:"config"`
+		} `json:"backend"`
+	}
+	text, err := os.ReadFile(filepath.Join(data, "terraform.tfstate"))
+	if err == nil {
+		err = json.Unmarshal(text, &written)
+	}
+	if err != nil || written.Backend.Type == "" {
+		s.report.say("unknown_state", "", expectedState, "the initialised root says of no backend where the state lies: give backend_override")
 		return false
-	} else if s.report.State == "" {
-		s.report.State = kind
+	}
+	if missing := unlockable(written.Backend.Type, written.Backend.Config); missing != "" {
+		s.report.say("unlocked", "", "a state that is locked while it is read", "the backend "+written.Backend.Type+" locks nothing without "+missing)
+		return false
 	}
 	return true
+}
+
+// unlockable names what a backend would need to lock its state; empty if it has it.
+func unlockable(kind string, config map[string]any) string {
+	set := func(name string) bool {
+		switch v := config[name].(type) {
+		case string:
+			return v != ""
+		case bool:
+			return v
+		}
+		return false
+	}
+	switch {
+	case kind == "http" && !set("lock_address"):
+		return "lock_address"
+	case kind == "s3" && !set("dynamodb_table") && !set("use_lockfile"):
+		return "use_lockfile or dynamodb_table"
+	case kind == "consul" && config["lock"] == false:
+		return "lock"
+	}
+	return ""
 }
 
 // original names the user's file instead of its copy.
@@ -471,6 +528,9 @@ func (s *session) plan(ctx context.Context) error {
 	}
 	if result, err := s.run(ctx, init...); err != nil {
 		s.ended(ctx, "init", firstError(result.Stderr), err)
+		return nil
+	}
+	if !s.initialised(ctx) {
 		return nil
 	}
 	// Made first, since the program keeps the mode of a file that is there.

@@ -85,6 +85,12 @@ func override(root, file string) error {
 	if err != nil {
 		return err
 	}
+	for _, path := range slices.Concat(native, jsons) {
+		// Another ending would take precedence over it.
+		if strings.HasPrefix(filepath.Base(path), strings.TrimSuffix(overrideName, "tf")) {
+			return fmt.Errorf("overriding the backend: %s has the name that the override takes in the copy; rename it", filepath.Base(path))
+		}
+	}
 	for _, path := range jsons {
 		data, err := os.ReadFile(path)
 		if err != nil {
