@@ -107,11 +107,11 @@ unit: setup ## unit tests of Go (with the race detector) and Python
 test-engine: setup engine ## tests that need the Docker engine
 	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/...
 
-test-guard: setup ## every known way to production, and honest uses, inside network namespaces (root)
+test-guard: setup tofu ## every known way to production, and honest uses, inside network namespaces (root)
 	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
 	xz -dc plugins/bin/controller_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
-	GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
+	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
 		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard
 
 molecule: setup engine embedded ## the Molecule scenarios
