@@ -63,6 +63,10 @@ var dnsLike = regexp.MustCompile(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zone
 // judgeDNS asks the boundary about every zone and name that a change is for, before and after.
 func judgeDNS(ctx context.Context, engine boundary.Engine, r Resource) []Finding {
 	attributes, known := dnsTypes[r.Type]
+	if !known && strings.HasPrefix(r.Type, "cloudflare_") && (has(r.Change.Before, "zone_id") || has(r.Change.After, "zone_id") || has(r.Change.AfterUnknown, "zone_id")) {
+		// Routing of mail, certificates, rules: all of it is part of a zone.
+		attributes, known = dns{zone: []string{"zone_id"}}, true
+	}
 	if !known {
 		if dnsLike.MatchString(r.Type) {
 			return []Finding{found("dns_unknown_type", r.Address, "a type of which it is known how it tells its zone", "the type "+r.Type)}
@@ -122,4 +126,9 @@ func judgeDNS(ctx context.Context, engine boundary.Engine, r Resource) []Finding
 		}
 	}
 	return findings
+}
+
+func has(values any, name string) bool {
+	object, _ := values.(map[string]any)
+	return object[name] != nil
 }

@@ -603,6 +603,7 @@ func (s *session) stale(ctx context.Context, planned Stamp) error {
 
 // ended tells that a program failed, without the details that it printed: they may quote values.
 func (s *session) ended(ctx context.Context, what, summary string, err error) {
+	summary = plain(summary)
 	rule, found := "errored", fmt.Sprintf("%s %s failed: %s", filepath.Base(s.binary), what, summary)
 	if ctx.Err() != nil {
 		rule, found = "incomplete", fmt.Sprintf("%s %s was stopped: time ran out, or the run was told to end", filepath.Base(s.binary), what)
@@ -620,7 +621,43 @@ func reason(err error) string {
 	return "it could not be run"
 }
 
-// firstError is the line of the first error, which names what failed and quotes no value.
+// summaries are those of the programs' own errors. A provider's may quote
+// whatever it was given, and so is not repeated.
+var summaries = []string{
+	"Argument or block definition required", "Backend configuration changed", "Backend initialization required",
+	"Call to unknown function", "Duplicate output definition", "Duplicate provider configuration", "Duplicate required providers configuration",
+	"Duplicate resource", "Duplicate variable declaration", "Error acquiring the state lock", "Error in function call",
+	"Failed to get existing workspaces", "Failed to install provider", "Failed to load plugin schemas", "Failed to query available provider packages",
+	"Inconsistent dependency lock file", "Incorrect attribute value type", "Incorrect condition type", "Instance cannot be destroyed",
+	"Invalid combination of arguments", "Invalid count argument", "Invalid expression", "Invalid for_each argument", "Invalid function argument",
+	"Invalid index", "Invalid reference", "Invalid template interpolation value", "Invalid value for variable", "Missing required argument",
+	"Missing required provider", "Module not found", "Module not installed", "Moved object still exists", "No value for required variable",
+	"Output refers to sensitive values", "Provider configuration not present", "Reference to undeclared input variable",
+	"Reference to undeclared local value", "Reference to undeclared module", "Reference to undeclared resource",
+	"Required plugins are not installed", "Resource postcondition failed", "Resource precondition failed", "Sensitive value in for_each",
+	"Unreadable module directory", "Unsupported Terraform Core version", "Unsupported OpenTofu Core version", "Unsupported argument",
+	"Unsupported attribute", "Unsupported block type", "Variables not allowed",
+}
+
+const reasonKept = "the reason may quote a value, so plan by hand to read it"
+
+// plain keeps of an error's summary what cannot quote a value, and the place that follows it.
+func plain(summary string) string {
+	if summary == "" {
+		return ""
+	}
+	text, place, _ := strings.Cut(summary, placeMark)
+	text, _, _ = strings.Cut(text, ":")
+	if !slices.Contains(summaries, text) {
+		text = reasonKept
+	}
+	return text + place
+}
+
+// placeMark parts what an error says from where it is.
+const placeMark = "\x00"
+
+// firstError is the line of the first error, which names what failed.
 func firstError(stderr []byte) string {
 	for line := range strings.Lines(string(stderr)) {
 		if rest, ok := strings.CutPrefix(strings.TrimSpace(strings.Trim(line, "│╷╵ \n")), "Error: "); ok {
@@ -663,7 +700,7 @@ func diagnosed(stdout []byte) (summary string) {
 		if d.Severity != "error" || summary != "" {
 			return
 		}
-		summary = d.Summary
+		summary = d.Summary + placeMark
 		if d.Address != "" {
 			summary += " for " + d.Address
 		}

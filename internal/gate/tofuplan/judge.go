@@ -153,6 +153,9 @@ func Judge(ctx context.Context, p Plan, rules Rules) (findings []Finding, unused
 			}
 		}
 	}
+	if p.Applyable != nil && !*p.Applyable && changes > 0 && !rules.NoChanges && !p.Errored {
+		say("incomplete", "", "a plan that can be applied", "there are changes, and the program says that it cannot be applied")
+	}
 	switch {
 	case len(p.Changes) == 0 && len(p.Outputs) == 0:
 		say("nothing_planned", "", "at least one resource or output", "the plan holds none")

@@ -88,6 +88,8 @@ func TestEachDefectOfAPlanIsRedForItsRuleAndNoOther(t *testing.T) {
 		"a thing that is forgotten and made anew":      {plan(change("null_resource", "null_resource.x", `"forget", "create"`, `{}`, `{}`)), false, "forget"},
 		"an error while planning":                      {strings.Replace(plan(untouched), `"errored": false`, `"errored": true`, 1), true, "errored"},
 		"a plan that is not complete":                  {strings.Replace(plan(untouched), `"complete": true`, `"complete": false`, 1), true, "incomplete"},
+		"changes that cannot be applied":               {strings.Replace(plan(created("null_resource", `{}`)), `"applyable": true`, `"applyable": false`, 1), false, "incomplete"},
+		"mail that is routed in production's zone":     {plan(created("cloudflare_email_routing_rule", `{"zone_id": "prodzone"}`)), false, "dns_zone"},
 		"a check that failed":                          {with(plan(untouched), `"checks": [{"address": {"to_display": "check.c"}, "status": "fail"}]`), true, "check"},
 		"a check that met an error":                    {with(plan(untouched), `"checks": [{"address": {"to_display": "check.c"}, "status": "error"}]`), true, "check"},
 		"a check without status":                       {with(plan(untouched), `"checks": [{"address": {"to_display": "check.c"}}]`), true, "check"},
@@ -128,6 +130,7 @@ func TestAnHonestPlanIsGreen(t *testing.T) {
 		"a record at AWS, with a label that has a dot": {plan(created("aws_route53_record", `{"zone_id": "throwzone", "name": "a.b"}`)), false},
 		"production's record, which is left alone":     {plan(created("null_resource", `{}`), `{"address": "cloudflare_record.x", "mode": "managed", "type": "cloudflare_record", "change": {"actions": ["no-op"], "before": {"zone_id": "prodzone"}, "after": {"zone_id": "prodzone"}}}`), false},
 		"production's zone, which is read":             {plan(created("null_resource", `{}`), strings.Replace(change("cloudflare_zone", "data.cloudflare_zone.x", `"read"`, `null`, `{"name": "example.com"}`), `"managed"`, `"data"`, 1)), false},
+		"mail that is routed in the throwaway zone":    {plan(created("cloudflare_email_routing_rule", `{"zone_id": "throwzone"}`)), false},
 		"a type that only sounds like DNS":             {plan(created("acme_recorder", `{}`), created("acme_zoned_disk", `{}`)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +195,25 @@ func TestAMessageOnTheWireIsReadToItsEndOrNotAtAll(t *testing.T) {
 func TestSecretsAndPasswordsInURLsAreMasked(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "get https://(masked)@host/(masked): no", mask("get https://u:p@host/s3cr3t-long: no", []string{"s3cr3t", "s3cr3t-long", "no"}))
+}
+
+func TestOfAnErrorOnlyWhatTheProgramItselfSaysIsRepeated(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "Invalid count argument for a.b", plain("Invalid count argument"+placeMark+" for a.b"))
+	assert.Equal(t, "Failed to get existing workspaces", plain("Failed to get existing workspaces: get https://u:p@host: denied"))
+	assert.Equal(t, reasonKept+" for a.b at main.tf:3", plain("Invalid password hunter-two"+placeMark+" for a.b at main.tf:3"))
+	assert.Equal(t, reasonKept, plain("hunter-two"))
+	assert.Empty(t, plain(""))
+}
+
+func TestABackendInJSONIsSeenHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	for text, may := range map[string]bool{
+		`{"terraform": {"backend": {"gcs": {}}}}`: true, `{"terr\u0061form": {"backend": {"gcs": {}}}}`: true, `[{"resource": {}}, {"terraform": {}}]`: true,
+		`{"terraform": `: true, `"text"`: true, `{"resource": {"a": {"terraform": {}}}}`: false, `{}`: false,
+	} {
+		assert.Equal(t, may, mayHoldBackend([]byte(text)), text)
+	}
 }
 
 func FuzzReadAndJudge(f *testing.F) {

@@ -25,6 +25,7 @@ type Plan struct {
 	Format    string
 	Errored   bool
 	Complete  *bool // only Terraform tells
+	Applyable *bool // likewise
 	Changes   []Resource
 	Drift     []Resource
 	Outputs   map[string]Change
@@ -65,7 +66,7 @@ type Check struct {
 
 // Parts of a plan that tell nothing which is judged.
 var silent = []string{
-	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp", "applyable",
+	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp",
 }
 
 // Read reads the JSON form of a plan. Another major version may mean anything by its keys.
@@ -81,7 +82,7 @@ func Read(data []byte) (Plan, error) {
 	var p Plan
 	var deferred []json.RawMessage
 	known := map[string]any{
-		"format_version": &p.Format, "errored": &p.Errored, "complete": &p.Complete, "resource_changes": &p.Changes, "resource_drift": &p.Drift,
+		"format_version": &p.Format, "errored": &p.Errored, "complete": &p.Complete, "applyable": &p.Applyable, "resource_changes": &p.Changes, "resource_drift": &p.Drift,
 		"output_changes": &p.Outputs, "deferred_changes": &deferred, "checks": &p.Checks,
 	}
 	for name, dst := range known {

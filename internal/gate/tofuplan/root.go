@@ -3,6 +3,7 @@
 package tofuplan
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,11 +97,14 @@ func override(root, file string) error {
 		if err != nil {
 			return fmt.Errorf("reading a file of the root module: %w", err)
 		}
-		if strings.Contains(string(data), `"terraform"`) {
+		if mayHoldBackend(data) {
 			return fmt.Errorf("overriding the backend: %s has a terraform part, and may have a backend that cannot be taken out; write it in HCL", filepath.Base(path))
 		}
 	}
 	for _, path := range native {
+		if filepath.Base(path) == strings.TrimSuffix(overrideName, ".tf")+".tofu" { // OpenTofu would read it instead
+			return fmt.Errorf("overriding the backend: the root has a file %s; rename it", filepath.Base(path))
+		}
 		body, data, err := parse(path)
 		if err != nil {
 			return err
@@ -123,6 +127,22 @@ func override(root, file string) error {
 		return fmt.Errorf("overriding the backend in the copy: %w", err)
 	}
 	return nil
+}
+
+// mayHoldBackend tells whether a file in JSON has a terraform part, however its key is written.
+func mayHoldBackend(data []byte) bool {
+	var top any
+	if json.Unmarshal(data, &top) != nil {
+		return true
+	}
+	parts, ok := top.([]any)
+	if !ok {
+		parts = []any{top}
+	}
+	return slices.ContainsFunc(parts, func(part any) bool {
+		object, ok := part.(map[string]any)
+		return !ok || object["terraform"] != nil
+	})
 }
 
 // base is the folder that holds the root and every module that it calls by a path.
