@@ -84,7 +84,7 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 .PHONY: test lint unit test-engine test-guard test-evidence-page molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-guard test-evidence-page molecule smoke-oldest ## every test of the project
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-tofuplan test-guard test-evidence-page molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck

@@ -16,3 +16,8 @@ helm: packages ## build Helm from its pinned Go module
 .PHONY: test-naming
 test-naming: tofu helm ## the rule of names in OpenTofu and Helm, proved with the real programs
 	SANDBOX_TOFU=$(TOFU) SANDBOX_HELM=$(HELM) $(GO) test -tags tofu -count=1 -timeout 20m ./tests/naming/...
+
+.PHONY: test-tofuplan
+test-tofuplan: setup tofu ## the plan gate over plans of the real OpenTofu, each with one defect, and over honest ones
+	SANDBOX_TOFU=$(TOFU) $(GO) test -tags tofu -count=1 -timeout 20m ./tests/tofuplan/...
+	SANDBOX_TOFU=$(TOFU) ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags 'ansible tofu' -count=1 -run '^TestPlans' ./tests/gates

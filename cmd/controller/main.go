@@ -17,6 +17,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
+	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
 )
 
 func main() {
@@ -27,5 +28,5 @@ func main() {
 			Args: os.Args, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		}))
 	}
-	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module()))
+	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()))
 }

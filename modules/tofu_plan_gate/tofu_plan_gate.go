@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package tofuplangate is the module tofu_plan_gate: arguments in, a verdict
+// out. What is judged, and how, is told in internal/gate/tofuplan.
+package tofuplangate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/tofuplan"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+type arguments struct {
+	Root           string             `arg:"root"`
+	Base           string             `arg:"base"`
+	Boundary       string             `arg:"boundary"`
+	Expect         string             `arg:"expect"`
+	Override       string             `arg:"backend_override"`
+	BackendConfigs []string           `arg:"backend_configs"`
+	VarFiles       []string           `arg:"var_files"`
+	Variables      map[string]any     `arg:"variables"`
+	Environment    map[string]any     `arg:"environment"`
+	Allowed        []tofuplan.Allowed `arg:"allowed"`
+	Arguments      []string           `arg:"arguments"`
+	CLIConfig      string             `arg:"cli_config"`
+	PluginDir      string             `arg:"plugin_dir"`
+	Binary         string             `arg:"binary"`
+	LockTimeout    int                `arg:"lock_timeout"`
+	Timeout        int                `arg:"timeout"`
+	Report         string             `arg:"report"`
+	Evidence       *keeping.Evidence  `arg:"evidence"`
+}
+
+// Module describes tofu_plan_gate.
+func Module() ansible.Module {
+	return ansible.Module{
+		Name:      "tofu_plan_gate",
+		CheckMode: true,
+		Spec: ansible.Spec{
+			Options: map[string]ansible.Option{
+				"root":             {Type: ansible.Path, Required: true},
+				"base":             {Type: ansible.Path},
+				"boundary":         {Type: ansible.Path, Required: true},
+				"expect":           {Default: "no_changes", Choices: []string{"no_changes", "changes"}},
+				"backend_override": {Type: ansible.Path},
+				"backend_configs":  {Type: ansible.List, Elements: ansible.Path},
+				"var_files":        {Type: ansible.List, Elements: ansible.Path},
+				"variables":        {Type: ansible.Dict, NoLog: true},
+				"environment":      {Type: ansible.Dict, NoLog: true},
+				"allowed": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
+					"address": {Required: true},
+					"action":  {Required: true, Choices: []string{"delete", "replace", "forget"}},
+					"reason":  {Required: true},
+				}}},
+				"arguments":    {Type: ansible.List, Elements: ansible.Str},
+				"cli_config":   {Type: ansible.Path},
+				"plugin_dir":   {Type: ansible.Path},
+				"binary":       {Type: ansible.Path},
+				"lock_timeout": {Type: ansible.Int, Default: 60},
+				"timeout":      {Type: ansible.Int, Default: 1800},
+				"report":       {Type: ansible.Path},
+				"evidence":     keeping.Option(),
+			},
+		},
+		Run: judge,
+	}
+}
+
+func judge(ctx context.Context, c *ansible.Call) error {
+	var args arguments
+	if err := c.Bind(&args); err != nil {
+		return err
+	}
+	if args.Timeout < 1 || args.LockTimeout < 0 {
+		return fmt.Errorf("timeout is %d s and must be at least 1 s, lock_timeout is %d s and must be at least 0 s", args.Timeout, args.LockTimeout)
+	}
+	for n, a := range args.Allowed {
+		if a.Reason == "" || a.Address == "" {
+			return fmt.Errorf("allowed[%d] has no address or no reason: say why the loss is meant", n)
+		}
+	}
+	manifest, err := boundary.Load(args.Boundary)
+	if err != nil {
+		return err
+	}
+	for _, path := range []*string{&args.Root, &args.Base, &args.Override, &args.CLIConfig, &args.PluginDir} {
+		if err := absolute(path); err != nil {
+			return err
+		}
+	}
+	for _, paths := range [][]string{args.BackendConfigs, args.VarFiles} {
+		for n := range paths {
+			if err := absolute(&paths[n]); err != nil {
+				return err
+			}
+		}
+	}
+	gates, err := gatesFolder(os.Getenv)
+	if err != nil {
+		return err
+	}
+	where := args.Report
+	if where == "" {
+		where = filepath.Join(gates, fmt.Sprintf("tofu-plan-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid()))
+	} else if err := absolute(&where); err != nil {
+		return err
+	}
+	environment := map[string]string{}
+	for name, value := range args.Environment {
+		environment[name] = fmt.Sprint(value)
+		c.Secret(environment[name])
+	}
+	gate := tofuplan.Gate{Runner: run.Exec{}, Binary: args.Binary, Env: os.Environ(), Work: filepath.Join(gates, "plans")}
+	options := tofuplan.Options{
+		Root: args.Root, Base: args.Base, Override: args.Override, BackendConfigs: args.BackendConfigs, VarFiles: args.VarFiles,
+		Variables: args.Variables, Environment: environment, CLIConfig: args.CLIConfig, PluginDir: args.PluginDir, Arguments: args.Arguments,
+		LockTimeout: args.LockTimeout,
+		Rules:       tofuplan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Engine{Manifest: manifest}},
+	}
+	var report tofuplan.Report
+	err = keeping.Run(ctx, c, run.Exec{}, args.Evidence, "tofu_plan_gate", func(ctx context.Context) (keeping.Outcome, error) {
+		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+		defer stop()
+		var err error
+		report, err = gate.Judge(limited, options)
+		if err != nil {
+			return keeping.Outcome{}, err
+		}
+		for _, secret := range report.Secrets {
+			if len(secret) >= 8 { // shorter ones stand in many a word that is none
+				c.Secret(secret)
+			}
+		}
+		if err := keep(where, report); err != nil {
+			return keeping.Outcome{}, err
+		}
+		tell(c, report, where)
+		return keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where}, nil
+	})
+	if err != nil {
+		return err
+	}
+	if report.Verdict != "green" {
+		return fmt.Errorf("%s", report.Summary())
+	}
+	return nil
+}
+
+// tell returns what the gate found.
+func tell(c *ansible.Call, report tofuplan.Report, where string) {
+	for _, a := range report.Unused {
+		c.Warn(fmt.Sprintf("that %s is allowed to %s was not needed: take it out of allowed", a.Address, a.Action))
+	}
+	for _, warning := range report.Warnings {
+		c.Warn(warning)
+	}
+	c.Return("verdict", report.Verdict)
+	c.Return("findings", report.Findings)
+	c.Return("report", where)
+	c.Return("summary", report.Text)
+	c.Return("changes", report.Changes)
+	c.Return("product", report.Product)
+	c.Return("version", report.Version)
+	c.Return("state", report.State)
+	c.Return("seconds", report.Seconds)
+}
+
+// keep writes the report for its owner alone.
+func keep(path string, report tofuplan.Report) error {
+	data, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("making the report's folder: %w", err)
+	}
+	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+func absolute(path *string) error {
+	if *path == "" {
+		return nil
+	}
+	full, err := filepath.Abs(*path)
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", *path, err)
+	}
+	*path = full
+	return nil
+}
+
+func gatesFolder(getenv func(string) string) (string, error) {
+	base := getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
+		user := getenv("HOME")
+		if user == "" {
+			return "", fmt.Errorf("find the folder for private copies: neither XDG_STATE_HOME nor HOME is set: set one")
+		}
+		base = filepath.Join(user, ".local", "state")
+	}
+	return filepath.Join(base, "arcodange-sandbox", "gates"), nil
+}

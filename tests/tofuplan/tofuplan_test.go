@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build tofu
+
+package tofuplan
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	gate "github.com/arcodange-org/sandbox/internal/gate/tofuplan"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// secret stands in variables, attributes and outputs that are sensitive.
+const secret = "correct-horse-battery"
+
+// world is a root module, its state, and what the boundary says of the places.
+type world struct {
+	t    *testing.T
+	dir  string
+	gate gate.Gate
+	opts gate.Options
+}
+
+func program(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("SANDBOX_TOFU")
+	require.NotEmpty(t, path, "set SANDBOX_TOFU to the pinned OpenTofu; `make test-tofuplan` does")
+	return path
+}
+
+func build(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{t: t, dir: dir}
+	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
+	w.opts = gate.Options{
+		Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), LockTimeout: 1,
+		Rules: gate.Rules{NoChanges: true},
+	}
+	w.manifest("local", dir+"/sandbox/*")
+	w.write("override.tf", w.backend("sandbox/default.tfstate"))
+	return w
+}
+
+// manifest says where states of the sandbox lie.
+func (w *world) manifest(backend, location string) {
+	w.t.Helper()
+	manifest, err := boundary.Parse("boundary.yml", fmt.Appendf(nil, `
+production:
+  addresses: [192.0.2.1]
+  tofu_state: [{backend: local, locations: ['%[1]s/production/*']}, {backend: gcs, locations: [prod-tf/*]}]
+  dns_zones: [{name: example.com}]
+sandbox:
+  addresses: [127.0.0.0/8]
+  tofu_state: [{backend: %[2]s, locations: ['%[3]s']}]
+  dns_zones: [{name: throwaway.example.net}]
+`, w.dir, backend, location))
+	require.NoError(w.t, err)
+	w.opts.Rules.Engine = boundary.Engine{Manifest: manifest}
+}
+
+func (w *world) backend(path string) string {
+	return fmt.Sprintf("terraform {\n  backend \"local\" {\n    path = %q\n  }\n}\n", filepath.Join(w.dir, path))
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	require.NoError(w.t, os.WriteFile(path, []byte(text), 0o644))
+}
+
+// apply makes the state that the judged root is held against.
+func (w *world) apply(config string) {
+	w.t.Helper()
+	w.write("applied/main.tf", config)
+	w.write("applied/backend.tf", w.backend("sandbox/default.tfstate"))
+	for _, args := range [][]string{{"init", "-input=false", "-no-color"}, {"apply", "-input=false", "-no-color", "-auto-approve"}} {
+		res, err := run.Exec{}.Run(w.t.Context(), run.Cmd{
+			Name: w.gate.Binary, Args: args, Dir: filepath.Join(w.dir, "applied"),
+			Env: append(slices.Clone(w.gate.Env), "TF_CLI_CONFIG_FILE=/dev/null", "CHECKPOINT_DISABLE=1"),
+		})
+		require.NoError(w.t, err, string(res.Stdout)+string(res.Stderr))
+	}
+}
+
+// wrap puts a script in the program's place; it has the real one as $TOFU.
+func (w *world) wrap(script string) {
+	w.write("wrapper", "#!/bin/sh\nTOFU="+run.Quote(w.gate.Binary)+"\n"+script+"\n")
+	w.gate.Binary = filepath.Join(w.dir, "wrapper")
+	require.NoError(w.t, os.Chmod(w.gate.Binary, 0o755))
+}
+
+func (w *world) judge() gate.Report {
+	w.t.Helper()
+	report, err := w.gate.Judge(w.t.Context(), w.opts)
+	require.NoError(w.t, err)
+	data, err := json.Marshal(report)
+	require.NoError(w.t, err)
+	assert.NotContains(w.t, string(data), secret)
+	left, err := os.ReadDir(w.gate.Work)
+	if !os.IsNotExist(err) {
+		require.NoError(w.t, err)
+		assert.Empty(w.t, left, "nothing private is left behind")
+	}
+	return report
+}
+
+func rules(r gate.Report) []string {
+	var out []string
+	for _, f := range r.Findings {
+		if !slices.Contains(out, f.Rule) {
+			out = append(out, f.Rule)
+		}
+	}
+	return out
+}
+
+const one = `resource "terraform_data" "a" {
+  input = "one"
+}
+output "a" {
+  value = terraform_data.a.input
+}
+`
+
+const guarded = `variable "pw" {
+  sensitive = true
+  default   = "correct-horse-battery"
+}
+resource "terraform_data" "a" {
+  input = var.pw
+}
+output "pw" {
+  value     = var.pw
+  sensitive = true
+}
+`
+
+func changes(w *world) { w.opts.Rules.NoChanges = false }
+
+func allow(address, action string) func(*world) {
+	return func(w *world) {
+		w.opts.Rules.Allowed = append(w.opts.Rules.Allowed, gate.Allowed{Address: address, Action: action, Reason: "meant"})
+	}
+}
+
+// store serves a state by HTTP, empty at first.
+func store(w *world, locks bool) string {
+	locked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		switch in.Method {
+		case "LOCK":
+			locked++
+		case http.MethodGet:
+			out.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	w.t.Cleanup(func() {
+		server.Close()
+		assert.Equal(w.t, locks, locked > 0, "a plan locks the state where it can")
+	})
+	w.manifest("http", server.URL+"/*")
+	settings := fmt.Sprintf("address = %q\n", server.URL+"/state")
+	if locks {
+		settings += fmt.Sprintf("lock_address = %[1]q\nunlock_address = %[1]q\n", server.URL+"/lock")
+	}
+	return "terraform {\n  backend \"http\" {\n" + settings + "  }\n}\n"
+}
+
+// hold locks the state as the program does; the lock lasts as long as this process, or until the test has ended.
+func hold(w *world) {
+	file, err := os.OpenFile(filepath.Join(w.dir, "sandbox/default.tfstate"), os.O_RDWR, 0)
+	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = file.Close() })
+	require.NoError(w.t, syscall.FcntlFlock(file.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}))
+}
+
+func do(steps ...func(*world)) func(*world) {
+	return func(w *world) {
+		for _, step := range steps {
+			step(w)
+		}
+	}
+}
+
+func files(pairs ...string) func(*world) {
+	return func(w *world) {
+		for n := 0; n < len(pairs); n += 2 {
+			w.write(pairs[n], pairs[n+1])
+		}
+	}
+}
+
+func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		applied, config string
+		seed            func(*world)
+		rule            string
+	}{
+		"an attribute would change though nothing may": {one, strings.Replace(one, `value = terraform_data.a.input`, `value = "one"`, 1) + "resource \"terraform_data\" \"b\" {}\n", nil, "changed"},
+		"only an output would change":                  {one, strings.Replace(one, "terraform_data.a.input", `"other"`, 1), nil, "output"},
+		"an output is new":                             {one, one + "output \"b\" {\n  value = 1\n}\n", nil, "output"},
+		"a resource moved": {one, strings.ReplaceAll(one, "\"a\" {\n  input", "\"b\" {\n  input") + "moved {\n  from = terraform_data.a\n  to   = terraform_data.b\n}\n", func(w *world) {
+			w.write("root/main.tf", strings.Replace(w.read("root/main.tf"), "terraform_data.a.input", "terraform_data.b.input", 1))
+		}, "moved"},
+		"a resource would be deleted":                          {one + "resource \"terraform_data\" \"b\" {}\n", one + "resource \"terraform_data\" \"c\" {}\n", changes, "delete"},
+		"a deletion is listed for another address":             {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.bb", "delete")), "delete"},
+		"a deletion is listed as a replacement":                {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.b", "replace")), "delete"},
+		"one of several instances would be deleted":            {"resource \"terraform_data\" \"a\" {\n  count = 2\n}\n", "resource \"terraform_data\" \"a\" {\n  count = 1\n}\n", do(changes, allow("terraform_data.a", "delete")), "delete"},
+		"a resource would be replaced":                         {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n}\n", changes, "replace"},
+		"a replacement creates before it deletes":              {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n  lifecycle {\n    create_before_destroy = true\n  }\n}\n", changes, "replace"},
+		"a resource would be forgotten":                        {one + "resource \"terraform_data\" \"b\" {}\n", one + "removed {\n  from = terraform_data.b\n}\n", changes, "forget"},
+		"nothing would change though something must":           {one, one, changes, "no_change"},
+		"the root is empty":                                    {"", "terraform {}\n", nil, "nothing_planned"},
+		"the state is production's":                            {one, one, func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) }, "production_state"},
+		"production's backend is not overridden":               {one, one, do(files("root/backend.tf", "terraform {\n  backend \"gcs\" {\n    bucket = \"prod-tf\"\n    prefix = \"x\"\n  }\n}\n"), func(w *world) { w.opts.Override = "" }), "production_state"},
+		"the state is in a place that the manifest knows not":  {one, one, func(w *world) { w.write("override.tf", w.backend("elsewhere/default.tfstate")) }, "unknown_state"},
+		"the state leads up out of the sandbox":                {one, one, func(w *world) { w.write("override.tf", w.backend("sandbox/../elsewhere/x")) }, "unknown_state"},
+		"the state's path is relative":                         {one, one, func(w *world) { w.opts.Override = "" }, "unknown_state"},
+		"the backend is of an unknown type":                    {one, one, files("override.tf", "terraform {\n  backend \"ftp\" {}\n}\n"), "unknown_state"},
+		"the backend keeps its state in memory":                {one, one, files("override.tf", "terraform {\n  backend \"inmem\" {}\n}\n"), "unknown_state"},
+		"the backend's settings are left to the command line":  {one, one, files("override.tf", "terraform {\n  backend \"gcs\" {}\n}\n"), "unknown_state"},
+		"a remote state of production is read":                 {one, one + "data \"terraform_remote_state\" \"p\" {\n  backend = \"gcs\"\n  config = {\n    bucket = \"prod-tf\"\n    prefix = \"x\"\n  }\n}\n", nil, "production_state"},
+		"a provider leads to production":                       {one, one + "provider \"postgresql\" {\n  host = \"192.0.2.1\"\n}\n", nil, "boundary"},
+		"production's credential is given":                     {one, one, func(w *world) { w.opts.Environment = map[string]string{"CLOUDFLARE_API_TOKEN": secret} }, "boundary"},
+		"the environment narrows the plan":                     {one, one, func(w *world) { w.gate.Env = append(w.gate.Env, "TF_CLI_ARGS_plan=-target=terraform_data.a") }, "targeted"},
+		"the environment switches refreshing off":              {one, one, func(w *world) { w.gate.Env = append(w.gate.Env, "TF_CLI_ARGS=-refresh=false") }, "unrefreshed"},
+		"the environment switches the lock off, in quotes":     {one, one, func(w *world) { w.gate.Env = append(w.gate.Env, `TF_CLI_ARGS_plan="-lock"=false`) }, "unlocked"},
+		"the environment adds something else":                  {one, one, func(w *world) { w.gate.Env = append(w.gate.Env, "TF_CLI_ARGS_init=-upgrade") }, "argument"},
+		"the given environment sets a variable of the program": {one, one, func(w *world) { w.opts.Environment = map[string]string{"TF_WORKSPACE": "production"} }, "argument"},
+		"an argument narrows the plan":                         {one, one, func(w *world) { w.opts.Arguments = []string{"--exclude=terraform_data.a"} }, "targeted"},
+		"an argument switches refreshing off":                  {one, one, func(w *world) { w.opts.Arguments = []string{"-refresh=f"} }, "unrefreshed"},
+		"an argument switches the lock off":                    {one, one, func(w *world) { w.opts.Arguments = []string{"-lock=0"} }, "unlocked"},
+		"an argument plans another thing":                      {one, one, func(w *world) { w.opts.Arguments = []string{"-destroy"} }, "argument"},
+		"an argument replaces the state":                       {one, one, func(w *world) { w.opts.Arguments = []string{"-state=/x"} }, "argument"},
+		"the CLI configuration replaces providers":             {one, one, do(files("cli", "provider_installation {\n  dev_overrides {\n    \"a/b\" = \"/x\"\n  }\n  direct {}\n}\n"), func(w *world) { w.opts.CLIConfig = filepath.Join(w.dir, "cli") }), "cli_config"},
+		"the CLI configuration holds a credential":             {one, one, do(files("cli", "credentials \"app.example.com\" {\n  token = \"correct-horse-battery\"\n}\n"), func(w *world) { w.opts.CLIConfig = filepath.Join(w.dir, "cli") }), "cli_config"},
+		"the program narrows the plan by itself": {one + "resource \"terraform_data\" \"b\" {}\n", one + "resource \"terraform_data\" \"b\" {}\n", func(w *world) {
+			w.wrap(`if [ "$1" = plan ]; then exec "$TOFU" "$@" -target=terraform_data.a; fi; exec "$TOFU" "$@"`)
+		}, "targeted"},
+		"the program does not refresh": {one, one, func(w *world) {
+			w.wrap(`if [ "$1" = plan ]; then exec "$TOFU" "$@" -refresh=false; fi; exec "$TOFU" "$@"`)
+		}, "unrefreshed"},
+		"the state moves on after the plan": {one, one, func(w *world) {
+			w.wrap(`[ "$1" != show ] || sed -i 's/"serial": [0-9]*/"serial": 99/' "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
+		}, "stale"},
+		"another state lies there after the plan": {one, one, func(w *world) {
+			w.wrap(`[ "$1" != show ] || sed -i 's/"lineage": ".*"/"lineage": "other"/' "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
+		}, "stale"},
+		"the state vanishes after the plan": {one, one, func(w *world) {
+			w.wrap(`[ "$1" != show ] || rm "` + w.dir + `/sandbox/default.tfstate"; exec "$TOFU" "$@"`)
+		}, "stale"},
+		"the state is locked by another": {one, one, hold, "errored"},
+		"the program reads another state than the root says": {one, one, func(w *world) {
+			w.wrap(`if [ "$1" = init ]; then exec "$TOFU" "$@" -backend-config="path=` + w.dir + `/production/default.tfstate"; fi; exec "$TOFU" "$@"`)
+		}, "production_state"},
+		"the backend locks nothing":       {"", one, do(changes, func(w *world) { w.write("override.tf", store(w, false)) }), "unlocked"},
+		"a check fails":                   {one, one + "check \"c\" {\n  assert {\n    condition     = terraform_data.a.input == \"two\"\n    error_message = \"wrong: correct-horse-battery\"\n  }\n}\n", nil, "check"},
+		"a condition of a resource fails": {one, strings.Replace(one, "input = \"one\"\n", "input = \"one\"\n  lifecycle {\n    precondition {\n      condition     = 1 == 2\n      error_message = \"wrong: correct-horse-battery\"\n    }\n  }\n", 1), nil, "errored"},
+		"the configuration is invalid":    {one, one + "output \"b\" {\n  value = var.nowhere\n}\n", nil, "errored"},
+		"a variable has no value":         {one, one + "variable \"x\" {}\n", nil, "errored"},
+		"a secret changes":                {guarded, strings.Replace(guarded, "input = var.pw", "input = \"${var.pw}2\"", 1), nil, "changed"},
+		"an error quotes a secret":        {guarded, guarded + "resource \"terraform_data\" \"b\" {\n  count = nonsensitive(var.pw)\n}\n", nil, "errored"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := build(t)
+			if c.applied != "" {
+				w.apply(c.applied)
+			}
+			w.write("root/main.tf", c.config)
+			if c.seed != nil {
+				c.seed(w)
+			}
+			report := w.judge()
+			assert.Equal(t, "red", report.Verdict)
+			assert.Equal(t, []string{c.rule}, rules(report), report.Summary())
+		})
+	}
+}
+
+func (w *world) read(name string) string {
+	w.t.Helper()
+	data, err := os.ReadFile(filepath.Join(w.dir, name))
+	require.NoError(w.t, err)
+	return string(data)
+}
+
+func TestWhatIsHonestIsGreen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		applied, config string
+		seed            func(*world)
+	}{
+		"nothing changed":                                 {one, one, nil},
+		"nothing changed, and much is secret":             {guarded, guarded, nil},
+		"only comments and their places changed":          {one, "# Said otherwise.\n" + one, nil},
+		"production's backend is overridden":              {one, "terraform {\n  backend \"gcs\" {\n    bucket = \"prod-tf\"\n    prefix = \"x\"\n  }\n}\n" + one, nil},
+		"something is new where changes are expected":     {one, one + "resource \"terraform_data\" \"b\" {}\n", changes},
+		"an attribute changes where changes are expected": {one, strings.Replace(one, `"one"`, `"two"`, 1), changes},
+		"a deletion that is listed":                       {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.b", "delete"))},
+		"a replacement that is listed":                    {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n}\n", do(changes, allow("terraform_data.a", "replace"))},
+		"a forgetting that is listed":                     {one + "resource \"terraform_data\" \"b\" {}\n", one + "removed {\n  from = terraform_data.b\n}\n", do(changes, allow("terraform_data.b", "forget"))},
+		"a check passes":                                  {one, one + "check \"c\" {\n  assert {\n    condition     = terraform_data.a.input == \"one\"\n    error_message = \"wrong\"\n  }\n}\n", nil},
+		"the first plan of a state that is not there yet": {"", one, changes},
+		"the backend comes from a file": {one, "terraform {\n  backend \"local\" {}\n}\n" + one, func(w *world) {
+			w.opts.Override = ""
+			w.write("backend.hcl", fmt.Sprintf("path = %q\n", filepath.Join(w.dir, "sandbox/default.tfstate")))
+			w.opts.BackendConfigs = []string{filepath.Join(w.dir, "backend.hcl")}
+		}},
+		"a backend across the network, which locks": {"", one, do(changes, func(w *world) { w.write("override.tf", store(w, true)) })},
+		"a module beside the root":                  {"", "module \"m\" {\n  source = \"../modules/m\"\n}\n", do(changes, files("modules/m/main.tf", one))},
+		"a variable is given":                       {guarded, strings.Replace(guarded, `  default   = "correct-horse-battery"`+"\n", "", 1), func(w *world) { w.opts.Variables = map[string]any{"pw": secret} }},
+		"Terraform, as far as it can be told": {one, one, func(w *world) {
+			w.wrap(`if [ "$1" = version ]; then printf 'Terraform v1.9.8\non linux_amd64\n'; exit; fi; exec "$TOFU" "$@"`)
+		}},
+		"production's variables are at hand": {guarded, guarded, func(w *world) {
+			w.gate.Env = append(w.gate.Env, "TF_VAR_pw=other", "TF_WORKSPACE=production", "AWS_PROFILE=production", "TF_DATA_DIR=/nowhere")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := build(t)
+			if c.applied != "" {
+				w.apply(c.applied)
+			}
+			w.write("root/main.tf", c.config)
+			if c.seed != nil {
+				c.seed(w)
+			}
+			before := tree(t, w.opts.Root)
+			report := w.judge()
+			assert.Equal(t, "green", report.Verdict, report.Summary())
+			assert.Empty(t, report.Findings)
+			assert.Empty(t, report.Unused)
+			assert.Equal(t, before, tree(t, w.opts.Root), "the user's tree is left alone")
+			assert.Equal(t, name == "Terraform, as far as it can be told", report.Product == "Terraform")
+		})
+	}
+}
+
+func tree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			all[path] = "folder"
+			return err
+		}
+		data, err := os.ReadFile(path)
+		all[path] = string(data)
+		return err
+	}))
+	return all
+}
+
+func TestWhatIsRefusedBeforehandNeverStarts(t *testing.T) {
+	t.Parallel()
+	for name, seed := range map[string]func(*world){
+		"production's state":  func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) },
+		"an unknown state":    func(w *world) { w.write("override.tf", w.backend("elsewhere/default.tfstate")) },
+		"an argument":         func(w *world) { w.opts.Arguments = []string{"-lock=false"} },
+		"a smuggled argument": func(w *world) { w.gate.Env = append(w.gate.Env, "TF_CLI_ARGS=-lock=false") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := build(t)
+			w.write("root/main.tf", one)
+			w.wrap(`if [ "$1" != version ]; then touch "` + w.dir + `/started"; fi; exec "$TOFU" "$@"`)
+			seed(w)
+			assert.Equal(t, "red", w.judge().Verdict)
+			assert.NoFileExists(t, filepath.Join(w.dir, "started"))
+		})
+	}
+}
+
+func TestTimeRunsOut(t *testing.T) {
+	t.Parallel()
+	w := build(t)
+	w.write("root/main.tf", one)
+	w.wrap(`if [ "$1" = plan ]; then exec sleep 60; fi; exec "$TOFU" "$@"`)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	report, err := w.gate.Judge(ctx, w.opts)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"incomplete"}, rules(report))
+}
+
+// Not a test of its own: the process that the next one kills.
+func TestJudgeUntilKilled(t *testing.T) {
+	dir := os.Getenv("TOFUPLAN_KILLED")
+	if dir == "" {
+		return
+	}
+	w := &world{t: t, dir: dir}
+	w.gate = gate.Gate{Runner: run.Exec{}, Binary: filepath.Join(dir, "wrapper"), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
+	manifest, err := boundary.Parse("boundary.yml", fmt.Appendf(nil, "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.0/8], tofu_state: [{backend: local, locations: ['%s/sandbox/*']}]}\n", dir))
+	require.NoError(t, err)
+	w.opts = gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Rules: gate.Rules{NoChanges: true, Engine: boundary.Engine{Manifest: manifest}}}
+	_, _ = w.gate.Judge(t.Context(), w.opts)
+	t.Fatal("it was to be killed")
+}
+
+func TestWhatAKilledRunLeavesIsRemovedByTheNext(t *testing.T) {
+	t.Parallel()
+	w := build(t)
+	w.apply(guarded)
+	w.write("root/main.tf", guarded)
+	real := w.gate.Binary
+	w.wrap(`if [ "$1" = show ]; then touch "` + w.dir + `/planned"; exec sleep 5; fi; exec "$TOFU" "$@"`)
+	victim := exec.Command(os.Args[0], "-test.run=^TestJudgeUntilKilled$")
+	victim.Env = append(os.Environ(), "TOFUPLAN_KILLED="+w.dir)
+	require.NoError(t, victim.Start())
+	killed := false
+	defer func() {
+		if !killed {
+			_ = victim.Process.Kill()
+			_ = victim.Wait()
+		}
+	}()
+	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(w.dir, "planned")); return err == nil }, 60*time.Second, 20*time.Millisecond)
+	require.NoError(t, victim.Process.Kill())
+	_ = victim.Wait()
+	killed = true
+	left, err := filepath.Glob(filepath.Join(w.dir, "work/plan-*/plan"))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "the killed run had a plan file")
+	w.gate.Binary = real
+	report := w.judge() // asserts that nothing is left
+	assert.Equal(t, "green", report.Verdict, report.Summary())
+}
+
+func TestThePlanFileIsPrivateAndAKilledRunsIsRemovedByTheNext(t *testing.T) {
+	t.Parallel()
+	w := build(t)
+	w.apply(guarded)
+	w.write("root/main.tf", guarded)
+	w.wrap(`"$TOFU" "$@"; code=$?; for a in "$@"; do case $a in -out=*) stat -c %a "${a#-out=}" >"` + w.dir + `/mode"; stat -c %s "${a#-out=}" >"` + w.dir + `/size";; esac; done; exit $code`)
+	// What a process leaves that was killed: a copy with a plan, and a lock that nobody holds.
+	w.write("work/plan-1-1/plan", secret)
+	w.write("work/plan-1-1.lock", "process 1\n")
+	report := w.judge() // asserts that nothing is left
+	assert.Equal(t, "green", report.Verdict, report.Summary())
+	assert.Equal(t, "600\n", w.read("mode"))
+	assert.NotEqual(t, "0\n", w.read("size"))
+}
