@@ -393,6 +393,25 @@ func TestWhatIsRefusedBeforehandNeverStarts(t *testing.T) {
 	}
 }
 
+func TestABackendThatCannotBeTakenOutIsNotOverridden(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"root/zz_backend_override.tofu": "terraform {}\n", // OpenTofu would read it in the override's place
+		"root/backend.tf.json":          `{"terr\u0061form": {"backend": {"gcs": {"bucket": "prod-tf"}}}}`,
+		"root/broken.tf.json":           `{"terr`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := build(t)
+			w.write("root/main.tf", one)
+			w.write(name, text)
+			_, err := w.gate.Judge(t.Context(), w.opts)
+			require.ErrorContains(t, err, "overriding the backend")
+			require.ErrorContains(t, err, filepath.Base(name))
+		})
+	}
+}
+
 func TestTimeRunsOut(t *testing.T) {
 	t.Parallel()
 	w := build(t)
