@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -422,50 +421,6 @@ func TestTimeRunsOut(t *testing.T) {
 	report, err := w.gate.Judge(ctx, w.opts)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"incomplete"}, rules(report))
-}
-
-// Not a test of its own: the process that the next one kills.
-func TestJudgeUntilKilled(t *testing.T) {
-	dir := os.Getenv("TOFUPLAN_KILLED")
-	if dir == "" {
-		return
-	}
-	w := &world{t: t, dir: dir}
-	w.gate = gate.Gate{Runner: run.Exec{}, Binary: filepath.Join(dir, "wrapper"), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
-	manifest, err := boundary.Parse("boundary.yml", fmt.Appendf(nil, "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.0/8], tofu_state: [{backend: local, locations: ['%s/sandbox/*']}]}\n", dir))
-	require.NoError(t, err)
-	w.opts = gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Rules: gate.Rules{NoChanges: true, Engine: boundary.Engine{Manifest: manifest}}}
-	_, _ = w.gate.Judge(t.Context(), w.opts)
-	t.Fatal("it was to be killed")
-}
-
-func TestWhatAKilledRunLeavesIsRemovedByTheNext(t *testing.T) {
-	t.Parallel()
-	w := build(t)
-	w.apply(guarded)
-	w.write("root/main.tf", guarded)
-	real := w.gate.Binary
-	w.wrap(`if [ "$1" = show ]; then touch "` + w.dir + `/planned"; exec sleep 5; fi; exec "$TOFU" "$@"`)
-	victim := exec.Command(os.Args[0], "-test.run=^TestJudgeUntilKilled$")
-	victim.Env = append(os.Environ(), "TOFUPLAN_KILLED="+w.dir)
-	require.NoError(t, victim.Start())
-	killed := false
-	defer func() {
-		if !killed {
-			_ = victim.Process.Kill()
-			_ = victim.Wait()
-		}
-	}()
-	require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(w.dir, "planned")); return err == nil }, 60*time.Second, 20*time.Millisecond)
-	require.NoError(t, victim.Process.Kill())
-	_ = victim.Wait()
-	killed = true
-	left, err := filepath.Glob(filepath.Join(w.dir, "work/plan-*/plan"))
-	require.NoError(t, err)
-	require.Len(t, left, 1, "the killed run had a plan file")
-	w.gate.Binary = real
-	report := w.judge() // asserts that nothing is left
-	assert.Equal(t, "green", report.Verdict, report.Summary())
 }
 
 func TestThePlanFileIsPrivateAndAKilledRunsIsRemovedByTheNext(t *testing.T) {

@@ -102,9 +102,6 @@ func override(root, file string) error {
 		}
 	}
 	for _, path := range native {
-		if filepath.Base(path) == strings.TrimSuffix(overrideName, ".tf")+".tofu" { // OpenTofu would read it instead
-			return fmt.Errorf("overriding the backend: the root has a file %s; rename it", filepath.Base(path))
-		}
 		body, data, err := parse(path)
 		if err != nil {
 			return err
