@@ -21,7 +21,7 @@ sum() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 
 # kits PLUGINS LEVEL PLATFORM...: the kits into PLUGINS/modules and PLUGINS/bin,
 # those that run on the controller packed with xz at LEVEL.
 kits() {
-    local plugins=$1 level=$2 platform name kit command
+    local plugins=$1 level=$2 platform name kit
     shift 2
     mkdir -p "$plugins/modules" "$plugins/bin"
     local work
