@@ -229,8 +229,9 @@ func (a *Allowed) verify(body []byte, encoded string, when time.Time) error {
 }
 
 // Digest is the SHA-256 of a file, or of a folder's files: their paths and
-// contents in order. Links are followed; what is neither file nor folder counts
-// by its name.
+// contents in order, and which of them can be executed. Links are followed; what
+// is neither file nor folder counts by its name. It is the same whatever the
+// umask was when they were written.
 func Digest(root string) (string, error) {
 	h := sha256.New()
 	if err := digestInto(h, root, "", 0); err != nil {
@@ -247,7 +248,8 @@ func digestInto(h io.Writer, full, name string, depth int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(h, "%s %d %q\n", info.Mode().Type(), info.Mode().Perm()&0o111, name)
+	executable := info.Mode().IsRegular() && info.Mode().Perm()&0o100 != 0
+	fmt.Fprintf(h, "%s %t %q\n", info.Mode().Type(), executable, name)
 	switch {
 	case info.IsDir():
 		children, err := os.ReadDir(full)

@@ -84,6 +84,9 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 	if args.Seconds < 0 || args.Seconds > 1e9 {
 		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
 	}
+	if keeping.Reserved(args.What) {
+		return fmt.Errorf("%s is the name of a gate, which writes its own records: give its task the option evidence", args.What)
+	}
 	entry := ledger.Record{
 		What: args.What, Verdict: ledger.Verdict(args.Verdict), Summary: c.Mask(args.Summary),
 		Duration: time.Duration(args.Seconds * float64(time.Second)),
