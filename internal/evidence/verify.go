@@ -52,8 +52,8 @@ type Verification struct {
 	Head     Head      `json:"head"`     // its last record
 	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
 	Problems []Problem `json:"problems"` // by line
-	// Anchored says that something that does not lie beside the ledger told how
-	// far it had come: a head in Anchors, or one of Check.Heads.
+	// Anchored says that a head that does not lie beside the ledger told how far
+	// it had come, see Ledger.Anchors.
 	Anchored bool    `json:"-"`
 	Entries  []Entry `json:"-"` // if Check.Keep; empty where a line is no record
 }
@@ -78,7 +78,7 @@ type link struct {
 // that does not come from a holder of an allowed key.
 func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
 	heads := slices.Clone(check.Heads)
-	known, anchored := 0, len(heads) > 0
+	known, anchored := 0, false
 	for i, path := range l.heads() {
 		head, err := readHead(path)
 		if errors.Is(err, fs.ErrNotExist) {

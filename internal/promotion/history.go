@@ -270,8 +270,8 @@ func (h history) blob(ctx context.Context, files map[string]file, path string) (
 	return h.out(ctx, "cat-file", "blob", f.hash)
 }
 
-// within is path as a tree has it, if it lies in the working tree at top.
-func within(top, path string) (string, bool) {
+// Within is path as a tree has it, if it lies in the working tree at top.
+func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false
 	}

@@ -186,6 +186,7 @@ type Gate struct {
 	// Witness is a file that tells when was last judged, so that a clock that
 	// was set back since is noticed; empty for none.
 	Witness string
+	Heads   []evidence.Head // that the ledger must still hold
 }
 
 // Judge tells whether all that is required is there. The error is for what
@@ -319,7 +320,7 @@ type version struct {
 // about the range; else as it lies on disk. complain is told of what is not there.
 func (j *judging) versions(ctx context.Context, path string, complain func(of string, err error)) map[string][]byte {
 	out := map[string][]byte{}
-	name, inside := within(j.top, path)
+	name, inside := Within(j.top, path)
 	if !inside {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -351,7 +352,7 @@ func (j *judging) policies(ctx context.Context) []version {
 	for _, of := range slices.Sorted(maps.Keys(found)) {
 		name := j.q.Policy
 		if of != "file" {
-			name, _ = within(j.top, j.q.Policy)
+			name, _ = Within(j.top, j.q.Policy)
 			name = of + ":" + name
 		}
 		policy, err := ParsePolicy(name, found[of])
@@ -392,7 +393,7 @@ func (j *judging) digests(ctx context.Context) {
 
 // digest is evidence.Digest of path: as head has it if it lies in the repository.
 func (j *judging) digest(ctx context.Context, path string) (string, error) {
-	name, inside := within(j.top, path)
+	name, inside := Within(j.top, path)
 	if !inside {
 		return evidence.Digest(path)
 	}
@@ -473,7 +474,7 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 		j.red(RuleLedger, "%v", err)
 		return false
 	}
-	check := evidence.Check{Heedless: j.q.WithoutHead, Keep: true}
+	check := evidence.Check{Heedless: j.q.WithoutHead, Keep: true, Heads: slices.Clone(j.gate.Heads)}
 	if j.q.LedgerHead != "" {
 		head, err := ParseHead(j.q.LedgerHead)
 		if err != nil {
@@ -526,7 +527,7 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 	switch {
 	case result.Records == 0:
 		j.red(RuleLedger, "the ledger %s holds no record: nothing ran, or it is elsewhere", j.q.Ledger)
-	case !result.Anchored && j.q.AllowedSigners == "":
+	case !(result.Anchored || j.q.LedgerHead != "") && j.q.AllowedSigners == "":
 		j.red(RuleLedger, "nothing that lies elsewhere vouches for the ledger %s, so it may be a copy that was cut or written anew: "+
 			"give ledger_head as noted elsewhere, or allowed_signers", j.q.Ledger)
 	}
