@@ -305,6 +305,22 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("idempotence_gate", of(evidence.Red))
 			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()[:3]), true
 		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
+		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
+			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.question.AllowedSigners, l.key("ops"))
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			lines := l.lines()
+			l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
+			l.question.Ledger = l.copied(lines[:3])
+		}, RuleLedger, "had 4 records when it was last judged"},
+		"a witness that cannot be read": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.put(l.gate.Witness, "{")
+		}, RuleClock, "what was seen at the last judgement cannot be read"},
 		"a ledger without a head": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
@@ -361,7 +377,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence(at(old))
 			l.old(old)
-			require.NoError(l.t, l.gate.Note())
+			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
 			l.gate.Now = func() time.Time { return old.Add(time.Hour) }
 		}, RuleClock, "the last judgement"},
 		"evidence from the future": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(-time.Hour)) },

@@ -4,8 +4,7 @@ package promotion
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,11 +19,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 // slack is by how much clocks of honest machines may differ.
 const slack = time.Minute
+
+// patience is how long a judgement waits for others that write down what they saw.
+const patience = 10 * time.Second
 
 // Question is what may be promoted, and what is held against it. Paths are
 // absolute; a grant carries the question, so that it can be asked again.
@@ -120,7 +123,8 @@ type Report struct {
 	Policies   []Used            `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
-	Boundary   string            `json:"boundary"` // digest
+	LedgerIs   string            `json:"ledger_is"` // hash of its first record, by which it is known wherever it lies
+	Boundary   string            `json:"boundary"`  // digest
 	With       []evidence.Tree   `json:"with,omitempty"`
 	Files      []Judged          `json:"files"`
 	Classes    []string          `json:"classes"`
@@ -183,8 +187,9 @@ type Gate struct {
 	Runner run.Runner
 	Env    []string // for git
 	Now    func() time.Time
-	// Witness is a file that tells when was last judged, so that a clock that
-	// was set back since is noticed; empty for none.
+	// Witness is a file that tells when was last judged, and how far each ledger
+	// had come by then, so that a clock that was set back since is noticed, and a
+	// ledger that was cut; empty for none.
 	Witness string
 	Heads   []evidence.Head // that the ledger must still hold
 }
@@ -221,6 +226,7 @@ type judging struct {
 	top     string                     // of the working tree; empty for none
 	trees   map[string]map[string]file // "base" and "head" → files
 	wanted  map[string]string          // "boundary" and so on → digest
+	seen    seen
 	entries []evidence.Entry
 	least   []time.Time // the least time that a record after each states
 }
@@ -435,33 +441,69 @@ func (j *judging) clock(ctx context.Context) {
 			late("the file "+path, info.ModTime())
 		}
 	}
-	if j.gate.Witness == "" {
-		return
+	seen, err := j.gate.seen()
+	if err != nil {
+		j.red(RuleClock, "%v", err)
 	}
-	data, err := os.ReadFile(j.gate.Witness)
-	if errors.Is(err, fs.ErrNotExist) {
-		return
-	}
-	when, wrong := time.Parse(time.RFC3339, strings.TrimSpace(string(data)))
-	if err := errors.Join(err, wrong); err != nil {
-		j.red(RuleClock, "when was last judged cannot be read from %s (%v): look at it, and remove it if the clock is right", j.gate.Witness, err)
-		return
-	}
-	late("the last judgement, by "+j.gate.Witness+",", when)
+	late("the last judgement, by "+j.gate.Witness+",", seen.Judged)
+	j.seen = seen
 }
 
-// Note writes down that it was judged now, for the clock of later judgements.
-func (g Gate) Note() error {
+// seen is what the witness holds.
+type seen struct {
+	Judged  time.Time                `json:"judged"`
+	Ledgers map[string]evidence.Head `json:"ledgers"` // by the hash of the first record
+}
+
+func (g Gate) seen() (seen, error) {
+	if g.Witness == "" {
+		return seen{}, nil
+	}
+	data, err := os.ReadFile(g.Witness)
+	if errors.Is(err, fs.ErrNotExist) {
+		return seen{}, nil
+	}
+	var found seen
+	if err == nil {
+		err = json.Unmarshal(data, &found)
+	}
+	if err != nil {
+		return seen{}, fmt.Errorf("what was seen at the last judgement cannot be read from %s (%w): remove it if clock and ledger are right", g.Witness, err)
+	}
+	return found, nil
+}
+
+// Note writes down what a judgement saw, for later ones: the time, and how far
+// the ledger had come, unless it could not be trusted. Neither ever goes back.
+func (g Gate) Note(ctx context.Context, r Report) error {
 	if g.Witness == "" {
 		return nil
 	}
-	if data, err := os.ReadFile(g.Witness); err == nil {
-		if when, err := time.Parse(time.RFC3339, strings.TrimSpace(string(data))); err == nil && when.After(g.Now()) {
-			return nil // it never goes back
-		}
+	failed := func(err error) error { return fmt.Errorf("writing down what was judged: %w", err) }
+	held, err := lock.Acquire(ctx, g.Witness+".lock", "writing down what was judged", patience)
+	if err != nil {
+		return failed(err)
 	}
-	if err := writePrivate(g.Witness, []byte(g.Now().UTC().Format(time.RFC3339)+"\n")); err != nil {
-		return fmt.Errorf("writing down when it was judged: %w", err)
+	defer held.Release()
+	found, err := g.seen()
+	if err != nil {
+		return nil // the judgement says so, and is red for it
+	}
+	if r.Judged.After(found.Judged) {
+		found.Judged = r.Judged.UTC()
+	}
+	if r.LedgerIs != "" && r.LedgerHead.Sequence > found.Ledgers[r.LedgerIs].Sequence && !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Rule == RuleLedger }) {
+		if found.Ledgers == nil {
+			found.Ledgers = map[string]evidence.Head{}
+		}
+		found.Ledgers[r.LedgerIs] = r.LedgerHead
+	}
+	data, err := json.Marshal(found)
+	if err == nil {
+		err = writePrivate(g.Witness, append(data, '\n'))
+	}
+	if err != nil {
+		return failed(err)
 	}
 	return nil
 }
@@ -476,7 +518,7 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 	}
 	check := evidence.Check{Heedless: j.q.WithoutHead, Keep: true, Heads: slices.Clone(j.gate.Heads)}
 	if j.q.LedgerHead != "" {
-		head, err := ParseHead(j.q.LedgerHead)
+		head, err := evidence.ParseHead(j.q.LedgerHead)
 		if err != nil {
 			j.red(RuleLedger, "%v", err)
 			return false
@@ -532,6 +574,12 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 			"give ledger_head as noted elsewhere, or allowed_signers", j.q.Ledger)
 	}
 	j.entries = result.Entries
+	if len(j.entries) > 0 {
+		j.report.LedgerIs = j.entries[0].Hash
+		if head, known := j.seen.Ledgers[j.report.LedgerIs]; known && (len(j.entries) < head.Sequence || j.entries[head.Sequence-1].Hash != head.Hash) {
+			j.red(RuleLedger, "the ledger had %d records when it was last judged, by %s, and the last of them is not there any more", head.Sequence, j.gate.Witness)
+		}
+	}
 	j.least = make([]time.Time, len(j.entries))
 	least, newest := time.Time{}, time.Time{}
 	for n, entry := range slices.Backward(j.entries) {
@@ -816,13 +864,3 @@ func Show(path string) string {
 }
 
 func short(hash string) string { return hash[:min(len(hash), 12)] }
-
-// ParseHead reads `number:hash`, as a verification of a ledger returns it.
-func ParseHead(text string) (evidence.Head, error) {
-	number, hash, found := strings.Cut(text, ":")
-	sequence, err := strconv.Atoi(number)
-	if !found || err != nil || sequence < 1 || len(hash) != hex.EncodedLen(sha256.Size) {
-		return evidence.Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
-	}
-	return evidence.Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
-}

@@ -15,8 +15,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -129,7 +127,7 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 		}
 	}
 	if args.Head != "" {
-		head, err := parseHead(args.Head)
+		head, err := ledger.ParseHead(args.Head)
 		if err != nil {
 			return err
 		}
@@ -200,14 +198,4 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
-}
-
-// parseHead reads `sequence:hash`, as a verification returns it.
-func parseHead(text string) (ledger.Head, error) {
-	number, hash, found := strings.Cut(text, ":")
-	sequence, err := strconv.Atoi(number)
-	if !found || err != nil || sequence < 1 || len(hash) != 2*sha256.Size {
-		return ledger.Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
-	}
-	return ledger.Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
 }

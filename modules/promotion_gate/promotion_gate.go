@@ -204,7 +204,7 @@ func (t task) judge(ctx context.Context, c *ansible.Call) (promotion.Report, err
 		return report, err
 	}
 	if !c.CheckMode {
-		if err := t.gate.Note(); err != nil {
+		if err := t.gate.Note(ctx, report); err != nil {
 			return report, err
 		}
 	}
