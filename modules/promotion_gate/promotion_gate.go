@@ -318,9 +318,19 @@ func (t task) run(ctx context.Context, launch promotion.Launch, report promotion
 	if t.about.Wish == nil {
 		return promotion.Launched{}, errors.New("all that is required was found, and nobody says that production is meant: give this very run -e i_mean_prod=true")
 	}
+	return t.gate.Launch(ctx, t.question.Path, report.Tree, launch, func(ctx context.Context) error {
+		if err := t.override(ctx, launch, report); err != nil {
+			return err
+		}
+		return t.again(ctx, report)
+	})
+}
+
+// override asks the guard whether this run may leave the sandbox.
+func (t task) override(ctx context.Context, launch promotion.Launch, report promotion.Report) error {
 	if path := t.manifest.Policy.Evidence; path != "" {
 		if _, err := t.gate.Grant(path, t.question, report); err != nil {
-			return promotion.Launched{}, err
+			return err
 		}
 	}
 	wish := *t.about.Wish
@@ -329,29 +339,27 @@ func (t task) run(ctx context.Context, launch promotion.Launch, report promotion
 		wish.Targets = []string{launch.Limit}
 	}
 	reason, err := guard.Override(ctx, t.manifest, wish, t.about.State, t.gate)
-	if err != nil {
-		return promotion.Launched{}, err
+	if err == nil && reason != "" {
+		err = fmt.Errorf("the override was refused: %s", reason)
 	}
-	if reason != "" {
-		return promotion.Launched{}, fmt.Errorf("the override was refused: %s", reason)
-	}
-	// What was judged is what is run, and at the moment that it is run.
-	gate := t.gate
+	return err
+}
+
+// again judges at the last moment: what was judged is what is run.
+func (t task) again(ctx context.Context, report promotion.Report) error {
+	gate, question := t.gate, t.question
 	gate.Heads = append(slices.Clone(gate.Heads), report.LedgerHead)
-	question := t.question
 	question.Head = report.Head
-	return t.gate.Launch(ctx, question.Path, report.Tree, launch, func(ctx context.Context) error {
-		again, err := gate.Judge(ctx, question)
-		switch {
-		case err != nil:
-			return err
-		case again.Verdict != "green":
-			return fmt.Errorf("it was green, and is not any more: %s", again.Summary())
-		case again.Tree != report.Tree || again.Base != report.Base || again.Boundary != report.Boundary || !slices.Equal(again.Policies, report.Policies):
-			return errors.New("what was judged changed in the meantime: run it again")
-		}
-		return nil
-	})
+	again, err := gate.Judge(ctx, question)
+	switch {
+	case err != nil:
+		return err
+	case again.Verdict != "green":
+		return fmt.Errorf("it was green, and is not any more: %s", again.Summary())
+	case again.Tree != report.Tree || again.Base != report.Base || again.Boundary != report.Boundary || !slices.Equal(again.Policies, report.Policies):
+		return errors.New("what was judged changed in the meantime: run it again")
+	}
+	return nil
 }
 
 func (t task) launch() (promotion.Launch, error) {

@@ -145,6 +145,7 @@ type lab struct {
 	ledger    string
 	mark      string // what production's playbook leaves
 	base      string
+	key       string // records are signed with; empty for none
 }
 
 func newLab(t *testing.T) *lab {
@@ -165,6 +166,7 @@ func newLab(t *testing.T) *lab {
 	l.write("factory/playbooks/word", "first")
 	l.write("factory/inventory/production/hosts.yml", fmt.Sprintf(
 		"production: {hosts: {pi9: {ansible_connection: local, ansible_python_interpreter: %s}}, vars: {mark: %s, said: nothing}}\n", python, l.mark))
+	l.write("home/.gitconfig", "[user]\n\tname = t\n\temail = t@example.org\n")
 	l.shell(root, "git", "init", "-q", "-b", "main", l.repo)
 	l.base = l.commit("What production has")
 	return l
@@ -172,7 +174,8 @@ func newLab(t *testing.T) *lab {
 
 // boundary writes the boundary manifest, with a policy for the override.
 func (l *lab) boundary(policy string) {
-	l.write("sandbox/boundary.yml", "plugin: arcodange.sandbox.boundary\nproduction:\n  addresses: [192.0.2.1]\nsandbox:\n  addresses: [127.0.0.2]\n"+policy)
+	l.write("sandbox/boundary.yml", "plugin: arcodange.sandbox.boundary\nproduction:\n  addresses: [192.0.2.1]\nsandbox:\n"+
+		"  addresses: [127.0.0.2]\n  environment: [GIT_SSH_COMMAND, RSYNC_RSH, ANSIBLE_CONFIG, TF_CLI_CONFIG_FILE]\n"+policy)
 }
 
 func (l *lab) write(name, text string) {
@@ -214,8 +217,7 @@ func (l *lab) command(dir string, words ...string) *exec.Cmd {
 			env = append(env, entry)
 		}
 	}
-	cmd.Env = append(env, "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org", "GIT_COMMITTER_NAME=t",
-		"GIT_COMMITTER_EMAIL=t@example.org", "HOME="+filepath.Join(l.root, "home"), "XDG_CACHE_HOME="+filepath.Join(l.root, "cache"),
+	cmd.Env = append(env, "HOME="+filepath.Join(l.root, "home"), "XDG_CACHE_HOME="+filepath.Join(l.root, "cache"),
 		"XDG_STATE_HOME="+filepath.Join(l.root, "state"), "PATH="+filepath.Dir(l.python)+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "VAULT_TOKEN=s.production",
 		"ANSIBLE_COLLECTIONS_PATH="+l.root, "ANSIBLE_CONFIG="+filepath.Join(l.root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1", "ANSIBLE_FORKS=3",
 		"ANSIBLE_LOCALHOST_WARNING=False")
@@ -246,9 +248,13 @@ func (l *lab) record(verdict ledger.Verdict) {
 	tree.Repository = "factory"
 	boundary, err := ledger.Digest(filepath.Join(l.inventory, "boundary.yml"))
 	require.NoError(l.t, err)
+	var sign ledger.Signer
+	if l.key != "" {
+		sign = ledger.SSHSigner(run.Exec{}, l.key)
+	}
 	_, err = l.book().Append(context.Background(), ledger.Record{
 		What: "idempotence_gate", Verdict: verdict, Summary: "As a test has it", Trees: []ledger.Tree{tree}, Boundary: boundary, Mode: "vm", Distribution: "embedded",
-	}, nil)
+	}, sign)
 	require.NoError(l.t, err)
 }
 
@@ -274,7 +280,7 @@ func (l *lab) recorded() []string {
 
 // play runs a playbook of the collection, or another one, against the sandbox's inventory.
 func (l *lab) play(playbook string, more ...string) (string, error) {
-	words := append([]string{"ansible-playbook", "-i", l.inventory, playbook, "-e", "promotion_repository=factory", "-e", "promotion_path=" + l.repo,
+	words := append([]string{filepath.Join(filepath.Dir(l.python), "ansible-playbook"), "-i", l.inventory, playbook, "-e", "promotion_repository=factory", "-e", "promotion_path=" + l.repo,
 		"-e", "promotion_base=" + l.base, "-e", "promotion_policy=" + filepath.Join(l.repo, "promotion.yml"), "-e", "promotion_ledger=" + l.ledger}, more...)
 	out, err := l.command(l.repo, words...).CombinedOutput()
 	return string(out), err

@@ -95,7 +95,8 @@ func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {
 			"may change what is run", "promotion_gate green"},
 		"the environment would change what is run": {nil, []string{"-e", "i_mean_prod=true", "-e", `{"promotion_environment": {"ANSIBLE_CONFIG": "/elsewhere.cfg"}}`},
 			"would take the place of the tree's own", "promotion_gate green"},
-		"a skipped guard": {nil, []string{"-e", "i_mean_prod=true", "--skip-tags", "always", "-e", "promotion_head=" + strings.Repeat("1", 40)}, "is no commit here", "promotion_gate red"},
+		"the head is no commit, and the guard is skipped": {nil, []string{"-e", "i_mean_prod=true", "--skip-tags", "always", "-e", "promotion_head=" + strings.Repeat("1", 40)},
+			"is no commit here", "promotion_gate red"},
 		"the sandbox's inventory leads to production": {func(l *lab) { l.write("sandbox/hosts.yml", "all: {hosts: {pi1: {ansible_host: 192.0.2.1}}}\n") },
 			[]string{"-e", "i_mean_prod=true"}, "192.0.2.1", "idempotence_gate green"},
 	} {
