@@ -140,8 +140,8 @@ type Report struct {
 // Summary is the report on one line.
 func (r Report) Summary() string {
 	if len(r.Findings) == 0 {
-		return fmt.Sprintf("%d files in %d commits of %s, of the classes %s: all that is required was found for the tree %s",
-			len(r.Files), r.Commits, r.Repository, strings.Join(r.Classes, ", "), short(r.Tree))
+		return fmt.Sprintf("%s in %s of %s, of the classes %s: all that is required was found for the tree %s",
+			count(len(r.Files), "file"), count(r.Commits, "commit"), r.Repository, strings.Join(r.Classes, ", "), short(r.Tree))
 	}
 	more := ""
 	if n := len(r.Findings) - 1; n > 0 {
@@ -152,7 +152,7 @@ func (r Report) Summary() string {
 
 // Text is the report for people, a line each.
 func (r Report) Text() []string {
-	out := []string{fmt.Sprintf("%s: %d commits, %d files, tree %s", r.Repository, r.Commits, len(r.Files), short(r.Tree))}
+	out := []string{fmt.Sprintf("%s: %s, %s, tree %s", r.Repository, count(r.Commits, "commit"), count(len(r.Files), "file"), short(r.Tree))}
 	byClass := map[string]int{}
 	for _, f := range r.Files {
 		for _, class := range f.Classes {
@@ -160,7 +160,7 @@ func (r Report) Text() []string {
 		}
 	}
 	for _, class := range r.Classes {
-		line := fmt.Sprintf("class %s: %d files", class, byClass[class])
+		line := fmt.Sprintf("class %s: %s", class, count(byClass[class], "file"))
 		if why, is := r.Nothing[class]; is {
 			line += ", needs nothing: " + why
 		}
@@ -861,6 +861,13 @@ func Show(path string) string {
 		return path
 	}
 	return strconv.QuoteToASCII(path)
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func short(hash string) string { return hash[:min(len(hash), 12)] }

@@ -40,7 +40,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	out, err := gate(kept...)
 	require.NoError(t, err, out)
 	assert.Equal(t, "green", judged().Verdict)
-	assert.Contains(t, out, "class ansible: 1 files")
+	assert.Contains(t, out, "class ansible: 1 file")
 	out, err = gate("--check")
 	require.NoError(t, err, out)
 

@@ -146,6 +146,7 @@ type lab struct {
 	mark      string // what production's playbook leaves
 	base      string
 	key       string // records are signed with; empty for none
+	promotion string // the playbook that promotes
 }
 
 func newLab(t *testing.T) *lab {
@@ -154,7 +155,7 @@ func newLab(t *testing.T) *lab {
 	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
 	root := install(t)
 	l := &lab{
-		t: t, root: root, python: python, repo: filepath.Join(root, "factory"), inventory: filepath.Join(root, "sandbox"),
+		promotion: "arcodange.sandbox.promote", t: t, root: root, python: python, repo: filepath.Join(root, "factory"), inventory: filepath.Join(root, "sandbox"),
 		ledger: filepath.Join(root, "evidence", "ledger.jsonl"), mark: filepath.Join(root, "mark"),
 	}
 	l.write("ansible.cfg", "[defaults]\n")
@@ -288,6 +289,6 @@ func (l *lab) play(playbook string, more ...string) (string, error) {
 
 // promote runs promote.yml.
 func (l *lab) promote(more ...string) (string, error) {
-	return l.play("arcodange.sandbox.promote", append([]string{"-e", "promotion_playbook=playbooks/site.yml",
+	return l.play(l.promotion, append([]string{"-e", "promotion_playbook=playbooks/site.yml",
 		"-e", "promotion_production_inventory=inventory/production", "-e", `{"promotion_variables": {"said": "hello"}}`}, more...)...)
 }
