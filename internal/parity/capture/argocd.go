@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -278,20 +277,20 @@ func expand(pattern string, fields map[string]string) (string, error) {
 	return out, bad
 }
 
-// destination is the namespace that an Application of a file installs into, if one does.
-func destination(applications []application, where string) string {
+// destinations are the namespaces that the Applications of a file install into.
+func destinations(applications []application, where string) []string {
 	repository, name, _ := strings.Cut(where, ":")
 	var found []string
 	for _, a := range applications {
 		for _, src := range a.Sources {
 			owned := src.Repository == repository || strings.HasSuffix(src.Repository, "/"+strings.ToLower(repository))
-			if owned && src.Path != "" && within(name, []string{src.Path}) && a.Destination != "" && !slices.Contains(found, a.Destination) {
+			if owned && src.Path != "" && within(name, []string{src.Path}) {
+				if a.Destination == "" {
+					return nil // one of them is not known
+				}
 				found = append(found, a.Destination)
 			}
 		}
 	}
-	if len(found) == 1 {
-		return found[0]
-	}
-	return ""
+	return unique(found)
 }

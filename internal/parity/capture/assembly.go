@@ -440,14 +440,22 @@ func (h *hosts) agreed(group string) variables {
 
 func (a *assembly) backups() {
 	a.manifest.Backups = []parity.Backup{}
-	for i := range a.scan.claims {
-		c := &a.scan.claims[i]
-		if c.Namespace == "" {
-			if c.Namespace = destination(a.scan.applications, c.Where); c.Namespace == "" {
-				a.problem(unread, fileOf(c.Where), "the claim %s has no namespace, and no Application that is read says into which it goes", c.Name)
-			}
+	var claims []claim
+	for _, c := range a.scan.claims {
+		if c.Namespace != "" {
+			claims = append(claims, c)
+			continue
+		}
+		into := destinations(a.scan.applications, c.Where)
+		if len(into) == 0 {
+			a.problem(unread, fileOf(c.Where), "the claim %s has no namespace, and no Application that is read says into which it goes", c.Name)
+		}
+		for _, namespace := range into {
+			c.Namespace = namespace
+			claims = append(claims, c)
 		}
 	}
+	a.scan.claims = claims
 	covered, bare := a.scan.backups(a.options.StorageClasses)
 	declared := map[string]bool{}
 	for _, b := range covered {

@@ -71,6 +71,9 @@ func (v Inventory) list(ctx context.Context, runner run.Runner, trees map[string
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return nil, err
 	}
+	if err := os.WriteFile(filepath.Join(home, "ansible.cfg"), nil, 0o600); err != nil {
+		return nil, err
+	}
 	args := []string{"-i", source, "--list"}
 	if v.VaultPasswordFile != "" {
 		info, err := os.Stat(v.VaultPasswordFile)
@@ -104,7 +107,7 @@ func inventoryEnv(env []string, home string) []string {
 			kept = append(kept, entry)
 		}
 	}
-	return append(kept, "HOME="+home, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG="+os.DevNull, "ANSIBLE_HOME="+home, "ANSIBLE_LOCAL_TEMP="+home,
+	return append(kept, "HOME="+home, "LC_ALL=C.UTF-8", "ANSIBLE_CONFIG="+filepath.Join(home, "ansible.cfg"), "ANSIBLE_HOME="+home, "ANSIBLE_LOCAL_TEMP="+home,
 		"ANSIBLE_INVENTORY_ENABLED=ansible.builtin.yaml,ansible.builtin.ini,ansible.builtin.toml", "ANSIBLE_VARS_ENABLED=ansible.builtin.host_group_vars",
 		"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true", "ANSIBLE_INVENTORY_UNPARSED_FAILED=true", "ANSIBLE_COLLECTIONS_PATH="+home, "ANSIBLE_NOCOLOR=1")
 }
