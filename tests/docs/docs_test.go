@@ -28,6 +28,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/app_env_name"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
+	"github.com/arcodange-org/sandbox/modules/parity_assert"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 func modules() []ansible.Module {
-	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
+	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
 }
 
 // option is one option as DOCUMENTATION, or a role's argument_specs.yml, has it.

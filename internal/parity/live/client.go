@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package live reads what stands in a cluster, by GET alone and without a
+// client for every type: a kit has to stay small. It decides nothing.
+//
+// What is not served is absent. Everything else that is not an answer (403,
+// 500, a proxy's page) is an error, so that nothing passes for absent that
+// could only not be read.
+package live
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/couplings"
+)
+
+// Client reads from one API server.
+type Client struct {
+	http *http.Client
+	base *url.URL
+}
+
+// Server is where a kubeconfig leads.
+type Server struct {
+	URL      string
+	CASHA256 []string // hexadecimal, of each certificate of its CA; empty for the system's
+}
+
+// Allow says whether a server may be asked, and the address to ask it at; with
+// an empty one its name is resolved. It is called before the first packet.
+type Allow func(ctx context.Context, file string, server Server) (address string, err error)
+
+// Connect makes a client of a kubeconfig file; context empty is its current
+// one. Nothing is sent yet. Refused are: a server that allow refuses, programs
+// and plugins that would hand out credentials, proxies, and a server whose
+// certificate nobody looks at. No proxy of the environment is used.
+func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Client, error) {
+	config, err := read(file, kubeContext)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
+	}
+	base, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
+	}
+	sums, err := fingerprints(config.TLSClientConfig)
+	if err != nil {
+		return nil, fmt.Errorf("reading the CA of the kubeconfig %s: %w", file, err)
+	}
+	address, err := allow(ctx, file, Server{URL: base.String(), CASHA256: sums})
+	if err != nil {
+		return nil, err
+	}
+	port := cmp.Or(base.Port(), map[string]string{"https": "443"}[base.Scheme])
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	config.Dial = func(ctx context.Context, network, asked string) (net.Conn, error) {
+		if address != "" {
+			asked = net.JoinHostPort(address, port) // what was allowed, whatever the name means by now
+		}
+		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, asked)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
+	}
+	client.CheckRedirect = func(request *http.Request, _ []*http.Request) error {
+		return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
+	}
+	return &Client{http: client, base: base}, nil
+}
+
+func read(file, kubeContext string) (*rest.Config, error) {
+	loaded, err := clientcmd.LoadFromFile(file)
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(reason(err), "\n", " "))
+	}
+	name := cmp.Or(kubeContext, loaded.CurrentContext)
+	of := loaded.Contexts[name]
+	if of == nil {
+		return nil, fmt.Errorf("it has no context %q; name one that it has", name)
+	}
+	user, cluster := loaded.AuthInfos[of.AuthInfo], loaded.Clusters[of.Cluster]
+	switch {
+	case cluster == nil || cluster.Server == "":
+		return nil, fmt.Errorf("the context %s names no cluster with a server", name)
+	case !strings.HasPrefix(cluster.Server, "https://"):
+		return nil, fmt.Errorf("the server of the cluster %s is not https", of.Cluster)
+	case user != nil && user.Exec != nil:
+		return nil, fmt.Errorf("the user %s gets credentials from a program (exec), which is not run: give a certificate or a token", of.AuthInfo)
+	case user != nil && user.AuthProvider != nil:
+		return nil, fmt.Errorf("the user %s gets credentials from a plugin (auth-provider), which is not run: give a certificate or a token", of.AuthInfo)
+	case cluster.ProxyURL != "":
+		return nil, fmt.Errorf("the cluster %s is behind a proxy (proxy-url), which is not used", of.Cluster)
+	case cluster.InsecureSkipTLSVerify:
+		return nil, fmt.Errorf("the cluster %s has insecure-skip-tls-verify, which believes whoever answers: give its CA", of.Cluster)
+	}
+	// Neither files nor variables of the environment besides this file take part.
+	if err := clientcmd.ResolveLocalPaths(loaded); err != nil {
+		return nil, err
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*loaded, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.UserAgent = "arcodange.sandbox parity_assert"
+	return config, nil
+}
+
+// reason is an error without what a parser quotes of a file with credentials.
+func reason(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return "it is not a kubeconfig"
+}
+
+func fingerprints(config rest.TLSClientConfig) ([]string, error) {
+	data := config.CAData
+	if len(data) == 0 && config.CAFile != "" {
+		var err error
+		if data, err = os.ReadFile(config.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	var sums []string
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			return sums, nil
+		}
+		sum := sha256.Sum256(block.Bytes)
+		sums = append(sums, hex.EncodeToString(sum[:]))
+	}
+}
+
+// Within is Allow by a boundary: all that the file leads to, whichever context
+// is current, must be the sandbox's.
+func Within(engine boundary.Engine) Allow {
+	return func(ctx context.Context, file string, server Server) (string, error) {
+		for _, finding := range couplings.System().Read(ctx, couplings.Sources{Kubeconfigs: []string{file}}) {
+			if d := finding.Decide(ctx, engine); !d.Allowed {
+				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)
+			}
+		}
+		sums := server.CASHA256
+		if len(sums) == 0 {
+			sums = []string{""}
+		}
+		pinned := ""
+		for _, sum := range sums {
+			d := engine.Decide(ctx, boundary.Target{Kind: boundary.Kube, Value: server.URL, From: file, CASHA256: sum})
+			if !d.Allowed {
+				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)
+			}
+			pinned = d.Pinned
+		}
+		return pinned, nil
+	}
+}
+
+const (
+	largest = 256 << 20 // bytes of one answer
+	page    = "500"     // objects of one answer
+)
+
+// answer is a response that is no success.
+type answer struct {
+	path   string
+	status int
+	says   string
+}
+
+func (a answer) Error() string {
+	return fmt.Sprintf("GET %s: %d %s%s", a.path, a.status, http.StatusText(a.status), a.says)
+}
+
+func status(err error, code int) bool {
+	var a answer
+	return errors.As(err, &a) && a.status == code
+}
+
+func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	to := *c.base
+	to.Path = strings.TrimSuffix(to.Path, "/") + path
+	to.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, to.String(), nil)
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	request.Header.Set("Accept", "application/json")
+	response, err := c.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking the API server: %w", err)
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(response.Body, largest+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("GET %s: reading the answer: %w", path, err)
+	case len(data) > largest:
+		return fmt.Errorf("GET %s: the answer is larger than %d MiB", path, largest>>20)
+	case response.StatusCode != http.StatusOK:
+		var status struct{ Kind, Message string }
+		if json.Unmarshal(data, &status) == nil && status.Kind == "Status" && status.Message != "" {
+			return answer{path, response.StatusCode, ": " + status.Message}
+		}
+		return answer{path, response.StatusCode, ""}
+	}
+	if err := json.NewDecoder(bytes.NewReader(data)).Decode(into); err != nil {
+		return fmt.Errorf("GET %s: the answer is not what an API server gives: %w", path, err)
+	}
+	return nil
+}
+
+// list reads all objects at a path, page by page. A list that the server forgot
+// on the way (410) is begun once more.
+func list[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	for again := true; ; again = false {
+		all, err := pages[T](ctx, c, path, query)
+		if again && status(err, http.StatusGone) {
+			continue
+		}
+		return all, err
+	}
+}
+
+func pages[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	asked := url.Values{"limit": {page}}
+	for key, values := range query {
+		asked[key] = slices.Clone(values)
+	}
+	var all []T
+	for {
+		var answer struct {
+			Kind     string
+			Metadata struct{ Continue string }
+			Items    *[]T
+		}
+		if err := c.get(ctx, path, asked, &answer); err != nil {
+			return nil, err
+		}
+		if !strings.HasSuffix(answer.Kind, "List") || answer.Items == nil {
+			return nil, fmt.Errorf("GET %s: the answer is %q and no list", path, answer.Kind)
+		}
+		all = append(all, *answer.Items...)
+		if answer.Metadata.Continue == "" {
+			return all, nil
+		}
+		asked.Set("continue", answer.Metadata.Continue)
+	}
+}
