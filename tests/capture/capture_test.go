@@ -151,8 +151,8 @@ func TestALabIsCapturedIntoTheManifestThatItIs(t *testing.T) {
 	}
 	assert.Equal(t, string(golden), text)
 	assert.Equal(t, []string{
-		"erp-sandbox/erp-scratch (erp:chart/templates/claims.yaml:18)",
-		"erp/erp-scratch (erp:chart/templates/claims.yaml:18)",
+		"erp-sandbox/erp-scratch (erp:chart/templates/claims.yaml:19)",
+		"erp/erp-scratch (erp:chart/templates/claims.yaml:19)",
 		"tools/data-redis-0 (tools:redis/redis.yaml:11)",
 		"tools/data-redis-1 (tools:redis/redis.yaml:11)",
 	}, result.Bare)
@@ -280,13 +280,13 @@ func TestWhatTheClusterAndTheRepositoriesDoNotAgreeInFailsUnlessOneIsPreferred(t
 		preferred string // what the manifest has if the cluster is preferred
 	}{
 		"a component of another version": {func(f *parity.Found) { f.Releases[0].ChartVersion = "1.10.0" },
-			"conflict: factory:ansible/playbooks/longhorn.yml:1: the version of longhorn is 1.10.1 here and 1.10.0 in the cluster", "version: 1.10.0"},
+			"conflict: factory:ansible/playbooks/longhorn.yml:19: the version of longhorn is 1.10.1 here and 1.10.0 in the cluster", "version: 1.10.0"},
 		"an image of another tag": {func(f *parity.Found) { f.Images[0].Reference = "hashicorp/vault:1.20.5" },
 			"the version of vault is 1.20.4 here and 1.20.5 in the cluster", "version: 1.20.5"},
 		"another Kubernetes": {func(f *parity.Found) { f.Version = "v1.34.4+k3s1" },
 			"the version of Kubernetes is v1.34.3+k3s1 here and v1.34.4+k3s1 in the cluster", "version: v1.34.4+k3s1"},
 		"a node that the inventory has not": {func(f *parity.Found) {
-			f.Nodes = append(f.Nodes, parity.FoundNode{Name: "pi4", Roles: []string{"agent"}, Architecture: "arm64"})
+			f.Nodes = append(f.Nodes, parity.FoundNode{Name: "pi4", Roles: []string{"agent"}, Architecture: "arm64", Ready: true})
 		}, "pi4 is absent here and a node in the cluster", "name: pi4"},
 		"a node of another role": {func(f *parity.Found) { f.Nodes[1].Roles = []string{"server"} },
 			"the roles of pi2 is agent here and server in the cluster", "name: pi2, roles: [server]"},
@@ -361,7 +361,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"a version of a variable that nobody sets": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, longhorn, "{{ longhorn_version }}\n            t", "{{ longhorn_next }}\n            t")
 		},
-			"unread: factory:ansible/playbooks/longhorn.yml: HelmChart longhorn: line 9: version is left to a template"},
+			"unread: factory:ansible/playbooks/longhorn.yml: HelmChart longhorn: line 19: version is left to a template"},
 		"a version that is a range": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, longhorn, "{{ longhorn_version }}\n            t", "^1.10.0\n            t")
 		}, "the version ^1.10.0 is a range"},

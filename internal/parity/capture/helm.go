@@ -71,7 +71,7 @@ func (s *scan) helmChart(where string, n *yaml.Node) error {
 		return fmt.Errorf("line %d: the version %s is a range; what of it runs cannot be told", version.Line, pinned)
 	}
 	s.releases = append(s.releases, release{
-		Namespace: namespace, Name: name, Chart: path.Base(chartName), Version: said{pinned, at(where, n)},
+		Namespace: namespace, Name: name, Chart: path.Base(chartName), Version: said{pinned, at(where, version)},
 	})
 	return s.helmValues(where, n, namespace)
 }
@@ -94,7 +94,8 @@ func (s *scan) helmValues(where string, n *yaml.Node, namespace string) error {
 		return fmt.Errorf("line %d: valuesContent: %w", content.Line, err)
 	}
 	for _, doc := range docs {
-		s.valueImages(at(where, content), doc, namespace, nil, "")
+		shift(doc, content)
+		s.valueImages(where, doc, namespace, nil, "")
 		if persistence := get(doc, "persistence"); get(persistence, "recurringJobSelector", "enable").Value == "true" {
 			if err := s.selector("longhorn", get(persistence, "recurringJobSelector", "jobList")); err != nil {
 				return err

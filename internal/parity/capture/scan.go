@@ -255,8 +255,20 @@ func (s *scan) walk(where string, n *yaml.Node, known variables) {
 			return
 		}
 		for _, doc := range docs {
+			shift(doc, n)
 			s.walk(where, doc, known)
 		}
+	}
+}
+
+// shift gives the nodes of a text in a file the lines that they have in the file.
+func shift(n, text *yaml.Node) {
+	if text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
+		return // a text in quotes has no lines of its own
+	}
+	n.Line += text.Line
+	for _, child := range n.Content {
+		shift(child, text)
 	}
 }
 

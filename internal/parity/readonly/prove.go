@@ -25,9 +25,6 @@ type Options struct {
 	// HelmSecrets lets the credentials read secrets, of which only Helm's
 	// releases are then asked for.
 	HelmSecrets bool
-	// Address is where to connect to instead of what the server's name leads
-	// to, so that no second resolution can differ; empty to resolve it.
-	Address string
 }
 
 // Refused is a kubeconfig that could do more than read.
@@ -52,9 +49,14 @@ const maxAnswer = 64 << 20
 type Access struct {
 	options Options
 	server  *url.URL
+	address string // to connect to; empty to resolve the server's name
 	gate    *gate
 	client  *http.Client
 }
+
+// At makes it connect to an address instead of what the server's name leads to,
+// so that no second resolution can differ from the one that was looked at.
+func (a *Access) At(address string) { a.address = address }
 
 // Open looks at a kubeconfig and sends nothing. An error that is a *Refused
 // says that the file alone shows that it could do more than read.
@@ -63,6 +65,7 @@ func Open(o Options) (*Access, error) {
 	if err != nil {
 		return nil, fmt.Errorf("looking at the kubeconfig: %w", err)
 	}
+	a := &Access{options: o, server: c.server}
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	transport := &http.Transport{
 		Proxy:                 nil, // not the environment's either
@@ -71,17 +74,17 @@ func Open(o Options) (*Access, error) {
 		ResponseHeaderTimeout: 30 * time.Second,
 		ForceAttemptHTTP2:     true,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if o.Address != "" {
+			if a.address != "" {
 				_, port, err := net.SplitHostPort(address)
 				if err != nil {
 					return nil, err
 				}
-				address = net.JoinHostPort(o.Address, port)
+				address = net.JoinHostPort(a.address, port)
 			}
 			return dialer.DialContext(ctx, network, address)
 		},
 	}
-	a := &Access{options: o, server: c.server, gate: &gate{next: transport, host: c.server.Host, token: c.token, secrets: o.HelmSecrets}}
+	a.gate = &gate{next: transport, host: c.server.Host, token: c.token, secrets: o.HelmSecrets}
 	a.client = &http.Client{Transport: a.gate, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the server sends elsewhere, which is not followed")
 	}}
@@ -89,14 +92,26 @@ func Open(o Options) (*Access, error) {
 }
 
 // Server is the URL of the API server.
-func (a *Access) Server() string { return (&url.URL{Scheme: "https", Host: a.server.Host}).String() }
+func (a *Access) Server() *url.URL { return &url.URL{Scheme: "https", Host: a.server.Host} }
 
-// Transport lets through only what reads; until Prove has passed, only the
+// Client lets through only what reads; until Prove has passed, only the
 // questions that Prove asks.
-func (a *Access) Transport() http.RoundTripper { return a.gate }
+func (a *Access) Client() *http.Client { return a.client }
+
+// ClusterUID is the UID of the namespace kube-system, by which a cluster is known.
+func (a *Access) ClusterUID(ctx context.Context) (string, error) {
+	var space struct{ Metadata struct{ UID string } }
+	if err := a.call(ctx, http.MethodGet, namespaces+"/kube-system", "", &space); err != nil {
+		return "", fmt.Errorf("asking which cluster it is: %w", err)
+	}
+	if space.Metadata.UID == "" {
+		return "", errors.New("asking which cluster it is: it does not tell")
+	}
+	return space.Metadata.UID, nil
+}
 
 // Prove asks the API server what the credentials may do, everywhere, and lets
-// Transport read if that is nothing but reading. A *Refused says what else.
+// Client read if that is nothing but reading. A *Refused says what else.
 // What is granted later than this is not seen.
 func (a *Access) Prove(ctx context.Context) error {
 	reasons, err := a.ask(ctx)
@@ -286,7 +301,7 @@ func (e *statusError) Error() string {
 }
 
 func (a *Access) call(ctx context.Context, method, path, body string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, a.Server()+path, bytes.NewReader([]byte(body)))
+	req, err := http.NewRequestWithContext(ctx, method, a.Server().String()+path, bytes.NewReader([]byte(body)))
 	if err != nil {
 		return err
 	}
