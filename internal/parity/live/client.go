@@ -10,28 +10,20 @@ package live
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/kubeconfig"
 )
 
 // Client reads from one API server.
@@ -43,7 +35,7 @@ type Client struct {
 // Server is where a kubeconfig leads.
 type Server struct {
 	URL      string
-	CASHA256 []string // hexadecimal, of each certificate of its CA; empty for the system's
+	CASHA256 []string // hexadecimal, of each certificate of its CA; at least one
 }
 
 // Allow says whether a server may be asked, and the address to ask it at; with
@@ -51,107 +43,26 @@ type Server struct {
 type Allow func(ctx context.Context, file string, server Server) (address string, err error)
 
 // Connect makes a client of a kubeconfig file; context empty is its current
-// one. Nothing is sent yet. Refused are: a server that allow refuses, programs
-// and plugins that would hand out credentials, proxies, and a server whose
-// certificate nobody looks at. No proxy of the environment is used.
+// one. Nothing is sent yet. Refused are a server that allow refuses, and what
+// the package kubeconfig refuses.
 func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Client, error) {
-	config, err := read(file, kubeContext)
+	access, err := kubeconfig.Read(file, kubeContext)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	base, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
-	}
-	sums, err := fingerprints(config.TLSClientConfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA of the kubeconfig %s: %w", file, err)
-	}
-	address, err := allow(ctx, file, Server{URL: base.String(), CASHA256: sums})
+	address, err := allow(ctx, file, Server{URL: access.Server.String(), CASHA256: access.CASHA256()})
 	if err != nil {
 		return nil, err
 	}
-	port := cmp.Or(base.Port(), map[string]string{"https": "443"}[base.Scheme])
-	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
-	config.Dial = func(ctx context.Context, network, asked string) (net.Conn, error) {
-		if address != "" {
-			asked = net.JoinHostPort(address, port) // what was allowed, whatever the name means by now
-		}
-		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, asked)
-	}
-	client, err := rest.HTTPClientFor(config)
+	// What was allowed, whatever the name means by now.
+	transport, err := access.Transport(func() string { return address })
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	client.CheckRedirect = func(request *http.Request, _ []*http.Request) error {
+	client := &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(request *http.Request, _ []*http.Request) error {
 		return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
-	}
-	return &Client{http: client, base: base}, nil
-}
-
-func read(file, kubeContext string) (*rest.Config, error) {
-	loaded, err := clientcmd.LoadFromFile(file)
-	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(reason(err), "\n", " "))
-	}
-	name := cmp.Or(kubeContext, loaded.CurrentContext)
-	of := loaded.Contexts[name]
-	if of == nil {
-		return nil, fmt.Errorf("it has no context %q; name one that it has", name)
-	}
-	user, cluster := loaded.AuthInfos[of.AuthInfo], loaded.Clusters[of.Cluster]
-	switch {
-	case cluster == nil || cluster.Server == "":
-		return nil, fmt.Errorf("the context %s names no cluster with a server", name)
-	case !strings.HasPrefix(cluster.Server, "https://"):
-		return nil, fmt.Errorf("the server of the cluster %s is not https", of.Cluster)
-	case user != nil && user.Exec != nil:
-		return nil, fmt.Errorf("the user %s gets credentials from a program (exec), which is not run: give a certificate or a token", of.AuthInfo)
-	case user != nil && user.AuthProvider != nil:
-		return nil, fmt.Errorf("the user %s gets credentials from a plugin (auth-provider), which is not run: give a certificate or a token", of.AuthInfo)
-	case cluster.ProxyURL != "":
-		return nil, fmt.Errorf("the cluster %s is behind a proxy (proxy-url), which is not used", of.Cluster)
-	case cluster.InsecureSkipTLSVerify:
-		return nil, fmt.Errorf("the cluster %s has insecure-skip-tls-verify, which believes whoever answers: give its CA", of.Cluster)
-	}
-	// Neither files nor variables of the environment besides this file take part.
-	if err := clientcmd.ResolveLocalPaths(loaded); err != nil {
-		return nil, err
-	}
-	config, err := clientcmd.NewNonInteractiveClientConfig(*loaded, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	config.UserAgent = "arcodange.sandbox parity_assert"
-	return config, nil
-}
-
-// reason is an error without what a parser quotes of a file with credentials.
-func reason(err error) string {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return "it is not a kubeconfig"
-}
-
-func fingerprints(config rest.TLSClientConfig) ([]string, error) {
-	data := config.CAData
-	if len(data) == 0 && config.CAFile != "" {
-		var err error
-		if data, err = os.ReadFile(config.CAFile); err != nil {
-			return nil, err
-		}
-	}
-	var sums []string
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			return sums, nil
-		}
-		sum := sha256.Sum256(block.Bytes)
-		sums = append(sums, hex.EncodeToString(sum[:]))
-	}
+	}}
+	return &Client{http: client, base: access.Server}, nil
 }
 
 // Within is Allow by a boundary: all that the file leads to, whichever context
@@ -163,12 +74,8 @@ func Within(engine boundary.Engine) Allow {
 				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)
 			}
 		}
-		sums := server.CASHA256
-		if len(sums) == 0 {
-			sums = []string{""}
-		}
 		pinned := ""
-		for _, sum := range sums {
+		for _, sum := range server.CASHA256 {
 			d := engine.Decide(ctx, boundary.Target{Kind: boundary.Kube, Value: server.URL, From: file, CASHA256: sum})
 			if !d.Allowed {
 				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)
