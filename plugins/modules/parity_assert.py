@@ -174,7 +174,7 @@ drifts:
   returned: when everything could be read
   type: list
   elements: dict
-  contains: &drift
+  contains:
     path:
       description: What differs, such as V(nodes/pi3) or V(components/vault/version).
       returned: always
@@ -203,7 +203,22 @@ waived:
   type: list
   elements: dict
   contains:
-    <<: *drift
+    path:
+      description: What differs, such as V(nodes/pi3) or V(components/vault/version).
+      returned: always
+      type: str
+    expected:
+      description: What the manifest says.
+      returned: always
+      type: str
+    found:
+      description: What stands.
+      returned: always
+      type: str
+    source:
+      description: Where that was read.
+      returned: always
+      type: str
     reason:
       description: Why.
       returned: always

@@ -5,7 +5,6 @@
 package parity
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
 // seeded is one difference from production that is brought about.
@@ -599,20 +600,14 @@ func throughAnsible(t *testing.T, l *lab) {
 	assert.Contains(t, err.Error(), `-    "components/vault/version": "1.19.0",`)
 	assert.Contains(t, err.Error(), `+    "components/vault/version": "1.20.0",`)
 	assert.Contains(t, err.Error(), `+    "outside/postgresql/hosts/pi2/running": "stopped"`)
-	data, err := os.ReadFile(ledger)
+	entries, err := evidence.Read(ledger)
 	require.NoError(t, err)
-	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	require.Len(t, lines, 2)
-	for n, verdict := range []string{"green", "red"} {
-		var record struct {
-			What, Verdict, Distribution string
-			Deviations                  []string
-		}
-		require.NoError(t, json.Unmarshal([]byte(lines[n]), &record))
-		assert.Equal(t, "parity_assert", record.What)
-		assert.Equal(t, verdict, record.Verdict)
-		assert.Equal(t, "embedded", record.Distribution, "as it was measured")
-		assert.Len(t, record.Deviations, 1)
+	require.Len(t, entries, 2)
+	for n, verdict := range []evidence.Verdict{evidence.Green, evidence.Red} {
+		assert.Equal(t, "parity_assert", entries[n].What)
+		assert.Equal(t, verdict, entries[n].Verdict)
+		assert.Equal(t, "embedded", entries[n].Distribution, "as it was measured")
+		assert.Len(t, entries[n].Deviations, 1)
 	}
 }
 
