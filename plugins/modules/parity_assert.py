@@ -23,13 +23,14 @@ extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
   - arcodange.sandbox.evidence
+  - arcodange.sandbox.parity_capture
 attributes:
   check_mode:
     support: full
-    details: The gate changes nothing but its report.
+    details: The gate changes nothing but its report. With O(state=captured) the manifest is not written.
   diff_mode:
     support: full
-    details: Shows what was expected and what was found, of each drift.
+    details: Shows what was expected and what was found, of each drift. With O(state=captured) shows the manifest before and after.
   idempotent:
     support: full
   platform:
@@ -38,7 +39,8 @@ options:
   state:
     description:
       - With V(asserted) the sandbox is held to the manifest.
-      - With V(captured) the manifest is written.
+      - With V(captured) the manifest is written from O(capture) and, if given, the cluster of O(kubeconfig), which must be one that
+        can do nothing but read. O(waivers), O(hosts), O(report) and O(evidence) are of no use then, and refused.
     type: str
     choices: [asserted, captured]
     default: asserted
@@ -93,9 +95,75 @@ EXAMPLES = r"""
             service: postgres
             image: postgres:16.3
             running: true
+
+- name: Write the manifest from production's repositories
+  arcodange.sandbox.parity_assert:
+    state: captured
+    manifest: parity/manifest.yml
+    capture:
+      repositories:
+        - {name: factory, path: ~/src/factory, ref: main}
+        - {name: tools, path: ~/src/tools, ref: main}
+      inventory: {repository: factory, path: ansible/inventory, architecture: arm64}
+      components:
+        - {name: longhorn, helm_release: {namespace: longhorn-system, name: longhorn}}
+        - {name: vault, image: {namespace: tools, repository: hashicorp/vault}}
+      app_of_apps:
+        - repository: factory
+          values: argocd/values.yaml
+          list: gitea_applications
+          template: argocd/templates/apps.yaml
+          source_repository: "{org|arcodange-org}/{key}"
+          source_path: chart
+          namespace: "{key}"
 """
 
 RETURN = r"""
+sources:
+  description: What the manifest was made of.
+  returned: with O(state=captured)
+  type: list
+  elements: dict
+  contains:
+    repository:
+      description: Name of the repository.
+      returned: always
+      type: str
+    ref:
+      description: What was to be read.
+      returned: always
+      type: str
+    commit:
+      description: What that was.
+      returned: always
+      type: str
+    dirty:
+      description: Whether its working tree held something else, which was not read.
+      returned: always
+      type: bool
+problems:
+  description: Why no manifest was written. The task fails if there is any.
+  returned: with O(state=captured)
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: V(unread), V(conflict), V(missing), V(unknown) or V(address).
+      returned: always
+      type: str
+    where:
+      description: Where it is, as C(repository:path), with a line if that is known.
+      returned: always
+      type: str
+    message:
+      description: What it is.
+      returned: always
+      type: str
+not_backed_up:
+  description: Claims that no job of Longhorn covers, so that the manifest asks for no backup of them.
+  returned: with O(state=captured)
+  type: list
+  elements: str
 verdict:
   description: V(green) or V(red). The task fails if it is red, or could not be found.
   returned: when everything could be read
