@@ -156,9 +156,9 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if len(result.Bare) > 0 {
 		c.Warn(fmt.Sprintf("%d claims are in no backup, so that the manifest asks for none: see not_backed_up", len(result.Bare)))
 	}
-	c.Return("sources", slices.Concat([]capture.Pinned{}, result.Sources))
-	c.Return("problems", slices.Concat([]capture.Problem{}, result.Problems))
-	c.Return("not_backed_up", slices.Concat([]string{}, result.Bare))
+	c.Return("sources", append([]capture.Pinned{}, result.Sources...))
+	c.Return("problems", append([]capture.Problem{}, result.Problems...))
+	c.Return("not_backed_up", append([]string{}, result.Bare...))
 	if n := len(result.Problems); n > 0 {
 		more := ""
 		if n > 1 {

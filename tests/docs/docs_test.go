@@ -192,6 +192,8 @@ func TestEveryModuleIsDocumentedAsItIs(t *testing.T) {
 					doc.Options["evidence"] = option{Description: "in the fragment", Type: "dict", Options: subject}
 				case "arcodange.sandbox.evidence.subject":
 					maps.Copy(doc.Options, subject)
+				case "arcodange.sandbox.parity_capture":
+					maps.Copy(doc.Options, sourcesOfParity(t))
 				}
 			}
 			assert.Empty(t, compare(doc.Options, m.Spec, ""))
@@ -219,6 +221,21 @@ func subjectOfEvidence(t *testing.T) map[string]option {
 	require.NoError(t, yaml.Unmarshal([]byte(text), &options))
 	require.NotEmpty(t, options)
 	return options
+}
+
+// sourcesOfParity is what the fragment `parity_capture` documents.
+func sourcesOfParity(t *testing.T) map[string]option {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "plugins", "doc_fragments", "parity_capture.py"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(data), "DOCUMENTATION = r\"\"\"\n")
+	require.True(t, found, "the fragment has its text in DOCUMENTATION")
+	text, _, found = strings.Cut(text, "\"\"\"")
+	require.True(t, found)
+	var doc struct{ Options map[string]option }
+	require.NoError(t, yaml.Unmarshal([]byte(text), &doc))
+	require.NotEmpty(t, doc.Options)
+	return doc.Options
 }
 
 func TestBothKitsTakeTheSameArgumentsForTheGuard(t *testing.T) {
