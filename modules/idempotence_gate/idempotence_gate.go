@@ -6,7 +6,6 @@ package idempotencegate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
-	"github.com/arcodange-org/sandbox/internal/place"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -103,7 +102,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return fmt.Errorf("finding the playbook %s: %w", args.Playbook, err)
 	}
-	where, err := reportPath(args.Report, os.Getenv)
+	where, err := reports.Path(args.Report, "idempotence", os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -124,7 +123,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		if err != nil {
 			return keeping.Outcome{}, err
 		}
-		if err := keep(where, report); err != nil {
+		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
@@ -150,34 +149,4 @@ func tell(c *ansible.Call, report idempotence.Report, where string) {
 	c.Return("proved", report.Proved)
 	c.Return("hosts", report.Hosts)
 	c.Return("seconds", report.Seconds)
-}
-
-// keep writes the report for its owner alone: differences may show what a template holds.
-func keep(path string, report idempotence.Report) error {
-	data, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the report's folder: %w", err)
-	}
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
-}
-
-func reportPath(given string, getenv func(string) string) (string, error) {
-	if given != "" {
-		return filepath.Abs(given)
-	}
-	state, err := place.State(getenv)
-	if err != nil {
-		return "", fmt.Errorf("finding the folder for reports: %w, or set report", err)
-	}
-	name := fmt.Sprintf("idempotence-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid())
-	return filepath.Join(state, "gates", name), nil
 }
