@@ -38,7 +38,6 @@ type arguments struct {
 	Report    string               `arg:"report"`
 	Timeout   int                  `arg:"timeout"`
 	Program   string               `arg:"ansible_playbook"`
-	Callbacks string               `arg:"callbacks"`
 	Evidence  *keeping.Evidence    `arg:"evidence"`
 }
 
@@ -71,7 +70,6 @@ func Module() ansible.Module {
 				"report":           {Type: ansible.Path},
 				"timeout":          {Type: ansible.Int, Default: 3600},
 				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-				"callbacks":        {Type: ansible.Path},
 				"evidence":         keeping.Option(),
 			},
 		},
@@ -83,9 +81,6 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
 		return err
-	}
-	if args.Callbacks == "" {
-		return fmt.Errorf("the folder of the callback gate_events is not known: run the module through its action plugin, or set callbacks")
 	}
 	if args.Timeout < 1 {
 		return fmt.Errorf("the timeout is %d s and must be at least 1 s", args.Timeout)
@@ -106,7 +101,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return err
 	}
-	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Callbacks: args.Callbacks, Env: os.Environ()}
+	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
 	if args.Prove && args.Config != "" {
 		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
 	}

@@ -126,9 +126,6 @@ options:
     description: The program to run. The action plugin gives the one of the Ansible that runs the task.
     type: path
     default: ansible-playbook
-  callbacks:
-    description: Folder of the callback C(gate_events). The action plugin gives this collection's, whatever the task says.
-    type: path
 """
 
 EXAMPLES = r"""
