@@ -161,8 +161,17 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n","uid":"u","generation":%d,"resourceVersion":"%d",
 			"managedFields":[{"time":"2001-09-09T01:46:42Z"},{"time":"2026-01-01T00:00:00Z","subresource":"status"}]}}`, generation, version)
 	}
-	config := func(version int) string {
-		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d"}}`, version)
+	config := func(version int, data string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d",
+			"annotations":{"control-plane.alpha.kubernetes.io/leader":"%[1]d"}},"data":{"a":%q}}`, version, data)
+	}
+	node := func(kind string, version int, label string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n%s","uid":"x","resourceVersion":"%[2]d","labels":{"a":%[3]q},
+			"annotations":{"lease":"%[2]d"}},"status":{"conditions":[%[2]d]}}`, kind, version, label)
+	}
+	application := func(generation int, path string) string {
+		return fmt.Sprintf(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"a","uid":"y","generation":%d},
+			"spec":{"path":%q},"status":{"at":%[1]d}}`, generation, path)
 	}
 	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"u"}]}}`
 	look := func(items ...string) map[string]thing {
@@ -170,14 +179,27 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		require.NoError(t, err)
 		return found
 	}
-	before := look(deployment(1, 1), config(1), owned)
-	assert.Len(t, before, 2, "what another object owns is its matter")
-	assert.Empty(t, compare(before, look(deployment(1, 7), config(1)), 0, nil), "a status is no change")
-	changed := compare(before, look(deployment(2, 8), config(1)), 0, nil)
-	require.Len(t, changed, 1)
-	assert.Equal(t, "object apps/v1 Deployment n/a", changed[0].what)
-	assert.Equal(t, int64(1000000002), changed[0].at.Unix(), "when its wish was last written")
-	assert.Len(t, compare(before, look(deployment(1, 1), config(2)), 0, nil), 1, "a kind without generation goes by its version")
+	all := func(n int) []string {
+		return []string{deployment(1, n), config(n, "b"), node("", n, "b"), application(n, "b"), owned}
+	}
+	before := look(all(1)...)
+	assert.Len(t, before, 4, "what another object owns is its matter")
+	assert.Empty(t, compare(before, look(all(7)...), 0, nil), "what a cluster writes by itself is no change")
+	for name, c := range map[string]struct{ what, object string }{
+		"a generation":                  {"object apps/v1 Deployment n/a", deployment(2, 1)},
+		"a kind that has none":          {"object v1 ConfigMap n/c", config(1, "c")},
+		"a label of a node":             {"object v1 Node n", node("", 1, "c")},
+		"a kind defined in the cluster": {"object argoproj.io/v1alpha1 Application a", application(1, "c")},
+		"one that is new":               {"object v1 Node nnew", node("new", 1, "b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			changed := compare(before, look(append(all(1), c.object)...), 0, nil)
+			require.Len(t, changed, 1)
+			assert.Equal(t, c.what, changed[0].what)
+		})
+	}
+	assert.Equal(t, int64(1000000002), compare(before, look(append(all(1), deployment(2, 1))...), 0, nil)[0].at.Unix(), "when its wish was last written")
 	_, err := Cluster{Runner: kubectl{""}, Kubectl: "kubectl"}.Objects(t.Context())
 	require.ErrorContains(t, err, "not one object")
 }

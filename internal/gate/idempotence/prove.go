@@ -196,8 +196,10 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 			continue
 		}
 		d := difference{what: what, before: was.State, after: after[what].State}
-		if t := after[what].Time; t > 0 {
-			d.at = time.UnixMicro(int64(t * 1e6)).Add(-offset)
+		d.at = moment(after[what].Time, offset)
+		if there && strings.HasPrefix(what, "unit ") && sameRun(was.State, d.after) {
+			// Enabling a unit does not touch its own time.
+			d.at = moment(after["clock units"].Time, offset)
 		}
 		out = append(out, d)
 	}
@@ -206,14 +208,15 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 			continue
 		}
 		d := difference{what: what, before: was.State}
-		// What is gone has no time of its own; the folder it was in has, and dpkg's list.
+		// What is gone has no time of its own; where it was listed has.
 		kind, name, _ := strings.Cut(what, " ")
-		witness := "file " + path.Dir(name)
-		if kind == "package" {
-			witness = "clock /var/lib/dpkg/status"
+		witness := "clock " + kind + "s"
+		if kind == "file" {
+			witness = "file " + path.Dir(name)
 		}
-		if t, ok := after[witness]; ok && (kind == "file" || kind == "package") && t.Time > 0 {
-			d.at = time.UnixMicro(int64(t.Time * 1e6)).Add(-offset)
+		d.at = moment(after[witness].Time, offset)
+		if own := moment(after["clock "+what].Time, offset); !own.IsZero() {
+			d.at, d.precision = own, time.Second // dpkg's log keeps whole seconds
 		}
 		out = append(out, d)
 	}
@@ -224,6 +227,21 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		return strings.Compare(a.what, b.what)
 	})
 	return out
+}
+
+// moment is a machine's time by our clock; zero if it told of none.
+func moment(seconds float64, offset time.Duration) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(seconds * 1e6)).Add(-offset)
+}
+
+// sameRun tells whether only the first field of a unit's state differs: whether it is enabled.
+func sameRun(before, after string) bool {
+	_, was, _ := strings.Cut(before, " ")
+	_, is, _ := strings.Cut(after, " ")
+	return was == is
 }
 
 func ignored(what string, ignore []Ignore) bool {
@@ -248,10 +266,11 @@ func (j *judgement) blame(host string, differences []difference, ran []Event) {
 			continue
 		}
 		if len(suspects) == 0 {
-			j.add(Finding{
-				Rule: Unexplained, Host: host, Expected: "what was there before", Diff: []Change{change},
-				Found: found + ", while no task ran there",
-			})
+			when := ", while no task ran there"
+			if d.at.IsZero() {
+				when = ", and no task ran there"
+			}
+			j.add(Finding{Rule: Unexplained, Host: host, Expected: "what was there before", Diff: []Change{change}, Found: found + when})
 			continue
 		}
 		e := suspects[0]
@@ -264,7 +283,10 @@ func (j *judgement) blame(host string, differences []difference, ran []Event) {
 		if len(e.ChangedWhen) > 0 {
 			lie += "; changed_when is " + strings.Join(e.ChangedWhen, " and ")
 		}
-		if len(suspects) > 1 {
+		switch {
+		case d.at.IsZero() && len(suspects) > 1:
+			lie += fmt.Sprintf("; nothing tells when, so it was this or another of %d tasks", len(suspects))
+		case len(suspects) > 1:
 			lie += fmt.Sprintf("; or it was another of %d tasks that ran then", len(suspects))
 		}
 		lies[key] = len(j.findings)
@@ -285,19 +307,17 @@ func describe(d difference) string {
 	return d.what + " is another: " + d.before + " → " + d.after
 }
 
-// suspectsOf are the tasks that ran when it happened, those likeliest first. An
-// empty host is the cluster: whoever ran may have talked to it.
+// suspectsOf are the tasks that ran when it happened, those likeliest first; all
+// of them, if nobody knows when. An empty host is the cluster: whoever ran may
+// have talked to it.
 func suspectsOf(host string, d difference, ran []Event) []Event {
 	var during []Event
-	if d.at.IsZero() {
-		return nil
-	}
 	for _, e := range ran {
 		if e.Kind != "result" || e.Result == "skipped" || host != "" && machineOf(e) != host && e.Host != host {
 			continue
 		}
 		// File systems keep the time of the last tick of the kernel's clock, at most 10 ms ago.
-		if from := e.began().Add(-10*time.Millisecond - d.precision); d.at.Before(from) || d.at.After(e.at()) {
+		if from := e.began().Add(-10*time.Millisecond - d.precision); !d.at.IsZero() && (d.at.Before(from) || d.at.After(e.at())) {
 			continue
 		}
 		during = append(during, e)
@@ -314,7 +334,7 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		return 1
 	}
 	slices.SortStableFunc(during, func(a, b Event) int { return rank(a) - rank(b) })
-	if len(during) > 1 && rank(during[0]) < 2 {
+	if d.at.IsZero() || len(during) > 1 && rank(during[0]) < 2 {
 		during = slices.DeleteFunc(during, func(e Event) bool { return rank(e) == 2 })
 	}
 	return during
