@@ -33,6 +33,7 @@ type arguments struct {
 	Watch     []string             `arg:"watch"`
 	Snapshot  []string             `arg:"snapshot"`
 	Become    bool                 `arg:"snapshot_become"`
+	Sandbox   string               `arg:"sandbox"`
 	Ignore    []idempotence.Ignore `arg:"ignore"`
 	Config    string               `arg:"kubeconfig"`
 	Report    string               `arg:"report"`
@@ -65,6 +66,7 @@ func Module() ansible.Module {
 				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
 				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
 				"snapshot_become":  {Type: ansible.Bool, Default: false},
+				"sandbox":          {},
 				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
 				"kubeconfig":       {Type: ansible.Path},
 				"report":           {Type: ansible.Path},
@@ -113,7 +115,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		report, err = gate.Judge(limited, idempotence.Options{
 			Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
 			Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
-			Become: args.Become, Ignore: args.Ignore,
+			Become: args.Become, Sandbox: args.Sandbox, Ignore: args.Ignore,
 		})
 		if err != nil {
 			return keeping.Outcome{}, err

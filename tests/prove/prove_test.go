@@ -54,7 +54,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 			"Lie about a package that goes":              {"pi2", "package prove-goes", "is gone"},
 			"Lie about a unit that is enabled":           {"pi2", "unit prove-enabled.service", "enabled=disabled"},
 			"Lie about a unit that is started anew":      {"pi2", "unit prove-restarted.service", "run="},
-			"Lie about a unit that is stopped":           {"pi2", "unit prove-stopped.service", "active=inactive"},
+			"Lie about a unit that is stopped":           {"pi2", "unit prove-stopped.service", "active=active"},
 			"Lie about a container that is made anew":    {"pi2", "container docker prove-recreated", "is another"},
 			"Lie about a container that goes":            {"pi2", "container docker prove-removed", "is gone"},
 			"Lie about a container that is started anew": {"pi2", "container docker prove-left", "started="},

@@ -49,6 +49,7 @@ type Options struct {
 	Watch     []string
 	Snapshot  []string // kinds: packages, units, files, containers
 	Become    bool     // to look at the machines
+	Sandbox   string   // whose machines on an engine count; those of others do not
 	Ignore    []Ignore
 }
 

@@ -56,7 +56,7 @@ type play struct {
 
 // snapshot looks at the machines. Who could not be looked at is missing from the answer.
 func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts []string) (map[string]machine, error) {
-	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ",")}, o.Watch...)
+	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ","), o.Sandbox}, o.Watch...)
 	// On the controller the user's own rights are enough, and often there are no others.
 	become := fmt.Sprintf("{{ %t and ansible_connection | default('ssh') is not search('local$') }}", o.Become)
 	playbook, err := yaml.Marshal([]play{{
@@ -204,7 +204,7 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		out = append(out, d)
 	}
 	for what, was := range before {
-		if _, there := after[what]; there || ignored(what, ignore) {
+		if _, there := after[what]; there || ignored(what, ignore) || strings.HasPrefix(what, "clock ") {
 			continue
 		}
 		d := difference{what: what, before: was.State}
@@ -216,7 +216,10 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		}
 		d.at = moment(after[witness].Time, offset)
 		if own := moment(after["clock "+what].Time, offset); !own.IsZero() {
-			d.at, d.precision = own, time.Second // dpkg's log keeps whole seconds
+			d.at = own
+			if kind == "package" {
+				d.precision = time.Second // as dpkg's log keeps it
+			}
 		}
 		out = append(out, d)
 	}
@@ -323,10 +326,14 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		during = append(during, e)
 	}
 	// A task that only asks cannot have done it while another was there that could.
-	asks := []string{"debug", "assert", "set_fact", "setup", "gather_facts", "stat", "slurp", "getent", "fail", "ping", "include_tasks", "include_role", "include_vars"}
+	asks := []string{
+		"assert", "async_status", "debug", "fail", "find", "gather_facts", "getent", "include_role", "include_tasks", "include_vars", "meta", "package_facts",
+		"pause", "ping", "service_facts", "set_fact", "setup", "slurp", "stat", "wait_for", "wait_for_connection",
+	}
 	rank := func(e Event) int {
+		action := e.Action[strings.LastIndex(e.Action, ".")+1:]
 		switch {
-		case slices.Contains(asks, e.Action[strings.LastIndex(e.Action, ".")+1:]):
+		case slices.Contains(asks, action) || strings.HasSuffix(action, "_info"):
 			return 2
 		case len(e.ChangedWhen) > 0:
 			return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print, as one JSON object, what a machine looks like. Arguments: the kinds to look at, then the paths to watch."""
+"""Print, as one JSON object, what a machine looks like. Arguments: the kinds to look at, the sandbox's name, then the paths to watch."""
 
 import calendar
 import glob
@@ -103,21 +103,43 @@ def units():
         return
     clock("units", "/etc/systemd/system", "/lib/systemd/system", *glob.glob("/etc/systemd/system/*.*/"))
     boot = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
-    wanted = "Id,ActiveState,UnitFileState,InvocationID,TriggeredBy,BusName,Type,StateChangeTimestampMonotonic"
-    shown = ask("systemctl", "show", "--property=" + wanted, "--type=service,socket,timer", "*")
-    for block in shown.strip().split("\n\n"):
+    wanted = "Id,LoadState,ActiveState,UnitFileState,InvocationID,TriggeredBy,BusName,StateChangeTimestampMonotonic"
+    kinds_of = "--type=service,socket,timer"
+    found = {}
+    for line in ask("systemctl", "list-unit-files", kinds_of, "--no-legend", "--plain", "--no-pager").splitlines():
+        name, enabled = line.split()[:2]
+        if "@." not in name:
+            found[name] = ["enabled=" + enabled, 0]
+    for block in ask("systemctl", "show", "--property=" + wanted, kinds_of, "*").strip().split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        name = unit.get("Id", "")
-        # Units that come and go by themselves: of logins and connections, woken by a timer or by a call on the bus.
-        if not name or name.startswith(("user@", "user-runtime-dir@", "ssh@", "sshd@", "getty@")):
-            continue
+        name, active, enabled = unit.get("Id", ""), unit.get("ActiveState"), unit.get("UnitFileState")
+        # Woken by a timer, a path or a call on the bus, it comes and goes by itself.
         by_itself = any(kind in unit.get("TriggeredBy", "") for kind in (".timer", ".path")) or unit.get("BusName", "").startswith("org.freedesktop.")
-        state = "enabled=%s" % (unit.get("UnitFileState") or "-")
-        if not by_itself:
-            state += " active=%s" % unit.get("ActiveState")
-            if unit.get("ActiveState") == "active" and name.endswith(".service"):
+        rests = by_itself or active not in ("active", "reloading", "failed")
+        if unit.get("LoadState") == "not-found" or rests and name not in found:
+            continue
+        state = "enabled=%s" % (enabled or "-")
+        if not rests:
+            # What reloads is active, and a moment later says so.
+            state += " active=%s" % ("failed" if active == "failed" else "active")
+            if active != "failed" and name.endswith(".service"):
                 state += " run=%s" % unit.get("InvocationID")
-        put("unit", name, state, boot + int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6)
+        found[name] = [state, boot + int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6]
+    stopped = stops()
+    for name, (state, changed) in found.items():
+        # Those of logins and connections come and go too.
+        if not name.startswith(("user@", "user-runtime-dir@", "ssh@", "sshd@", "getty@")):
+            put("unit", name, state, changed or stopped.get(name, 0))
+
+
+def stops():
+    """When each unit was last stopped: systemd forgets one that nothing needs any more, and the journal does not."""
+    if not shutil.which("journalctl"):
+        return {}
+    done = subprocess.run(("journalctl", "--output=json", "--no-pager", "--since=-1d", "--lines=1000", "--output-fields=UNIT",
+                           "MESSAGE_ID=9d1aaa27d60140bd96365438aad20286"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    entries = [json.loads(line) for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    return {one["UNIT"]: int(one["__REALTIME_TIMESTAMP"]) / 1e6 for one in entries if "UNIT" in one}
 
 
 def clock(name, *paths):
@@ -158,12 +180,15 @@ def containers():
         for one in json.loads(ask(tool, "inspect", *ids)):
             state = one["State"]
             began, ended = state.get("StartedAt", ""), state.get("FinishedAt", "")
+            # A machine of another sandbox on the same engine is not this run's matter.
+            if sandbox and (one["Config"].get("Labels") or {}).get("org.arcodange.sandbox", sandbox) != sandbox:
+                continue
             put("container", "%s %s" % (tool, one["Name"].lstrip("/")),
                 "%s %s %s started=%s" % (one["Id"][:12], one["Image"], state.get("Status"), began),
                 max(moment(text) for text in (one["Created"], began, ended)))
 
 
-kinds, paths = sys.argv[1].split(","), sys.argv[2:]
+kinds, sandbox, paths = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
 # Containers first: to ask for them may wake the service that keeps them.
 for kind, look in (("containers", containers), ("packages", packages), ("units", units), ("files", lambda: files(paths))):
     if kind in kinds:
