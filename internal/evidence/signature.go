@@ -26,8 +26,7 @@ import (
 // made for something else counts.
 const Namespace = "evidence@arcodange.sandbox"
 
-// signingTime bounds one signature: ssh-keygen waits for a passphrase or a
-// touch that nobody gives.
+// signingTime bounds one signature: a security token waits for a touch.
 const signingTime = 30 * time.Second
 
 // magic begins an SSH signature and what is signed (OpenSSH, PROTOCOL.sshsig).
@@ -41,7 +40,8 @@ func SSHSigner(runner run.Runner, key string) Signer {
 		defer stop()
 		res, err := runner.Run(ctx, run.Cmd{
 			Name: "ssh-keygen", Args: []string{"-Y", "sign", "-f", key, "-n", Namespace}, Stdin: bytes.NewReader(body),
-			Env: append(os.Environ(), "SSH_ASKPASS_REQUIRE=never", "LC_ALL=C.UTF-8"),
+			// Who would be asked is false(1), which knows no passphrase: at a terminal too, nobody waits for a person.
+			Env: append(os.Environ(), "SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force", "LC_ALL=C.UTF-8"),
 		})
 		if err != nil {
 			return "", fmt.Errorf("signing the record with the key %s: %w", key, err)
