@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,33 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		assert.Contains(t, j.findings[0].Message, `task "second"`)
 		assert.Contains(t, j.findings[0].Message, "file /d/gone is gone")
 	})
+	t.Run("a unit that is enabled, and one that is gone, have the time of their folders", func(t *testing.T) {
+		t.Parallel()
+		was := map[string]thing{"unit u.service": {State: "enabled=disabled active=active run=1", Time: 1}, "container docker c": {State: "1"}}
+		now := map[string]thing{
+			"unit u.service": {State: "enabled=enabled active=active run=1", Time: 1},
+			"clock units":    {Time: 1e9 + 2.5}, "clock container docker c": {Time: 1e9 + 0.5},
+		}
+		j := &judgement{run: converge}
+		j.blame("web1", compare(was, now, 0, nil), ran)
+		require.Len(t, j.findings, 2)
+		assert.Contains(t, j.findings[0].Message, `task "first" at first.yml:1 on web1: it said ok, and container docker c is gone`)
+		assert.Contains(t, j.findings[1].Message, `task "second" at second.yml:1 on web1: it said ok, and unit u.service is another`)
+	})
+	t.Run("of what went at a time that nobody knows, whoever could is named, and how many others", func(t *testing.T) {
+		t.Parallel()
+		honest := slices.DeleteFunc(slices.Clone(ran), func(e Event) bool { return e.Changed })
+		j := &judgement{run: converge}
+		j.blame("", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}}, nil, 0, nil), honest)
+		require.Len(t, j.findings, 1)
+		assert.Equal(t, Liar, j.findings[0].Rule)
+		assert.Contains(t, j.findings[0].Message, "nothing tells when, so it was this or another of")
+		j = &judgement{run: converge}
+		j.blame("", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}, "object v1 ConfigMap d": {State: "1"}}, nil, 0, nil), nil)
+		require.Len(t, j.findings, 1, "one finding for all that nobody did")
+		assert.Contains(t, j.findings[0].Message, "and no task ran there")
+		assert.Len(t, j.findings[0].Diff, 2)
+	})
 	t.Run("one finding for all that one task changed", func(t *testing.T) {
 		t.Parallel()
 		j := &judgement{run: converge}
@@ -140,7 +168,10 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 	})
 }
 
-type kubectl struct{ objects string }
+type kubectl struct {
+	objects string
+	old     bool
+}
 
 func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
 	switch c.Args[2] {
@@ -149,6 +180,9 @@ func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
 	case "get":
 		if c.Args[3] != "configmaps,deployments.apps" {
 			return run.Result{}, fmt.Errorf("asked for %s", c.Args[3])
+		}
+		if k.old && slices.Contains(c.Args, "--show-managed-fields") {
+			return run.Result{}, errors.New("Error: unknown flag: --show-managed-fields")
 		}
 		return run.Result{Stdout: []byte(k.objects)}, nil
 	}
@@ -175,7 +209,7 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 	}
 	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"u"}]}}`
 	look := func(items ...string) map[string]thing {
-		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`}, Kubectl: "kubectl"}.Objects(t.Context())
+		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`, len(items)%2 == 0}, Kubectl: "kubectl"}.Objects(t.Context())
 		require.NoError(t, err)
 		return found
 	}
@@ -200,6 +234,6 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		})
 	}
 	assert.Equal(t, int64(1000000002), compare(before, look(append(all(1), deployment(2, 1))...), 0, nil)[0].at.Unix(), "when its wish was last written")
-	_, err := Cluster{Runner: kubectl{""}, Kubectl: "kubectl"}.Objects(t.Context())
+	_, err := Cluster{Runner: kubectl{"", false}, Kubectl: "kubectl"}.Objects(t.Context())
 	require.ErrorContains(t, err, "not one object")
 }

@@ -51,7 +51,11 @@ func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 	if len(kinds) == 0 {
 		return nil, fmt.Errorf("looking at the cluster: it has no kinds of objects that %s could list", c.Kubectl)
 	}
-	data, err := ask("get", strings.Join(kinds, ","), "--all-namespaces", "--ignore-not-found", "--show-managed-fields", "--output=json")
+	get := []string{"get", strings.Join(kinds, ","), "--all-namespaces", "--ignore-not-found", "--output=json"}
+	data, err := ask(append(get, "--show-managed-fields")...)
+	if err != nil && strings.Contains(err.Error(), "unknown flag") {
+		data, err = ask(get...) // before 1.21 they are always shown
+	}
 	if err != nil {
 		return nil, err
 	}

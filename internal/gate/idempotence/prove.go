@@ -141,6 +141,11 @@ func (g Gate) prove(ctx context.Context, o Options, dir string, before map[strin
 		}
 		second.blame("", differences, ran)
 	}
+	for i, f := range second.findings {
+		if more := len(f.Diff) - 1; more > 0 && (f.Rule == Liar || f.Rule == Unexplained) {
+			second.findings[i].Message = fmt.Sprintf("%s (and %d more things)", f.Message, more)
+		}
+	}
 	return second, nil
 }
 
@@ -260,7 +265,7 @@ func ignored(what string, ignore []Ignore) bool {
 // blame finds the task during which each thing changed. A task that said
 // `changed` told the truth and is judged for that; one that did not is a liar.
 func (j *judgement) blame(host string, differences []difference, ran []Event) {
-	lies := map[string]int{} // of a task on a host: its finding
+	lies := map[string]int{} // of a task on a host, or of nobody: its finding
 	for _, d := range differences {
 		found := describe(d)
 		change := Change{Header: d.what, Before: d.before, After: d.after}
@@ -273,6 +278,11 @@ func (j *judgement) blame(host string, differences []difference, ran []Event) {
 			if d.at.IsZero() {
 				when = ", and no task ran there"
 			}
+			if at, ok := lies[when]; ok {
+				j.findings[at].Diff = append(j.findings[at].Diff, change)
+				continue
+			}
+			lies[when] = len(j.findings)
 			j.add(Finding{Rule: Unexplained, Host: host, Expected: "what was there before", Diff: []Change{change}, Found: found + when})
 			continue
 		}
