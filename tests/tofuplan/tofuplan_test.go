@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -81,6 +83,7 @@ production:
 sandbox:
   addresses: [127.0.0.0/8]
   tofu_state: [{backend: %[2]s, locations: ['%[3]s']}]
+  git: ['%[1]s/forge/*']
   dns_zones: [{name: throwaway.example.net}]
 `, w.dir, backend, location))
 	require.NoError(w.t, err)
@@ -429,6 +432,64 @@ func TestABackendThatCannotBeTakenOutIsNotOverridden(t *testing.T) {
 			require.ErrorContains(t, err, "overriding the backend")
 			require.ErrorContains(t, err, filepath.Base(name))
 		})
+	}
+}
+
+func TestTwoGatesAtOnceOnOneStateWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	w := build(t)
+	w.apply(one)
+	w.write("root/main.tf", one)
+	w.opts.LockTimeout = 60
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			report, err := w.gate.Judge(t.Context(), w.opts)
+			assert.NoError(t, err)
+			assert.Equal(t, "green", report.Verdict, report.Summary())
+		})
+	}
+	all.Wait()
+	w.judge() // asserts that nothing is left
+}
+
+func TestAModuleThatIsFetchedIsJudgedBeforeItIsPlanned(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		module  string
+		verdict string
+	}{
+		"an honest one":                  {one, "green"},
+		"one that runs a program":        {"data \"external\" \"x\" {\n  program = [\"sh\", \"-c\", \"touch DIR/started\"]\n}\n", "red"},
+		"one that reads a state":         {"data \"terraform_remote_state\" \"p\" {\n  backend = \"local\"\n  config  = { path = \"DIR/production/x\" }\n}\n", "red"},
+		"one with a provider of its own": {one + "provider \"vault\" {\n  address = \"https://192.0.2.1\"\n}\n", "red"},
+	} {
+		for _, product := range planners(c.module) {
+			t.Run(product+", "+name, func(t *testing.T) {
+				t.Parallel()
+				w := buildFor(t, product)
+				changes(w)
+				w.write("forge/m/main.tf", strings.ReplaceAll(c.module, "DIR", w.dir))
+				for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "m"}} {
+					cmd := exec.Command("git", args...)
+					cmd.Dir = filepath.Join(w.dir, "forge/m")
+					cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull)
+					out, err := cmd.CombinedOutput()
+					require.NoError(t, err, string(out))
+				}
+				w.write("root/main.tf", fmt.Sprintf("module \"m\" {\n  source = \"git::file://%s/forge/m\"\n}\n", w.dir))
+				w.wrap(`if [ "$1" = plan ]; then touch "` + w.dir + `/planned"; fi; exec "$TOFU" "$@"`)
+				report := w.judge()
+				assert.Equal(t, c.verdict, report.Verdict, report.Summary())
+				assert.NoFileExists(t, filepath.Join(w.dir, "started"))
+				if name == "one that reads a state" { // the others' providers cannot be had here, which is red before
+					assert.Equal(t, []string{"boundary"}, rules(report), report.Summary())
+				}
+				if c.verdict == "red" {
+					assert.NoFileExists(t, filepath.Join(w.dir, "planned"))
+				}
+			})
+		}
 	}
 }
 
