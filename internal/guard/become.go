@@ -218,14 +218,15 @@ func knownHosts(p Process, who *user.User) []string {
 	return slices.DeleteFunc(files, func(file string) bool { return strings.ContainsAny(file, " \t\"\\%") })
 }
 
-// keep is the environment for ssh: without the agent and whatever asks for keys with it, and without what would be
-// evaluated again by programs that ssh starts.
+// keep is the environment for ssh: without the agent, without programs and libraries that ssh would take from there for
+// keys, and without what would be evaluated again by programs that ssh starts. SSH_ASKPASS stays: Ansible gives
+// passwords by it.
 func keep(env []string) []string {
 	kept := make([]string, 0, len(env))
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", EnvBoundary, EnvPrograms:
+		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", EnvBoundary, EnvPrograms:
 		default:
 			kept = append(kept, entry)
 		}

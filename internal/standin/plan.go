@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -60,7 +61,12 @@ var forced = []string{
 	"CanonicalizeHostname=no", "PermitLocalCommand=no", "KnownHostsCommand=none", "Tunnel=no",
 	"ForwardAgent=no", "IdentityAgent=none", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
+	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
 }
+
+// Letters that would undo a forced setting, since ssh does not take the first
+// of those: a screen, an agent, Kerberos tickets, sockets and jumps of one's own.
+const undoing = "SJXYAK"
 
 // Prepare is the command line to put in place of the given one, without its
 // first word. A *Refusal is a decision; any other error means that none could
@@ -83,6 +89,27 @@ func (s Standin) Prepare(ctx context.Context, p Program, args []string) ([]strin
 		return args, nil // nothing is connected to: ssh prints, or complains
 	}
 	return s.ssh(ctx, in)
+}
+
+// checked refuses what the guard does not know among a command line's settings, and a tunnel of all packets.
+func (in invocation) checked() error {
+	if in.has("w") {
+		return refuse("ssh -w lets any packet through to the far machine; forward the one port that is needed")
+	}
+	for _, o := range in.Options {
+		if o.Letter == 'o' {
+			if word := setting(o.Value); classOf(word) == unheard {
+				return fmt.Errorf("reading ssh's command line: -o %s is not a setting that the guard knows, so it cannot tell where it leads; leave it out", o.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// named tells whether the command line itself gives a setting that a program or library is named by.
+func (in invocation) named(name string) bool {
+	return name == "pkcs11provider" && in.has("I") ||
+		slices.ContainsFunc(in.Options, func(o option) bool { return o.Letter == 'o' && setting(o.Value) == name })
 }
 
 // Means is the host and port that ssh would connect to for a destination, as its configuration has it.
@@ -108,6 +135,9 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := in.checked(); err != nil {
+		return nil, err
+	}
 	asked := in.without(perCall)
 	socket := s.socket(configured, asked, in.Destination)
 	decided, known := recall(socket)
@@ -120,7 +150,7 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, setting := range decided {
 		words = append(words, "-o", setting)
 	}
-	for _, o := range in.without("SJ") {
+	for _, o := range in.without(undoing) {
 		words = append(words, o.words(SSH.grammar())...)
 	}
 	// Once options are ended before the destination, ssh reads none behind it.
@@ -164,6 +194,9 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		settings = append(settings, "HostKeyAlias="+alias)
 	}
 	settings = append(settings, forced...)
+	if !in.named("pkcs11provider") {
+		settings = append(settings, "PKCS11Provider=none") // a library of a configuration meant for other machines
+	}
 	if len(s.Known) > 0 {
 		settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), s.Known...), " "))
 	}
@@ -267,6 +300,9 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 		for _, value := range said[key] {
 			any = true
 			words := strings.Fields(value)
+			if len(words) > 1 && key == "remoteforward" && strings.HasPrefix(words[len(words)-1], "/") {
+				return true, refuse("RemoteForward %s would let the far machine use a socket of this one, and nobody can tell where that leads", value)
+			}
 			if len(words) < 2 {
 				if key == "remoteforward" {
 					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
@@ -279,7 +315,7 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 		}
 	}
 	if len(said["dynamicforward"]) > 0 {
-		any = true
+		return true, refuse("DynamicForward %s would let programs of this machine connect through the far one to anywhere; forward the one port that is needed", said.one("dynamicforward"))
 	}
 	if to, ok := in.last('W'); ok {
 		if err := s.end(ctx, to, false); err != nil {
