@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,23 +30,36 @@ type wish struct {
 	Targets []string        `json:"targets"`      // whom it concerns
 	Command []string        `json:"command"`      // the run's command line
 	User    string          `json:"user"`
+	Run     string          `json:"run"` // what tells its lines in the log from another run's
 }
 
-// record is one line of the log of overrides.
+// record is one line of the log of overrides. The first of a run is written
+// before the run goes on, and names the hosts that it was limited to; each
+// further one is written before a host is connected to, and names that.
 type record struct {
 	Time     string   `json:"time"`
+	Event    string   `json:"event"` // see allowed and connects
+	Run      string   `json:"run"`
 	User     string   `json:"user"`
 	Targets  []string `json:"targets"`
-	Command  []string `json:"command"`
+	Command  []string `json:"command"` // without the values that may be secrets
 	Boundary string   `json:"boundary"`
 }
 
+// Events of the log of overrides.
+const (
+	allowed  = "allowed"
+	connects = "connects"
+)
+
 // override decides whether a run that says i_mean_prod may leave the sandbox,
-// and writes it down before it says yes.
+// and writes it down before it says yes. With --reached it decides nothing more,
+// and writes down whom the run connects to, each once.
 func (p Process) override(_ context.Context, args []string) int {
 	set := flags("override [flags] <wish.json")
 	file := set.String("boundary", "", "the boundary manifest")
 	state := set.String("state", "", "directory of the log and the tokens")
+	reached := set.Bool("reached", false, "write down whom a run that was let through connects to")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
@@ -62,12 +76,26 @@ func (p Process) override(_ context.Context, args []string) int {
 	if err := decoder.Decode(&w); err != nil {
 		return p.failed(fmt.Errorf("reading what the run says about i_mean_prod: %w", err))
 	}
-	if reason := w.refused(engine.Manifest.Policy, *state, time.Now()); reason != "" {
+	log := filepath.Join(*state, "overrides.log")
+	entry := record{time.Now().UTC().Format(time.RFC3339), allowed, w.Run, w.User, w.Targets, withoutSecrets(w.Command), engine.Manifest.File}
+	if *reached {
+		entry.Event = connects
+		granted, written, err := recorded(log, entry)
+		if err != nil {
+			return p.failed(err)
+		}
+		if !granted {
+			fmt.Fprintln(p.Stdout, "this run was not let through, or its line in the log of overrides is gone")
+			return Refused
+		}
+		if written {
+			return OK
+		}
+	} else if reason := w.refused(engine.Manifest.Policy, *state, time.Now()); reason != "" {
 		fmt.Fprintf(p.Stdout, "%s\n", reason)
 		return Refused
 	}
-	entry := record{time.Now().UTC().Format(time.RFC3339), w.User, w.Targets, w.Command, engine.Manifest.File}
-	if err := appendRecord(filepath.Join(*state, "overrides.log"), entry); err != nil {
+	if err := appendRecord(log, entry); err != nil {
 		return p.failed(err)
 	}
 	return OK
@@ -97,6 +125,24 @@ func (w wish) refused(policy boundary.Policy, state string, now time.Time) strin
 	return ""
 }
 
+// recorded tells whether the log says that the run of an entry was let through,
+// and whether it names the entry's targets already.
+func recorded(file string, entry record) (granted, written bool, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false, false, fmt.Errorf("reading the log of overrides: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var old record
+		if json.Unmarshal([]byte(line), &old) != nil || old.Run != entry.Run || old.Run == "" {
+			continue // another's line, or one of which the end is missing
+		}
+		granted = granted || old.Event == allowed
+		written = written || old.Event == connects && slices.Equal(old.Targets, entry.Targets)
+	}
+	return granted, written, nil
+}
+
 func appendRecord(file string, entry record) error {
 	line, err := json.Marshal(entry)
 	if err != nil {
@@ -109,7 +155,11 @@ func appendRecord(file string, entry record) error {
 	if err != nil {
 		return fmt.Errorf("writing the override down: %w", err)
 	}
-	_, err = log.Write(append(line, '\n'))
+	// Whoever made it: the command lines of runs are nobody else's business.
+	err = log.Chmod(0o600)
+	if err == nil {
+		_, err = log.Write(append(line, '\n'))
+	}
 	if err := errors.Join(err, log.Sync(), log.Close()); err != nil {
 		return fmt.Errorf("writing the override down: %w", err)
 	}

@@ -40,6 +40,7 @@ type Standin struct {
 	Program string   // the real ssh
 	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
 	SelfSSH string   // one executable that does the same, for scp and sftp
+	Agent   string   // socket of the agent that may be used; empty for none
 	Known   []string // files of host keys that are known besides those that ssh is told of; the sandbox's own
 	// Revoked is asked for the file of host keys that no connection may accept,
 	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
@@ -59,7 +60,7 @@ func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(form
 // host key than the known one, a host name that changes once more.
 var forced = []string{
 	"CanonicalizeHostname=no", "PermitLocalCommand=no", "KnownHostsCommand=none", "Tunnel=no",
-	"ForwardAgent=no", "IdentityAgent=none", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
+	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
 	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
 }
@@ -194,6 +195,11 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		settings = append(settings, "HostKeyAlias="+alias)
 	}
 	settings = append(settings, forced...)
+	if s.Agent == "" {
+		settings = append(settings, "IdentityAgent=none")
+	} else { // a path with tokens would be another
+		settings = append(settings, "IdentityAgent="+strings.ReplaceAll(s.Agent, "%", "%%"))
+	}
 	if !in.named("pkcs11provider") {
 		settings = append(settings, "PKCS11Provider=none") // a library of a configuration meant for other machines
 	}
@@ -353,7 +359,7 @@ func (s Standin) end(ctx context.Context, to string, far bool) error {
 // where it leads: whoever finds it there knows what was checked for it.
 func (s Standin) socket(configured string, asked []option, destination string) string {
 	// The defaults scp and sftp add, and how often a thing is said, change nothing of where it leads.
-	settings := []string{s.Scope, configured, s.Program, destination}
+	settings := []string{s.Scope, configured, s.Program, s.Agent, destination}
 	for _, o := range asked {
 		word := string(o.Letter) + " " + o.Value
 		if o.Letter == 'o' {
