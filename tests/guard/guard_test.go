@@ -167,6 +167,7 @@ for a in %[2]s 192.168.1.202 192.168.1.203 172.30.0.11 172.30.0.12 172.30.0.13 1
 ip -6 addr add %[3]s/128 dev lo nodad; ip -6 addr add fd30::11/128 dev lo nodad
 # NAT64 and v4-compatible spellings lead to production where a network translates them; here they are its own.
 ip -6 addr add 64:ff9b::c0a8:1c9/128 dev lo nodad
+ip -6 addr add fe80::201/64 dev lo nodad
 nft add table inet count
 nft add counter inet count production
 nft 'add chain inet count out { type filter hook output priority 0; }'
@@ -174,8 +175,8 @@ nft 'add chain inet count out { type filter hook output priority 0; }'
 # and those to a client that is gone come late.
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 meta l4proto != tcp counter name production'
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 tcp flags & (syn | ack) == syn counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9 } meta l4proto != { tcp, icmpv6 } counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9 } tcp flags & (syn | ack) == syn counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } meta l4proto != { tcp, icmpv6 } counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } tcp flags & (syn | ack) == syn counter name production'
 cd %[1]s
 mkdir -p home/.ssh keys; chmod 700 home home/.ssh
 for k in user prod sandbox; do ssh-keygen -q -t ed25519 -N '' -C '' -f keys/$k; done
@@ -199,6 +200,7 @@ ListenAddress 192.168.1.202
 ListenAddress 192.168.1.203
 ListenAddress [%[3]s]
 ListenAddress [64:ff9b::c0a8:1c9]
+ListenAddress [fe80::201%%lo]
 CONF
 cat >>sshd_sandbox <<CONF
 ListenAddress 172.30.0.11
@@ -246,6 +248,9 @@ mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --
 		return err
 	}
 	if err := forward("172.30.0.13:2299", prod+":22"); err != nil {
+		return err
+	}
+	if err := forward("127.0.0.1:2298", prod+":22"); err != nil {
 		return err
 	}
 	// Production's Kubernetes, Vault and git speak HTTPS; its database only has to be connected to.
