@@ -107,6 +107,27 @@ func (in invocation) checked() error {
 	return nil
 }
 
+// alone tells whether the command line wants a connection of its own: then it is
+// asked what that means, even if one is open that could be shared.
+func (in invocation) alone() bool {
+	first := map[string]string{}
+	for _, o := range in.Options {
+		key, value := "", o.Value
+		switch o.Letter {
+		case 'S':
+			key = "controlpath"
+		case 'o':
+			key, value = keyValue(o.Value)
+		}
+		if _, given := first[key]; !given {
+			first[key] = strings.ToLower(strings.Trim(value, `" `))
+		}
+	}
+	path, given := first["controlpath"]
+	master := first["controlmaster"]
+	return path == "none" || !given && (master == "no" || master == "false")
+}
+
 // named tells whether the command line itself gives a setting that a program or library is named by.
 func (in invocation) named(name string) bool {
 	return name == "pkcs11provider" && in.has("I") ||
@@ -142,7 +163,7 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	asked := in.without(perCall)
 	socket := s.socket(configured, asked, in.Destination)
 	decided, known := recall(socket)
-	if !known || in.has("WLRD") {
+	if !known || in.alone() || in.has("WLRD") {
 		if decided, err = s.decide(ctx, in, asked, socket); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -384,6 +385,21 @@ func TestAControlSocketIsTheGuardsOwnAndItsDirectoryThisUsersAlone(t *testing.T)
 	other, err := s.Prepare(t.Context(), SSH, strings.Fields("-p 2222 node id"))
 	require.NoError(t, err)
 	assert.NotContains(t, other, words[at])
+
+	// One is open now; who asks for a connection of their own is not given it.
+	listener, err := net.Listen("unix", strings.TrimPrefix(words[at], "ControlPath="))
+	require.NoError(t, err)
+	defer listener.Close()
+	shared, err := s.Prepare(t.Context(), SSH, []string{"-o", "ControlMaster=auto", "node", "id"})
+	require.NoError(t, err)
+	assert.Contains(t, shared, words[at])
+	s.Runner = said(plain + "controlmaster false\n")
+	for _, args := range []string{"-o ControlMaster=no node id", "-S none node id", "-o ControlPath=none -o ControlMaster=auto node id"} {
+		alone, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
+		require.NoError(t, err)
+		assert.Contains(t, alone, "ControlPath=none", args)
+	}
+	s.Runner = said(plain + "controlmaster auto\n")
 
 	require.NoError(t, os.Chmod(s.Sockets, 0o755))
 	_, err = s.Prepare(t.Context(), SSH, []string{"node", "id"})

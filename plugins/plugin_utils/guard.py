@@ -27,6 +27,8 @@ from ansible import context
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.splitter import parse_kv
+# A plugin of the same name beside a playbook, or in a role, would be loaded under the name of these if they were not there.
+from ansible.plugins.connection import local as _local, ssh as _ssh  # pylint: disable=unused-import
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
@@ -363,10 +365,10 @@ def guard_connections():
     original = connection_loader.get_with_context
 
     def guarded(name, *args, **kwargs):
-        if kwargs.get("class_only") or name == GUARDED:
-            return original(name, *args, **kwargs)
         if name in _HERE:  # Ansible's own, and none of that name beside a playbook
             return original("ansible.builtin.local", *args, **kwargs)
+        if kwargs.get("class_only") or name == GUARDED:
+            return original(name, *args, **kwargs)
         if name in _SSH:
             return original(GUARDED, *args, **kwargs)
         if Process.meant:
