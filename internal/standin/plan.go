@@ -254,7 +254,7 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 			return nil, refuse("%s would run a program on this machine (%s %s); take it out of ssh's configuration", in.Destination, key, said.one(key))
 		}
 	}
-	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO")
+	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO") && !in.alone()
 	if !shared || forwards {
 		return append(settings, "ControlPath=none", "ControlMaster=no"), nil
 	}
@@ -405,11 +405,7 @@ func remember(socket string, settings []string) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return fmt.Errorf("making the directory of control sockets: %w", err)
 	}
-	info, err := os.Lstat(filepath.Dir(socket))
-	if err != nil {
-		return fmt.Errorf("looking at the directory of control sockets: %w", err)
-	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !owned(info) {
+	if !private(filepath.Dir(socket)) {
 		return fmt.Errorf("the directory of control sockets %s is not this user's alone; remove it", filepath.Dir(socket))
 	}
 	unfinished, err := os.CreateTemp(filepath.Dir(socket), ".decided")
@@ -424,11 +420,17 @@ func remember(socket string, settings []string) error {
 	return os.Rename(unfinished.Name(), socket+".decided")
 }
 
+// private tells whether nobody else can put anything into a directory.
+func private(directory string) bool {
+	info, err := os.Lstat(directory)
+	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0 && owned(info)
+}
+
 // recall is what was decided for a connection that is open already, so that it
 // need not be decided again: the machine at its other end cannot change.
 func recall(socket string) ([]string, bool) {
 	info, err := os.Lstat(socket)
-	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) {
+	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) || !private(filepath.Dir(socket)) {
 		return nil, false
 	}
 	data, err := os.ReadFile(socket + ".decided")
