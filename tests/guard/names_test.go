@@ -30,7 +30,9 @@ func TestNodesAskForNoNameOfProduction(t *testing.T) {
 	require.NoError(t, err)
 	render := exec.CommandContext(t.Context(), "ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template",
 		"-a", "src="+ground.repo+"/roles/node_fence/templates/fence.nft.j2 dest="+rules, "-e", string(vars))
-	render.Env = append(os.Environ(), "ANSIBLE_CONFIG=/dev/null", "ANSIBLE_PYTHON_INTERPRETER="+ground.python)
+	config := filepath.Join(dir, "ansible.cfg")
+	require.NoError(t, os.WriteFile(config, nil, 0o600))
+	render.Env = append(os.Environ(), "ANSIBLE_CONFIG="+config, "ANSIBLE_PYTHON_INTERPRETER="+ground.python)
 	out, err := render.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
