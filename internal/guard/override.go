@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type Wish struct {
 	Targets   []string        `json:"targets"`      // whom it concerns
 	Command   []string        `json:"command"`      // the run's command line
 	User      string          `json:"user"`
+	Run       string          `json:"run"`       // what tells its lines in the log from another run's
 	Playbooks []string        `json:"playbooks"` // absolute paths of what the run plays; none for a run that plays no playbook
 
 	// Tree is what a promotion runs, by its hash: it is laid out from the
@@ -49,24 +51,36 @@ type Wish struct {
 	Tree string `json:"-"`
 }
 
-// record is one line of the log of overrides.
+// record is one line of the log of overrides. The first of a run is written
+// before the run goes on, and names the hosts that it was limited to; each
+// further one is written before a host is connected to, and names that.
 type record struct {
 	Time       string   `json:"time"`
+	Event      string   `json:"event"` // see allowed and connects
+	Run        string   `json:"run"`
 	User       string   `json:"user"`
 	Targets    []string `json:"targets"`
-	Command    []string `json:"command"`
+	Command    []string `json:"command"` // without the values that may be secrets
 	Boundary   string   `json:"boundary"`
 	Grant      string   `json:"grant,omitempty"`      // of the evidence of promotion that was used up
 	Repository string   `json:"repository,omitempty"` // that was promoted
 	Tree       string   `json:"tree,omitempty"`       // that was promoted
 }
 
+// Events of the log of overrides.
+const (
+	allowed  = "allowed"
+	connects = "connects"
+)
+
 // override decides whether a run that says i_mean_prod may leave the sandbox,
-// and writes it down before it says yes.
+// and writes it down before it says yes. With --reached it decides nothing more,
+// and writes down whom the run connects to, each once.
 func (p Process) override(ctx context.Context, args []string) int {
 	set := flags("override [flags] <wish.json")
 	file := set.String("boundary", "", "the boundary manifest")
 	state := set.String("state", "", "directory of the log and the tokens")
+	reached := set.Bool("reached", false, "write down whom a run that was let through connects to")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
@@ -83,6 +97,9 @@ func (p Process) override(ctx context.Context, args []string) int {
 	if err := decoder.Decode(&w); err != nil {
 		return p.failed(fmt.Errorf("reading what the run says about i_mean_prod: %w", err))
 	}
+	if *reached {
+		return p.reached(*state, newRecord(connects, time.Now(), w, engine.Manifest))
+	}
 	reason, err := Override(ctx, engine.Manifest, w, *state, PromotionGate(p.Env, *state))
 	if err != nil {
 		return p.failed(err)
@@ -92,6 +109,33 @@ func (p Process) override(ctx context.Context, args []string) int {
 		return Refused
 	}
 	return OK
+}
+
+// reached writes down whom a run connects to that was let through.
+func (p Process) reached(state string, entry record) int {
+	log := filepath.Join(state, logName)
+	granted, written, err := recorded(log, entry)
+	if err != nil {
+		return p.failed(err)
+	}
+	if !granted {
+		fmt.Fprintln(p.Stdout, "this run was not let through, or its line in the log of overrides is gone")
+		return Refused
+	}
+	if written {
+		return OK
+	}
+	if err := appendRecord(log, entry); err != nil {
+		return p.failed(err)
+	}
+	return OK
+}
+
+func newRecord(event string, now time.Time, w Wish, manifest *boundary.Manifest) record {
+	return record{
+		Time: now.UTC().Format(time.RFC3339), Event: event, Run: w.Run, User: w.User, Targets: w.Targets,
+		Command: withoutSecrets(w.Command), Boundary: manifest.File,
+	}
 }
 
 // PromotionGate is the gate by which evidence of promotion is looked at again.
@@ -106,7 +150,7 @@ func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state st
 	if reason := w.refused(manifest.Policy, state, gate.Now()); reason != "" {
 		return reason, nil
 	}
-	entry := record{Time: gate.Now().UTC().Format(time.RFC3339), User: w.User, Targets: w.Targets, Command: w.Command, Boundary: manifest.File}
+	entry := newRecord(allowed, gate.Now(), w, manifest)
 	if path := manifest.Policy.Evidence; path != "" {
 		grant, err := w.promoted(ctx, manifest, state, gate)
 		if err != nil {
@@ -205,6 +249,24 @@ func spent(log, id string) (bool, error) {
 	return false, lines.Err()
 }
 
+// recorded tells whether the log says that the run of an entry was let through,
+// and whether it names the entry's targets already.
+func recorded(file string, entry record) (granted, written bool, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return false, false, fmt.Errorf("reading the log of overrides: %w", err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var old record
+		if json.Unmarshal([]byte(line), &old) != nil || old.Run != entry.Run || old.Run == "" {
+			continue // another's line, or one of which the end is missing
+		}
+		granted = granted || old.Event == allowed
+		written = written || old.Event == connects && slices.Equal(old.Targets, entry.Targets)
+	}
+	return granted, written, nil
+}
+
 func appendRecord(file string, entry record) error {
 	line, err := json.Marshal(entry)
 	if err != nil {
@@ -217,7 +279,11 @@ func appendRecord(file string, entry record) error {
 	if err != nil {
 		return fmt.Errorf("writing the override down: %w", err)
 	}
-	_, err = log.Write(append(line, '\n'))
+	// Whoever made it: the command lines of runs are nobody else's business.
+	err = log.Chmod(0o600)
+	if err == nil {
+		_, err = log.Write(append(line, '\n'))
+	}
 	if err := errors.Join(err, log.Sync(), log.Close()); err != nil {
 		return fmt.Errorf("writing the override down: %w", err)
 	}

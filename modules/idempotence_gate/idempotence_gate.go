@@ -33,12 +33,12 @@ type arguments struct {
 	Watch     []string             `arg:"watch"`
 	Snapshot  []string             `arg:"snapshot"`
 	Become    bool                 `arg:"snapshot_become"`
+	Sandbox   string               `arg:"sandbox"`
 	Ignore    []idempotence.Ignore `arg:"ignore"`
 	Config    string               `arg:"kubeconfig"`
 	Report    string               `arg:"report"`
 	Timeout   int                  `arg:"timeout"`
 	Program   string               `arg:"ansible_playbook"`
-	Callbacks string               `arg:"callbacks"`
 	Evidence  *keeping.Evidence    `arg:"evidence"`
 }
 
@@ -66,12 +66,12 @@ func Module() ansible.Module {
 				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
 				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
 				"snapshot_become":  {Type: ansible.Bool, Default: false},
+				"sandbox":          {},
 				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
 				"kubeconfig":       {Type: ansible.Path},
 				"report":           {Type: ansible.Path},
 				"timeout":          {Type: ansible.Int, Default: 3600},
 				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-				"callbacks":        {Type: ansible.Path},
 				"evidence":         keeping.Option(),
 			},
 		},
@@ -83,9 +83,6 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
 		return err
-	}
-	if args.Callbacks == "" {
-		return fmt.Errorf("the folder of the callback gate_events is not known: run the module through its action plugin, or set callbacks")
 	}
 	if args.Timeout < 1 {
 		return fmt.Errorf("the timeout is %d s and must be at least 1 s", args.Timeout)
@@ -106,7 +103,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return err
 	}
-	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Callbacks: args.Callbacks, Env: os.Environ()}
+	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
 	if args.Prove && args.Config != "" {
 		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
 	}
@@ -118,7 +115,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		report, err = gate.Judge(limited, idempotence.Options{
 			Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
 			Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
-			Become: args.Become, Ignore: args.Ignore,
+			Become: args.Become, Sandbox: args.Sandbox, Ignore: args.Ignore,
 		})
 		if err != nil {
 			return keeping.Outcome{}, err

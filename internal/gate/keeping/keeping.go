@@ -73,6 +73,10 @@ type Outcome struct {
 	Summary string   // one line for people
 	Report  string   // path of what was left for them; empty for nothing
 	Waivers []string // in force while it ran, besides those that the task names
+
+	Deviations   []string // from production that it found, besides those that the task names
+	Distribution string   // of Kubernetes as it was measured; empty if it was not
+
 	// Trees are what was judged, where that is not what lies in a working tree.
 	Trees []evidence.Tree
 }
@@ -109,6 +113,13 @@ func Run(ctx context.Context, c *ansible.Call, runner run.Runner, asked *Evidenc
 	record := before
 	record.What, record.Verdict, record.Summary, record.Duration = what, outcome.Verdict, outcome.Summary, time.Since(began)
 	record.Waivers = append(slices.Clone(before.Waivers), outcome.Waivers...)
+	record.Deviations = append(slices.Clone(before.Deviations), outcome.Deviations...)
+	if measured := outcome.Distribution; measured != "" {
+		if asked.Distribution != "" && asked.Distribution != measured && failed == nil {
+			failed = fmt.Errorf("evidence.distribution is %s, and what runs is %s: leave it out, since it is measured", asked.Distribution, measured)
+		}
+		record.Distribution = measured
+	}
 	record.Trees = append(slices.Clone(before.Trees), outcome.Trees...)
 	if failed != nil {
 		record.Verdict, record.Summary = evidence.Red, failed.Error()
