@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -422,6 +423,23 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.git("merge", "-q", "--no-ff", "--no-commit", "side")
 			l.write("bin/evil", "x")
 			l.commit("Merge side")
+			l.evidence()
+		}, RuleNoClass, "bin/evil is of no class"},
+		"a file that one merge brings and another takes away": {func(l *lab) {
+			for n, bin := range []string{"add", "rm"} {
+				side := "side" + strconv.Itoa(n)
+				l.git("checkout", "-qb", side, "main")
+				l.change(side + ".md")
+				l.git("checkout", "-q", "main")
+				l.change("main" + strconv.Itoa(n) + ".md")
+				l.git("merge", "-q", "--no-ff", "--no-commit", side)
+				if bin == "add" {
+					l.write("bin/evil", "x")
+				} else {
+					l.git("rm", "-q", "bin/evil")
+				}
+				l.commit("Merge " + side)
+			}
 			l.evidence()
 		}, RuleNoClass, "bin/evil is of no class"},
 		"a merge that keeps nothing of what it merges": {func(l *lab) {

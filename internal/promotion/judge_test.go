@@ -224,6 +224,19 @@ func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
 	assert.Contains(t, report.Text(), "red: evidence: idempotence_gate is missing for ansible: record 2 does not count: record 3 after it, of the same tree, is red")
 }
 
+func TestTheFirstCommitOfAHistoryTouchesItsFilesToo(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.question.Base = strings.Repeat("0", 40)
+	l.change("README.md")
+	commits := map[string]int{}
+	for _, f := range l.judge().Files {
+		commits[f.Path] = f.Commits
+	}
+	assert.Equal(t, 2, commits["README.md"])
+	assert.Equal(t, 1, commits["playbooks/site.yml"])
+}
+
 func TestARunThatIsToldToEndIsNoVerdict(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
