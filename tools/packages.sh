@@ -33,6 +33,8 @@ wanted=(
     procps:pkill
     python3:python3
     rsync:rsync
+    sshpass:sshpass
+    sudo:sudo
     shellcheck:shellcheck
     xz-utils:xz
     "$@"

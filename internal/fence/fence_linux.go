@@ -77,7 +77,8 @@ func (f Fence) Run(ctx context.Context, c Command) (code int, err error) {
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}},
-		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN},
+		// The device, and giving up what made it: a user who is not root has no capability after exec but these.
+		AmbientCaps: []uintptr{unix.CAP_NET_ADMIN, unix.CAP_SETPCAP},
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	// The command is killed when the thread that made it ends, so that thread has to stay.
@@ -261,9 +262,6 @@ func connect(prefixes []netip.Prefix) (int, error) {
 // drop gives up what was needed to make the device. A command run as root stays
 // root of its own user namespace, which owns nothing outside.
 func drop() error {
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return err
-	}
 	for capability := uintptr(0); capability <= unix.CAP_LAST_CAP; capability++ {
 		switch capability {
 		case unix.CAP_NET_ADMIN, unix.CAP_SYS_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_PTRACE:
@@ -271,6 +269,9 @@ func drop() error {
 				return err
 			}
 		}
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
 	}
 	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }

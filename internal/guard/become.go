@@ -25,6 +25,7 @@ import (
 type become struct {
 	boundary string
 	programs string // directory of the real programs; empty means the usual ones
+	agent    string // socket of an agent that may be used; empty for none
 	args     []string
 }
 
@@ -35,6 +36,7 @@ func (p Process) becomeFlags(ctx context.Context, program standin.Program, args 
 	set := flags(string(program) + " [flags] -- ARGUMENTS OF " + strings.ToUpper(string(program)))
 	var b become
 	set.StringVar(&b.boundary, "boundary", "", "the boundary manifest")
+	set.StringVar(&b.agent, "agent", "", "socket of an agent that holds the sandbox's key only; without it no agent is used")
 	set.StringVar(&b.programs, "programs", "", "directory of the real programs")
 	if status, done := p.parse(set, args); done {
 		return status
@@ -71,7 +73,7 @@ func (p Process) become(ctx context.Context, program standin.Program, b become) 
 	if err != nil {
 		return stop(err)
 	}
-	env := append(s.Env, EnvBoundary+"="+b.boundary, EnvPrograms+"="+b.programs)
+	env := append(s.Env, EnvBoundary+"="+b.boundary, EnvPrograms+"="+b.programs, EnvAgent+"="+b.agent)
 	err = syscall.Exec(path, append([]string{path}, args...), env)
 	return stop(fmt.Errorf("starting %s: %w", path, err))
 }
@@ -189,11 +191,14 @@ func (p Process) standin(decider standin.Decider, b become) (standin.Standin, er
 		Decider: decider, Runner: run.Exec{}, Home: who.HomeDir, Env: keep(p.Env), Program: program,
 		Sockets: sockets(p, who),
 		Self:    []string{filepath.Join(here, "prod-ip-guard"), "ssh", "--boundary", b.boundary},
-		SelfSSH: filepath.Join(here, "ssh"),
+		SelfSSH: filepath.Join(here, "ssh"), Agent: b.agent,
 	}
 	s.Known = knownHosts(p, who)
 	if b.programs != "" {
 		s.Self = append(s.Self, "--programs", b.programs)
+	}
+	if b.agent != "" {
+		s.Self = append(s.Self, "--agent", b.agent)
 	}
 	s.Self = append(s.Self, "--")
 	if e, ok := decider.(*engine); ok {
@@ -218,14 +223,15 @@ func knownHosts(p Process, who *user.User) []string {
 	return slices.DeleteFunc(files, func(file string) bool { return strings.ContainsAny(file, " \t\"\\%") })
 }
 
-// keep is the environment for ssh: without the agent and whatever asks for keys with it, and without what would be
-// evaluated again by programs that ssh starts.
+// keep is the environment for ssh: without the agent, without programs and libraries that ssh would take from there for
+// keys, and without what would be evaluated again by programs that ssh starts. SSH_ASKPASS stays: Ansible gives
+// passwords by it.
 func keep(env []string) []string {
 	kept := make([]string, 0, len(env))
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", EnvBoundary, EnvPrograms:
+		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", EnvBoundary, EnvPrograms, EnvAgent:
 		default:
 			kept = append(kept, entry)
 		}

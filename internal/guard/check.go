@@ -167,15 +167,19 @@ func (p Process) check(ctx context.Context, args []string) int {
 			return p.failed(fmt.Errorf("writing the decisions: %w", err))
 		}
 	} else {
+		var lines strings.Builder
 		for _, d := range decisions {
 			word := "allowed"
 			if !d.Allowed {
 				word = "REFUSED"
 			}
-			fmt.Fprintf(p.Stdout, "%s %s\n", word, d)
+			fmt.Fprintf(&lines, "%s %s\n", word, d)
 		}
 		if len(decisions) == 0 {
-			fmt.Fprintln(p.Stdout, "allowed: nothing in it leads anywhere")
+			fmt.Fprintln(&lines, "allowed: nothing in it leads anywhere")
+		}
+		if _, err := io.WriteString(p.Stdout, lines.String()); err != nil && refused == 0 {
+			return p.failed(fmt.Errorf("writing the decisions: %w", err))
 		}
 	}
 	if refused > 0 {

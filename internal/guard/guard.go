@@ -36,6 +36,7 @@ const (
 // by another program, which has no place for flags.
 const (
 	EnvBoundary = "SANDBOX_BOUNDARY" // path of the boundary manifest
+	EnvAgent    = "SANDBOX_AGENT"    // socket of an agent that may be used, for the ssh that scp and sftp start
 	EnvPrograms = "SANDBOX_PROGRAMS" // directory of the real ssh, scp and sftp; empty means where they usually are
 )
 
@@ -82,7 +83,7 @@ func Main(p Process) int {
 		return Usage
 	}
 	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
-		return p.become(ctx, name, become{boundary: p.getenv(EnvBoundary), programs: p.getenv(EnvPrograms), args: p.Args[1:]})
+		return p.become(ctx, name, become{boundary: p.getenv(EnvBoundary), programs: p.getenv(EnvPrograms), agent: p.getenv(EnvAgent), args: p.Args[1:]})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)

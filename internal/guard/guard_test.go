@@ -5,6 +5,7 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,6 +209,85 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 	assert.Equal(t, Failed, status)
 }
 
+func TestTheLogOfOverridesHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ given, written []string }{
+		"a variable":                        {[]string{"-e", "db_password=hunter2"}, []string{"-e", "db_password=***"}},
+		"a variable of an innocent name":    {[]string{"-e", "note=hunter2"}, []string{"-e", "note=***"}},
+		"where the run leads":               {[]string{"-e", "i_mean_prod=true ansible_host=192.168.1.201 x=hunter2"}, []string{"-e", "i_mean_prod=true ansible_host=192.168.1.201 x=***"}},
+		"a token":                           {[]string{"-e", "i_mean_prod_token=hunter2"}, []string{"-e", "i_mean_prod_token=***"}},
+		"glued to its letter":               {[]string{"-ea=hunter2"}, []string{"-ea=***"}},
+		"behind other letters":              {[]string{"-vvKe", "a=hunter2"}, []string{"-vvKe", "a=***"}},
+		"by the long name":                  {[]string{"--extra-vars", "a=hunter2", "--extra-vars=a=hunter2"}, []string{"--extra-vars", "a=***", "--extra-vars=a=***"}},
+		"by a part of the long name":        {[]string{"--ext", "a=hunter2", "--e=a=hunter2"}, []string{"--ext", "a=***", "--e=a=***"}},
+		"as JSON":                           {[]string{"-e", `{"a": "hunter2: x", "i_mean_prod": true}`}, []string{"-e", "a=*** i_mean_prod=true"}},
+		"as YAML":                           {[]string{"-e", `{a: {b: hunter2}, c: [hunter2]}`}, []string{"-e", "a=*** c=***"}},
+		"as JSON that is none":              {[]string{"-e", `{"a": "hunter2`}, []string{"-e", "***"}},
+		"with blanks in quotes":             {[]string{"-e", `a="x hunter2=y" b=1`}, []string{"-e", "a=*** b=***"}},
+		"with a quote that is not closed":   {[]string{"-e", `a="x hunter2=y`}, []string{"-e", "***"}},
+		"with a quote behind a backslash":   {[]string{"-e", `a="x\" hunter2=y"`}, []string{"-e", "***"}},
+		"where a host should be":            {[]string{"-e", "ansible_user=hunter2@x/y"}, []string{"-e", "ansible_user=***"}},
+		"a file":                            {[]string{"-e", "@vars/prod.yml"}, []string{"-e", "@vars/prod.yml"}},
+		"arguments of a module":             {[]string{"pi1", "-m", "shell", "-a", "mysql -phunter2"}, []string{"pi1", "-m", "shell", "-a", "***"}},
+		"arguments by the long name":        {[]string{"--args=x hunter2"}, []string{"--args=***"}},
+		"an URL":                            {[]string{"-U", "https://me:hunter2@forge/x"}, []string{"-U", "https://me:***@forge/x"}},
+		"an option that is named after one": {[]string{"--ssh-common-args=-o ProxyPass=hunter2", "--limit", "pi1"}, []string{"--ssh-common-args=-o ProxyPass=***", "--limit", "pi1"}},
+		"nothing behind it":                 {[]string{"site.yml", "-e"}, []string{"site.yml", "-e"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			state := t.TempDir()
+			wish, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
+			require.NoError(t, err)
+			status, out, failed := call(string(wish), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
+			require.Equal(t, OK, status, out+failed)
+			log, err := os.ReadFile(filepath.Join(state, "overrides.log"))
+			require.NoError(t, err)
+			assert.NotContains(t, string(log), "hunter2")
+			var entry record
+			require.NoError(t, json.Unmarshal(log, &entry))
+			assert.Equal(t, append([]string{"ansible"}, c.written...), entry.Command)
+		})
+	}
+}
+
+func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
+	t.Parallel()
+	state, good := t.TempDir(), written(t, "b.yml", manifest)
+	log := filepath.Join(state, "overrides.log")
+	say := func(run, target string, flags ...string) (int, string) {
+		wish := fmt.Sprintf(`{"value": true, "command_line": true, "run": %q, "user": "me", "targets": [%q], "command": ["ansible"]}`, run, target)
+		status, out, err := call(wish, nil, append([]string{"override", "--boundary", good, "--state", state}, flags...)...)
+		return status, out + err
+	}
+	status, out := say("1", "192.168.1.201 port 22", "--reached")
+	assert.Equal(t, Failed, status, out)
+	require.NoError(t, os.WriteFile(log, []byte("half a line\n"), 0o644))
+	status, out = say("1", "all")
+	require.Equal(t, OK, status, out)
+	info, err := os.Stat(log)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "whoever made it")
+	status, out = say("2", "192.168.1.201 port 22", "--reached")
+	assert.Equal(t, Refused, status)
+	assert.Contains(t, out, "was not let through")
+	for _, target := range []string{"192.168.1.201 port 22", "192.168.1.202 port 22", "192.168.1.201 port 22"} {
+		status, out = say("1", target, "--reached")
+		require.Equal(t, OK, status, out)
+	}
+	data, err := os.ReadFile(log)
+	require.NoError(t, err)
+	var told []string
+	for line := range strings.Lines(string(data)) {
+		var entry record
+		if json.Unmarshal([]byte(line), &entry) == nil {
+			told = append(told, entry.Event+" "+strings.Join(entry.Targets, ","))
+		}
+	}
+	assert.Equal(t, []string{"allowed all", "connects 192.168.1.201 port 22", "connects 192.168.1.202 port 22"}, told)
+	assert.True(t, strings.HasPrefix(string(data), "half a line\n"), "nothing is taken out")
+}
+
 func TestTheManifestCanAskForMore(t *testing.T) {
 	t.Parallel()
 	state := t.TempDir()
@@ -218,7 +298,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
 	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
 	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
-	assert.Contains(t, asking("  evidence: ~/e\n", ""), "evidence of promotion")
+	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json is not there")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", nil, "token", "--state", state)
@@ -233,4 +313,22 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 
 	_, token, _ = call("", nil, "token", "--state", state)
 	assert.ErrorContains(t, spend(state, strings.TrimSpace(token), time.Minute, time.Now().Add(2*time.Minute)), "counts for")
+}
+
+func TestAGrantThatWasUsedStandsInTheLog(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "overrides.log")
+	used, err := spent(log, "one")
+	require.NoError(t, err)
+	assert.False(t, used, "no override was ever granted")
+	require.NoError(t, appendRecord(log, record{User: "me"}))
+	require.NoError(t, appendRecord(log, record{Grant: "one"}))
+	for id, is := range map[string]bool{"one": true, "two": false} {
+		used, err := spent(log, id)
+		require.NoError(t, err)
+		assert.Equal(t, is, used, id)
+	}
+	require.NoError(t, os.WriteFile(log, []byte("{\n"), 0o600))
+	_, err = spent(log, "two")
+	assert.ErrorContains(t, err, "cannot be read", "what cannot be known is refused")
 }

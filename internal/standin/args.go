@@ -101,6 +101,10 @@ func read(p Program, args []string) (invocation, error) {
 	}
 	if p == SSH && len(rest) > 0 {
 		in.Destination, rest = rest[0], rest[1:]
+		if in.Destination == "" {
+			// ssh goes on, and connects to whatever HostName says.
+			return in, fmt.Errorf("reading %s's command line: the destination is empty; name a host", p)
+		}
 		if !ended {
 			if err := options(); err != nil {
 				return in, err

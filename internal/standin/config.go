@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -53,40 +54,67 @@ func (s scan) file(name string, user bool, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("reading ssh's configuration: %s is included too deeply; take the circle out", name)
 	}
-	data, err := os.ReadFile(name)
+	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading ssh's configuration: %w; what cannot be read cannot be checked", err)
 	}
+	// A pipe, and whatever else is no file, may say something else to the next who reads it.
+	if !info.Mode().IsRegular() && name != os.DevNull {
+		return fmt.Errorf("reading ssh's configuration: %s is no plain file, so ssh may read something else in it than the guard; name a file", name)
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading ssh's configuration: %w; what cannot be read cannot be checked", err)
+	}
 	fmt.Fprintf(s.digest, "%s %d\n%s", name, len(data), data)
 	for number, line := range strings.Split(string(data), "\n") {
-		key, rest := keyValue(line)
-		switch key {
-		case "match":
-			if execCriterion(rest) {
-				return fmt.Errorf("%s:%d: Match exec runs a program while ssh reads its configuration, before anything can be checked; "+
-					"take it out, or give another file with -F", name, number+1)
+		if _, is := after("match", line); is && execCriterion(line) {
+			return fmt.Errorf("%s:%d: Match exec runs a program while ssh reads its configuration, before anything can be checked; "+
+				"take it out, or give another file with -F", name, number+1)
+		}
+		if plain, is := after("include", line); is {
+			if strings.ContainsAny(line, `"'\`) {
+				plain = line // refused, with what is written there
 			}
-		case "include":
-			if err := s.include(rest, name, number+1, user, depth); err != nil {
+			if err := s.include(plain, name, number+1, user, depth); err != nil {
 				return err
 			}
+		}
+		if word := setting(line); word != "" && classOf(word) == unheard {
+			return fmt.Errorf("%s:%d: %s is not a setting that the guard knows, so it cannot tell where it leads; take it out, or give another file with -F", name, number+1, word)
 		}
 	}
 	return nil
 }
 
-// execCriterion tells whether exec, or its negation, stands among a Match line's words.
-func execCriterion(criteria string) bool {
-	plain := strings.NewReplacer(`"`, " ", "'", " ", "=", " ", "\t", " ").Replace(strings.ToLower(criteria))
-	for word := range strings.FieldsSeq(plain) {
-		if strings.TrimLeft(word, "!") == "exec" {
-			return true
-		}
+// after tells whether a line of a configuration begins with a keyword, and what
+// follows it. ssh passes over blanks and an equals sign before it, takes quotes
+// out of it and needs nothing behind a closing one (strdelim in misc.c); here,
+// more is passed over, so that no line is read as less than ssh reads in it.
+func after(keyword, line string) (rest string, is bool) {
+	plain := strings.TrimLeft(strings.NewReplacer(`"`, "", "'", "", `\`, "").Replace(line), blanks)
+	if len(plain) < len(keyword) || !strings.EqualFold(plain[:len(keyword)], keyword) {
+		return "", false
 	}
-	return false
+	return strings.TrimLeft(plain[len(keyword):], blanks), true
+}
+
+// What ssh passes over between words, and more.
+const blanks = "= \t\r\n\v\f"
+
+// execCriterion tells whether exec, or its negation, stands among a Match
+// line's words. Where quotes may join and part words in ssh's own way, the
+// letters are enough.
+func execCriterion(line string) bool {
+	rest, _ := after("match", line)
+	rest = strings.ToLower(rest)
+	if strings.ContainsAny(line, `"'\`) {
+		return strings.Contains(rest, "exec")
+	}
+	return slices.Contains(strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(blanks+"!,", r) }), "exec")
 }
 
 func (s scan) include(patterns, from string, line int, user bool, depth int) error {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -39,6 +40,7 @@ type Standin struct {
 	Program string   // the real ssh
 	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
 	SelfSSH string   // one executable that does the same, for scp and sftp
+	Agent   string   // socket of the agent that may be used; empty for none
 	Known   []string // files of host keys that are known besides those that ssh is told of; the sandbox's own
 	// Revoked is asked for the file of host keys that no connection may accept,
 	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
@@ -58,9 +60,14 @@ func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(form
 // host key than the known one, a host name that changes once more.
 var forced = []string{
 	"CanonicalizeHostname=no", "PermitLocalCommand=no", "KnownHostsCommand=none", "Tunnel=no",
-	"ForwardAgent=no", "IdentityAgent=none", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
+	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
+	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
 }
+
+// Letters that would undo a forced setting, since ssh does not take the first
+// of those: a screen, an agent, Kerberos tickets, sockets and jumps of one's own.
+const undoing = "SJXYAK"
 
 // Prepare is the command line to put in place of the given one, without its
 // first word. A *Refusal is a decision; any other error means that none could
@@ -83,6 +90,48 @@ func (s Standin) Prepare(ctx context.Context, p Program, args []string) ([]strin
 		return args, nil // nothing is connected to: ssh prints, or complains
 	}
 	return s.ssh(ctx, in)
+}
+
+// checked refuses what the guard does not know among a command line's settings, and a tunnel of all packets.
+func (in invocation) checked() error {
+	if in.has("w") {
+		return refuse("ssh -w lets any packet through to the far machine; forward the one port that is needed")
+	}
+	for _, o := range in.Options {
+		if o.Letter == 'o' {
+			if word := setting(o.Value); classOf(word) == unheard {
+				return fmt.Errorf("reading ssh's command line: -o %s is not a setting that the guard knows, so it cannot tell where it leads; leave it out", o.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// alone tells whether the command line wants a connection of its own: then it is
+// asked what that means, even if one is open that could be shared.
+func (in invocation) alone() bool {
+	first := map[string]string{}
+	for _, o := range in.Options {
+		key, value := "", o.Value
+		switch o.Letter {
+		case 'S':
+			key = "controlpath"
+		case 'o':
+			key, value = keyValue(o.Value)
+		}
+		if _, given := first[key]; !given {
+			first[key] = strings.ToLower(strings.Trim(value, `" `))
+		}
+	}
+	path, given := first["controlpath"]
+	master := first["controlmaster"]
+	return path == "none" || !given && (master == "no" || master == "false")
+}
+
+// named tells whether the command line itself gives a setting that a program or library is named by.
+func (in invocation) named(name string) bool {
+	return name == "pkcs11provider" && in.has("I") ||
+		slices.ContainsFunc(in.Options, func(o option) bool { return o.Letter == 'o' && setting(o.Value) == name })
 }
 
 // Means is the host and port that ssh would connect to for a destination, as its configuration has it.
@@ -108,10 +157,13 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := in.checked(); err != nil {
+		return nil, err
+	}
 	asked := in.without(perCall)
 	socket := s.socket(configured, asked, in.Destination)
 	decided, known := recall(socket)
-	if !known || in.has("WLRD") {
+	if !known || in.alone() || in.has("WLRD") {
 		if decided, err = s.decide(ctx, in, asked, socket); err != nil {
 			return nil, err
 		}
@@ -120,7 +172,7 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, setting := range decided {
 		words = append(words, "-o", setting)
 	}
-	for _, o := range in.without("SJ") {
+	for _, o := range in.without(undoing) {
 		words = append(words, o.words(SSH.grammar())...)
 	}
 	// Once options are ended before the destination, ssh reads none behind it.
@@ -164,6 +216,14 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		settings = append(settings, "HostKeyAlias="+alias)
 	}
 	settings = append(settings, forced...)
+	if s.Agent == "" {
+		settings = append(settings, "IdentityAgent=none")
+	} else { // a path with tokens would be another
+		settings = append(settings, "IdentityAgent="+strings.ReplaceAll(s.Agent, "%", "%%"))
+	}
+	if !in.named("pkcs11provider") {
+		settings = append(settings, "PKCS11Provider=none") // a library of a configuration meant for other machines
+	}
 	if len(s.Known) > 0 {
 		settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), s.Known...), " "))
 	}
@@ -194,7 +254,7 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 			return nil, refuse("%s would run a program on this machine (%s %s); take it out of ssh's configuration", in.Destination, key, said.one(key))
 		}
 	}
-	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO")
+	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO") && !in.alone()
 	if !shared || forwards {
 		return append(settings, "ControlPath=none", "ControlMaster=no"), nil
 	}
@@ -267,6 +327,9 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 		for _, value := range said[key] {
 			any = true
 			words := strings.Fields(value)
+			if len(words) > 1 && key == "remoteforward" && strings.HasPrefix(words[len(words)-1], "/") {
+				return true, refuse("RemoteForward %s would let the far machine use a socket of this one, and nobody can tell where that leads", value)
+			}
 			if len(words) < 2 {
 				if key == "remoteforward" {
 					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
@@ -279,7 +342,7 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 		}
 	}
 	if len(said["dynamicforward"]) > 0 {
-		any = true
+		return true, refuse("DynamicForward %s would let programs of this machine connect through the far one to anywhere; forward the one port that is needed", said.one("dynamicforward"))
 	}
 	if to, ok := in.last('W'); ok {
 		if err := s.end(ctx, to, false); err != nil {
@@ -317,7 +380,7 @@ func (s Standin) end(ctx context.Context, to string, far bool) error {
 // where it leads: whoever finds it there knows what was checked for it.
 func (s Standin) socket(configured string, asked []option, destination string) string {
 	// The defaults scp and sftp add, and how often a thing is said, change nothing of where it leads.
-	settings := []string{s.Scope, configured, s.Program, destination}
+	settings := []string{s.Scope, configured, s.Program, s.Agent, destination}
 	for _, o := range asked {
 		word := string(o.Letter) + " " + o.Value
 		if o.Letter == 'o' {
@@ -342,11 +405,7 @@ func remember(socket string, settings []string) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return fmt.Errorf("making the directory of control sockets: %w", err)
 	}
-	info, err := os.Lstat(filepath.Dir(socket))
-	if err != nil {
-		return fmt.Errorf("looking at the directory of control sockets: %w", err)
-	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !owned(info) {
+	if !private(filepath.Dir(socket)) {
 		return fmt.Errorf("the directory of control sockets %s is not this user's alone; remove it", filepath.Dir(socket))
 	}
 	unfinished, err := os.CreateTemp(filepath.Dir(socket), ".decided")
@@ -361,11 +420,17 @@ func remember(socket string, settings []string) error {
 	return os.Rename(unfinished.Name(), socket+".decided")
 }
 
+// private tells whether nobody else can put anything into a directory.
+func private(directory string) bool {
+	info, err := os.Lstat(directory)
+	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0 && owned(info)
+}
+
 // recall is what was decided for a connection that is open already, so that it
 // need not be decided again: the machine at its other end cannot change.
 func recall(socket string) ([]string, bool) {
 	info, err := os.Lstat(socket)
-	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) {
+	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) || !private(filepath.Dir(socket)) {
 		return nil, false
 	}
 	data, err := os.ReadFile(socket + ".decided")

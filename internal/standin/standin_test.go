@@ -4,11 +4,19 @@ package standin
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -67,6 +75,8 @@ func TestACommandLineThatIsNotUnderstoodIsRefused(t *testing.T) {
 	}{
 		"an unknown letter":                        {SSH, []string{"-Z", "host"}, "-Z is not an option"},
 		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "-P is not an option"},
+		"a destination that is empty":              {SSH, []string{"-o", "HostName=elsewhere", ""}, "the destination is empty"},
+		"an empty destination and a command":       {SSH, []string{"--", "", "id"}, "the destination is empty"},
 		"an option without its value":              {SSH, []string{"-p"}, "-p has no value"},
 		"a long option":                            {SSH, []string{"--help"}, "is not an option"},
 		"a program in place of scp's own":          {SCP, []string{"-D", "evil", "a", "h:b"}, "in place of a connection"},
@@ -91,7 +101,13 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 		"with a quoted keyword":    {"\"Match\" exec x\n", "Match exec"},
 		"behind another criterion": {"Match host a exec x\n", "Match exec"},
 		"after a tab":              {"\tMatch\texec\tx\n", "Match exec"},
+		"behind an equals sign":    {"=Match exec x\n", "Match exec"},
+		"behind a carriage return": {"\r=Match exec x\n", "Match exec"},
+		"with quotes in the word":  {"Match ex\"ec\" x\n", "Match exec"},
+		"without a blank":          {"\"Match\"exec x\n", "Match exec"},
 		"in an included file":      {"Include inc\n", "inc:1: Match exec"},
+		"in a file behind equals":  {"=Include=inc\n", "inc:1: Match exec"},
+		"in a file in quotes":      {"\"Include\"\"inc\"\n", "not followed"},
 		"in a file by pattern":     {"Include i*\n", "inc:1: Match exec"},
 		"behind a circle":          {"Include circle\n", "included too deeply"},
 		"in a file by a token":     {"Include %d/x\n", "not followed"},
@@ -118,6 +134,150 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 	assert.NoError(t, err, "what only looks like it is none")
 	_, err = configuration(filepath.Join(home, "missing"), home)
 	assert.Error(t, err)
+	_, err = configuration("/dev/null", home)
+	assert.NoError(t, err)
+	pipe := filepath.Join(home, "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	_, err = configuration(pipe, home)
+	assert.ErrorContains(t, err, "no plain file", "and nobody waits for it to be written")
+	_, err = configuration(home, home)
+	assert.ErrorContains(t, err, "no plain file")
+}
+
+// Lines of which some run a program, in every way of writing that ssh's own
+// reader might take for one. The real ssh reads each; what it runs must have
+// been found.
+func TestEveryProgramThatSSHWouldRunIsFound(t *testing.T) {
+	t.Parallel()
+	const lines = 5000
+	r := rand.New(rand.NewPCG(5, 6))
+	home, marks := t.TempDir(), t.TempDir()
+	parts := []string{"Match", "match", "MATCH", "exec", "EXEC", "ex\"ec\"", "e\\xec", "'exec'", "\"exec\"", "!exec", "host", "*", "user", "all", "final", "canonical", "=", "==", "\"", "'",
+		" ", "\t", "\r", "\f", "\v", ",", "\\", "#", "\x00", "\u00a0", "originalhost"}
+	var config strings.Builder
+	var written []string
+	for n := range lines {
+		var line strings.Builder
+		for range r.IntN(3) {
+			line.WriteString(parts[r.IntN(len(parts))])
+		}
+		line.WriteString([]string{"Match", "\"Match\"", "mAtch", "Ma\"tch\"", "'Match'"}[r.IntN(5)])
+		for range r.IntN(4) {
+			line.WriteString(parts[r.IntN(len(parts))])
+		}
+		line.WriteString([]string{" exec", "exec", "=exec", " \"exec\"", "\texec", " ex\"ec\"", "\"exec\"", " !exec", " ", ""}[r.IntN(10)])
+		line.WriteString([]string{" ", "=", "\t", ""}[r.IntN(4)])
+		fmt.Fprintf(&line, "\"echo >%s/%d\"", marks, n)
+		written = append(written, line.String())
+		config.WriteString(line.String() + "\n")
+	}
+	file := filepath.Join(home, "config")
+	require.NoError(t, os.WriteFile(file, []byte(config.String()), 0o600))
+	// It complains about the lines that are none, and has then read them all. Nothing is connected to.
+	_ = exec.CommandContext(t.Context(), "ssh", "-G", "-F", file, "node").Run()
+	ran, err := os.ReadDir(marks)
+	require.NoError(t, err)
+	require.Greater(t, len(ran), 100)
+	one := filepath.Join(home, "one")
+	for _, mark := range ran {
+		n, err := strconv.Atoi(mark.Name())
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(one, []byte(written[n]+"\n"), 0o600))
+		_, err = configuration(one, home)
+		assert.ErrorContains(t, err, "Match exec", "%q", written[n])
+	}
+}
+
+// Every setting that the ssh of this machine knows has a class. The program
+// itself is asked which of the words in it are settings.
+func TestEverySettingOfSSHIsKnown(t *testing.T) {
+	t.Parallel()
+	path, err := exec.LookPath("ssh")
+	require.NoError(t, err)
+	program, err := os.ReadFile(path)
+	require.NoError(t, err)
+	candidates := map[string]bool{}
+	for _, word := range regexp.MustCompile(`[A-Za-z0-9]{3,40}\x00`).FindAll(program, -1) {
+		text := strings.ToLower(string(word[:len(word)-1]))
+		for at := range len(text) - 2 { // compilers keep a word that ends another one within it
+			candidates[text[at:]] = true
+		}
+	}
+	words := slices.Sorted(maps.Keys(candidates))
+	file := filepath.Join(t.TempDir(), "config")
+	var settings []string
+	for {
+		require.NoError(t, os.WriteFile(file, []byte(strings.Join(words, " x\n")+" x\n"), 0o600))
+		out, err := exec.CommandContext(t.Context(), path, "-G", "-F", file, "node").CombinedOutput()
+		require.Error(t, err)
+		if strings.Contains(string(out), "bad configuration options") {
+			bad := map[string]bool{}
+			for _, match := range regexp.MustCompile(`Bad configuration option: (\S+)`).FindAllStringSubmatch(string(out), -1) {
+				bad[match[1]] = true
+			}
+			settings = append(settings, slices.DeleteFunc(words, func(word string) bool { return bad[word] })...)
+			break
+		}
+		// A setting whose value ends the reading: it is one, and is left out of the next.
+		match := regexp.MustCompile(`line (\d+): [^\n]*\s*$`).FindStringSubmatch(string(out))
+		require.NotNil(t, match, "%s", out)
+		number, err := strconv.Atoi(match[1])
+		require.NoError(t, err)
+		settings = append(settings, words[number-1])
+		words = slices.Delete(words, number-1, number)
+	}
+	require.Greater(t, len(settings), 90)
+	for _, word := range settings {
+		assert.NotEqual(t, unheard, classOf(word), word)
+	}
+	// What it prints as in force has one as well.
+	out, err := exec.CommandContext(t.Context(), path, "-G", "-F", "none", "node").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		assert.NotEqual(t, unheard, classOf(strings.ToLower(word)), line)
+	}
+}
+
+func TestASettingThatIsNotKnownIsRefused(t *testing.T) {
+	t.Parallel()
+	s := standin(t, plain)
+	for _, args := range []string{"-o LeadElsewhere=x node", "-oLeadElsewhere=x node", "-o =x node"} {
+		_, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
+		assert.ErrorContains(t, err, "not a setting that the guard knows", args)
+	}
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\n  Host *\n\tUser x\nUseKeychain yes\nLeadElsewhere x\n"), 0o600))
+	_, err := s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
+	assert.ErrorContains(t, err, "config:6: leadelsewhere is not a setting")
+}
+
+// What is held has to stand before everything that could say otherwise, or be left out.
+func TestWhatIsHeldIsNamed(t *testing.T) {
+	t.Parallel()
+	for _, setting := range forced {
+		name, _, _ := strings.Cut(setting, "=")
+		switch class := classOf(strings.ToLower(name)); class {
+		case held, refused:
+		default:
+			t.Errorf("%s is forced, but its class is %q", setting, class)
+		}
+	}
+	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -v node id"))
+	require.NoError(t, err)
+	assert.Equal(t, "-v -- node id", strings.Join(words[len(words)-4:], " "))
+	assert.Contains(t, words, "PKCS11Provider=none")
+	assert.Contains(t, words, "IdentityAgent=none")
+	with := standin(t, plain)
+	with.Agent = "/run/agent"
+	words, err = with.Prepare(t.Context(), SSH, strings.Fields("-o IdentityAgent=/other node id"))
+	require.NoError(t, err)
+	line := strings.Join(words, " ")
+	assert.Less(t, strings.Index(line, "IdentityAgent=/run/agent"), strings.Index(line, "IdentityAgent=/other"))
+	assert.NotContains(t, line, "IdentityAgent=none")
+	words, err = standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-o PKCS11Provider=/lib.so node id"))
+	require.NoError(t, err)
+	assert.NotContains(t, words, "PKCS11Provider=none", "a library that the command line names")
 }
 
 // said answers for `ssh -G`.
@@ -178,6 +338,9 @@ func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 		"a forward to elsewhere":               {"node", plain + "localforward 80 [elsewhere]:80\n", "a forward leads to"},
 		"a way back to elsewhere":              {"node", plain + "remoteforward 80 [elsewhere]:80\n", "a forward leads to"},
 		"a way back to anywhere":               {"node", plain + "remoteforward 80\n", "anywhere"},
+		"a way back to a socket of here":       {"node", plain + "remoteforward 80 /run/engine.sock\n", "a socket of this one"},
+		"a proxy for everything":               {"node", plain + "dynamicforward 1080\n", "to anywhere"},
+		"a tunnel for every packet":            {"-w 0:0 node", plain, "any packet"},
 		"standard input to elsewhere":          {"-W elsewhere:22 node", plain, "a forward leads to"},
 		"a family that it does not have":       {"-6 node", "hostname node\nport 22\naddressfamily inet6\n", "no address of the family"},
 		"an answer without a host":             {"node", "port 22\n", "named no hostname"},
@@ -222,6 +385,21 @@ func TestAControlSocketIsTheGuardsOwnAndItsDirectoryThisUsersAlone(t *testing.T)
 	other, err := s.Prepare(t.Context(), SSH, strings.Fields("-p 2222 node id"))
 	require.NoError(t, err)
 	assert.NotContains(t, other, words[at])
+
+	// One is open now; who asks for a connection of their own is not given it.
+	listener, err := net.Listen("unix", strings.TrimPrefix(words[at], "ControlPath="))
+	require.NoError(t, err)
+	defer listener.Close()
+	shared, err := s.Prepare(t.Context(), SSH, []string{"-o", "ControlMaster=auto", "node", "id"})
+	require.NoError(t, err)
+	assert.Contains(t, shared, words[at])
+	s.Runner = said(plain + "controlmaster false\n")
+	for _, args := range []string{"-o ControlMaster=no node id", "-S none node id", "-o ControlPath=none -o ControlMaster=auto node id"} {
+		alone, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
+		require.NoError(t, err)
+		assert.Contains(t, alone, "ControlPath=none", args)
+	}
+	s.Runner = said(plain + "controlmaster auto\n")
 
 	require.NoError(t, os.Chmod(s.Sockets, 0o755))
 	_, err = s.Prepare(t.Context(), SSH, []string{"node", "id"})

@@ -20,7 +20,9 @@ description:
     if the manifest cannot be read, or the guard is missing or not the one that was built.
   - Takes every option of P(ansible.builtin.ssh#connection) of the installed ansible-core, by the same names, variables and
     settings. Pipelining and ControlPersist work as there; control sockets lie in a directory of the guard's own.
-  - Host keys are always checked (C(StrictHostKeyChecking=yes)) and no agent is used, whatever the options say.
+  - Host keys are always checked (C(StrictHostKeyChecking=yes)) and no agent is used, whatever the options say. For the
+    option O(ignore:private_key) of newer releases of ansible-core, which hands a key over by an agent of its own, that
+    agent is used, with that key and no other.
 options:
   boundary:
     description:
@@ -29,23 +31,17 @@ options:
     required: true
     vars:
       - name: sandbox_boundary
-  programs:
-    description:
-      - Directory of the real C(ssh), C(scp) and C(sftp). Without it they are looked for where systems keep them; C(PATH) is
-        not asked.
-    type: path
-    vars:
-      - name: sandbox_programs
 """
 
 import os
 import sys
 
 import yaml
+from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.connection import ssh as builtin
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process, Refusal, digest_of, reached
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
 
 
@@ -64,26 +60,47 @@ setattr(sys.modules[__name__], "DOCUMENTATION", _with_options_of_ssh())
 class Connection(builtin.Connection):
     """Ansible's ssh connection whose every command line begins with the guard."""
 
+    _written_down = set()
+
     def _build_command(self, binary, subsystem, *other_args):
         command = super()._build_command(binary, subsystem, *other_args)
-        if Process.meant:
-            return command
         boundary = self.get_option("boundary")
+        if Process.meant:
+            self._write_down(boundary)
+            return command
         if Process.boundary and os.path.realpath(boundary) != os.path.realpath(Process.boundary):
             raise AnsibleConnectionFailure(
                 "prod-ip-guard: refused: sandbox_boundary is %s, and the inventory's own manifest is %s" % (boundary, Process.boundary)
             )
         try:
+            if Process.digest and digest_of(boundary) != Process.digest:
+                raise Refusal("the boundary manifest %s has changed since this run began; begin again" % boundary)
             guard = guard_binary()
-        except KitError as error:
+        except (KitError, Refusal) as error:
             raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % error) from error
         words = [guard, subsystem, "--boundary", os.path.abspath(boundary)]
-        if self.get_option("programs"):
-            words += ["--programs", self.get_option("programs")]
+        if self.has_option("private_key") and self.get_option("private_key"):
+            words += ["--agent", C.config.get_config_value("SSH_AGENT")]
         name = to_bytes(binary, errors="surrogate_or_strict")
-        at = command.index(name)
         if os.path.basename(name) != to_bytes(subsystem):
             raise AnsibleConnectionFailure(
                 "prod-ip-guard: refused: the %s executable is %s, and only %s itself can be stood in for" % (subsystem, binary, subsystem)
             )
+        # Before it, there may be sshpass, whose prompt may be any word.
+        at = 0
+        if command[0] == b"sshpass":
+            at = 4 if command[2] == b"-P" else 2
+        if command[at] != name:
+            raise AnsibleConnectionFailure("prod-ip-guard: refused: the command line of %s begins with %r" % (subsystem, command[:at + 1]))
         return command[:at] + [to_bytes(word) for word in words + ["--"]] + command[at + 1:]
+
+    def _write_down(self, boundary):
+        """Have the log of overrides name the host, once for each run."""
+        target = "%s port %s" % (self.host, self.get_option("port") or "of its configuration")
+        if target in self._written_down:
+            return
+        try:
+            reached(target, boundary)
+        except Refusal as refusal:
+            raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % refusal) from refusal
+        self._written_down.add(target)

@@ -30,6 +30,9 @@ options:
     choices:
       - arcodange.sandbox.boundary
 notes:
+  - Sources are read in their order, and a program among those that stand before the boundary runs before its turn comes.
+    Where this plugin stands first in C(enable_plugins) of C(ansible.cfg), as in this repository, it looks at all sources
+    before any is read, and refuses programs.
   - The file must be called C(boundary.yml) or C(boundary.yaml).
   - What the manifest may hold is described by C(docs/schema/boundary.schema.json).
 """
@@ -57,6 +60,8 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "arcodange.sandbox.boundary"
 
     def verify_file(self, path):
+        # Where this plugin is the first that is asked, it is asked before any source is read, whosever it is.
+        guard.before()
         return super().verify_file(path) and os.path.basename(path) in ("boundary.yml", "boundary.yaml")
 
     def parse(self, inventory, loader, path, cache=False):

@@ -16,19 +16,26 @@ asks, and ends the process on a refusal. What it leaves behind in the process th
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import time
 
 from ansible import context
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.splitter import parse_kv
+# A plugin of the same name beside a playbook, or in a role, would be loaded under the name of these if they were not there.
+from ansible.plugins.connection import local as _local, ssh as _ssh  # pylint: disable=unused-import
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary, user_folder
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import PLUGINS, KitError, guard_binary, user_folder
 
 GUARDED = "arcodange.sandbox.guarded_ssh"
+PROMOTION = "arcodange.sandbox.promote"
 REFUSED = 3
 
 # Names of connections that stay on this machine.
@@ -39,9 +46,13 @@ _SSH = frozenset(["ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart", G
 # Variables of production's tools; a name that ends in * stands for all that begin so.
 _PRODUCTION = (
     "KUBECONFIG", "VAULT_*", "TF_*", "TOFU_*", "AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "CLOUDFLARE_*", "CF_*", "OVH_*", "PG*",
-    "DATABASE_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "ARGOCD_*", "GITEA_*", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GIT_SSH", "GIT_SSH_COMMAND",
-    "GIT_PROXY_COMMAND", "RSYNC_RSH", "RSYNC_CONNECT_PROG",
+    "DATABASE_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINER_SSHKEY", "BUILDKIT_HOST", "LIBVIRT_DEFAULT_URI",
+    "K8S_AUTH_*", "HELM_KUBE*", "ANSIBLE_HASHI_VAULT_*", "CONSUL_*", "NOMAD_*", "ETCDCTL_*", "RESTIC_*", "BORG_*", "MC_HOST_*", "ARGOCD_*", "GITEA_*",
+    "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_PROXY_COMMAND",
+    "RSYNC_RSH", "RSYNC_CONNECT_PROG", "SANDBOX_PROGRAMS",
 )
+# Names of proxies, in lower case: a company's own is needed for packages, one of production is a way into it.
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "rsync_proxy")
 # Where the sandbox itself is made; no credential.
 _KEPT = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "PGSYSCONFDIR", "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE")
 
@@ -60,7 +71,14 @@ class Process:
     """What was found out when the inventory was loaded. Workers are forked, so they have it too."""
 
     boundary = None
-    meant = False
+    digest = None  # of the manifest as it was then
+    meant = None  # True or False once it was decided
+    run = None  # what tells this run's lines in the log of overrides from another's
+    looked = False  # the command line's other sources were looked at
+    # A promotion is held like any other run: what it means is asked when the gate is green, for the run that it then starts.
+    promotion = False
+    # The environment before anything was taken out of it, for that run.
+    environment = None
 
 
 def guard(arguments, given=None):
@@ -164,7 +182,7 @@ def _other_sources(boundary):
     # A manifest may be shared by several inventories through links; each is at home beside its own.
     homes = {os.path.realpath(os.path.dirname(path)) for path in (os.path.abspath(boundary), os.path.realpath(boundary))}
     targets, reasons = [], []
-    for source in context.CLIARGS.get("inventory") or ():
+    for source in _sources():
         where = "-i %s" % source
         if not os.path.exists(source) or source.endswith(","):
             for host in source.split(","):
@@ -176,53 +194,145 @@ def _other_sources(boundary):
             continue
         targets.append({"kind": "file", "value": real, "from": where})
         targets.append({"kind": "inventory", "value": real, "from": where})
-        for directory, dummy, files in os.walk(real) if os.path.isdir(real) else [(os.path.dirname(real), [], [os.path.basename(real)])]:
-            for name in files:
-                path = os.path.join(directory, name)
-                if os.access(path, os.X_OK):
-                    reasons.append("%s: %s is a program, and nobody can tell where it leads; leave it out" % (where, path))
+        for path in _files(real):
+            if os.access(path, os.X_OK):
+                reasons.append("%s: %s is a program, and nobody can tell where it leads; leave it out" % (where, path))
     return targets, reasons
 
 
-def meant(loader, boundary):
-    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
-    given, origin, extra = None, "", {}
-    for words in context.CLIARGS.get("extra_vars") or ():
-        if str(words).startswith("@"):
-            continue
-        parsed = _parse(words)
-        if "i_mean_prod" in parsed:
-            given, origin = parsed["i_mean_prod"], "the command line"
-        extra.update(parsed)
+def _sources():
+    """Return the sources of the inventory: those of the command line, or else of the configuration."""
+    return [str(source) for source in context.CLIARGS.get("inventory") or ()]
+
+
+def _files(path, seen=()):
+    """Yield every file at or below a path, links followed as Ansible follows them."""
+    if not os.path.isdir(path):
+        yield path
+        return
+    real = os.path.realpath(path)
+    if real in seen:
+        return
+    for name in sorted(os.listdir(path)):
+        yield from _files(os.path.join(path, name), seen + (real,))
+
+
+def wish(loader):
+    """Return what this very run says about i_mean_prod, for the binary to decide about, or None if it says nothing."""
+    given, origin, extra = None, "", _inline(loader)
+    if "i_mean_prod" in extra:
+        given, origin = extra["i_mean_prod"], "the command line"
     on_command_line = given is not None
     if not on_command_line:
         everything = load_extra_vars(loader)
         if "i_mean_prod" not in everything:
-            return False
+            return None
         given, origin = everything["i_mean_prod"], "a file of variables"
-    state = user_folder("XDG_STATE_HOME", ".local", "state")
-    status, out = guard(
-        ["override", "--boundary", boundary, "--state", state],
-        {
-            "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
-            "token": str(extra.get("i_mean_prod_token", "")), "targets": [str(context.CLIARGS.get("subset") or "all")],
-            "command": [str(word) for word in sys.argv], "user": getpass.getuser(),
-        },
-    )
+    if Process.run is None:
+        Process.run = "%d-%d" % (int(time.time()), os.getpid())
+    said = _said([str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)] or ["all"])
+    said.update({
+        "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
+        "token": str(extra.get("i_mean_prod_token", "")), "playbooks": _playbooks(),
+    })
+    return said
+
+
+def meant(loader, boundary):
+    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
+    if Process.meant is not None:
+        return Process.meant
+    said = wish(loader)
+    if said is None:
+        return False
+    status, out = guard(["override", "--boundary", boundary, "--state", state_folder()], said)
     if status:
         raise Refusal(out.strip())
-    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % state)
+    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % state_folder())
+    Process.meant = True
     return True
 
 
-def _parse(words):
-    from ansible.parsing.splitter import parse_kv
+def state_folder():
+    """Return the directory of the log of overrides."""
+    return user_folder("XDG_STATE_HOME", ".local", "state")
 
-    text = str(words).strip()
-    if text[:1] in "{[":
-        parsed = json.loads(text) if text[:1] == "{" else {}
-        return parsed if isinstance(parsed, dict) else {}
-    return dict(parse_kv(text))
+
+def _playbooks():
+    """Return what this process plays, by absolute paths; nothing if it is no ansible-playbook."""
+    if os.path.basename(sys.argv[0]) != "ansible-playbook":
+        return []
+    return [os.path.abspath(str(name)) for name in context.CLIARGS.get("args") or ()]
+
+
+def promotes():
+    """Whether this process plays the promotion playbook of this collection, and nothing else.
+
+    That only ever holds it: one that is taken for a promotion cannot leave the sandbox.
+    """
+    ours = os.path.realpath(os.path.join(os.path.dirname(PLUGINS), "playbooks", "promote.yml"))
+    names = [str(name) for name in context.CLIARGS.get("args") or ()]
+    return bool(_playbooks()) and all(name == PROMOTION or os.path.realpath(name) == ours for name in names)
+
+
+def _said(targets):
+    """Return what is written down of this run; the binary leaves secrets of the command line out."""
+    return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": getpass.getuser()}
+
+
+def reached(target, boundary):
+    """Write down whom a run that means production connects to; what cannot be written down is not connected to."""
+    status, out = guard(["override", "--reached", "--boundary", boundary, "--state", state_folder()], _said([target]))
+    if status:
+        raise Refusal(out.strip() or "the override cannot be written down")
+
+
+def _inline(loader):
+    """Return the extra variables that stand on the command line itself, and in no file."""
+    extra = {}
+    for words in context.CLIARGS.get("extra_vars") or ():
+        text = str(words)
+        if not text or text.startswith("@"):
+            continue
+        parsed = loader.load(text) if text[:1] in "{[" else parse_kv(text)
+        if not isinstance(parsed, dict):
+            raise Refusal("the extra variables %s are no mapping, so nobody can tell where they lead" % text)
+        extra.update(parsed)
+    return extra
+
+
+def before():
+    """Look at the command line before its first source is read, where there is a boundary among its sources.
+
+    Programs among the other sources would run, with production's credentials, before the boundary's turn came.
+    """
+    if Process.looked or Process.boundary:
+        return
+    Process.looked = True
+    for source in _sources():
+        for name in (source, os.path.join(source, "boundary.yml"), os.path.join(source, "boundary.yaml")):
+            if os.path.basename(name) in ("boundary.yml", "boundary.yaml") and os.path.isfile(name):
+                _ahead(os.path.abspath(name))
+                return
+
+
+def _ahead(boundary):
+    try:
+        loader = DataLoader()
+        if not promotes() and "i_mean_prod" in _inline(loader) and meant(loader, boundary):
+            return
+        targets, reasons = _other_sources(boundary)
+        try:
+            check(boundary, targets)
+        except Refusal as refusal:
+            reasons.append(str(refusal))
+        if reasons:
+            raise Refusal("; ".join(reasons))
+        guard_environment(boundary)
+    except Refusal as refusal:
+        stop(refusal)
+    except Exception as error:  # pylint: disable=broad-except
+        stop(Refusal("the command line cannot be read: %s" % error))
 
 
 def hold(loader, boundary):
@@ -230,12 +340,18 @@ def hold(loader, boundary):
 
     Ansible makes a warning of an inventory plugin's errors, so an error is not enough to stop it.
     """
-    if Process.boundary == boundary:
+    if Process.boundary:
+        if os.path.realpath(Process.boundary) != os.path.realpath(boundary):
+            stop(Refusal(
+                "%s is a second boundary manifest beside %s, and a run is held to one; give one of the inventories" % (boundary, Process.boundary)
+            ))
         return
     try:
         # A manifest that is not understood stops everything, whatever the command line says.
         guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
-        allowed = meant(loader, boundary)
+        Process.promotion = promotes()
+        digest = digest_of(boundary)
+        allowed = not Process.promotion and meant(loader, boundary)
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -246,14 +362,24 @@ def hold(loader, boundary):
                 reasons.append(str(refusal))
             if reasons:
                 raise Refusal("; ".join(reasons))
+        Process.boundary, Process.digest, Process.meant = boundary, digest, allowed
+        guard_connections()
+        if not allowed:
+            guard_environment(boundary)
     except Refusal as refusal:
         stop(refusal)
-    except AnsibleError as error:
+    except Exception as error:  # pylint: disable=broad-except
+        # Of whatever kind: Ansible would go on without this source, and so without the guard.
         stop(Refusal("the command line cannot be read: %s" % error))
-    Process.boundary, Process.meant = boundary, allowed
-    if not allowed:
-        guard_connections()
-        guard_environment(boundary)
+
+
+def digest_of(boundary):
+    """Return the digest of a manifest's content."""
+    try:
+        with open(boundary, "rb") as manifest:
+            return hashlib.sha256(manifest.read()).hexdigest()
+    except OSError as error:
+        raise Refusal("the boundary manifest cannot be read: %s" % error) from error
 
 
 def stop(refusal):
@@ -272,10 +398,18 @@ def guard_connections():
     original = connection_loader.get_with_context
 
     def guarded(name, *args, **kwargs):
-        if kwargs.get("class_only") or name in _HERE or name == GUARDED:
+        if name in _HERE:  # Ansible's own, and none of that name beside a playbook
+            return original("ansible.builtin.local", *args, **kwargs)
+        if kwargs.get("class_only") or name == GUARDED:
             return original(name, *args, **kwargs)
         if name in _SSH:
             return original(GUARDED, *args, **kwargs)
+        if Process.meant:
+            try:
+                reached("a host by the connection %s" % name, Process.boundary)
+            except Refusal as refusal:
+                raise AnsibleError("prod-ip-guard: refused: %s" % refusal) from refusal
+            return original(name, *args, **kwargs)
         raise AnsibleError("prod-ip-guard: refused: the connection %s is not guarded; use %s" % (name, GUARDED))
 
     connection_loader.get_with_context = guarded
@@ -293,14 +427,39 @@ def is_production(name, value=""):
 
 def guard_environment(boundary):
     """Take production's credentials out of the environment and put the guard where ssh is looked for."""
+    if Process.environment is None:
+        Process.environment = dict(os.environ)
     for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
     here = os.path.dirname(guard_binary())
+    for name in [name for name in os.environ if name.lower() in _PROXIES]:
+        try:
+            check(boundary, [{"kind": "text", "value": os.environ[name], "from": name}])
+        except Refusal:
+            del os.environ[name]
     os.environ["SANDBOX_BOUNDARY"] = boundary
     os.environ["PATH"] = os.pathsep.join([here] + [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != here])
     # kubectl reads the home's own file unless it is told another; an empty one leads nowhere.
     os.environ["KUBECONFIG"] = _empty_kubeconfig(here)
+    if not _docker_is_here():
+        os.environ["DOCKER_CONTEXT"] = "default"
     os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = os.path.join(here, "ssh")
+
+
+def _docker_is_here():
+    """Whether the context that docker takes from the home's configuration is an engine of this machine."""
+    directory = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    try:
+        with open(os.path.join(directory, "config.json"), encoding="utf-8") as config:
+            name = json.load(config).get("currentContext") or "default"
+        if name == "default":
+            return True
+        with open(os.path.join(directory, "contexts", "meta", hashlib.sha256(name.encode()).hexdigest(), "meta.json"), encoding="utf-8") as context_file:
+            return str(json.load(context_file)["Endpoints"]["docker"]["Host"]).startswith("unix://")
+    except FileNotFoundError as missing:
+        return os.path.basename(missing.filename) == "config.json"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _empty_kubeconfig(directory):

@@ -46,12 +46,14 @@ import (
 )
 
 const (
-	inside  = "GUARD_TEST_INSIDE" // number of this namespace
-	shards  = 3
-	perTry  = 60 * time.Second
-	prod    = "192.168.1.201"
-	prodV6  = "fd99::201"
-	sandbox = "172.30.0.11"
+	inside = "GUARD_TEST_INSIDE" // number of this namespace
+	shards = 3
+	perTry = 60 * time.Second
+	// How long all plays of alike_test.go may take by one connection.
+	alikeLimit = 15 * time.Minute
+	prod       = "192.168.1.201"
+	prodV6     = "fd99::201"
+	sandbox    = "172.30.0.11"
 )
 
 // variants are the fences that a way is tried with. The names stand in scripts and in the table.
@@ -163,10 +165,11 @@ func furnish() error {
 mount --make-rprivate /
 mount -t proc proc /proc
 ip link set lo up
-for a in %[2]s 192.168.1.202 192.168.1.203 172.30.0.11 172.30.0.12 172.30.0.13 10.9.9.9; do ip addr add $a/32 dev lo; done
+for a in %[2]s 192.168.1.202 192.168.1.203 172.30.0.11 172.30.0.12 172.30.0.13 172.30.0.14 10.9.9.9; do ip addr add $a/32 dev lo; done
 ip -6 addr add %[3]s/128 dev lo nodad; ip -6 addr add fd30::11/128 dev lo nodad
 # NAT64 and v4-compatible spellings lead to production where a network translates them; here they are its own.
 ip -6 addr add 64:ff9b::c0a8:1c9/128 dev lo nodad
+ip -6 addr add fe80::201/64 dev lo nodad
 nft add table inet count
 nft add counter inet count production
 nft 'add chain inet count out { type filter hook output priority 0; }'
@@ -174,12 +177,21 @@ nft 'add chain inet count out { type filter hook output priority 0; }'
 # and those to a client that is gone come late.
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 meta l4proto != tcp counter name production'
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 tcp flags & (syn | ack) == syn counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9 } meta l4proto != { tcp, icmpv6 } counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9 } tcp flags & (syn | ack) == syn counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } meta l4proto != { tcp, icmpv6 } counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } tcp flags & (syn | ack) == syn counter name production'
 cd %[1]s
-mkdir -p home/.ssh keys; chmod 700 home home/.ssh
+chmod 711 .
+mkdir -p home/.ssh keys guest; chmod 700 home home/.ssh; chmod 711 keys
 for k in user prod sandbox; do ssh-keygen -q -t ed25519 -N '' -C '' -f keys/$k; done
-cp keys/user.pub keys/authorized
+cp keys/user.pub keys/authorized; chmod 644 keys/authorized
+# A second user with a password, who may become anybody by it. Only this namespace knows of it.
+cp /etc/passwd /etc/shadow /etc/group .
+echo 'guest:x:65500:65500::%[1]s/guest:/bin/bash' >>passwd
+echo "guest:$(perl -e 'print crypt("secret", q($6$guard$))'):20000:0:99999:7:::" >>shadow
+echo 'guest:x:65500:' >>group
+printf 'root ALL=(ALL:ALL) NOPASSWD: ALL\nguest ALL=(ALL:ALL) ALL\n' >sudoers; chmod 440 sudoers
+for f in passwd shadow group sudoers; do mount --bind $f /etc/$f; done
+chown 65500:65500 guest
 mkdir -p /run/sshd
 for w in prod sandbox; do
   cat >sshd_$w <<CONF
@@ -199,8 +211,11 @@ ListenAddress 192.168.1.202
 ListenAddress 192.168.1.203
 ListenAddress [%[3]s]
 ListenAddress [64:ff9b::c0a8:1c9]
+ListenAddress [fe80::201%%lo]
 CONF
 cat >>sshd_sandbox <<CONF
+AcceptEnv *
+ListenAddress 172.30.0.14
 ListenAddress 172.30.0.11
 ListenAddress 172.30.0.12
 ListenAddress 172.30.0.13
@@ -246,6 +261,13 @@ mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --
 		return err
 	}
 	if err := forward("172.30.0.13:2299", prod+":22"); err != nil {
+		return err
+	}
+	// A machine that takes a connection and says nothing.
+	if _, err := net.Listen("tcp", sandbox+":2297"); err != nil {
+		return err
+	}
+	if err := forward("127.0.0.1:2298", prod+":22"); err != nil {
 		return err
 	}
 	// Production's Kubernetes, Vault and git speak HTTPS; its database only has to be connected to.
@@ -493,7 +515,11 @@ sandbox:
 
 // run runs the lines by bash until one fails; the fence goes around them in its variant.
 func run(variant, dir string, env []string, lines []string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), perTry)
+	return runFor(perTry, variant, dir, env, lines)
+}
+
+func runFor(limit time.Duration, variant, dir string, env []string, lines []string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	args := []string{"bash", "-exc", strings.Join(lines, "\n")}
 	if variant == "fence" {

@@ -16,6 +16,9 @@ trap 'rm -rf "$work"' EXIT
 export XDG_STATE_HOME=$work/state
 
 ansible --version | head -n 1
+for python in "$oldest/bin/python" "$2/bin/python"; do
+    "$python" tests/smoke/options.py
+done
 ansible-doc arcodange.sandbox.sandbox_vm >"$work/doc" 2>"$work/warnings"
 [ ! -s "$work/warnings" ] || { cat "$work/warnings" >&2; exit 1; }
 ansible-playbook -i inventory/sandbox tests/smoke/play.yml --diff >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build netns
+
+package guard
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The rules of the role node_fence, in a namespace of their own, let no question for a name of production out.
+func TestNodesAskForNoNameOfProduction(t *testing.T) {
+	if !mine("nodes ask for no name of production") {
+		return
+	}
+	dir := t.TempDir()
+	rules := filepath.Join(dir, "fence.nft")
+	vars, err := json.Marshal(map[string]any{
+		"node_fence_ranges": []string{"192.168.1.201-192.168.1.203", "fd99::201"},
+		"node_fence_names":  []string{"pi1.home", "*.lab.example", "*.a-very-long-label-that-is-long.example", "od*d.example"},
+	})
+	require.NoError(t, err)
+	render := exec.CommandContext(t.Context(), "ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template",
+		"-a", "src="+ground.repo+"/roles/node_fence/templates/fence.nft.j2 dest="+rules, "-e", string(vars))
+	config := filepath.Join(dir, "ansible.cfg")
+	require.NoError(t, os.WriteFile(config, nil, 0o600))
+	render.Env = append(os.Environ(), "ANSIBLE_CONFIG="+config, "ANSIBLE_PYTHON_INTERPRETER="+ground.python)
+	out, err := render.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	long := strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + "." + strings.Repeat("c", 63) + ".d.lab.example"
+	held := map[string]bool{
+		"pi1.home": true, "PI1.Home": true, "a.pi1.home": false, "pi1.home.example": false,
+		"x.lab.example": true, "X.lAb.EXAMPLE": true, "a.b.c-d_e.lab.example": true, "9.lab.example": true, long: true, "lab.example": false, "xlab.example": false, "lab.example.test": false,
+		"y.a-very-long-label-that-is-long.example": true, "a-very-long-label-that-is-long.example": false, "z.example": false, "example": false,
+	}
+	names := make([]string, 0, len(held))
+	for name := range held {
+		names = append(names, name)
+	}
+	input, err := json.Marshal(names)
+	require.NoError(t, err)
+	ask := func(prepare string) map[string][2]bool {
+		cmd := exec.CommandContext(t.Context(), "unshare", "-n", "bash", "-euc", "ip link set lo up; "+prepare+" exec "+ground.python+" testdata/names.py")
+		cmd.Stdin, cmd.Stderr = strings.NewReader(string(input)), os.Stderr
+		out, err := cmd.Output()
+		require.NoError(t, err)
+		answers := map[string][2]bool{}
+		require.NoError(t, json.Unmarshal(out, &answers))
+		return answers
+	}
+	for name, answered := range ask("") {
+		assert.Equal(t, [2]bool{true, true}, answered, "without the rules: %s", name)
+	}
+	for name, answered := range ask("nft -f " + rules + "; nft -f " + rules + ";") {
+		assert.Equal(t, [2]bool{!held[name], !held[name]}, answered, name)
+	}
+}
