@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package live reads what stands in a cluster, by GET alone and without a
-// client for every type: a kit has to stay small. It decides nothing.
+// Package live reads what stands in a cluster, by GET alone and, of client-go,
+// through its transport alone: a kit has to stay small. It decides nothing.
 //
 // What is not served is absent. Everything else that is not an answer (403,
 // 500, a proxy's page) is an error, so that nothing passes for absent that
@@ -22,13 +22,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
@@ -55,99 +53,40 @@ type Allow func(ctx context.Context, file string, server Server) (address string
 // and plugins that would hand out credentials, proxies, and a server whose
 // certificate nobody looks at. No proxy of the environment is used.
 func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Client, error) {
-	config, err := read(file, kubeContext)
+	base, config, err := read(file, kubeContext)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	base, _, err := rest.DefaultServerUrlFor(config)
-	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
-	}
-	sums, err := fingerprints(config.TLSClientConfig)
-	if err != nil {
-		return nil, fmt.Errorf("reading the CA of the kubeconfig %s: %w", file, err)
-	}
-	address, err := allow(ctx, file, Server{URL: base.String(), CASHA256: sums})
+	address, err := allow(ctx, file, Server{URL: base.String(), CASHA256: fingerprints(config.TLS.CAData)})
 	if err != nil {
 		return nil, err
 	}
-	port := cmp.Or(base.Port(), map[string]string{"https": "443"}[base.Scheme])
+	port := cmp.Or(base.Port(), "443")
 	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
-	config.Dial = func(ctx context.Context, network, asked string) (net.Conn, error) {
+	config.DialHolder = &transport.DialHolder{Dial: func(ctx context.Context, network, asked string) (net.Conn, error) {
 		if address != "" {
 			asked = net.JoinHostPort(address, port) // what was allowed, whatever the name means by now
 		}
 		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, asked)
-	}
-	client, err := rest.HTTPClientFor(config)
+	}}
+	through, err := transport.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	client.CheckRedirect = func(request *http.Request, _ []*http.Request) error {
-		return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
-	}
-	return &Client{http: client, base: base}, nil
+	return &Client{base: base, http: &http.Client{Transport: through, CheckRedirect: stay}}, nil
 }
 
-func read(file, kubeContext string) (*rest.Config, error) {
-	loaded, err := clientcmd.LoadFromFile(file)
-	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(reason(err), "\n", " "))
-	}
-	name := cmp.Or(kubeContext, loaded.CurrentContext)
-	of := loaded.Contexts[name]
-	if of == nil {
-		return nil, fmt.Errorf("it has no context %q; name one that it has", name)
-	}
-	user, cluster := loaded.AuthInfos[of.AuthInfo], loaded.Clusters[of.Cluster]
-	switch {
-	case cluster == nil || cluster.Server == "":
-		return nil, fmt.Errorf("the context %s names no cluster with a server", name)
-	case !strings.HasPrefix(cluster.Server, "https://"):
-		return nil, fmt.Errorf("the server of the cluster %s is not https", of.Cluster)
-	case user != nil && user.Exec != nil:
-		return nil, fmt.Errorf("the user %s gets credentials from a program (exec), which is not run: give a certificate or a token", of.AuthInfo)
-	case user != nil && user.AuthProvider != nil:
-		return nil, fmt.Errorf("the user %s gets credentials from a plugin (auth-provider), which is not run: give a certificate or a token", of.AuthInfo)
-	case cluster.ProxyURL != "":
-		return nil, fmt.Errorf("the cluster %s is behind a proxy (proxy-url), which is not used", of.Cluster)
-	case cluster.InsecureSkipTLSVerify:
-		return nil, fmt.Errorf("the cluster %s has insecure-skip-tls-verify, which believes whoever answers: give its CA", of.Cluster)
-	}
-	// Neither files nor variables of the environment besides this file take part.
-	if err := clientcmd.ResolveLocalPaths(loaded); err != nil {
-		return nil, err
-	}
-	config, err := clientcmd.NewNonInteractiveClientConfig(*loaded, name, &clientcmd.ConfigOverrides{}, nil).ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	config.UserAgent = "arcodange.sandbox parity_assert"
-	return config, nil
+// stay keeps a client from being led on.
+func stay(request *http.Request, _ []*http.Request) error {
+	return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
 }
 
-// reason is an error without what a parser quotes of a file with credentials.
-func reason(err error) string {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err.Error()
-	}
-	return "it is not a kubeconfig"
-}
-
-func fingerprints(config rest.TLSClientConfig) ([]string, error) {
-	data := config.CAData
-	if len(data) == 0 && config.CAFile != "" {
-		var err error
-		if data, err = os.ReadFile(config.CAFile); err != nil {
-			return nil, err
-		}
-	}
+func fingerprints(data []byte) []string {
 	var sums []string
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
-			return sums, nil
+			return sums
 		}
 		sum := sha256.Sum256(block.Bytes)
 		sums = append(sums, hex.EncodeToString(sum[:]))
