@@ -3,6 +3,7 @@ module github.com/arcodange-org/sandbox
 go 1.25.0
 
 require (
+	filippo.io/edwards25519 v1.1.1
 	github.com/hashicorp/hcl/v2 v2.25.0
 	github.com/spf13/pflag v1.0.10
 	github.com/stretchr/testify v1.12.1

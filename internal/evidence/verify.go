@@ -3,7 +3,9 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,9 +132,7 @@ func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, erro
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for w := range todo {
-				for i, raw := range w.lines {
-					w.out[i] = examine(w.first+i, raw, allowed)
-				}
+				w.examine(allowed)
 				w.lines = nil
 			}
 		})
@@ -178,30 +178,53 @@ func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, erro
 	return links, int(info.Size() - total), nil
 }
 
-func examine(number int, raw []byte, allowed *Allowed) link {
+func (w *work) examine(allowed *Allowed) {
+	claims := make(map[int]claim, len(w.lines))
+	for i, raw := range w.lines {
+		found, entry, body := examine(w.first+i, raw)
+		w.out[i] = found
+		switch {
+		case allowed == nil || found.err != nil:
+		case entry.Signature == "":
+			w.out[i].signature = unsigned
+		default:
+			c, err := allowed.claim(body, entry.Signature, entry.Time)
+			if err == nil {
+				claims[i], err = c, c.timely()
+			}
+			if err != nil {
+				w.out[i].signature = err.Error()
+			}
+		}
+	}
+	if together(claims) {
+		return
+	}
+	// One of them at least is not what it says: each by itself tells which.
+	for i, c := range claims {
+		if err := c.made(); err != nil {
+			w.out[i].signature = err.Error()
+		}
+	}
+}
+
+// unsigned is what is wrong with a record without a signature.
+const unsigned = "carries no signature"
+
+func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	entry, body, err := parseLine(raw)
 	if err != nil {
-		return link{line: number, err: err}
+		return link{line: number, err: err}, entry, nil
 	}
 	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash}
 	found.self = hashOf(body, entry.Signature) == entry.Hash
 	// The hash covers body and signature; what else stands in the line must be
 	// nothing, or two lines would be one record.
 	if found.self {
-		plain, err := encode(line{Body: body, Signature: entry.Signature, Hash: entry.Hash})
-		found.self = err == nil && string(plain) == string(raw)
+		l, ok := split(raw)
+		found.self = ok && bytes.Equal(l.Body, body)
 	}
-	if allowed != nil {
-		switch {
-		case entry.Signature == "":
-			found.signature = "carries no signature"
-		default:
-			if err := allowed.verify(body, entry.Signature, entry.Time); err != nil {
-				found.signature = err.Error()
-			}
-		}
-	}
-	return found
+	return found, entry, body
 }
 
 // chain tells what is wrong with the order and the links of the lines.
@@ -223,7 +246,7 @@ func chain(links []link, heads []Head) []Problem {
 			suspect[l.sequence] = true
 		case l.signature != "":
 			kind := Forged
-			if l.signature == "carries no signature" {
+			if l.signature == unsigned {
 				kind = Unsigned
 			}
 			add(kind, l.sequence, l.line, "record %d (line %d) %s", l.sequence, l.line, l.signature)

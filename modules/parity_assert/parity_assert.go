@@ -6,17 +6,16 @@ package parityassert
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/parity"
 	"github.com/arcodange-org/sandbox/internal/parity/live"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -90,7 +89,7 @@ type Report struct {
 
 // asserted compares what stands with the manifest.
 func asserted(ctx context.Context, c *ansible.Call, args arguments, now time.Time) error {
-	where, err := reportPath(args.Report, os.Getenv, now)
+	where, err := reports.Path(args.Report, "parity", os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func asserted(ctx context.Context, c *ansible.Call, args arguments, now time.Tim
 		if report, err = compare(limited, args, now); err != nil {
 			return keeping.Outcome{}, err
 		}
-		if err := keep(where, report); err != nil {
+		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
@@ -197,42 +196,4 @@ func tell(c *ansible.Call, report Report, where string) {
 	c.Return("version", report.Version)
 	c.Return("report", where)
 	c.Return("seconds", report.Seconds)
-}
-
-// keep writes the report for its owner alone.
-func keep(path string, report Report) error {
-	data, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the report's folder: %w", err)
-	}
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
-}
-
-func reportPath(given string, getenv func(string) string, now time.Time) (string, error) {
-	if given != "" {
-		path, err := filepath.Abs(given)
-		if err != nil {
-			return "", fmt.Errorf("finding %s: %w", given, err)
-		}
-		return path, nil
-	}
-	base := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if user == "" {
-			return "", fmt.Errorf("find the folder for reports: neither XDG_STATE_HOME nor HOME is set: set one, or give report")
-		}
-		base = filepath.Join(user, ".local", "state")
-	}
-	name := fmt.Sprintf("parity-%s-%d.json", now.UTC().Format("20060102T150405Z"), os.Getpid())
-	return filepath.Join(base, "arcodange-sandbox", "gates", name), nil
 }

@@ -79,8 +79,8 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
 - hosts: localhost
   gather_facts: false
   tasks:
-    - name: Judge what is green, with a callback that the task chose
-      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, callbacks: /nowhere, prove: true, snapshot: [files], watch: []}
+    - name: Judge what is green
+      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, prove: true, snapshot: [files], watch: []}
       register: green
     - name: Judge what is red
       arcodange.sandbox.idempotence_gate: {playbook: red.yml, inventory: [hosts], report: red.json}

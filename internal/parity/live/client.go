@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package live reads what stands in a cluster, by GET alone and, of client-go,
-// through its transport alone: a kit has to stay small. It decides nothing.
+// Package live reads what stands in a cluster, by GET alone and without a
+// client for every type: a kit has to stay small. It decides nothing.
 //
 // What is not served is absent. Everything else that is not an answer (403,
 // 500, a proxy's page) is an error, so that nothing passes for absent that
@@ -10,26 +10,20 @@ package live
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
-	"k8s.io/client-go/transport"
-
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/kubeconfig"
 )
 
 // Client reads from one API server.
@@ -41,7 +35,7 @@ type Client struct {
 // Server is where a kubeconfig leads.
 type Server struct {
 	URL      string
-	CASHA256 []string // hexadecimal, of each certificate of its CA; empty for the system's
+	CASHA256 []string // hexadecimal, of each certificate of its CA; at least one
 }
 
 // Allow says whether a server may be asked, and the address to ask it at; with
@@ -49,48 +43,26 @@ type Server struct {
 type Allow func(ctx context.Context, file string, server Server) (address string, err error)
 
 // Connect makes a client of a kubeconfig file; context empty is its current
-// one. Nothing is sent yet. Refused are: a server that allow refuses, programs
-// and plugins that would hand out credentials, proxies, and a server whose
-// certificate nobody looks at. No proxy of the environment is used.
+// one. Nothing is sent yet. Refused are a server that allow refuses, and what
+// the package kubeconfig refuses.
 func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Client, error) {
-	base, config, err := read(file, kubeContext)
+	access, err := kubeconfig.Read(file, kubeContext)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	address, err := allow(ctx, file, Server{URL: base.String(), CASHA256: fingerprints(config.TLS.CAData)})
+	address, err := allow(ctx, file, Server{URL: access.Server.String(), CASHA256: access.CASHA256()})
 	if err != nil {
 		return nil, err
 	}
-	port := cmp.Or(base.Port(), "443")
-	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
-	config.DialHolder = &transport.DialHolder{Dial: func(ctx context.Context, network, asked string) (net.Conn, error) {
-		if address != "" {
-			asked = net.JoinHostPort(address, port) // what was allowed, whatever the name means by now
-		}
-		return (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, network, asked)
-	}}
-	through, err := transport.New(config)
+	// What was allowed, whatever the name means by now.
+	transport, err := access.Transport(func() string { return address })
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
-	return &Client{base: base, http: &http.Client{Transport: through, CheckRedirect: stay}}, nil
-}
-
-// stay keeps a client from being led on.
-func stay(request *http.Request, _ []*http.Request) error {
-	return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
-}
-
-func fingerprints(data []byte) []string {
-	var sums []string
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			return sums
-		}
-		sum := sha256.Sum256(block.Bytes)
-		sums = append(sums, hex.EncodeToString(sum[:]))
-	}
+	client := &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(request *http.Request, _ []*http.Request) error {
+		return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
+	}}
+	return &Client{http: client, base: access.Server}, nil
 }
 
 // Within is Allow by a boundary: all that the file leads to, whichever context
@@ -102,12 +74,8 @@ func Within(engine boundary.Engine) Allow {
 				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)
 			}
 		}
-		sums := server.CASHA256
-		if len(sums) == 0 {
-			sums = []string{""}
-		}
 		pinned := ""
-		for _, sum := range sums {
+		for _, sum := range server.CASHA256 {
 			d := engine.Decide(ctx, boundary.Target{Kind: boundary.Kube, Value: server.URL, From: file, CASHA256: sum})
 			if !d.Allowed {
 				return "", fmt.Errorf("the kubeconfig %s is refused before anything is sent: %s", file, d)

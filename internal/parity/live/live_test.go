@@ -29,11 +29,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/parity"
 )
 
-// api is an API server of a few answers: path → JSON, or a handler.
-type api map[string]any
+// cluster is an API server of a few answers: path → JSON, or a handler.
+type cluster map[string]any
 
-func small() api {
-	return api{
+func small() cluster {
+	return cluster{
 		"/version": `{"gitVersion": "v1.34.3+k3s1"}`,
 		"/apis": `{"kind": "APIGroupList", "groups": [
 			{"name": "apps", "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}},
@@ -55,7 +55,7 @@ func small() api {
 	}
 }
 
-func (c api) serve(t *testing.T) (*httptest.Server, *atomic.Int64) {
+func (c cluster) serve(t *testing.T) (*httptest.Server, *atomic.Int64) {
 	var asked atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -76,8 +76,8 @@ func (c api) serve(t *testing.T) (*httptest.Server, *atomic.Int64) {
 	return server, &asked
 }
 
-// configOf is a kubeconfig of a server, with more lines for its cluster and its user.
-func configOf(t *testing.T, server *httptest.Server, url, ofCluster, ofUser string) string {
+// kubeconfig of a server, with more lines for its cluster and its user.
+func config(t *testing.T, server *httptest.Server, url, ofCluster, ofUser string) string {
 	t.Helper()
 	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	if url == "" {
@@ -96,10 +96,10 @@ current-context: x
 
 func anywhere(context.Context, string, Server) (string, error) { return "", nil }
 
-func (c api) read(t *testing.T, wanted Wanted) (parity.Found, error) {
+func (c cluster) read(t *testing.T, wanted Wanted) (parity.Found, error) {
 	t.Helper()
 	server, _ := c.serve(t)
-	client, err := Connect(t.Context(), configOf(t, server, "", "", ""), "", anywhere)
+	client, err := Connect(t.Context(), config(t, server, "", "", ""), "", anywhere)
 	require.NoError(t, err)
 	return client.Read(t.Context(), wanted)
 }
@@ -220,28 +220,28 @@ func TestAKubeconfigThatCannotBeTrustedIsRefusedBeforeAnythingIsSent(t *testing.
 	t.Parallel()
 	server, asked := small().serve(t)
 	for name, c := range map[string]struct{ url, cluster, user, says string }{
-		"credentials out of a program": {user: `, exec: {apiVersion: client.authentication.k8s.io/v1, command: "false", interactiveMode: Never}`, says: "gets credentials from a program (exec)"},
-		"credentials out of a plugin":  {user: `, auth-provider: {name: oidc}`, says: "gets credentials from a plugin (auth-provider)"},
-		"a proxy":                      {cluster: `, proxy-url: "http://127.0.0.1:3128"`, says: "is behind a proxy"},
+		"credentials out of a program": {user: `, exec: {apiVersion: client.authentication.k8s.io/v1, command: "false", interactiveMode: Never}`, says: "it runs a program for its credentials (exec)"},
+		"credentials out of a plugin":  {user: `, auth-provider: {name: oidc}`, says: "it asks a provider for its credentials (auth-provider)"},
+		"a proxy":                      {cluster: `, proxy-url: "http://127.0.0.1:3128"`, says: "it goes through a proxy (proxy-url)"},
 		"nobody looks at certificates": {cluster: `, insecure-skip-tls-verify: true`, says: "insecure-skip-tls-verify"},
-		"no encryption":                {url: "http://127.0.0.1:1", says: "is not https"},
+		"no encryption":                {url: "http://127.0.0.1:1", says: "its server is not https://HOST:PORT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Connect(t.Context(), configOf(t, server, c.url, c.cluster, c.user), "", anywhere)
+			_, err := Connect(t.Context(), config(t, server, c.url, c.cluster, c.user), "", anywhere)
 			require.ErrorContains(t, err, c.says)
 		})
 	}
-	_, err := Connect(t.Context(), configOf(t, server, "", "", ""), "other", anywhere)
-	require.ErrorContains(t, err, `it has 0 contexts "other"`)
+	_, err := Connect(t.Context(), config(t, server, "", "", ""), "other", anywhere)
+	require.ErrorContains(t, err, `it has 0 entries for the context "other"`)
 	_, err = Connect(t.Context(), filepath.Join(t.TempDir(), "none"), "", anywhere)
 	require.ErrorContains(t, err, "no such file")
 	broken := filepath.Join(t.TempDir(), "broken")
 	require.NoError(t, os.WriteFile(broken, []byte("token: [hidden"), 0o600))
 	_, err = Connect(t.Context(), broken, "", anywhere)
-	require.ErrorContains(t, err, "it is not a kubeconfig")
+	require.ErrorContains(t, err, "it is not a kubeconfig that can be read")
 	assert.NotContains(t, err.Error(), "hidden")
-	_, err = Connect(t.Context(), configOf(t, server, "", "", ""), "", func(context.Context, string, Server) (string, error) { return "", errors.New("no") })
+	_, err = Connect(t.Context(), config(t, server, "", "", ""), "", func(context.Context, string, Server) (string, error) { return "", errors.New("no") })
 	require.ErrorContains(t, err, "no")
 	assert.Zero(t, asked.Load(), "nothing was sent")
 }
@@ -257,7 +257,7 @@ sandbox: {addresses: [172.30.0.0/16], endpoints: ["127.0.0.1:`+port+`"]}
 	require.NoError(t, err)
 	allow := Within(boundary.Engine{Manifest: manifest})
 
-	client, err := Connect(t.Context(), configOf(t, server, "", "", ""), "", allow)
+	client, err := Connect(t.Context(), config(t, server, "", "", ""), "", allow)
 	require.NoError(t, err)
 	assert.Zero(t, asked.Load(), "connecting sends nothing")
 	_, err = client.Read(t.Context(), Wanted{})
@@ -265,11 +265,11 @@ sandbox: {addresses: [172.30.0.0/16], endpoints: ["127.0.0.1:`+port+`"]}
 	before := asked.Load()
 
 	for _, url := range []string{"https://192.168.1.201:6443", "https://0300.0250.1.0311:6443", "https://[::ffff:192.168.1.201]:6443", "https://192.0.2.1:6443", "https://127.0.0.1:1"} {
-		_, err := Connect(t.Context(), configOf(t, server, url, "", ""), "", allow)
+		_, err := Connect(t.Context(), config(t, server, url, "", ""), "", allow)
 		require.ErrorContains(t, err, "is refused before anything is sent", url)
 	}
 	// Another context of the same file is one word away.
-	path := configOf(t, server, "", "", "")
+	path := config(t, server, "", "", "")
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	both := strings.Replace(string(text), "clusters: [", `clusters: [{name: p, cluster: {server: "https://192.168.1.201:6443"}}, `, 1)
@@ -284,7 +284,7 @@ func TestTheAddressThatWasAllowedIsTheOneThatIsAsked(t *testing.T) {
 	server, asked := small().serve(t)
 	port := server.URL[strings.LastIndex(server.URL, ":")+1:]
 	// The certificate of httptest is for this name, which leads elsewhere.
-	path := configOf(t, server, "https://example.com:"+port, "", "")
+	path := config(t, server, "https://example.com:"+port, "", "")
 	client, err := Connect(t.Context(), path, "", func(context.Context, string, Server) (string, error) { return "127.0.0.1", nil })
 	require.NoError(t, err)
 	_, err = client.Read(t.Context(), Wanted{})
@@ -300,7 +300,7 @@ func TestOnlyTheSmallPartsOfClientGoAreLinked(t *testing.T) {
 	deps := strings.Fields(string(out))
 	assert.Contains(t, deps, "k8s.io/client-go/transport")
 	for _, dep := range deps {
-		for _, heavy := range []string{"k8s.io/api", "k8s.io/apimachinery/pkg/runtime", "k8s.io/client-go/rest", "k8s.io/client-go/tools/clientcmd", "k8s.io/client-go/kubernetes", "k8s.io/client-go/dynamic", "k8s.io/client-go/discovery", "k8s.io/kube-openapi"} {
+		for _, heavy := range []string{"k8s.io/api", "k8s.io/client-go/rest", "k8s.io/client-go/tools/clientcmd", "k8s.io/apimachinery/pkg/runtime", "k8s.io/client-go/kubernetes", "k8s.io/client-go/dynamic", "k8s.io/client-go/discovery", "k8s.io/client-go/informers", "k8s.io/client-go/applyconfigurations", "k8s.io/kube-openapi"} {
 			assert.False(t, dep == heavy || strings.HasPrefix(dep, heavy+"/"), "%s is linked", dep)
 		}
 	}

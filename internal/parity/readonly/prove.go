@@ -5,7 +5,6 @@ package readonly
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/arcodange-org/sandbox/internal/kubeconfig"
 )
+
+// masters is the group that the API server lets do everything, whatever RBAC says.
+const masters = "system:masters"
 
 // Options says what to open, and how far it may go.
 type Options struct {
@@ -61,30 +65,19 @@ func (a *Access) At(address string) { a.address = address }
 // Open looks at a kubeconfig and sends nothing. An error that is a *Refused
 // says that the file alone shows that it could do more than read.
 func Open(o Options) (*Access, error) {
-	c, err := read(o.Kubeconfig, o.Context)
+	file, err := kubeconfig.Read(o.Kubeconfig, o.Context)
 	if err != nil {
 		return nil, fmt.Errorf("looking at the kubeconfig: %w", err)
 	}
-	a := &Access{options: o, server: c.server}
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	transport := &http.Transport{
-		Proxy:                 nil, // not the environment's either
-		TLSClientConfig:       &tls.Config{RootCAs: c.roots, ServerName: c.serverName, Certificates: c.certs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 30 * time.Second,
-		ForceAttemptHTTP2:     true,
-		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if a.address != "" {
-				_, port, err := net.SplitHostPort(address)
-				if err != nil {
-					return nil, err
-				}
-				address = net.JoinHostPort(a.address, port)
-			}
-			return dialer.DialContext(ctx, network, address)
-		},
+	if slices.Contains(file.Groups, masters) {
+		return nil, &Refused{[]string{fmt.Sprintf("its client certificate is of the group %s, which may do everything; give one of a user who may only read", masters)}}
 	}
-	a.gate = &gate{next: transport, host: c.server.Host, token: c.token, secrets: o.HelmSecrets}
+	a := &Access{options: o, server: file.Server}
+	transport, err := file.Transport(func() string { return a.address })
+	if err != nil {
+		return nil, fmt.Errorf("looking at the kubeconfig: %w", err)
+	}
+	a.gate = &gate{next: transport, host: a.server.Host, secrets: o.HelmSecrets}
 	a.client = &http.Client{Transport: a.gate, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return errors.New("the server sends elsewhere, which is not followed")
 	}}
@@ -92,7 +85,7 @@ func Open(o Options) (*Access, error) {
 }
 
 // Server is the URL of the API server.
-func (a *Access) Server() *url.URL { return &url.URL{Scheme: "https", Host: a.server.Host} }
+func (a *Access) Server() *url.URL { return a.server }
 
 // Client lets through only what reads; until Prove has passed, only the
 // questions that Prove asks.

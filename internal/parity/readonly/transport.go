@@ -29,7 +29,6 @@ func acting() []string {
 type gate struct {
 	next    http.RoundTripper
 	host    string
-	token   string
 	secrets bool // Helm's releases may be read
 	proved  atomic.Bool
 }
@@ -41,10 +40,6 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 			req.Body.Close()
 		}
 		return nil, fmt.Errorf("not sent: %s %s: %s", req.Method, req.URL.Path, why)
-	}
-	if g.token != "" {
-		req = req.Clone(req.Context())
-		req.Header.Set("Authorization", "Bearer "+g.token)
 	}
 	return g.next.RoundTrip(req)
 }

@@ -1,39 +1,85 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package readonly opens a kubeconfig that can only read, and refuses every
-// other. It looks at the file before anything is sent, asks the API server what
-// the credentials may do before anything is read, and lets nothing through but
-// reading. Which clusters may be asked at all is not its question: that is the
-// boundary's.
-package readonly
+// Package kubeconfig reads the file by which programs reach a Kubernetes API
+// server, more strictly than they do: of what it would run, ask elsewhere, or
+// act as, nothing is done, so that a file leads where it says and nowhere else.
+// It does not know which servers may be asked: that is the boundary's.
+package kubeconfig
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
+	"k8s.io/client-go/transport"
 )
 
-// masters is the group that the API server lets do everything, whatever RBAC says.
-const masters = "system:masters"
+// Access is what a kubeconfig gives to reach one API server.
+type Access struct {
+	Server      *url.URL            // https, host and port alone
+	Groups      []string            // that the client certificate puts its holder into; none if there is none
+	authorities []*x509.Certificate // at least one
+	config      transport.Config
+}
 
-// credentials are what a kubeconfig gives to reach one cluster.
-type credentials struct {
-	server     *url.URL
-	serverName string // for TLS; empty if it is the server's own
-	roots      *x509.CertPool
-	token      string
-	certs      []tls.Certificate
+// Read reads a file; context empty is its current one. Nothing is sent, nothing
+// in the environment takes part, and nothing in an error is a secret or an
+// address. Refused are, beside files that cannot be read: credentials out of
+// programs, plugins and passwords, acting as another, proxies, a server that is
+// not https or has no CA of its own, and whatever is not known.
+func Read(file, context string) (*Access, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return parse(data, filepath.Dir(file), context)
+}
+
+// CASHA256 is the SHA-256, hexadecimal, of each certificate of the server's CA.
+func (a *Access) CASHA256() []string {
+	var sums []string
+	for _, certificate := range a.authorities {
+		sum := sha256.Sum256(certificate.Raw)
+		sums = append(sums, hex.EncodeToString(sum[:]))
+	}
+	return sums
+}
+
+// Transport sends requests with the file's credentials, as client-go does.
+// address is asked at each new connection where to connect to; the server's
+// name is resolved only if that is empty. Neither a proxy nor anything else of
+// the environment takes part.
+func (a *Access) Transport(address func() string) (http.RoundTripper, error) {
+	config := a.config
+	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	config.DialHolder = &transport.DialHolder{Dial: func(ctx context.Context, network, asked string) (net.Conn, error) {
+		if to := address(); to != "" {
+			_, port, err := net.SplitHostPort(asked)
+			if err != nil {
+				return nil, err
+			}
+			asked = net.JoinHostPort(to, port)
+		}
+		return dialer.DialContext(ctx, network, asked)
+	}}
+	return transport.New(&config)
 }
 
 // entry is one of the named lists of a kubeconfig.
@@ -44,19 +90,10 @@ type entry struct {
 	Context yaml.Node `yaml:"context"`
 }
 
-// read looks at a kubeconfig. Nothing in an error is a secret or an address.
-func read(file, context string) (*credentials, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return parse(data, filepath.Dir(file), context)
-}
-
-func parse(data []byte, home, context string) (c *credentials, err error) {
+func parse(data []byte, home, context string) (a *Access, err error) {
 	defer func() {
 		if recover() != nil { // yaml.v3 panics on some input
-			c, err = nil, errors.New("it is not YAML")
+			a, err = nil, errors.New("it is not YAML")
 		}
 	}()
 	var config struct {
@@ -91,14 +128,14 @@ func parse(data []byte, home, context string) (c *credentials, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c = &credentials{}
-	if err := c.cluster(&cluster.Cluster, home); err != nil {
+	a = &Access{config: transport.Config{UserAgent: "arcodange.sandbox"}}
+	if err := a.cluster(&cluster.Cluster, home); err != nil {
 		return nil, err
 	}
-	if err := c.user(&user.User, home); err != nil {
+	if err := a.user(&user.User, home); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return a, nil
 }
 
 // one is the entry of a name. Of two, programs take the one or the other.
@@ -149,76 +186,93 @@ func texts(n *yaml.Node, what string, allowed ...string) (map[string]string, err
 	return out, nil
 }
 
-func (c *credentials) cluster(n *yaml.Node, home string) error {
+func (a *Access) cluster(n *yaml.Node, home string) error {
 	fields, err := texts(n, "the cluster", "server", "certificate-authority", "certificate-authority-data", "tls-server-name", "disable-compression", "extensions")
 	if err != nil {
 		return err
 	}
-	c.server, err = url.Parse(fields["server"])
-	if err != nil || c.server.Scheme != "https" || c.server.Host == "" || c.server.User != nil || c.server.RawQuery != "" || strings.Trim(c.server.Path, "/") != "" {
+	server, err := url.Parse(fields["server"])
+	if err != nil || server.Scheme != "https" || server.Host == "" || server.User != nil || server.RawQuery != "" || strings.Trim(server.Path, "/") != "" {
 		return errors.New("its server is not https://HOST:PORT")
 	}
-	c.serverName = fields["tls-server-name"]
+	a.Server = &url.URL{Scheme: "https", Host: server.Host}
+	a.config.TLS.ServerName = fields["tls-server-name"]
 	authority, err := content(fields, "certificate-authority", home)
 	if err != nil {
 		return err
 	}
-	c.roots = x509.NewCertPool()
-	if !c.roots.AppendCertsFromPEM(authority) {
+	if a.authorities, err = certificates(authority); err != nil {
+		return errors.New("its certificate-authority cannot be read")
+	}
+	if len(a.authorities) == 0 {
 		return errors.New("it has no certificate-authority, so that whoever the system trusts could answer; give the cluster's CA")
 	}
+	a.config.TLS.CAData = authority
 	return nil
 }
 
-func (c *credentials) user(n *yaml.Node, home string) error {
+func (a *Access) user(n *yaml.Node, home string) error {
 	fields, err := texts(n, "the user", "token", "tokenFile", "client-certificate", "client-certificate-data", "client-key", "client-key-data", "extensions")
 	if err != nil {
 		return err
 	}
-	c.token = fields["token"]
-	if name := fields["tokenFile"]; name != "" && c.token == "" {
+	token := fields["token"]
+	if name := fields["tokenFile"]; name != "" && token == "" {
 		text, err := os.ReadFile(resolve(name, home))
 		if err != nil {
 			return fmt.Errorf("reading tokenFile: %w", err)
 		}
-		c.token = strings.TrimSpace(string(text))
+		token = strings.TrimSpace(string(text))
 	}
-	if strings.ContainsAny(c.token, " \t\r\n") {
+	if strings.ContainsAny(token, " \t\r\n") {
 		return errors.New("its token is not one")
 	}
-	cert, err := content(fields, "client-certificate", home)
+	a.config.BearerToken = token
+	certificate, err := content(fields, "client-certificate", home)
 	if err != nil {
 		return err
 	}
-	if cert == nil {
-		if c.token == "" {
+	if certificate == nil {
+		if token == "" {
 			return errors.New("its user has neither a token nor a client certificate")
 		}
 		return nil
 	}
-	for rest := cert; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			break
-		}
-		parsed, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return errors.New("its client certificate cannot be read")
-		}
-		if slices.Contains(parsed.Subject.Organization, masters) {
-			return fmt.Errorf("its client certificate is of the group %s, which may do everything; give one of a user who may only read", masters)
-		}
+	chain, err := certificates(certificate)
+	if err != nil {
+		return errors.New("its client certificate cannot be read")
+	}
+	for _, one := range chain {
+		a.Groups = append(a.Groups, one.Subject.Organization...)
 	}
 	key, err := content(fields, "client-key", home)
 	if err != nil {
 		return err
 	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
+	if _, err := tls.X509KeyPair(certificate, key); err != nil {
 		return errors.New("its client certificate and key do not fit together")
 	}
-	c.certs = []tls.Certificate{pair}
+	a.config.TLS.CertData, a.config.TLS.KeyData = certificate, key
 	return nil
+}
+
+// certificates are those of a PEM text; other blocks are passed over, as crypto/tls does.
+func certificates(text []byte) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return all, nil
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, certificate)
+	}
 }
 
 // content is what a field holds in itself (NAME-data, base64) or in a file; nil if neither is set.
