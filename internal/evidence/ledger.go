@@ -16,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -278,6 +280,16 @@ func (l *Ledger) heads() []string {
 		paths = append(paths, filepath.Join(l.Anchors, filepath.Base(l.Path)+"-"+hex.EncodeToString(name[:8])+".head"))
 	}
 	return paths
+}
+
+// ParseHead reads `number:hash`, as people note a head and hand it on.
+func ParseHead(text string) (Head, error) {
+	number, hash, found := strings.Cut(text, ":")
+	sequence, err := strconv.Atoi(number)
+	if !found || err != nil || sequence < 1 || len(hash) != hex.EncodedLen(sha256.Size) {
+		return Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
+	}
+	return Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
 }
 
 func readHead(path string) (Head, error) {

@@ -248,8 +248,9 @@ func (c claim) timely() error {
 }
 
 // Digest is the SHA-256 of a file, or of a folder's files: their paths and
-// contents in order. Links are followed; what is neither file nor folder counts
-// by its name.
+// contents in order, and which of them can be executed. Links are followed; what
+// is neither file nor folder counts by its name. It is the same whatever the
+// umask was when they were written.
 func Digest(root string) (string, error) {
 	h := sha256.New()
 	if err := digestInto(h, root, "", 0); err != nil {
@@ -266,7 +267,8 @@ func digestInto(h io.Writer, full, name string, depth int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(h, "%s %d %q\n", info.Mode().Type(), info.Mode().Perm()&0o111, name)
+	executable := info.Mode().IsRegular() && info.Mode().Perm()&0o100 != 0
+	fmt.Fprintf(h, "%s %t %q\n", info.Mode().Type(), executable, name)
 	switch {
 	case info.IsDir():
 		children, err := os.ReadDir(full)

@@ -44,6 +44,8 @@ type Check struct {
 	Heads   []Head   // what was known of it elsewhere
 	// Heedless lets a ledger without heads pass: one that was carried here from another machine.
 	Heedless bool
+	// Keep asks for the entries as well: what was verified, and not what a second look finds.
+	Keep bool
 }
 
 // Verification is what a look at a whole ledger told.
@@ -52,6 +54,10 @@ type Verification struct {
 	Head     Head      `json:"head"`     // its last record
 	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
 	Problems []Problem `json:"problems"` // by line
+	// Anchored says that a head that does not lie beside the ledger told how far
+	// it had come, see Ledger.Anchors.
+	Anchored bool    `json:"-"`
+	Entries  []Entry `json:"-"` // if Check.Keep; empty where a line is no record
 }
 
 // link is what the chain needs of one line.
@@ -63,6 +69,7 @@ type link struct {
 	err       error  // it is no record
 	self      bool   // its hash is that of its content
 	signature string // what is wrong with its signature; empty for nothing
+	entry     Entry
 }
 
 // Verify reads the whole ledger and tells what is wrong with it. The error is
@@ -73,8 +80,8 @@ type link struct {
 // that does not come from a holder of an allowed key.
 func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
 	heads := slices.Clone(check.Heads)
-	known := 0
-	for _, path := range l.heads() {
+	known, anchored := 0, false
+	for i, path := range l.heads() {
 		head, err := readHead(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -84,12 +91,18 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		}
 		heads = append(heads, head)
 		known++
+		anchored = anchored || i > 0
 	}
 	links, torn, err := scan(ctx, l.Path, check.Allowed)
 	if err != nil {
 		return Verification{}, err
 	}
-	result := Verification{Records: len(links), Torn: torn}
+	result := Verification{Records: len(links), Torn: torn, Anchored: anchored}
+	if check.Keep {
+		for _, l := range links {
+			result.Entries = append(result.Entries, l.entry)
+		}
+	}
 	if len(links) > 0 {
 		last := links[len(links)-1]
 		result.Head = Head{Sequence: last.sequence, Hash: last.hash}
@@ -216,7 +229,7 @@ func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	if err != nil {
 		return link{line: number, err: err}, entry, nil
 	}
-	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash}
+	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash, entry: entry}
 	found.self = hashOf(body, entry.Signature) == entry.Hash
 	// The hash covers body and signature; what else stands in the line must be
 	// nothing, or two lines would be one record.

@@ -26,9 +26,10 @@ from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary, user_folder
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import PLUGINS, KitError, guard_binary, user_folder
 
 GUARDED = "arcodange.sandbox.guarded_ssh"
+PROMOTION = "arcodange.sandbox.promote"
 REFUSED = 3
 
 # Names of connections that stay on this machine.
@@ -61,6 +62,10 @@ class Process:
 
     boundary = None
     meant = False
+    # A promotion is held like any other run: what it means is asked when the gate is green, for the run that it then starts.
+    promotion = False
+    # The environment before anything was taken out of it, for that run.
+    environment = None
 
 
 def guard(arguments, given=None):
@@ -184,8 +189,8 @@ def _other_sources(boundary):
     return targets, reasons
 
 
-def meant(loader, boundary):
-    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
+def wish(loader):
+    """Return what this very run says about i_mean_prod, for the binary to decide about, or None if it says nothing."""
     given, origin, extra = None, "", {}
     for words in context.CLIARGS.get("extra_vars") or ():
         if str(words).startswith("@"):
@@ -198,21 +203,48 @@ def meant(loader, boundary):
     if not on_command_line:
         everything = load_extra_vars(loader)
         if "i_mean_prod" not in everything:
-            return False
+            return None
         given, origin = everything["i_mean_prod"], "a file of variables"
-    state = user_folder("XDG_STATE_HOME", ".local", "state")
-    status, out = guard(
-        ["override", "--boundary", boundary, "--state", state],
-        {
-            "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
-            "token": str(extra.get("i_mean_prod_token", "")), "targets": [str(context.CLIARGS.get("subset") or "all")],
-            "command": [str(word) for word in sys.argv], "user": getpass.getuser(),
-        },
-    )
+    return {
+        "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
+        "token": str(extra.get("i_mean_prod_token", "")), "targets": [str(context.CLIARGS.get("subset") or "all")],
+        "command": [str(word) for word in sys.argv], "user": getpass.getuser(), "playbooks": _playbooks(),
+    }
+
+
+def meant(loader, boundary):
+    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
+    said = wish(loader)
+    if said is None:
+        return False
+    state = state_folder()
+    status, out = guard(["override", "--boundary", boundary, "--state", state], said)
     if status:
         raise Refusal(out.strip())
     Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % state)
     return True
+
+
+def state_folder():
+    """Return the directory of the log of overrides."""
+    return user_folder("XDG_STATE_HOME", ".local", "state")
+
+
+def _playbooks():
+    """Return what this process plays, by absolute paths; nothing if it is no ansible-playbook."""
+    if os.path.basename(sys.argv[0]) != "ansible-playbook":
+        return []
+    return [os.path.abspath(str(name)) for name in context.CLIARGS.get("args") or ()]
+
+
+def promotes():
+    """Whether this process plays the promotion playbook of this collection, and nothing else.
+
+    That only ever holds it: one that is taken for a promotion cannot leave the sandbox.
+    """
+    ours = os.path.realpath(os.path.join(os.path.dirname(PLUGINS), "playbooks", "promote.yml"))
+    names = [str(name) for name in context.CLIARGS.get("args") or ()]
+    return bool(_playbooks()) and all(name == PROMOTION or os.path.realpath(name) == ours for name in names)
 
 
 def _parse(words):
@@ -235,7 +267,8 @@ def hold(loader, boundary):
     try:
         # A manifest that is not understood stops everything, whatever the command line says.
         guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
-        allowed = meant(loader, boundary)
+        Process.promotion = promotes()
+        allowed = not Process.promotion and meant(loader, boundary)
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -251,6 +284,8 @@ def hold(loader, boundary):
     except AnsibleError as error:
         stop(Refusal("the command line cannot be read: %s" % error))
     Process.boundary, Process.meant = boundary, allowed
+    if Process.environment is None:
+        Process.environment = dict(os.environ)
     if not allowed:
         guard_connections()
         guard_environment(boundary)

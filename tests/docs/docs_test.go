@@ -31,6 +31,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
+	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 }
 
 func modules() []ansible.Module {
-	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
+	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
 }
 
 // option is one option as DOCUMENTATION, or a role's argument_specs.yml, has it.

@@ -22,6 +22,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
+	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
 )
 
@@ -30,7 +31,7 @@ const child = "GATES_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(child) != "" {
-		os.Exit(ansible.Main(os.Args, evidence.Module(), idempotencegate.Module(), parityassert.Module(), tofuplangate.Module()))
+		os.Exit(ansible.Main(os.Args, evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), tofuplangate.Module()))
 	}
 	os.Exit(m.Run())
 }
