@@ -4,6 +4,7 @@ package parity
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -359,5 +360,21 @@ func TestTheShippedManifestAndItsWaiversAreRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, m.Nodes, 3)
 	_, err = LoadWaivers("../../inventory/parity/waivers.yml", day("2026-11-25 00:00:00"))
+	require.NoError(t, err)
+}
+
+func TestTheExamplesInTheDocumentationAreRead(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/parity.md")
+	require.NoError(t, err)
+	var examples []string
+	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+		example, _, _ := strings.Cut(block, "```")
+		examples = append(examples, example)
+	}
+	require.Len(t, examples, 2)
+	_, err = Parse("manifest", []byte(examples[0]))
+	require.NoError(t, err)
+	_, err = ParseWaivers("waivers", []byte(examples[1]), day("2026-11-25 00:00:00"))
 	require.NoError(t, err)
 }
