@@ -83,17 +83,17 @@ destroy: setup engine ## take the sandbox down
 
 ## --- checks
 
-.PHONY: test lint unit test-engine test-guard test-evidence-page molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-naming test-tofuplan test-guard test-evidence-page molecule smoke-oldest ## every test of the project
+.PHONY: test lint unit test-engine test-parity test-guard test-evidence-page test-prove molecule smoke-oldest
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-parity test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags engine,ansible,tofu,netns,chromium ./...
-	$(GO) tool staticcheck -tags engine,ansible,tofu,netns,chromium ./...
+	$(GO) vet -tags engine,ansible,tofu,netns,chromium,sandbox ./...
+	$(GO) tool staticcheck -tags engine,ansible,tofu,netns,chromium,sandbox ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
-	shellcheck $$(git ls-files '*.sh') .ci/run
+	shellcheck $$(git ls-files '*.sh') .ci/run promotion/pre-push
 	yamllint --strict .
 	ansible-lint --profile production --strict --offline
 
@@ -105,7 +105,11 @@ unit: setup ## unit tests of Go (with the race detector) and Python
 	$(EMBEDDED_ENV) $(GO) test -C embedded ./...
 
 test-engine: setup engine ## tests that need the Docker engine
-	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/...
+	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/... ./internal/evidence
+
+test-parity: setup engine embedded ## drifts of a sandbox of its own, each found
+	tools/once.sh $(CACHE) test-parity cmd internal modules plugins roles playbooks inventory tests/parity go.mod embedded requirements -- \
+		$(GO) test -tags sandbox -count=1 -timeout 15m -v ./tests/parity
 
 test-guard: setup tofu ## every known way to production, and honest uses, inside network namespaces (root)
 	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
@@ -118,6 +122,11 @@ test-evidence-page: packages ## the page of the evidence in a browser
 	@tools/packages.sh chromium:chromium
 	tools/once.sh $(CACHE) test-evidence-page internal/evidence go.mod requirements -- \
 		$(GO) test -tags chromium -count=1 -timeout 10m ./internal/evidence/page
+
+test-prove: setup engine embedded ## the idempotence gate with prove, on a sandbox of its own
+	@tools/packages.sh kubernetes-client:kubectl
+	tools/once.sh $(CACHE) test-prove embedded tests/prove roles playbooks inventory plugins internal cmd modules go.mod -- \
+		$(GO) test -tags engine -count=1 -timeout 15m -v ./tests/prove/
 
 molecule: setup engine embedded ## the Molecule scenarios
 	@trap 'molecule destroy --scenario-name default' EXIT

@@ -34,7 +34,12 @@ kits() {
             (cd "$root" && CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} GOFLAGS=-mod=readonly GOWORK=off \
                 "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$kit")
         done
-        xz -z -k -T1 "-$level" "$work/controller_$name"
+        # x86's jumps, turned into absolute addresses, repeat: 6 % less. What does the same for arm64
+        # needs a liblzma of 2022 (5.4), which not every Python that unpacks it has.
+        case $name in
+        *_amd64) xz -z -k -T1 --x86 "--lzma2=preset=$level" "$work/controller_$name" ;;
+        *) xz -z -k -T1 "-$level" "$work/controller_$name" ;;
+        esac
     done
     (cd "$work" && sum controller_* target_* | grep -v '\.xz$') >"$work/SHA256SUMS"
     for platform in "$@"; do
@@ -61,7 +66,7 @@ artifact)
     mkdir -p "$tree"
     # Only what git knows, so that no build, cache or secret of this checkout slips in.
     (cd "$root" && git ls-files -z --cached --others --exclude-standard -- CHANGELOG.md LICENSE README.md galaxy.yml meta plugins roles playbooks \
-        inventory site.yml destroy.yml CONTRIBUTING.md docs embedded changelogs tofu |
+        inventory site.yml destroy.yml CONTRIBUTING.md docs embedded changelogs tofu promotion |
         while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |
         tar --null -T - -cf -) | tar -xf - -C "$tree"
     find "$tree" -name '*_test.go' -delete

@@ -4,11 +4,11 @@
 # Builds a program from its pinned Go module, once, and prints its path. What
 # was built is kept by content: by the pinned sums, this script and the Go
 # command, so that a new pin never finds an old binary.
-# usage: tool.sh CACHE_DIR tofu|helm        (GO names the Go command)
+# usage: tool.sh CACHE_DIR tofu|terraform|helm        (GO names the Go command)
 set -euo pipefail
 
-cache=${1:?usage: tool.sh CACHE_DIR tofu|helm}
-name=${2:?usage: tool.sh CACHE_DIR tofu|helm}
+cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm}
+name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 go=${GO:-$("$here/go.sh")}
 source=$here/$name
@@ -18,13 +18,17 @@ tofu)
     package=github.com/opentofu/opentofu/cmd/tofu
     flags='-s -w -X github.com/opentofu/opentofu/version.dev=no'
     ;;
+terraform)
+    package=github.com/hashicorp/terraform
+    flags='-s -w -X github.com/hashicorp/terraform/version.dev=no'
+    ;;
 helm)
     package=helm.sh/helm/v3/cmd/helm
     version=$(awk '$1 == "helm.sh/helm/v3" {print $2} $1 == "require" && $2 == "helm.sh/helm/v3" {print $3}' "$source/go.mod")
     flags="-s -w -X helm.sh/helm/v3/internal/version.version=$version"
     ;;
 *)
-    echo "tool: there is no pinned tool $name; tofu and helm are" >&2
+    echo "tool: there is no pinned tool $name; tofu, terraform and helm are" >&2
     exit 1
     ;;
 esac

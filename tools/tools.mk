@@ -4,11 +4,15 @@
 # under tools/ and kept by content under $(CACHE)/tools.
 
 TOFU = $(shell GO=$(GO) tools/tool.sh $(CACHE) tofu)
+TERRAFORM = $(shell GO=$(GO) tools/tool.sh $(CACHE) terraform)
 HELM = $(shell GO=$(GO) tools/tool.sh $(CACHE) helm)
 
-.PHONY: tofu helm
+.PHONY: tofu terraform helm
 tofu: packages ## build OpenTofu from its pinned Go module (minutes the first time)
 	@GO=$(GO) tools/tool.sh $(CACHE) tofu
+
+terraform: packages ## build Terraform from its pinned Go module, for tests only
+	@GO=$(GO) tools/tool.sh $(CACHE) terraform
 
 helm: packages ## build Helm from its pinned Go module
 	@GO=$(GO) tools/tool.sh $(CACHE) helm
@@ -18,6 +22,6 @@ test-naming: tofu helm ## the rule of names in OpenTofu and Helm, proved with th
 	SANDBOX_TOFU=$(TOFU) SANDBOX_HELM=$(HELM) $(GO) test -tags tofu -count=1 -timeout 20m ./tests/naming/...
 
 .PHONY: test-tofuplan
-test-tofuplan: setup tofu ## the plan gate over plans of the real OpenTofu, each with one defect, and over honest ones
-	SANDBOX_TOFU=$(TOFU) $(GO) test -tags tofu -count=1 -timeout 20m ./tests/tofuplan/...
+test-tofuplan: setup tofu terraform ## the plan gate over plans of the real programs, each with one defect, and over honest ones
+	SANDBOX_TOFU=$(TOFU) SANDBOX_TERRAFORM=$(TERRAFORM) $(GO) test -tags tofu -count=1 -timeout 20m ./tests/tofuplan/...
 	SANDBOX_TOFU=$(TOFU) ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags 'ansible tofu' -count=1 -run '^TestPlans' ./tests/gates

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,12 +49,11 @@ func (r Reader) tofu(root Root) []Finding {
 			t.provider(block.Labels[0], t.values(block), rangeOf(block))
 		}
 		for _, block := range body.blocks["data"] {
-			if block.Labels[0] == "terraform_remote_state" {
-				t.remoteState(block)
-			}
+			t.data(block)
 		}
 		t.calls(body)
 	}
+	t.fetched()
 	t.implicit(bodies)
 	if !backend {
 		t.backend("local", t.merged(map[string]cty.Value{}), root.Directory)
@@ -90,6 +90,7 @@ func (t *tofuReader) problem(what, from, format string, args ...any) {
 var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"},
 	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}}, {Type: "resource", LabelNames: []string{"type", "name"}},
+	{Type: "ephemeral", LabelNames: []string{"type", "name"}},
 }}
 
 // module reads the files of a module, or finds a problem.
@@ -121,11 +122,12 @@ func (t *tofuReader) module(directory string) []body {
 		for _, block := range content.Blocks {
 			b.blocks[block.Type] = append(b.blocks[block.Type], block)
 		}
-		for _, block := range slices.Concat(b.blocks["resource"], b.blocks["data"]) {
+		for _, block := range slices.Concat(b.blocks["resource"], b.blocks["data"], b.blocks["ephemeral"]) {
 			kind, _, _ := strings.Cut(block.Labels[0], "_")
-			if t.used[kind] == "" {
-				t.used[kind] = rangeOf(block)
-			}
+			t.use(kind, rangeOf(block))
+		}
+		for _, block := range b.blocks["terraform"] {
+			t.renamed(block)
 		}
 		bodies = append(bodies, b)
 	}
@@ -133,6 +135,38 @@ func (t *tofuReader) module(directory string) []body {
 		t.problem("OpenTofu root", directory, "it holds no configuration")
 	}
 	return bodies
+}
+
+func (t *tofuReader) use(kind, from string) {
+	if t.used[kind] == "" {
+		t.used[kind] = from
+	}
+}
+
+// data judges a source of data that itself leads somewhere, which no block of a provider says.
+func (t *tofuReader) data(block *hcl.Block) {
+	n := &need{t: t, what: "data " + block.Labels[0], from: rangeOf(block), values: t.values(block)}
+	switch block.Labels[0] {
+	case "terraform_remote_state":
+		t.remoteState(block)
+	case "tls_certificate":
+		n.endpoint(n.maybe("url"))
+	case "local_command":
+		t.problem(n.what, n.from, "it runs a program, and where that leads cannot be told")
+	}
+}
+
+// renamed finds providers that a module calls by the name of another.
+func (t *tofuReader) renamed(block *hcl.Block) {
+	for _, required := range t.inside(block, "required_providers") {
+		for name, value := range t.values(required) {
+			source, known := text(object(value), "source")
+			kind := source[strings.LastIndex(source, "/")+1:]
+			if known && kind != "" && kind != name {
+				t.use(kind, rangeOf(required))
+			}
+		}
+	}
 }
 
 func (t *tofuReader) file(path string, isJSON bool) *hcl.File {
@@ -670,31 +704,93 @@ func (t *tofuReader) calls(b body) {
 			if t.seen[directory] {
 				continue
 			}
-			for _, inner := range t.module(directory) {
-				for _, provider := range inner.blocks["provider"] {
-					t.problem("provider "+provider.Labels[0], rangeOf(provider), "it stands in a module, where its values cannot be told; move it to the root")
-				}
-				for _, data := range inner.blocks["data"] {
-					if data.Labels[0] == "terraform_remote_state" {
-						t.problem("remote state "+data.Labels[1], rangeOf(data), "it stands in a module, where its values cannot be told; move it to the root")
-					}
-				}
-				t.calls(inner)
-			}
-		case strings.HasPrefix(source, "git::"):
-			source, _, _ = strings.Cut(strings.TrimPrefix(source, "git::"), "?")
-			n.add(boundary.Git, source)
+			t.called(directory)
+		default:
+			t.source(n, source)
 		}
 	}
 }
 
-// initialised reads what `tofu init` wrote down: this is the backend that counts until the next one.
-func (t *tofuReader) initialised() {
+// called judges a module that is not the root.
+func (t *tofuReader) called(directory string) {
+	for _, inner := range t.module(directory) {
+		for _, provider := range inner.blocks["provider"] {
+			t.problem("provider "+provider.Labels[0], rangeOf(provider), "it stands in a module, where its values cannot be told; move it to the root")
+		}
+		for _, data := range inner.blocks["data"] {
+			if slices.Contains([]string{"terraform_remote_state", "tls_certificate", "local_command"}, data.Labels[0]) {
+				t.problem("data "+data.Labels[0]+" "+data.Labels[1], rangeOf(data), "it stands in a module, where its values cannot be told; move it to the root")
+			}
+		}
+		t.calls(inner)
+	}
+}
+
+var (
+	forge    = regexp.MustCompile(`^(?:github\.com|bitbucket\.org)/[^/]+/[^/]+`)
+	registry = regexp.MustCompile(`^(?:([^/]+\.[^/]+)/)?[^/:.]+/[^/:.]+/[^/:.]+$`)
+)
+
+// source is where a module is fetched from. Registries serve providers as well, and need be named only if they are not the usual one.
+func (t *tofuReader) source(n *need, source string) {
+	bare, _, _ := strings.Cut(source, "?")
+	scheme, rest, found := strings.Cut(bare, "://")
+	if path, _, within := strings.Cut(rest, "//"); found && within {
+		bare = scheme + "://" + path
+	} else if !found {
+		bare, _, _ = strings.Cut(bare, "//")
+	}
+	switch address, git := strings.CutPrefix(bare, "git::"); {
+	case git:
+		n.add(boundary.Git, address)
+	case strings.HasPrefix(bare, "git@"):
+		n.add(boundary.Git, bare)
+	case forge.MatchString(bare):
+		n.add(boundary.Git, "https://"+forge.FindString(bare))
+	case strings.HasPrefix(bare, "https://"), strings.HasPrefix(bare, "http://"):
+		n.endpoint(bare)
+	case registry.MatchString(bare):
+		if host := registry.FindStringSubmatch(bare)[1]; host != "" {
+			n.endpoint(host)
+		}
+	default:
+		t.problem(n.what, n.from, "it is not known where its source %s leads: keep it in the tree, or give it as git::", bare)
+	}
+}
+
+// fetched judges the modules that `tofu init` has fetched: what lies there is known only now.
+func (t *tofuReader) fetched() {
+	path := filepath.Join(t.dataDirectory(), "modules", "modules.json")
+	data, err := read(path)
+	if os.IsNotExist(err) {
+		return
+	}
+	var listed struct{ Modules []struct{ Dir string } }
+	if err == nil && json.Unmarshal(data, &listed) != nil {
+		err = errors.New("it is not what `tofu init` writes")
+	}
+	if err != nil {
+		t.problem("fetched modules", path, "they cannot be read (%s)", reason(err))
+		return
+	}
+	for _, module := range listed.Modules {
+		if directory := t.expand(module.Dir, t.root.Directory); !t.seen[filepath.Clean(directory)] {
+			t.called(directory)
+		}
+	}
+}
+
+func (t *tofuReader) dataDirectory() string {
 	directory := t.getenv("TF_DATA_DIR")
 	if directory == "" {
 		directory = ".terraform"
 	}
-	path := filepath.Join(t.expand(directory, t.root.Directory), "terraform.tfstate")
+	return t.expand(directory, t.root.Directory)
+}
+
+// initialised reads what `tofu init` wrote down: this is the backend that counts until the next one.
+func (t *tofuReader) initialised() {
+	path := filepath.Join(t.dataDirectory(), "terraform.tfstate")
 	data, err := read(path)
 	if os.IsNotExist(err) {
 		return

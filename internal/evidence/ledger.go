@@ -15,6 +15,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -279,6 +282,16 @@ func (l *Ledger) heads() []string {
 	return paths
 }
 
+// ParseHead reads `number:hash`, as people note a head and hand it on.
+func ParseHead(text string) (Head, error) {
+	number, hash, found := strings.Cut(text, ":")
+	sequence, err := strconv.Atoi(number)
+	if !found || err != nil || sequence < 1 || len(hash) != hex.EncodedLen(sha256.Size) {
+		return Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
+	}
+	return Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
+}
+
 func readHead(path string) (Head, error) {
 	file, err := openRegular(path, os.O_RDONLY)
 	if err != nil {
@@ -342,16 +355,52 @@ func parse(raw []byte) (Entry, error) {
 }
 
 func parseLine(raw []byte) (Entry, json.RawMessage, error) {
-	var l line
-	if err := json.Unmarshal(raw, &l); err != nil {
-		return Entry{}, nil, err
-	}
 	var entry Entry
-	if err := json.Unmarshal(l.Body, &entry); err != nil {
-		return Entry{}, nil, err
+	l, ok := split(raw)
+	if !ok || json.Unmarshal(l.Body, &entry) != nil {
+		l, entry = line{}, Entry{}
+		if err := json.Unmarshal(raw, &l); err != nil {
+			return Entry{}, nil, err
+		}
+		if err := json.Unmarshal(l.Body, &entry); err != nil {
+			return Entry{}, nil, err
+		}
 	}
 	entry.Hash, entry.Signature = l.Hash, l.Signature
 	return entry, l.Body, nil
+}
+
+// split takes a line apart that is written as encode writes it; ok is false for
+// any other. It reads nothing twice, which is half the time of a verification.
+// Whether the body is JSON is not looked at.
+func split(raw []byte) (l line, ok bool) {
+	const before, signature, hash, end = `{"body":`, `,"signature":"`, `,"hash":"`, `"}`
+	rest, found := bytes.CutPrefix(raw, []byte(before))
+	at := len(rest) - len(hash) - hex.EncodedLen(sha256.Size) - len(end)
+	if !found || at < 1 || !bytes.HasPrefix(rest[at:], []byte(hash)) || !bytes.HasSuffix(rest, []byte(end)) {
+		return line{}, false
+	}
+	digest := rest[at+len(hash) : len(rest)-len(end)]
+	rest = rest[:at]
+	// A body is an object. What ends otherwise is a signature, and a quote is not of its letters.
+	if rest[at-1] == '"' {
+		i := bytes.LastIndex(rest, []byte(signature))
+		if i < 1 {
+			return line{}, false
+		}
+		l.Signature = string(rest[i+len(signature) : at-1])
+		rest = rest[:i]
+	}
+	if rest[len(rest)-1] != '}' || !plain(digest) || l.Signature != "" && !plain([]byte(l.Signature)) {
+		return line{}, false
+	}
+	l.Body, l.Hash = json.RawMessage(rest), string(digest)
+	return l, true
+}
+
+// plain tells whether a text stands in JSON as itself.
+func plain(text []byte) bool {
+	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 }
 
 // Read returns the entries of the ledger at path as they stand there: Verify

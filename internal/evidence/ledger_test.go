@@ -6,12 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +26,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -47,9 +53,13 @@ func write1(path string) {
 	if err != nil {
 		count = -1
 	}
+	var sign Signer
+	if key := os.Getenv("EVIDENCE_TEST_KEY"); key != "" {
+		sign = SSHSigner(run.Exec{}, key)
+	}
 	book := &Ledger{Path: path, Now: time.Now}
 	for n := 0; n != count; n++ {
-		entry, err := book.Append(context.Background(), sample(n), nil)
+		entry, err := book.Append(context.Background(), sample(n), sign)
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -559,6 +569,104 @@ func TestAKeyThatCannotSignLeavesTheLedgerAlone(t *testing.T) {
 	assert.Len(t, content(t, l), 2)
 }
 
+func TestAKeyThatAsksForAPassphraseFailsAtOnceAtATerminalToo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	require.NoError(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "a passphrase", "-C", "", "-f", key).Run())
+	ctx, stop := context.WithTimeout(t.Context(), signingTime/2)
+	defer stop()
+	// script(1) gives a terminal that can be asked, and that never answers.
+	cmd := exec.CommandContext(ctx, "script", "--quiet", "--return", "--command", run.Quote(os.Args[0]), os.DevNull)
+	cmd.Env = append(os.Environ(), child+"="+filepath.Join(dir, "ledger.jsonl"), "EVIDENCE_TEST_KEY="+key, "DISPLAY=:99")
+	silence, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer silence.Close()
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.NoError(t, ctx.Err(), "it waited for an answer: %s", out)
+	assert.Contains(t, string(out), "signing the record with the key "+key)
+}
+
+func TestAKeyThatAnAgentHoldsSigns(t *testing.T) {
+	dir := t.TempDir()
+	key, socket := filepath.Join(dir, "key"), filepath.Join(dir, "agent")
+	require.NoError(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key).Run())
+	agent := exec.Command("ssh-agent", "-D", "-a", socket)
+	require.NoError(t, agent.Start())
+	t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	require.Eventually(t, func() bool { return exec.Command("ssh-add", "-q", key).Run() == nil }, 10*time.Second, 20*time.Millisecond)
+	require.NoError(t, os.Remove(key))
+	l := book(t, 2, SSHSigner(run.Exec{}, key+".pub"))
+	public, err := os.ReadFile(key + ".pub")
+	require.NoError(t, err)
+	allowed, err := ParseAllowed(append([]byte("ops "), public...))
+	require.NoError(t, err)
+	result, err := l.Verify(t.Context(), Check{Allowed: allowed})
+	require.NoError(t, err)
+	assert.Empty(t, result.Problems)
+}
+
+// token is a key that a security token holds (OpenSSH, PROTOCOL.u2f), but for the touch.
+func token(t *testing.T) (Signer, string) {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	wire := ssh.Marshal(struct {
+		Type        string
+		Key         []byte
+		Application string
+	}{ssh.KeyAlgoSKED25519, public, "ssh:"})
+	key, err := ssh.ParsePublicKey(wire)
+	require.NoError(t, err)
+	return func(_ context.Context, body []byte) (string, error) {
+		digest := sha512.Sum512(body)
+		data := ssh.Marshal(signed{Magic: [6]byte([]byte(magic)), Namespace: Namespace, Hash: "sha512", Digest: digest[:]})
+		application, message := sha256.Sum256([]byte("ssh:")), sha256.Sum256(data)
+		told := []byte{1, 0, 0, 0, 7} // touched; the seventh signature
+		blob := slices.Concat(application[:], told, message[:])
+		return base64.StdEncoding.EncodeToString(ssh.Marshal(signature{
+			Magic: [6]byte([]byte(magic)), Version: 1, PublicKey: wire, Namespace: Namespace, Hash: "sha512",
+			Signature: ssh.Marshal(ssh.Signature{Format: ssh.KeyAlgoSKED25519, Blob: ed25519.Sign(private, blob), Rest: told}),
+		})), nil
+	}, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+func TestOneForgedSignatureIsNamedAmongManyOfAllKinds(t *testing.T) {
+	t.Parallel()
+	var signers []Signer
+	var lines []string
+	for _, kind := range []string{"ed25519", "ed25519", "ecdsa"} {
+		sign, public := keys(t, kind)
+		signers, lines = append(signers, sign), append(lines, "ops@example.org "+public)
+	}
+	sign, public := token(t)
+	signers, lines = append(signers, sign), append(lines, "ops@example.org "+public)
+	allowed, err := ParseAllowed([]byte(strings.Join(lines, "\n")))
+	require.NoError(t, err)
+	for forged := range 9 { // the last one: none
+		n := 0
+		l := book(t, 8, func(ctx context.Context, body []byte) (string, error) {
+			by := signers[n%len(signers)]
+			if n++; n == forged+1 {
+				body = append([]byte(" "), body...)
+			}
+			return by(ctx, body)
+		})
+		result, err := l.Verify(t.Context(), Check{Allowed: allowed})
+		require.NoError(t, err)
+		if forged == 8 {
+			require.Empty(t, result.Problems)
+			continue
+		}
+		require.Len(t, result.Problems, 1)
+		assert.Equal(t, Forged, result.Problems[0].Kind)
+		assert.Equal(t, forged+1, result.Problems[0].Sequence)
+		assert.Contains(t, result.Problems[0].Message, "carries a signature of something else")
+	}
+}
+
 func FuzzALineIsReadOrRefused(f *testing.F) {
 	l := book(f, 2, nil)
 	data, err := os.ReadFile(l.Path)
@@ -568,7 +676,13 @@ func FuzzALineIsReadOrRefused(f *testing.F) {
 	}
 	f.Add([]byte(`{"body":{},"hash":""}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		link := examine(1, raw, nil)
+		link, _, _ := examine(1, raw)
+		// The short way reads what the long one reads.
+		if l, ok := split(raw); ok && json.Valid(l.Body) {
+			var long line
+			require.NoError(t, json.Unmarshal(raw, &long))
+			require.Equal(t, long, l)
+		}
 		if link.err != nil || !link.self {
 			return
 		}

@@ -22,7 +22,7 @@ type Record struct {
 	Versions     map[string]string `json:"versions,omitempty"`     // of programs that took part, by name
 	Mode         string            `json:"mode,omitempty"`         // "vm" or "k3d"
 	Driver       string            `json:"driver,omitempty"`       // as "docker"
-	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"
+	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"; "other" if it was measured to be neither
 	Deviations   []string          `json:"deviations,omitempty"`   // from production, in force while it ran
 	Waivers      []string          `json:"waivers,omitempty"`      // of parity, in force while it ran
 	Duration     time.Duration     `json:"duration"`               // nanoseconds

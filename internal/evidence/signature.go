@@ -26,8 +26,7 @@ import (
 // made for something else counts.
 const Namespace = "evidence@arcodange.sandbox"
 
-// signingTime bounds one signature: ssh-keygen waits for a passphrase or a
-// touch that nobody gives.
+// signingTime bounds one signature: a security token waits for a touch.
 const signingTime = 30 * time.Second
 
 // magic begins an SSH signature and what is signed (OpenSSH, PROTOCOL.sshsig).
@@ -41,7 +40,8 @@ func SSHSigner(runner run.Runner, key string) Signer {
 		defer stop()
 		res, err := runner.Run(ctx, run.Cmd{
 			Name: "ssh-keygen", Args: []string{"-Y", "sign", "-f", key, "-n", Namespace}, Stdin: bytes.NewReader(body),
-			Env: append(os.Environ(), "SSH_ASKPASS_REQUIRE=never", "LC_ALL=C.UTF-8"),
+			// Who would be asked is false(1), which knows no passphrase: at a terminal too, nobody waits for a person.
+			Env: append(os.Environ(), "SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force", "LC_ALL=C.UTF-8"),
 		})
 		if err != nil {
 			return "", fmt.Errorf("signing the record with the key %s: %w", key, err)
@@ -181,22 +181,31 @@ func keygenTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("the time %q is not YYYYMMDD[HHMM[SS]][Z]", text)
 }
 
-// verify tells what is wrong with the signature of body, which was made at the given time.
-func (a *Allowed) verify(body []byte, encoded string, when time.Time) error {
+// claim is a signature that is well formed and by a key that is allowed; what
+// remains is whether the key made it, and when.
+type claim struct {
+	holders []signer
+	data    []byte // what the key must have signed
+	sig     ssh.Signature
+	when    time.Time
+}
+
+// claim reads the signature of body, which was made at the given time, or tells what is wrong with it.
+func (a *Allowed) claim(body []byte, encoded string, when time.Time) (claim, error) {
 	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return errors.New("carries a signature that is not base64")
+		return claim{}, errors.New("carries a signature that is not base64")
 	}
 	var s signature
 	if err := ssh.Unmarshal(blob, &s); err != nil || string(s.Magic[:]) != magic || s.Version != 1 {
-		return errors.New("carries something that is not an SSH signature")
+		return claim{}, errors.New("carries something that is not an SSH signature")
 	}
 	if s.Namespace != Namespace {
-		return fmt.Errorf("carries a signature that was made for %q", s.Namespace)
+		return claim{}, fmt.Errorf("carries a signature that was made for %q", s.Namespace)
 	}
 	holders := a.signers[string(s.PublicKey)]
 	if len(holders) == 0 {
-		return errors.New("is signed by a key that is not allowed")
+		return claim{}, errors.New("is signed by a key that is not allowed")
 	}
 	var digest []byte
 	switch s.Hash {
@@ -207,30 +216,41 @@ func (a *Allowed) verify(body []byte, encoded string, when time.Time) error {
 		sum := sha256.Sum256(body)
 		digest = sum[:]
 	default:
-		return fmt.Errorf("carries a signature with the hash %q", s.Hash)
+		return claim{}, fmt.Errorf("carries a signature with the hash %q", s.Hash)
 	}
-	var sig ssh.Signature
-	if err := ssh.Unmarshal(s.Signature, &sig); err != nil {
-		return errors.New("carries something that is not an SSH signature")
+	c := claim{holders: holders, when: when}
+	if err := ssh.Unmarshal(s.Signature, &c.sig); err != nil {
+		return claim{}, errors.New("carries something that is not an SSH signature")
 	}
-	if sig.Format == ssh.KeyAlgoRSA { // SHA-1, which sshsig forbids
-		return errors.New("carries a signature with SHA-1")
+	if c.sig.Format == ssh.KeyAlgoRSA { // SHA-1, which sshsig forbids
+		return claim{}, errors.New("carries a signature with SHA-1")
 	}
-	data := ssh.Marshal(signed{Magic: s.Magic, Namespace: s.Namespace, Reserved: s.Reserved, Hash: s.Hash, Digest: digest})
-	if err := holders[0].key.Verify(data, &sig); err != nil {
+	c.data = ssh.Marshal(signed{Magic: s.Magic, Namespace: s.Namespace, Reserved: s.Reserved, Hash: s.Hash, Digest: digest})
+	return c, nil
+}
+
+// made tells whether the key made it.
+func (c claim) made() error {
+	if err := c.holders[0].key.Verify(c.data, &c.sig); err != nil {
 		return errors.New("carries a signature of something else")
 	}
-	for _, holder := range holders {
-		if (holder.after.IsZero() || !when.Before(holder.after)) && (holder.till.IsZero() || when.Before(holder.till)) {
+	return nil
+}
+
+// timely tells whether the key was allowed at that time.
+func (c claim) timely() error {
+	for _, holder := range c.holders {
+		if (holder.after.IsZero() || !c.when.Before(holder.after)) && (holder.till.IsZero() || c.when.Before(holder.till)) {
 			return nil
 		}
 	}
-	return fmt.Errorf("is signed by the key of %s at a time for which it is not allowed", holders[0].name)
+	return fmt.Errorf("is signed by the key of %s at a time for which it is not allowed", c.holders[0].name)
 }
 
 // Digest is the SHA-256 of a file, or of a folder's files: their paths and
-// contents in order. Links are followed; what is neither file nor folder counts
-// by its name.
+// contents in order, and which of them can be executed. Links are followed; what
+// is neither file nor folder counts by its name. It is the same whatever the
+// umask was when they were written.
 func Digest(root string) (string, error) {
 	h := sha256.New()
 	if err := digestInto(h, root, "", 0); err != nil {
@@ -247,7 +267,8 @@ func digestInto(h io.Writer, full, name string, depth int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(h, "%s %d %q\n", info.Mode().Type(), info.Mode().Perm()&0o111, name)
+	executable := info.Mode().IsRegular() && info.Mode().Perm()&0o100 != 0
+	fmt.Fprintf(h, "%s %t %q\n", info.Mode().Type(), executable, name)
 	switch {
 	case info.IsDir():
 		children, err := os.ReadDir(full)

@@ -3,7 +3,9 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,6 +44,8 @@ type Check struct {
 	Heads   []Head   // what was known of it elsewhere
 	// Heedless lets a ledger without heads pass: one that was carried here from another machine.
 	Heedless bool
+	// Keep asks for the entries as well: what was verified, and not what a second look finds.
+	Keep bool
 }
 
 // Verification is what a look at a whole ledger told.
@@ -50,6 +54,10 @@ type Verification struct {
 	Head     Head      `json:"head"`     // its last record
 	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
 	Problems []Problem `json:"problems"` // by line
+	// Anchored says that a head that does not lie beside the ledger told how far
+	// it had come, see Ledger.Anchors.
+	Anchored bool    `json:"-"`
+	Entries  []Entry `json:"-"` // if Check.Keep; empty where a line is no record
 }
 
 // link is what the chain needs of one line.
@@ -61,6 +69,7 @@ type link struct {
 	err       error  // it is no record
 	self      bool   // its hash is that of its content
 	signature string // what is wrong with its signature; empty for nothing
+	entry     Entry
 }
 
 // Verify reads the whole ledger and tells what is wrong with it. The error is
@@ -71,8 +80,8 @@ type link struct {
 // that does not come from a holder of an allowed key.
 func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
 	heads := slices.Clone(check.Heads)
-	known := 0
-	for _, path := range l.heads() {
+	known, anchored := 0, false
+	for i, path := range l.heads() {
 		head, err := readHead(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -82,12 +91,18 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		}
 		heads = append(heads, head)
 		known++
+		anchored = anchored || i > 0
 	}
 	links, torn, err := scan(ctx, l.Path, check.Allowed)
 	if err != nil {
 		return Verification{}, err
 	}
-	result := Verification{Records: len(links), Torn: torn}
+	result := Verification{Records: len(links), Torn: torn, Anchored: anchored}
+	if check.Keep {
+		for _, l := range links {
+			result.Entries = append(result.Entries, l.entry)
+		}
+	}
 	if len(links) > 0 {
 		last := links[len(links)-1]
 		result.Head = Head{Sequence: last.sequence, Hash: last.hash}
@@ -130,9 +145,7 @@ func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, erro
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for w := range todo {
-				for i, raw := range w.lines {
-					w.out[i] = examine(w.first+i, raw, allowed)
-				}
+				w.examine(allowed)
 				w.lines = nil
 			}
 		})
@@ -178,30 +191,53 @@ func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, erro
 	return links, int(info.Size() - total), nil
 }
 
-func examine(number int, raw []byte, allowed *Allowed) link {
+func (w *work) examine(allowed *Allowed) {
+	claims := make(map[int]claim, len(w.lines))
+	for i, raw := range w.lines {
+		found, entry, body := examine(w.first+i, raw)
+		w.out[i] = found
+		switch {
+		case allowed == nil || found.err != nil:
+		case entry.Signature == "":
+			w.out[i].signature = unsigned
+		default:
+			c, err := allowed.claim(body, entry.Signature, entry.Time)
+			if err == nil {
+				claims[i], err = c, c.timely()
+			}
+			if err != nil {
+				w.out[i].signature = err.Error()
+			}
+		}
+	}
+	if together(claims) {
+		return
+	}
+	// One of them at least is not what it says: each by itself tells which.
+	for i, c := range claims {
+		if err := c.made(); err != nil {
+			w.out[i].signature = err.Error()
+		}
+	}
+}
+
+// unsigned is what is wrong with a record without a signature.
+const unsigned = "carries no signature"
+
+func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	entry, body, err := parseLine(raw)
 	if err != nil {
-		return link{line: number, err: err}
+		return link{line: number, err: err}, entry, nil
 	}
-	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash}
+	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash, entry: entry}
 	found.self = hashOf(body, entry.Signature) == entry.Hash
 	// The hash covers body and signature; what else stands in the line must be
 	// nothing, or two lines would be one record.
 	if found.self {
-		plain, err := encode(line{Body: body, Signature: entry.Signature, Hash: entry.Hash})
-		found.self = err == nil && string(plain) == string(raw)
+		l, ok := split(raw)
+		found.self = ok && bytes.Equal(l.Body, body)
 	}
-	if allowed != nil {
-		switch {
-		case entry.Signature == "":
-			found.signature = "carries no signature"
-		default:
-			if err := allowed.verify(body, entry.Signature, entry.Time); err != nil {
-				found.signature = err.Error()
-			}
-		}
-	}
-	return found
+	return found, entry, body
 }
 
 // chain tells what is wrong with the order and the links of the lines.
@@ -223,7 +259,7 @@ func chain(links []link, heads []Head) []Problem {
 			suspect[l.sequence] = true
 		case l.signature != "":
 			kind := Forged
-			if l.signature == "carries no signature" {
+			if l.signature == unsigned {
 				kind = Unsigned
 			}
 			add(kind, l.sequence, l.line, "record %d (line %d) %s", l.sequence, l.line, l.signature)

@@ -298,7 +298,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
 	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
 	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
-	assert.Contains(t, asking("  evidence: ~/e\n", ""), "evidence of promotion")
+	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json is not there")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", nil, "token", "--state", state)
@@ -313,4 +313,22 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 
 	_, token, _ = call("", nil, "token", "--state", state)
 	assert.ErrorContains(t, spend(state, strings.TrimSpace(token), time.Minute, time.Now().Add(2*time.Minute)), "counts for")
+}
+
+func TestAGrantThatWasUsedStandsInTheLog(t *testing.T) {
+	t.Parallel()
+	log := filepath.Join(t.TempDir(), "overrides.log")
+	used, err := spent(log, "one")
+	require.NoError(t, err)
+	assert.False(t, used, "no override was ever granted")
+	require.NoError(t, appendRecord(log, record{User: "me"}))
+	require.NoError(t, appendRecord(log, record{Grant: "one"}))
+	for id, is := range map[string]bool{"one": true, "two": false} {
+		used, err := spent(log, id)
+		require.NoError(t, err)
+		assert.Equal(t, is, used, id)
+	}
+	require.NoError(t, os.WriteFile(log, []byte("{\n"), 0o600))
+	_, err = spent(log, "two")
+	assert.ErrorContains(t, err, "cannot be read", "what cannot be known is refused")
 }

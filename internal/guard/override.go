@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,32 +20,53 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/promotion"
+	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// wish is what a run says about i_mean_prod, as a JSON object on the standard input.
-type wish struct {
-	Value   json.RawMessage `json:"value"`        // as it was given
-	Origin  string          `json:"origin"`       // where it was given
-	Given   bool            `json:"command_line"` // it stands on the command line of this very run, and in no file
-	Cluster string          `json:"cluster"`      // i_mean_prod_cluster
-	Token   string          `json:"token"`        // i_mean_prod_token
-	Targets []string        `json:"targets"`      // whom it concerns
-	Command []string        `json:"command"`      // the run's command line
-	User    string          `json:"user"`
-	Run     string          `json:"run"` // what tells its lines in the log from another run's
+// logName and witnessName lie in the state folder: the log of overrides, and
+// what promotion.Gate keeps of its clock.
+const (
+	logName     = "overrides.log"
+	witnessName = "promotion-judged"
+)
+
+// Wish is what a run says about i_mean_prod. The command `override` reads it as
+// a JSON object on the standard input.
+type Wish struct {
+	Value     json.RawMessage `json:"value"`        // as it was given
+	Origin    string          `json:"origin"`       // where it was given
+	Given     bool            `json:"command_line"` // it stands on the command line of this very run, and in no file
+	Cluster   string          `json:"cluster"`      // i_mean_prod_cluster
+	Token     string          `json:"token"`        // i_mean_prod_token
+	Targets   []string        `json:"targets"`      // whom it concerns
+	Command   []string        `json:"command"`      // the run's command line
+	User      string          `json:"user"`
+	Playbooks []string        `json:"playbooks"` // absolute paths of what the run plays; none for a run that plays no playbook
+
+	// Run is what tells this run's lines in the log from another's.
+	Run string `json:"run"`
+
+	// Tree is what a promotion runs, by its hash: it is laid out from the
+	// repository itself. Empty for a run out of a working tree.
+	Tree string `json:"-"`
 }
 
 // record is one line of the log of overrides. The first of a run is written
 // before the run goes on, and names the hosts that it was limited to; each
 // further one is written before a host is connected to, and names that.
 type record struct {
-	Time     string   `json:"time"`
-	Event    string   `json:"event"` // see allowed and connects
-	Run      string   `json:"run"`
-	User     string   `json:"user"`
-	Targets  []string `json:"targets"`
-	Command  []string `json:"command"` // without the values that may be secrets
-	Boundary string   `json:"boundary"`
+	Time       string   `json:"time"`
+	Event      string   `json:"event"` // see allowed and connects
+	Run        string   `json:"run,omitempty"`
+	User       string   `json:"user"`
+	Targets    []string `json:"targets"`
+	Command    []string `json:"command"` // without the values that may be secrets
+	Boundary   string   `json:"boundary"`
+	Grant      string   `json:"grant,omitempty"`      // of the evidence of promotion that was used up
+	Repository string   `json:"repository,omitempty"` // that was promoted
+	Tree       string   `json:"tree,omitempty"`       // that was promoted
 }
 
 // Events of the log of overrides.
@@ -55,7 +78,7 @@ const (
 // override decides whether a run that says i_mean_prod may leave the sandbox,
 // and writes it down before it says yes. With --reached it decides nothing more,
 // and writes down whom the run connects to, each once.
-func (p Process) override(_ context.Context, args []string) int {
+func (p Process) override(ctx context.Context, args []string) int {
 	set := flags("override [flags] <wish.json")
 	file := set.String("boundary", "", "the boundary manifest")
 	state := set.String("state", "", "directory of the log and the tokens")
@@ -70,17 +93,14 @@ func (p Process) override(_ context.Context, args []string) int {
 	if *state == "" {
 		return p.wrong("override: --state is not given, and an override that is not written down is none")
 	}
-	var w wish
+	var w Wish
 	decoder := json.NewDecoder(p.Stdin)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&w); err != nil {
 		return p.failed(fmt.Errorf("reading what the run says about i_mean_prod: %w", err))
 	}
-	log := filepath.Join(*state, "overrides.log")
-	entry := record{time.Now().UTC().Format(time.RFC3339), allowed, w.Run, w.User, w.Targets, withoutSecrets(w.Command), engine.Manifest.File}
 	if *reached {
-		entry.Event = connects
-		granted, written, err := recorded(log, entry)
+		granted, err := w.reached(engine.Manifest, *state)
 		if err != nil {
 			return p.failed(err)
 		}
@@ -88,21 +108,80 @@ func (p Process) override(_ context.Context, args []string) int {
 			fmt.Fprintln(p.Stdout, "this run was not let through, or its line in the log of overrides is gone")
 			return Refused
 		}
-		if written {
-			return OK
-		}
-	} else if reason := w.refused(engine.Manifest.Policy, *state, time.Now()); reason != "" {
+		return OK
+	}
+	reason, err := Override(ctx, engine.Manifest, w, *state, PromotionGate(p.Env, *state))
+	if err != nil {
+		return p.failed(err)
+	}
+	if reason != "" {
 		fmt.Fprintf(p.Stdout, "%s\n", reason)
 		return Refused
-	}
-	if err := appendRecord(log, entry); err != nil {
-		return p.failed(err)
 	}
 	return OK
 }
 
-// refused is why the wish is not granted; empty if it is.
-func (w wish) refused(policy boundary.Policy, state string, now time.Time) string {
+// PromotionGate is the gate by which evidence of promotion is looked at again.
+// state is the directory of the log.
+func PromotionGate(env []string, state string) promotion.Gate {
+	return promotion.Gate{Runner: run.Exec{}, Env: env, Now: time.Now, Witness: filepath.Join(state, witnessName)}
+}
+
+// Override decides whether a wish is granted, and writes it down before it
+// says so. reason is why it is not; empty if it is.
+func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state string, gate promotion.Gate) (reason string, err error) {
+	if reason := w.refused(manifest.Policy, state, gate.Now()); reason != "" {
+		return reason, nil
+	}
+	entry := w.record(allowed, manifest, gate.Now())
+	if path := manifest.Policy.Evidence; path != "" {
+		grant, err := w.promoted(ctx, manifest, state, gate)
+		if err != nil {
+			return fmt.Sprintf("the boundary manifest wants evidence of promotion, and the grant %v; "+
+				"the playbook promote.yml is the way, which judges, grants and runs", oneLine(err)), nil
+		}
+		entry.Grant, entry.Repository, entry.Tree = grant.ID, grant.Question.Repository, grant.Tree
+	}
+	if w.Tree != "" {
+		entry.Tree = w.Tree
+	}
+	return "", appendRecord(filepath.Join(state, logName), entry)
+}
+
+// record is what is written down of a wish.
+func (w Wish) record(event string, manifest *boundary.Manifest, now time.Time) record {
+	return record{
+		Time: now.UTC().Format(time.RFC3339), Event: event, Run: w.Run, User: w.User, Targets: w.Targets, Command: withoutSecrets(w.Command), Boundary: manifest.File,
+	}
+}
+
+// reached writes down whom a run connects to, once for each; granted tells
+// whether the log says that the run was let through at all.
+func (w Wish) reached(manifest *boundary.Manifest, state string) (granted bool, err error) {
+	log, entry := filepath.Join(state, logName), w.record(connects, manifest, time.Now())
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return false, fmt.Errorf("reading the log of overrides: %w", err)
+	}
+	written := false
+	for line := range strings.Lines(string(data)) {
+		var old record
+		if json.Unmarshal([]byte(line), &old) != nil || old.Run != w.Run || old.Run == "" {
+			continue // another's line, or one of which the end is missing
+		}
+		granted = granted || old.Event == allowed
+		written = written || old.Event == connects && slices.Equal(old.Targets, w.Targets)
+	}
+	if !granted || written {
+		return granted, nil
+	}
+	return true, appendRecord(log, entry)
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// refused is why the wish is not granted, by all but evidence; empty if it is.
+func (w Wish) refused(policy boundary.Policy, state string, now time.Time) string {
 	if !w.Given {
 		return fmt.Sprintf("i_mean_prod comes from %s, where it would be true of every run; "+
 			"give it to this run alone, as -e i_mean_prod=true", w.Origin)
@@ -119,28 +198,68 @@ func (w wish) refused(policy boundary.Policy, state string, now time.Time) strin
 			return fmt.Sprintf("the boundary manifest wants a fresh token (%v): make one with `prod-ip-guard token`, then give -e i_mean_prod_token=TOKEN", err)
 		}
 	}
-	if policy.Evidence != "" {
-		return "the boundary manifest wants evidence of promotion (" + policy.Evidence + "), for which the promotion playbook is the way; it gives i_mean_prod itself"
-	}
 	return ""
 }
 
-// recorded tells whether the log says that the run of an entry was let through,
-// and whether it names the entry's targets already.
-func recorded(file string, entry record) (granted, written bool, err error) {
-	data, err := os.ReadFile(file)
+// promoted uses up the evidence of promotion that the manifest asks for. What
+// runs must be what was promoted: the tree that a promotion laid out, or else a
+// working tree that is exactly that, and holds everything that is played.
+func (w Wish) promoted(ctx context.Context, manifest *boundary.Manifest, state string, gate promotion.Gate) (promotion.Grant, error) {
+	grant, err := gate.Redeem(ctx, manifest.Policy.Evidence, func(id string) (bool, error) { return spent(filepath.Join(state, logName), id) })
 	if err != nil {
-		return false, false, fmt.Errorf("reading the log of overrides: %w", err)
+		return promotion.Grant{}, err
 	}
-	for line := range strings.Lines(string(data)) {
-		var old record
-		if json.Unmarshal([]byte(line), &old) != nil || old.Run != entry.Run || old.Run == "" {
-			continue // another's line, or one of which the end is missing
+	digest, err := evidence.Digest(manifest.File)
+	if err != nil {
+		return promotion.Grant{}, fmt.Errorf("cannot be held against the boundary manifest: %w", err)
+	}
+	switch {
+	case digest != grant.Boundary:
+		return promotion.Grant{}, errors.New("was given with another boundary manifest")
+	case w.Tree != "" && w.Tree != grant.Tree:
+		return promotion.Grant{}, fmt.Errorf("is for the tree %s, and %s is to run", grant.Tree, w.Tree)
+	case w.Tree != "":
+		return grant, nil
+	case len(w.Playbooks) == 0:
+		return promotion.Grant{}, errors.New("is for playbooks, and this run plays none")
+	}
+	tree, err := evidence.TreeOf(ctx, gate.Runner, grant.Question.Path)
+	if err != nil {
+		return promotion.Grant{}, fmt.Errorf("is for a working tree that cannot be read: %w", err)
+	}
+	if tree.Tree != grant.Tree || tree.Dirty {
+		return promotion.Grant{}, fmt.Errorf("is for the tree %s, which is not what lies in %s", grant.Tree, grant.Question.Path)
+	}
+	for _, playbook := range w.Playbooks {
+		if _, inside := promotion.Within(grant.Question.Path, playbook); !inside {
+			return promotion.Grant{}, fmt.Errorf("is for what lies in %s, and %s does not", grant.Question.Path, playbook)
 		}
-		granted = granted || old.Event == allowed
-		written = written || old.Event == connects && slices.Equal(old.Targets, entry.Targets)
 	}
-	return granted, written, nil
+	return grant, nil
+}
+
+// spent tells whether a grant of that ID stands in the log already.
+func spent(log, id string) (bool, error) {
+	file, err := os.Open(log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var entry record
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			return false, fmt.Errorf("a line of %s cannot be read: %w", log, err)
+		}
+		if entry.Grant == id {
+			return true, nil
+		}
+	}
+	return false, lines.Err()
 }
 
 func appendRecord(file string, entry record) error {

@@ -27,6 +27,9 @@ type Cmd struct {
 	Dir   string    // working directory; empty means the caller's
 	Env   []string  // the whole environment; nil means the caller's
 	Stdin io.Reader // nil means no input
+	// Live gets what the program prints, on both streams, as it comes; nil for
+	// nobody. It MUST be safe for concurrent use, as *os.File is.
+	Live io.Writer
 }
 
 // String is the command as it can be pasted into a POSIX shell.
@@ -106,6 +109,9 @@ func (Exec) Run(ctx context.Context, c Cmd) (Result, error) {
 	cmd.WaitDelay = killAfter
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if c.Live != nil {
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, c.Live), io.MultiWriter(&stderr, c.Live)
+	}
 	err := cmd.Run()
 	res := Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: -1}
 	if cmd.ProcessState != nil {

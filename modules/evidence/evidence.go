@@ -15,8 +15,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -84,6 +82,9 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 	if args.Seconds < 0 || args.Seconds > 1e9 {
 		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
 	}
+	if keeping.Reserved(args.What) {
+		return fmt.Errorf("%s is the name of a gate, which writes its own records: give its task the option evidence", args.What)
+	}
 	entry := ledger.Record{
 		What: args.What, Verdict: ledger.Verdict(args.Verdict), Summary: c.Mask(args.Summary),
 		Duration: time.Duration(args.Seconds * float64(time.Second)),
@@ -126,7 +127,7 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 		}
 	}
 	if args.Head != "" {
-		head, err := parseHead(args.Head)
+		head, err := ledger.ParseHead(args.Head)
 		if err != nil {
 			return err
 		}
@@ -197,14 +198,4 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil
-}
-
-// parseHead reads `sequence:hash`, as a verification returns it.
-func parseHead(text string) (ledger.Head, error) {
-	number, hash, found := strings.Cut(text, ":")
-	sequence, err := strconv.Atoi(number)
-	if !found || err != nil || sequence < 1 || len(hash) != 2*sha256.Size {
-		return ledger.Head{}, fmt.Errorf("the head %q is not `number:hash`, as a verification returns it", text)
-	}
-	return ledger.Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
 }

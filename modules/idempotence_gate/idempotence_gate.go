@@ -6,7 +6,6 @@ package idempotencegate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
-	"github.com/arcodange-org/sandbox/internal/place"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -34,12 +33,12 @@ type arguments struct {
 	Watch     []string             `arg:"watch"`
 	Snapshot  []string             `arg:"snapshot"`
 	Become    bool                 `arg:"snapshot_become"`
+	Sandbox   string               `arg:"sandbox"`
 	Ignore    []idempotence.Ignore `arg:"ignore"`
 	Config    string               `arg:"kubeconfig"`
 	Report    string               `arg:"report"`
 	Timeout   int                  `arg:"timeout"`
 	Program   string               `arg:"ansible_playbook"`
-	Callbacks string               `arg:"callbacks"`
 	Evidence  *keeping.Evidence    `arg:"evidence"`
 }
 
@@ -67,12 +66,12 @@ func Module() ansible.Module {
 				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
 				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
 				"snapshot_become":  {Type: ansible.Bool, Default: false},
+				"sandbox":          {},
 				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
 				"kubeconfig":       {Type: ansible.Path},
 				"report":           {Type: ansible.Path},
 				"timeout":          {Type: ansible.Int, Default: 3600},
 				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-				"callbacks":        {Type: ansible.Path},
 				"evidence":         keeping.Option(),
 			},
 		},
@@ -84,9 +83,6 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
 		return err
-	}
-	if args.Callbacks == "" {
-		return fmt.Errorf("the folder of the callback gate_events is not known: run the module through its action plugin, or set callbacks")
 	}
 	if args.Timeout < 1 {
 		return fmt.Errorf("the timeout is %d s and must be at least 1 s", args.Timeout)
@@ -103,11 +99,11 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return fmt.Errorf("finding the playbook %s: %w", args.Playbook, err)
 	}
-	where, err := reportPath(args.Report, os.Getenv)
+	where, err := reports.Path(args.Report, "idempotence", os.Getenv)
 	if err != nil {
 		return err
 	}
-	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Callbacks: args.Callbacks, Env: os.Environ()}
+	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
 	if args.Prove && args.Config != "" {
 		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
 	}
@@ -119,12 +115,12 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		report, err = gate.Judge(limited, idempotence.Options{
 			Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
 			Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
-			Become: args.Become, Ignore: args.Ignore,
+			Become: args.Become, Sandbox: args.Sandbox, Ignore: args.Ignore,
 		})
 		if err != nil {
 			return keeping.Outcome{}, err
 		}
-		if err := keep(where, report); err != nil {
+		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
@@ -150,34 +146,4 @@ func tell(c *ansible.Call, report idempotence.Report, where string) {
 	c.Return("proved", report.Proved)
 	c.Return("hosts", report.Hosts)
 	c.Return("seconds", report.Seconds)
-}
-
-// keep writes the report for its owner alone: differences may show what a template holds.
-func keep(path string, report idempotence.Report) error {
-	data, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the report's folder: %w", err)
-	}
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
-}
-
-func reportPath(given string, getenv func(string) string) (string, error) {
-	if given != "" {
-		return filepath.Abs(given)
-	}
-	state, err := place.State(getenv)
-	if err != nil {
-		return "", fmt.Errorf("finding the folder for reports: %w, or set report", err)
-	}
-	name := fmt.Sprintf("idempotence-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid())
-	return filepath.Join(state, "gates", name), nil
 }

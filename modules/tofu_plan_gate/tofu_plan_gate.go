@@ -6,7 +6,6 @@ package tofuplangate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/gate/tofuplan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -105,14 +105,12 @@ func judge(ctx context.Context, c *ansible.Call) error {
 			}
 		}
 	}
-	gates, err := gatesFolder(os.Getenv)
+	gates, err := reports.Folder(os.Getenv)
 	if err != nil {
-		return err
+		return fmt.Errorf("finding the folder for private copies: %w", err)
 	}
-	where := args.Report
-	if where == "" {
-		where = filepath.Join(gates, fmt.Sprintf("tofu-plan-%s-%d.json", time.Now().UTC().Format("20060102T150405Z"), os.Getpid()))
-	} else if err := absolute(&where); err != nil {
+	where, err := reports.Path(args.Report, "tofu-plan", os.Getenv)
+	if err != nil {
 		return err
 	}
 	environment := map[string]string{}
@@ -141,7 +139,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 				c.Secret(secret)
 			}
 		}
-		if err := keep(where, report); err != nil {
+		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
@@ -175,24 +173,6 @@ func tell(c *ansible.Call, report tofuplan.Report, where string) {
 	c.Return("seconds", report.Seconds)
 }
 
-// keep writes the report for its owner alone.
-func keep(path string, report tofuplan.Report) error {
-	data, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the report's folder: %w", err)
-	}
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	return nil
-}
-
 func absolute(path *string) error {
 	if *path == "" {
 		return nil
@@ -203,16 +183,4 @@ func absolute(path *string) error {
 	}
 	*path = full
 	return nil
-}
-
-func gatesFolder(getenv func(string) string) (string, error) {
-	base := getenv("XDG_STATE_HOME")
-	if !filepath.IsAbs(base) { // the specification tells to ignore relative ones
-		user := getenv("HOME")
-		if user == "" {
-			return "", fmt.Errorf("find the folder for private copies: neither XDG_STATE_HOME nor HOME is set: set one")
-		}
-		base = filepath.Join(user, ".local", "state")
-	}
-	return filepath.Join(base, "arcodange-sandbox", "gates"), nil
 }

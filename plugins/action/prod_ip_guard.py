@@ -41,7 +41,7 @@ class ActionModule(KitAction):
             wished = boolean(wish if wish is not None else False)
         except TypeError:
             wished = True
-        if not wished:
+        if not wished or guard.Process.promotion:
             return False
         try:
             meant = guard.Process.meant or guard.meant(self._loader, str(args.get("boundary") or ""))

@@ -45,7 +45,9 @@ options:
     choices: [recorded, rendered, verified]
     default: verified
   what:
-    description: What was run, such as the name of a drill. Required with O(state=recorded).
+    description:
+      - What was run, such as the name of a drill. Required with O(state=recorded).
+      - Names of gates are refused. They write their own records.
     type: str
   verdict:
     description: How it ended. Required with O(state=recorded).

@@ -97,6 +97,9 @@ options:
     description: Become root to look at the machines, but for those of a local connection. Used with O(prove).
     type: bool
     default: false
+  sandbox:
+    description: Name of the sandbox. Machines of other sandboxes on a container engine that is looked at do not count. Used with O(prove).
+    type: str
   ignore:
     description: What may change by itself. Used with O(prove).
     type: list
@@ -126,9 +129,6 @@ options:
     description: The program to run. The action plugin gives the one of the Ansible that runs the task.
     type: path
     default: ansible-playbook
-  callbacks:
-    description: Folder of the callback C(gate_events). The action plugin gives this collection's, whatever the task says.
-    type: path
 """
 
 EXAMPLES = r"""

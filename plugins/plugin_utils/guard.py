@@ -32,9 +32,10 @@ from ansible.plugins.connection import local as _local, ssh as _ssh  # pylint: d
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary, user_folder
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import PLUGINS, KitError, guard_binary, user_folder
 
 GUARDED = "arcodange.sandbox.guarded_ssh"
+PROMOTION = "arcodange.sandbox.promote"
 REFUSED = 3
 
 # Names of connections that stay on this machine.
@@ -74,6 +75,10 @@ class Process:
     meant = None  # True or False once it was decided
     run = None  # what tells this run's lines in the log of overrides from another's
     looked = False  # the command line's other sources were looked at
+    # A promotion is held like any other run: what it means is asked when the gate is green, for the run that it then starts.
+    promotion = False
+    # The environment before anything was taken out of it, for that run.
+    environment = None
 
 
 def guard(arguments, given=None):
@@ -212,10 +217,8 @@ def _files(path, seen=()):
         yield from _files(os.path.join(path, name), seen + (real,))
 
 
-def meant(loader, boundary):
-    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
-    if Process.meant is not None:
-        return Process.meant
+def wish(loader):
+    """Return what this very run says about i_mean_prod, for the binary to decide about, or None if it says nothing."""
     given, origin, extra = None, "", _inline(loader)
     if "i_mean_prod" in extra:
         given, origin = extra["i_mean_prod"], "the command line"
@@ -223,34 +226,62 @@ def meant(loader, boundary):
     if not on_command_line:
         everything = load_extra_vars(loader)
         if "i_mean_prod" not in everything:
-            return False
+            return None
         given, origin = everything["i_mean_prod"], "a file of variables"
-    Process.run = "%d-%d" % (int(time.time()), os.getpid())
-    wish = _wish([str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)] or ["all"])
-    wish.update({
-        "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
-        "token": str(extra.get("i_mean_prod_token", "")),
-    })
-    status, out = guard(["override", "--boundary", boundary, "--state", _state()], wish)
+    if not Process.run:
+        Process.run = "%d-%d" % (int(time.time()), os.getpid())
+    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)]
+    return dict(
+        _record(patterns or ["all"]), value=given, origin=origin, command_line=on_command_line, cluster=str(extra.get("i_mean_prod_cluster", "")),
+        token=str(extra.get("i_mean_prod_token", "")), playbooks=_playbooks(),
+    )
+
+
+def meant(loader, boundary):
+    """Whether production is really meant by this very run. Everything about that is the binary's to decide."""
+    if Process.meant is not None:
+        return Process.meant
+    said = wish(loader)
+    if said is None:
+        return False
+    status, out = guard(["override", "--boundary", boundary, "--state", state_folder()], said)
     if status:
         raise Refusal(out.strip())
-    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % _state())
+    Display().warning("i_mean_prod=true: this run may leave the sandbox; it was written down in %s/overrides.log" % state_folder())
     Process.meant = True
     return True
 
 
-def _state():
+def state_folder():
+    """Return the directory of the log of overrides."""
     return user_folder("XDG_STATE_HOME", ".local", "state")
 
 
-def _wish(targets):
+def _playbooks():
+    """Return what this process plays, by absolute paths; nothing if it is no ansible-playbook."""
+    if os.path.basename(sys.argv[0]) != "ansible-playbook":
+        return []
+    return [os.path.abspath(str(name)) for name in context.CLIARGS.get("args") or ()]
+
+
+def promotes():
+    """Whether this process plays the promotion playbook of this collection, and nothing else.
+
+    That only ever holds it: one that is taken for a promotion cannot leave the sandbox.
+    """
+    ours = os.path.realpath(os.path.join(os.path.dirname(PLUGINS), "playbooks", "promote.yml"))
+    names = [str(name) for name in context.CLIARGS.get("args") or ()]
+    return bool(_playbooks()) and all(name == PROMOTION or os.path.realpath(name) == ours for name in names)
+
+
+def _record(targets):
     """Return what is written down of this run; the binary leaves secrets of the command line out."""
     return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": getpass.getuser()}
 
 
 def reached(target, boundary):
     """Write down whom a run that means production connects to; what cannot be written down is not connected to."""
-    status, out = guard(["override", "--reached", "--boundary", boundary, "--state", _state()], _wish([target]))
+    status, out = guard(["override", "--reached", "--boundary", boundary, "--state", state_folder()], _record([target]))
     if status:
         raise Refusal(out.strip() or "the override cannot be written down")
 
@@ -287,7 +318,7 @@ def before():
 def _ahead(boundary):
     try:
         loader = DataLoader()
-        if "i_mean_prod" in _inline(loader) and meant(loader, boundary):
+        if not promotes() and "i_mean_prod" in _inline(loader) and meant(loader, boundary):
             return
         targets, reasons = _other_sources(boundary)
         try:
@@ -318,7 +349,8 @@ def hold(loader, boundary):
         # A manifest that is not understood stops everything, whatever the command line says.
         guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
         digest = digest_of(boundary)
-        allowed = meant(loader, boundary)
+        Process.promotion = promotes()
+        allowed = not Process.promotion and meant(loader, boundary)
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -394,6 +426,8 @@ def is_production(name, value=""):
 
 def guard_environment(boundary):
     """Take production's credentials out of the environment and put the guard where ssh is looked for."""
+    if Process.environment is None:
+        Process.environment = dict(os.environ)
     for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
     here = os.path.dirname(guard_binary())

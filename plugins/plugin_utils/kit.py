@@ -304,6 +304,7 @@ class KitAction(ActionBase):
         """Run a kit as a child of this process: nothing to transfer, no interpreter to find."""
         environment = {}
         self._compute_environment_string(environment)
+        environment.update(self._told())
         args = dict(args)
         args[CALL_KEY] = name
         args["_ansible_check_mode"] = bool(self._task.check_mode)
@@ -317,6 +318,10 @@ class KitAction(ActionBase):
         from ansible.utils.display import Display
 
         return Display().verbosity
+
+    def _told(self):
+        """Return variables by which a plugin tells the binary what no task may tell it."""
+        return {}
 
     def _run_there(self, name, args, task_vars):
         """Let Ansible transfer the target kit for the target's own platform and run it there."""

@@ -42,4 +42,5 @@ done
 echo
 "$python" tests/bench/module_call.py "$kit"
 "$python" tests/bench/gate_events.py
+${GO:-go} test -run '^$' -bench . -benchtime 5x ./internal/promotion/ | awk '/^BenchmarkJudge/ {printf "%-66s %10.2f s  %s\n", "promotion_gate, 1,000 commits and 10,000 files", $3 / 1e9, "2 s"}'
 ${GO:-go} test -run '^$' -bench . -benchtime 10x ./tests/naming/ ./internal/ansible/ | grep -E '^Benchmark'

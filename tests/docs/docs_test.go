@@ -28,8 +28,10 @@ import (
 	"github.com/arcodange-org/sandbox/modules/app_env_name"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
+	"github.com/arcodange-org/sandbox/modules/parity_assert"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
+	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
@@ -48,7 +50,7 @@ func TestMain(m *testing.M) {
 }
 
 func modules() []ansible.Module {
-	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
+	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboximage.Module(), sandboxvm.Module(), tofuplangate.Module()}
 }
 
 // option is one option as DOCUMENTATION, or a role's argument_specs.yml, has it.
@@ -191,6 +193,8 @@ func TestEveryModuleIsDocumentedAsItIs(t *testing.T) {
 					doc.Options["evidence"] = option{Description: "in the fragment", Type: "dict", Options: subject}
 				case "arcodange.sandbox.evidence.subject":
 					maps.Copy(doc.Options, subject)
+				case "arcodange.sandbox.parity_capture":
+					maps.Copy(doc.Options, sourcesOfParity(t))
 				}
 			}
 			assert.Empty(t, compare(doc.Options, m.Spec, ""))
@@ -218,6 +222,21 @@ func subjectOfEvidence(t *testing.T) map[string]option {
 	require.NoError(t, yaml.Unmarshal([]byte(text), &options))
 	require.NotEmpty(t, options)
 	return options
+}
+
+// sourcesOfParity is what the fragment `parity_capture` documents.
+func sourcesOfParity(t *testing.T) map[string]option {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "plugins", "doc_fragments", "parity_capture.py"))
+	require.NoError(t, err)
+	_, text, found := strings.Cut(string(data), "DOCUMENTATION = r\"\"\"\n")
+	require.True(t, found, "the fragment has its text in DOCUMENTATION")
+	text, _, found = strings.Cut(text, "\"\"\"")
+	require.True(t, found)
+	var doc struct{ Options map[string]option }
+	require.NoError(t, yaml.Unmarshal([]byte(text), &doc))
+	require.NotEmpty(t, doc.Options)
+	return doc.Options
 }
 
 func TestBothKitsTakeTheSameArgumentsForTheGuard(t *testing.T) {

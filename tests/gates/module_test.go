@@ -21,6 +21,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/idempotence_gate"
+	"github.com/arcodange-org/sandbox/modules/parity_assert"
+	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
 )
 
@@ -29,7 +31,7 @@ const child = "GATES_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(child) != "" {
-		os.Exit(ansible.Main(os.Args, evidence.Module(), idempotencegate.Module(), tofuplangate.Module()))
+		os.Exit(ansible.Main(os.Args, evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), tofuplangate.Module()))
 	}
 	os.Exit(m.Run())
 }
@@ -78,8 +80,8 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
 - hosts: localhost
   gather_facts: false
   tasks:
-    - name: Judge what is green, with a callback that the task chose
-      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, callbacks: /nowhere, prove: true, snapshot: [files], watch: []}
+    - name: Judge what is green
+      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, prove: true, snapshot: [files], watch: []}
       register: green
     - name: Judge what is red
       arcodange.sandbox.idempotence_gate: {playbook: red.yml, inventory: [hosts], report: red.json}

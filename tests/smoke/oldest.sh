@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # A short play on the oldest supported ansible-core: the modules of both kits,
-# check mode, diff, and the documentation. Collections of others come from the
+# check mode, diff, the documentation, and the idempotence gate. Collections of others come from the
 # newest environment's package `ansible`.
 # usage: oldest.sh VENV_OLDEST VENV
 set -euo pipefail
@@ -22,6 +22,8 @@ done
 ansible-doc arcodange.sandbox.sandbox_vm >"$work/doc" 2>"$work/warnings"
 [ ! -s "$work/warnings" ] || { cat "$work/warnings" >&2; exit 1; }
 ansible-playbook -i inventory/sandbox tests/smoke/play.yml --diff >"$work/out" 2>&1 || { cat "$work/out" >&2; exit 1; }
+ansible-playbook -i inventory/sandbox tests/smoke/gate.yml >"$work/gate" 2>&1 || { cat "$work/gate" >&2; exit 1; }
+cat "$work/gate" >>"$work/out"
 # What the host cannot grant is said on purpose; every other warning is a defect.
 if grep -E 'DEPRECATION|\[WARNING\]' "$work/out" | grep -v 'the host cannot grant'; then
     echo "smoke-oldest: the play warns" >&2

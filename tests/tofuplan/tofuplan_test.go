@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,18 +39,30 @@ type world struct {
 	opts gate.Options
 }
 
-func program(t *testing.T) string {
+const (
+	openTofu  = "OpenTofu"
+	terraform = "Terraform"
+)
+
+// program is the pinned one of a product.
+func program(t *testing.T, product string) string {
 	t.Helper()
-	path := os.Getenv("SANDBOX_TOFU")
-	require.NotEmpty(t, path, "set SANDBOX_TOFU to the pinned OpenTofu; `make test-tofuplan` does")
+	variable := map[string]string{openTofu: "SANDBOX_TOFU", terraform: "SANDBOX_TERRAFORM"}[product]
+	path := os.Getenv(variable)
+	require.NotEmpty(t, path, "set %s to the pinned %s; `make test-tofuplan` does", variable, product)
 	return path
 }
 
 func build(t *testing.T) *world {
 	t.Helper()
+	return buildFor(t, openTofu)
+}
+
+func buildFor(t *testing.T, product string) *world {
+	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir}
-	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
+	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t, product), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
 	w.opts = gate.Options{
 		Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), LockTimeout: 1,
 		Rules: gate.Rules{NoChanges: true},
@@ -69,6 +83,7 @@ production:
 sandbox:
   addresses: [127.0.0.0/8]
   tofu_state: [{backend: %[2]s, locations: ['%[3]s']}]
+  git: ['%[1]s/forge/*']
   dns_zones: [{name: throwaway.example.net}]
 `, w.dir, backend, location))
 	require.NoError(w.t, err)
@@ -280,21 +295,31 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 		"a secret changes":                {guarded, strings.Replace(guarded, "input = var.pw", "input = \"${var.pw}2\"", 1), nil, "changed"},
 		"an error quotes a secret":        {guarded, guarded + "resource \"terraform_data\" \"b\" {\n  count = nonsensitive(var.pw)\n}\n", nil, "errored"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := build(t)
-			if c.applied != "" {
-				w.apply(c.applied)
-			}
-			w.write("root/main.tf", c.config)
-			if c.seed != nil {
-				c.seed(w)
-			}
-			report := w.judge()
-			assert.Equal(t, "red", report.Verdict)
-			assert.Equal(t, []string{c.rule}, rules(report), report.Summary())
-		})
+		for _, product := range planners(c.config) {
+			t.Run(product+", "+name, func(t *testing.T) {
+				t.Parallel()
+				w := buildFor(t, product)
+				if c.applied != "" {
+					w.apply(c.applied)
+				}
+				w.write("root/main.tf", c.config)
+				if c.seed != nil {
+					c.seed(w)
+				}
+				report := w.judge()
+				assert.Equal(t, "red", report.Verdict)
+				assert.Equal(t, []string{c.rule}, rules(report), report.Summary())
+			})
+		}
 	}
+}
+
+// planners are the products that know what a configuration is written in.
+func planners(config string) []string {
+	if strings.Contains(config, "removed {") { // Terraform since 1.7
+		return []string{openTofu}
+	}
+	return []string{openTofu, terraform}
 }
 
 func (w *world) read(name string) string {
@@ -329,31 +354,30 @@ func TestWhatIsHonestIsGreen(t *testing.T) {
 		"a backend across the network, which locks": {"", one, do(changes, func(w *world) { w.write("override.tf", store(w, true)) })},
 		"a module beside the root":                  {"", "module \"m\" {\n  source = \"../modules/m\"\n}\n", do(changes, files("modules/m/main.tf", one))},
 		"a variable is given":                       {guarded, strings.Replace(guarded, `  default   = "correct-horse-battery"`+"\n", "", 1), func(w *world) { w.opts.Variables = map[string]any{"pw": secret} }},
-		"Terraform, as far as it can be told": {one, one, func(w *world) {
-			w.wrap(`if [ "$1" = version ]; then printf 'Terraform v1.9.8\non linux_amd64\n'; exit; fi; exec "$TOFU" "$@"`)
-		}},
 		"production's variables are at hand": {guarded, guarded, func(w *world) {
 			w.gate.Env = append(w.gate.Env, "TF_VAR_pw=other", "TF_WORKSPACE=production", "AWS_PROFILE=production", "TF_DATA_DIR=/nowhere")
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := build(t)
-			if c.applied != "" {
-				w.apply(c.applied)
-			}
-			w.write("root/main.tf", c.config)
-			if c.seed != nil {
-				c.seed(w)
-			}
-			before := tree(t, w.opts.Root)
-			report := w.judge()
-			assert.Equal(t, "green", report.Verdict, report.Summary())
-			assert.Empty(t, report.Findings)
-			assert.Empty(t, report.Unused)
-			assert.Equal(t, before, tree(t, w.opts.Root), "the user's tree is left alone")
-			assert.Equal(t, name == "Terraform, as far as it can be told", report.Product == "Terraform")
-		})
+		for _, product := range planners(c.config) {
+			t.Run(product+", "+name, func(t *testing.T) {
+				t.Parallel()
+				w := buildFor(t, product)
+				if c.applied != "" {
+					w.apply(c.applied)
+				}
+				w.write("root/main.tf", c.config)
+				if c.seed != nil {
+					c.seed(w)
+				}
+				before := tree(t, w.opts.Root)
+				report := w.judge()
+				assert.Equal(t, "green", report.Verdict, report.Summary())
+				assert.Empty(t, report.Findings)
+				assert.Empty(t, report.Unused)
+				assert.Equal(t, before, tree(t, w.opts.Root), "the user's tree is left alone")
+				assert.Equal(t, product, report.Product)
+			})
+		}
 	}
 }
 
@@ -408,6 +432,64 @@ func TestABackendThatCannotBeTakenOutIsNotOverridden(t *testing.T) {
 			require.ErrorContains(t, err, "overriding the backend")
 			require.ErrorContains(t, err, filepath.Base(name))
 		})
+	}
+}
+
+func TestTwoGatesAtOnceOnOneStateWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	w := build(t)
+	w.apply(one)
+	w.write("root/main.tf", one)
+	w.opts.LockTimeout = 60
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			report, err := w.gate.Judge(t.Context(), w.opts)
+			assert.NoError(t, err)
+			assert.Equal(t, "green", report.Verdict, report.Summary())
+		})
+	}
+	all.Wait()
+	w.judge() // asserts that nothing is left
+}
+
+func TestAModuleThatIsFetchedIsJudgedBeforeItIsPlanned(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		module  string
+		verdict string
+	}{
+		"an honest one":                  {one, "green"},
+		"one that runs a program":        {"data \"external\" \"x\" {\n  program = [\"sh\", \"-c\", \"touch DIR/started\"]\n}\n", "red"},
+		"one that reads a state":         {"data \"terraform_remote_state\" \"p\" {\n  backend = \"local\"\n  config  = { path = \"DIR/production/x\" }\n}\n", "red"},
+		"one with a provider of its own": {one + "provider \"vault\" {\n  address = \"https://192.0.2.1\"\n}\n", "red"},
+	} {
+		for _, product := range planners(c.module) {
+			t.Run(product+", "+name, func(t *testing.T) {
+				t.Parallel()
+				w := buildFor(t, product)
+				changes(w)
+				w.write("forge/m/main.tf", strings.ReplaceAll(c.module, "DIR", w.dir))
+				for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "m"}} {
+					cmd := exec.Command("git", args...)
+					cmd.Dir = filepath.Join(w.dir, "forge/m")
+					cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull)
+					out, err := cmd.CombinedOutput()
+					require.NoError(t, err, string(out))
+				}
+				w.write("root/main.tf", fmt.Sprintf("module \"m\" {\n  source = \"git::file://%s/forge/m\"\n}\n", w.dir))
+				w.wrap(`if [ "$1" = plan ]; then touch "` + w.dir + `/planned"; fi; exec "$TOFU" "$@"`)
+				report := w.judge()
+				assert.Equal(t, c.verdict, report.Verdict, report.Summary())
+				assert.NoFileExists(t, filepath.Join(w.dir, "started"))
+				if name == "one that reads a state" { // the others' providers cannot be had here, which is red before
+					assert.Equal(t, []string{"boundary"}, rules(report), report.Summary())
+				}
+				if c.verdict == "red" {
+					assert.NoFileExists(t, filepath.Join(w.dir, "planned"))
+				}
+			})
+		}
 	}
 }
 

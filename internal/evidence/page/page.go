@@ -6,6 +6,7 @@
 package page
 
 import (
+	"cmp"
 	"crypto/sha256"
 	_ "embed" // for the template
 	"fmt"
@@ -153,7 +154,7 @@ func matrix(entries []evidence.Entry, now time.Time) ([]string, []class) {
 			latest[[2]string{name, entry.What}] = i
 		}
 	}
-	columns, rows := slices.Sorted(maps.Keys(gates)), slices.Sorted(maps.Keys(names))
+	columns, rows := slices.SortedFunc(maps.Keys(gates), gatesFirst), slices.Sorted(maps.Keys(names))
 	if len(rows) == 0 {
 		rows = []string{""}
 	}
@@ -175,6 +176,17 @@ func matrix(entries []evidence.Entry, now time.Time) ([]string, []class) {
 		classes = append(classes, row)
 	}
 	return columns, classes
+}
+
+// gatesFirst orders gates by name, and drills behind them.
+func gatesFirst(a, b string) int {
+	drill := func(name string) int {
+		if strings.HasPrefix(name, "drill") {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(drill(a), drill(b)), cmp.Compare(a, b))
 }
 
 func cellOf(entry evidence.Entry, now time.Time) cell {
@@ -309,8 +321,10 @@ func took(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < 10*time.Minute:
+	case d < 100*time.Second:
 		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%.1f min", d.Minutes())
 	case d < 10*time.Hour:
 		return fmt.Sprintf("%.0f min", d.Minutes())
 	}

@@ -102,9 +102,9 @@ func TestTheMatrixShowsTheNewestRunOfEachGateForEachClass(t *testing.T) {
 	entries[3].Deviations = []string{"embedded distribution"}
 	_, doc := render(t, entries, evidence.Verification{}, "/x")
 	assert.Equal(t, [][]string{
-		{"Class", "drill_restore", "idempotence_gate"},
-		{"DNS", "drill_restorenever run", "idempotence_gate✓ green today, vm · docker · embeddeduncommitted changes in factory1 deviation"},
-		{"PostgreSQL", "drill_restore✓ green 5 days ago, vm · docker · embedded", "idempotence_gate✗ red 2 days ago, vm · docker · embedded"},
+		{"Class", "idempotence_gate", "drill_restore"},
+		{"DNS", "idempotence_gate✓ green today, vm · docker · embeddeduncommitted changes in factory1 deviation", "drill_restorenever run"},
+		{"PostgreSQL", "idempotence_gate✗ red 2 days ago, vm · docker · embedded", "drill_restore✓ green 5 days ago, vm · docker · embedded"},
 	}, table(doc), "a red run of no class counts for all, until a green one of the class follows")
 }
 

@@ -23,12 +23,13 @@ func realistic(records int) []evidence.Entry {
 		{"idempotence_gate", 95 * time.Second, "412 results on pi1, pi2, pi3, nothing changed", nil},
 		{"parity_assert", 2 * time.Second, "31 parts are as the manifest says, 2 waived", nil},
 		{"tofu_plan_gate", 14 * time.Second, "0 to add, 0 to change, 0 to destroy", []string{"DNS"}},
+		{"promotion_gate", 3 * time.Second, "3 files of Ansible and PostgreSQL, all that they need is there", []string{"Ansible", "PostgreSQL"}},
 		{"drill_postgres_restore", 26 * time.Minute, "The newest backup was restored; it holds what was written last", []string{"PostgreSQL", "recovery"}},
 		{"drill_node_lost", 11 * time.Minute, "pi2 was lost and came back; no acknowledged write is missing", []string{"Longhorn", "recovery"}},
 	}
 	var entries []evidence.Entry
 	for n := range records {
-		gate := gates[min(random.IntN(8), len(gates)-1)]
+		gate := gates[min(random.IntN(9), len(gates)-1)]
 		if random.IntN(3) > 0 {
 			gate = gates[random.IntN(3)]
 		}

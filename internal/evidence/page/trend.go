@@ -47,7 +47,7 @@ func trends(entries []evidence.Entry) []trend {
 		}
 		runs[entry.What] = append(runs[entry.What], entry)
 	}
-	slices.Sort(names)
+	slices.SortFunc(names, gatesFirst)
 	var found []trend
 	for i, name := range names {
 		own := runs[name]

@@ -49,6 +49,7 @@ type Options struct {
 	Watch     []string
 	Snapshot  []string // kinds: packages, units, files, containers
 	Become    bool     // to look at the machines
+	Sandbox   string   // whose machines on an engine count; those of others do not
 	Ignore    []Ignore
 }
 
@@ -56,7 +57,7 @@ type Options struct {
 type Gate struct {
 	Runner    run.Runner
 	Program   string   // ansible-playbook
-	Callbacks string   // folder of gate_events.py
+	Callbacks string   // folder of gate_events.py; empty: where Ansible finds the collection
 	Env       []string // what to run it with; the gate takes out what would blind it
 
 	// Objects looks at a cluster; nil if there is none to look at.
@@ -215,8 +216,14 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 		}
 		args = append(args, "--extra-vars=@"+vars)
 	}
-	env := append(clean(g.Env), "ANSIBLE_CALLBACKS_ENABLED=gate_events", "ANSIBLE_CALLBACK_PLUGINS="+g.Callbacks,
-		"ANSIBLE_STDOUT_CALLBACK=ansible.builtin.default", "ANSIBLE_NOCOLOR=1", "ARCODANGE_SANDBOX_EVENTS="+file)
+	env := clean(g.Env)
+	// By its full name where that will do: the guard refuses a variable that names a folder of plugins.
+	if g.Callbacks == "" {
+		env = append(env, "ANSIBLE_CALLBACKS_ENABLED=arcodange.sandbox.gate_events")
+	} else {
+		env = append(env, "ANSIBLE_CALLBACKS_ENABLED=gate_events", "ANSIBLE_CALLBACK_PLUGINS="+g.Callbacks)
+	}
+	env = append(env, "ANSIBLE_STDOUT_CALLBACK=ansible.builtin.default", "ANSIBLE_NOCOLOR=1", "ARCODANGE_SANDBOX_EVENTS="+file)
 	if name != check && name != converge {
 		env = append(env, "ARCODANGE_SANDBOX_EVENTS_OUTPUT=true")
 	}
@@ -224,7 +231,8 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 	lines, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if ended == nil {
-			broken = errors.New("the run ended well and the callback gate_events wrote nothing: it was not loaded")
+			broken = errors.New("the run ended well and the callback arcodange.sandbox.gate_events wrote nothing: it was not loaded; " +
+				"see that the ansible.cfg there finds the collection")
 		}
 		return nil, broken, ended
 	}

@@ -334,6 +334,9 @@ func becauseOfCheckMode(o Outcome, when []string) (string, bool) {
 }
 
 func (j *judgement) skipped(e Event, finding Finding) {
+	if j.run != check && (e.CheckMode == nil || !*e.CheckMode) {
+		return // a condition that names check mode held nothing back
+	}
 	var reason, item string
 	var because bool
 	if len(e.Items) > 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +126,33 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		assert.Contains(t, j.findings[0].Message, `task "second"`)
 		assert.Contains(t, j.findings[0].Message, "file /d/gone is gone")
 	})
+	t.Run("a unit that is enabled, and one that is gone, have the time of their folders", func(t *testing.T) {
+		t.Parallel()
+		was := map[string]thing{"unit u.service": {State: "enabled=disabled active=active run=1", Time: 1}, "container docker c": {State: "1"}}
+		now := map[string]thing{
+			"unit u.service": {State: "enabled=enabled active=active run=1", Time: 1},
+			"clock units":    {Time: 1e9 + 2.5}, "clock container docker c": {Time: 1e9 + 0.5},
+		}
+		j := &judgement{run: converge}
+		j.blame("web1", compare(was, now, 0, nil), ran)
+		require.Len(t, j.findings, 2)
+		assert.Contains(t, j.findings[0].Message, `task "first" at first.yml:1 on web1: it said ok, and container docker c is gone`)
+		assert.Contains(t, j.findings[1].Message, `task "second" at second.yml:1 on web1: it said ok, and unit u.service is another`)
+	})
+	t.Run("of what went at a time that nobody knows, whoever could is named, and how many others", func(t *testing.T) {
+		t.Parallel()
+		honest := slices.DeleteFunc(slices.Clone(ran), func(e Event) bool { return e.Changed })
+		j := &judgement{run: converge}
+		j.blame("", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}}, nil, 0, nil), honest)
+		require.Len(t, j.findings, 1)
+		assert.Equal(t, Liar, j.findings[0].Rule)
+		assert.Contains(t, j.findings[0].Message, "nothing tells when, so it was this or another of")
+		j = &judgement{run: converge}
+		j.blame("", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}, "object v1 ConfigMap d": {State: "1"}}, nil, 0, nil), nil)
+		require.Len(t, j.findings, 1, "one finding for all that nobody did")
+		assert.Contains(t, j.findings[0].Message, "and no task ran there")
+		assert.Len(t, j.findings[0].Diff, 2)
+	})
 	t.Run("one finding for all that one task changed", func(t *testing.T) {
 		t.Parallel()
 		j := &judgement{run: converge}
@@ -140,7 +168,10 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 	})
 }
 
-type kubectl struct{ objects string }
+type kubectl struct {
+	objects string
+	old     bool
+}
 
 func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
 	switch c.Args[2] {
@@ -149,6 +180,9 @@ func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
 	case "get":
 		if c.Args[3] != "configmaps,deployments.apps" {
 			return run.Result{}, fmt.Errorf("asked for %s", c.Args[3])
+		}
+		if k.old && slices.Contains(c.Args, "--show-managed-fields") {
+			return run.Result{}, errors.New("Error: unknown flag: --show-managed-fields")
 		}
 		return run.Result{Stdout: []byte(k.objects)}, nil
 	}
@@ -161,23 +195,45 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n","uid":"u","generation":%d,"resourceVersion":"%d",
 			"managedFields":[{"time":"2001-09-09T01:46:42Z"},{"time":"2026-01-01T00:00:00Z","subresource":"status"}]}}`, generation, version)
 	}
-	config := func(version int) string {
-		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d"}}`, version)
+	config := func(version int, data string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d",
+			"annotations":{"control-plane.alpha.kubernetes.io/leader":"%[1]d"}},"data":{"a":%q}}`, version, data)
+	}
+	node := func(kind string, version int, label string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n%s","uid":"x","resourceVersion":"%[2]d","labels":{"a":%[3]q},
+			"annotations":{"lease":"%[2]d"}},"status":{"conditions":[%[2]d]}}`, kind, version, label)
+	}
+	application := func(generation int, path string) string {
+		return fmt.Sprintf(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"a","uid":"y","generation":%d},
+			"spec":{"path":%q},"status":{"at":%[1]d}}`, generation, path)
 	}
 	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"u"}]}}`
 	look := func(items ...string) map[string]thing {
-		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`}, Kubectl: "kubectl"}.Objects(t.Context())
+		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`, len(items)%2 == 0}, Kubectl: "kubectl"}.Objects(t.Context())
 		require.NoError(t, err)
 		return found
 	}
-	before := look(deployment(1, 1), config(1), owned)
-	assert.Len(t, before, 2, "what another object owns is its matter")
-	assert.Empty(t, compare(before, look(deployment(1, 7), config(1)), 0, nil), "a status is no change")
-	changed := compare(before, look(deployment(2, 8), config(1)), 0, nil)
-	require.Len(t, changed, 1)
-	assert.Equal(t, "object apps/v1 Deployment n/a", changed[0].what)
-	assert.Equal(t, int64(1000000002), changed[0].at.Unix(), "when its wish was last written")
-	assert.Len(t, compare(before, look(deployment(1, 1), config(2)), 0, nil), 1, "a kind without generation goes by its version")
-	_, err := Cluster{Runner: kubectl{""}, Kubectl: "kubectl"}.Objects(t.Context())
+	all := func(n int) []string {
+		return []string{deployment(1, n), config(n, "b"), node("", n, "b"), application(n, "b"), owned}
+	}
+	before := look(all(1)...)
+	assert.Len(t, before, 4, "what another object owns is its matter")
+	assert.Empty(t, compare(before, look(all(7)...), 0, nil), "what a cluster writes by itself is no change")
+	for name, c := range map[string]struct{ what, object string }{
+		"a generation":                  {"object apps/v1 Deployment n/a", deployment(2, 1)},
+		"a kind that has none":          {"object v1 ConfigMap n/c", config(1, "c")},
+		"a label of a node":             {"object v1 Node n", node("", 1, "c")},
+		"a kind defined in the cluster": {"object argoproj.io/v1alpha1 Application a", application(1, "c")},
+		"one that is new":               {"object v1 Node nnew", node("new", 1, "b")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			changed := compare(before, look(append(all(1), c.object)...), 0, nil)
+			require.Len(t, changed, 1)
+			assert.Equal(t, c.what, changed[0].what)
+		})
+	}
+	assert.Equal(t, int64(1000000002), compare(before, look(append(all(1), deployment(2, 1))...), 0, nil)[0].at.Unix(), "when its wish was last written")
+	_, err := Cluster{Runner: kubectl{"", false}, Kubectl: "kubectl"}.Objects(t.Context())
 	require.ErrorContains(t, err, "not one object")
 }

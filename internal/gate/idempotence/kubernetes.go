@@ -3,9 +3,12 @@
 package idempotence
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +18,10 @@ import (
 
 // restless are the kinds that a cluster writes itself, all the time.
 var restless = []string{
-	"events", "events.events.k8s.io", "leases.coordination.k8s.io", "endpoints", "endpointslices.discovery.k8s.io",
-	"componentstatuses", "nodes.metrics.k8s.io", "pods.metrics.k8s.io", "csinodes.storage.k8s.io",
+	"events", "events.events.k8s.io", "leases.coordination.k8s.io", "leasecandidates.coordination.k8s.io", "endpoints", "endpointslices.discovery.k8s.io",
+	"componentstatuses", "nodes.metrics.k8s.io", "pods.metrics.k8s.io", "csinodes.storage.k8s.io", "csistoragecapacities.storage.k8s.io",
+	"volumeattachments.storage.k8s.io", "certificatesigningrequests.certificates.k8s.io", "storageversions.internal.apiserver.k8s.io",
+	"ipaddresses.networking.k8s.io", "resourceslices.resource.k8s.io",
 }
 
 // Cluster looks at every object of a cluster through kubectl.
@@ -27,8 +32,9 @@ type Cluster struct {
 }
 
 // Objects is every object that nothing else in the cluster made: by its
-// generation, which counts changes of what is wanted and not of what is, or, for
-// a kind that has none, by its version.
+// generation, which counts changes of what is wanted and not of what is, and by
+// a digest of all but its status. Kinds that are defined in the cluster go by
+// the digest alone, since some count their status too.
 func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 	ask := func(args ...string) ([]byte, error) {
 		res, err := c.Runner.Run(ctx, run.Cmd{Name: c.Kubectl, Args: append([]string{"--kubeconfig=" + c.Kubeconfig, "--request-timeout=30s"}, args...)})
@@ -45,47 +51,45 @@ func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 	if len(kinds) == 0 {
 		return nil, fmt.Errorf("looking at the cluster: it has no kinds of objects that %s could list", c.Kubectl)
 	}
-	data, err := ask("get", strings.Join(kinds, ","), "--all-namespaces", "--ignore-not-found", "--show-managed-fields", "--output=json")
+	get := []string{"get", strings.Join(kinds, ","), "--all-namespaces", "--ignore-not-found", "--output=json"}
+	data, err := ask(append(get, "--show-managed-fields")...)
+	if err != nil && strings.Contains(err.Error(), "unknown flag") {
+		data, err = ask(get...) // before 1.21 they are always shown
+	}
 	if err != nil {
 		return nil, err
 	}
 	return objects(data)
 }
 
+// passing are the annotations by which a cluster keeps time on an object.
+var passing = []string{"control-plane.alpha.kubernetes.io/leader", "endpoints.kubernetes.io/last-change-trigger-time"}
+
 func objects(data []byte) (map[string]thing, error) {
-	var list struct {
-		Items []struct {
-			APIVersion string `json:"apiVersion"`
-			Kind       string `json:"kind"`
-			Metadata   struct {
-				Name, Namespace, UID, ResourceVersion string
-				Generation                            int64
-				CreationTimestamp                     time.Time
-				OwnerReferences                       []struct{ UID string }
-				ManagedFields                         []struct {
-					Time        time.Time
-					Subresource string
-				}
-			}
-		}
-	}
+	var list struct{ Items []map[string]any }
 	if len(data) == 0 {
 		return nil, fmt.Errorf("looking at the cluster: not one object was listed")
 	}
-	if err := json.Unmarshal(data, &list); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&list); err != nil {
 		return nil, fmt.Errorf("reading the cluster's objects: %w", err)
 	}
 	out := map[string]thing{}
-	for _, o := range list.Items {
+	for _, item := range list.Items {
+		o, err := objectOf(item)
+		if err != nil {
+			return nil, fmt.Errorf("reading the cluster's objects: %w", err)
+		}
 		m := o.Metadata
-		if len(m.OwnerReferences) > 0 || o.Kind == "Node" {
-			continue // its owner is looked at; a node writes its own state
+		if len(m.OwnerReferences) > 0 {
+			continue // its owner is looked at
 		}
-		// The resourceVersion of what has a status counts the status too.
-		state := fmt.Sprintf("%s generation=%d", m.UID, m.Generation)
-		if m.Generation == 0 && !slices.Contains([]string{"Namespace", "Pod", "Service", "PersistentVolume", "PersistentVolumeClaim"}, o.Kind) {
-			state = fmt.Sprintf("%s version=%s", m.UID, m.ResourceVersion)
+		state := m.UID
+		if group, _, named := strings.Cut(o.APIVersion, "/"); m.Generation > 0 && o.Kind != "Node" && (!named || !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")) {
+			state += fmt.Sprintf(" generation=%d", m.Generation)
 		}
+		state += " content=" + wanted(o.Kind, item)
 		at := m.CreationTimestamp
 		for _, f := range m.ManagedFields {
 			if f.Subresource == "" && f.Time.After(at) {
@@ -99,4 +103,57 @@ func objects(data []byte) (map[string]thing, error) {
 		out[fmt.Sprintf("object %s %s %s", o.APIVersion, o.Kind, name)] = thing{State: state, Time: float64(at.Unix())}
 	}
 	return out, nil
+}
+
+// object is what the gate knows of one.
+type object struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name, Namespace, UID string
+		Generation           int64
+		CreationTimestamp    time.Time
+		OwnerReferences      []struct{ UID string }
+		ManagedFields        []struct {
+			Time        time.Time
+			Subresource string
+		}
+	}
+}
+
+func objectOf(item map[string]any) (object, error) {
+	var o object
+	data, err := json.Marshal(item)
+	if err == nil {
+		err = json.Unmarshal(data, &o)
+	}
+	return o, err
+}
+
+// wanted is a digest of what is wanted of an object: all but its status and
+// what the API server counts. A node's kubelet annotates it by itself. The digest
+// is short, and with the object's UID, so that it does not tell a secret's value.
+func wanted(kind string, item map[string]any) string {
+	rest := maps.Clone(item)
+	delete(rest, "status")
+	if metadata, ok := item["metadata"].(map[string]any); ok {
+		kept := maps.Clone(metadata)
+		for _, name := range []string{"resourceVersion", "generation", "managedFields"} {
+			delete(kept, name)
+		}
+		if annotations, ok := kept["annotations"].(map[string]any); ok {
+			annotations = maps.Clone(annotations)
+			maps.DeleteFunc(annotations, func(name string, _ any) bool { return kind == "Node" || slices.Contains(passing, name) })
+			kept["annotations"] = annotations
+			if len(annotations) == 0 {
+				delete(kept, "annotations")
+			}
+		}
+		rest["metadata"] = kept
+	}
+	data, err := json.Marshal(rest)
+	if err != nil {
+		return err.Error() // of a map that was JSON there is none
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data))[:12]
 }

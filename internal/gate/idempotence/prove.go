@@ -56,7 +56,7 @@ type play struct {
 
 // snapshot looks at the machines. Who could not be looked at is missing from the answer.
 func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts []string) (map[string]machine, error) {
-	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ",")}, o.Watch...)
+	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ","), o.Sandbox}, o.Watch...)
 	// On the controller the user's own rights are enough, and often there are no others.
 	become := fmt.Sprintf("{{ %t and ansible_connection | default('ssh') is not search('local$') }}", o.Become)
 	playbook, err := yaml.Marshal([]play{{
@@ -141,6 +141,11 @@ func (g Gate) prove(ctx context.Context, o Options, dir string, before map[strin
 		}
 		second.blame("", differences, ran)
 	}
+	for i, f := range second.findings {
+		if more := len(f.Diff) - 1; more > 0 && (f.Rule == Liar || f.Rule == Unexplained) {
+			second.findings[i].Message = fmt.Sprintf("%s (and %d more things)", f.Message, more)
+		}
+	}
 	return second, nil
 }
 
@@ -196,24 +201,30 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 			continue
 		}
 		d := difference{what: what, before: was.State, after: after[what].State}
-		if t := after[what].Time; t > 0 {
-			d.at = time.UnixMicro(int64(t * 1e6)).Add(-offset)
+		d.at = moment(after[what].Time, offset)
+		if there && strings.HasPrefix(what, "unit ") && sameRun(was.State, d.after) {
+			// Enabling a unit does not touch its own time.
+			d.at = moment(after["clock units"].Time, offset)
 		}
 		out = append(out, d)
 	}
 	for what, was := range before {
-		if _, there := after[what]; there || ignored(what, ignore) {
+		if _, there := after[what]; there || ignored(what, ignore) || strings.HasPrefix(what, "clock ") {
 			continue
 		}
 		d := difference{what: what, before: was.State}
-		// What is gone has no time of its own; the folder it was in has, and dpkg's list.
+		// What is gone has no time of its own; where it was listed has.
 		kind, name, _ := strings.Cut(what, " ")
-		witness := "file " + path.Dir(name)
-		if kind == "package" {
-			witness = "clock /var/lib/dpkg/status"
+		witness := "clock " + kind + "s"
+		if kind == "file" {
+			witness = "file " + path.Dir(name)
 		}
-		if t, ok := after[witness]; ok && (kind == "file" || kind == "package") && t.Time > 0 {
-			d.at = time.UnixMicro(int64(t.Time * 1e6)).Add(-offset)
+		d.at = moment(after[witness].Time, offset)
+		if own := moment(after["clock "+what].Time, offset); !own.IsZero() {
+			d.at = own
+			if kind == "package" {
+				d.precision = time.Second // as dpkg's log keeps it
+			}
 		}
 		out = append(out, d)
 	}
@@ -224,6 +235,21 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		return strings.Compare(a.what, b.what)
 	})
 	return out
+}
+
+// moment is a machine's time by our clock; zero if it told of none.
+func moment(seconds float64, offset time.Duration) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(seconds * 1e6)).Add(-offset)
+}
+
+// sameRun tells whether only the first field of a unit's state differs: whether it is enabled.
+func sameRun(before, after string) bool {
+	_, was, _ := strings.Cut(before, " ")
+	_, is, _ := strings.Cut(after, " ")
+	return was == is
 }
 
 func ignored(what string, ignore []Ignore) bool {
@@ -239,7 +265,7 @@ func ignored(what string, ignore []Ignore) bool {
 // blame finds the task during which each thing changed. A task that said
 // `changed` told the truth and is judged for that; one that did not is a liar.
 func (j *judgement) blame(host string, differences []difference, ran []Event) {
-	lies := map[string]int{} // of a task on a host: its finding
+	lies := map[string]int{} // of a task on a host, or of nobody: its finding
 	for _, d := range differences {
 		found := describe(d)
 		change := Change{Header: d.what, Before: d.before, After: d.after}
@@ -248,10 +274,16 @@ func (j *judgement) blame(host string, differences []difference, ran []Event) {
 			continue
 		}
 		if len(suspects) == 0 {
-			j.add(Finding{
-				Rule: Unexplained, Host: host, Expected: "what was there before", Diff: []Change{change},
-				Found: found + ", while no task ran there",
-			})
+			when := ", while no task ran there"
+			if d.at.IsZero() {
+				when = ", and no task ran there"
+			}
+			if at, ok := lies[when]; ok {
+				j.findings[at].Diff = append(j.findings[at].Diff, change)
+				continue
+			}
+			lies[when] = len(j.findings)
+			j.add(Finding{Rule: Unexplained, Host: host, Expected: "what was there before", Diff: []Change{change}, Found: found + when})
 			continue
 		}
 		e := suspects[0]
@@ -264,7 +296,10 @@ func (j *judgement) blame(host string, differences []difference, ran []Event) {
 		if len(e.ChangedWhen) > 0 {
 			lie += "; changed_when is " + strings.Join(e.ChangedWhen, " and ")
 		}
-		if len(suspects) > 1 {
+		switch {
+		case d.at.IsZero() && len(suspects) > 1:
+			lie += fmt.Sprintf("; nothing tells when, so it was this or another of %d tasks", len(suspects))
+		case len(suspects) > 1:
 			lie += fmt.Sprintf("; or it was another of %d tasks that ran then", len(suspects))
 		}
 		lies[key] = len(j.findings)
@@ -285,28 +320,30 @@ func describe(d difference) string {
 	return d.what + " is another: " + d.before + " → " + d.after
 }
 
-// suspectsOf are the tasks that ran when it happened, those likeliest first. An
-// empty host is the cluster: whoever ran may have talked to it.
+// suspectsOf are the tasks that ran when it happened, those likeliest first; all
+// of them, if nobody knows when. An empty host is the cluster: whoever ran may
+// have talked to it.
 func suspectsOf(host string, d difference, ran []Event) []Event {
 	var during []Event
-	if d.at.IsZero() {
-		return nil
-	}
 	for _, e := range ran {
 		if e.Kind != "result" || e.Result == "skipped" || host != "" && machineOf(e) != host && e.Host != host {
 			continue
 		}
 		// File systems keep the time of the last tick of the kernel's clock, at most 10 ms ago.
-		if from := e.began().Add(-10*time.Millisecond - d.precision); d.at.Before(from) || d.at.After(e.at()) {
+		if from := e.began().Add(-10*time.Millisecond - d.precision); !d.at.IsZero() && (d.at.Before(from) || d.at.After(e.at())) {
 			continue
 		}
 		during = append(during, e)
 	}
 	// A task that only asks cannot have done it while another was there that could.
-	asks := []string{"debug", "assert", "set_fact", "setup", "gather_facts", "stat", "slurp", "getent", "fail", "ping", "include_tasks", "include_role", "include_vars"}
+	asks := []string{
+		"assert", "async_status", "debug", "fail", "find", "gather_facts", "getent", "include_role", "include_tasks", "include_vars", "meta", "package_facts",
+		"pause", "ping", "service_facts", "set_fact", "setup", "slurp", "stat", "wait_for", "wait_for_connection",
+	}
 	rank := func(e Event) int {
+		action := e.Action[strings.LastIndex(e.Action, ".")+1:]
 		switch {
-		case slices.Contains(asks, e.Action[strings.LastIndex(e.Action, ".")+1:]):
+		case slices.Contains(asks, action) || strings.HasSuffix(action, "_info"):
 			return 2
 		case len(e.ChangedWhen) > 0:
 			return 0
@@ -314,7 +351,7 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		return 1
 	}
 	slices.SortStableFunc(during, func(a, b Event) int { return rank(a) - rank(b) })
-	if len(during) > 1 && rank(during[0]) < 2 {
+	if d.at.IsZero() || len(during) > 1 && rank(during[0]) < 2 {
 		during = slices.DeleteFunc(during, func(e Event) bool { return rank(e) == 2 })
 	}
 	return during

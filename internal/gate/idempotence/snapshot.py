@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print, as one JSON object, what a machine looks like. Arguments: the kinds to look at, then the paths to watch."""
+"""Print, as one JSON object, what a machine looks like. Arguments: the kinds to look at, the sandbox's name, then the paths to watch."""
 
+import calendar
 import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -69,6 +71,18 @@ def files(paths):
                     unread(error)
 
 
+def removals(log):
+    """Keep when dpkg removed each package: its log tells by the second and the machine's own zone."""
+    if not os.path.exists(log):
+        return
+    with open(log, encoding="utf-8", errors="replace") as lines:
+        for words in (line.split() for line in lines):
+            if len(words) > 3 and words[2] in ("remove", "purge"):
+                when = time.mktime(time.strptime(" ".join(words[:2]), "%Y-%m-%d %H:%M:%S"))
+                for name in (words[3], words[3].partition(":")[0]):
+                    things["clock package " + name] = {"state": "", "time": when}
+
+
 def packages():
     if shutil.which("dpkg-query"):
         status = os.stat("/var/lib/dpkg/status").st_mtime
@@ -76,8 +90,8 @@ def packages():
             name, state = line.split("\t", 1)
             known = "/var/lib/dpkg/info/%s.list" % name
             put("package", name, state.strip(), os.stat(known).st_mtime if os.path.exists(known) else status)
-        for path in ("/var/lib/dpkg/status", "/var/lib/apt/extended_states"):
-            things["clock " + path] = {"state": "", "time": os.stat(path).st_mtime if os.path.exists(path) else 0}
+        clock("packages", "/var/lib/dpkg/status")
+        removals("/var/log/dpkg.log")
     elif shutil.which("rpm"):
         for line in ask("rpm", "-qa", "--qf", "%{NAME}.%{ARCH}\t%{VERSION}-%{RELEASE}\t%{INSTALLTIME}\n").splitlines():
             name, state, when = line.split("\t")
@@ -87,56 +101,96 @@ def packages():
 def units():
     if not os.path.isdir("/run/systemd/system"):
         return
+    clock("units", "/etc/systemd/system", "/lib/systemd/system", *glob.glob("/etc/systemd/system/*.*/"))
     boot = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
-    wanted = "Id,ActiveState,UnitFileState,InvocationID,TriggeredBy,BusName,Type,StateChangeTimestampMonotonic"
-    shown = ask("systemctl", "show", "--property=" + wanted, "--type=service,socket,timer", "*")
-    for block in shown.strip().split("\n\n"):
+    wanted = "Id,LoadState,ActiveState,UnitFileState,InvocationID,TriggeredBy,BusName,StateChangeTimestampMonotonic"
+    kinds_of = "--type=service,socket,timer"
+    found = {}
+    for line in ask("systemctl", "list-unit-files", kinds_of, "--no-legend", "--plain", "--no-pager").splitlines():
+        name, enabled = line.split()[:2]
+        if "@." not in name:
+            found[name] = ["enabled=" + enabled, 0]
+    for block in ask("systemctl", "show", "--property=" + wanted, kinds_of, "*").strip().split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        name = unit.get("Id", "")
-        # Units that come and go by themselves: of logins and connections, woken by a timer or by a call on the bus.
-        if not name or name.startswith(("user@", "user-runtime-dir@", "ssh@", "sshd@", "getty@")):
+        name, active, enabled = unit.get("Id", ""), unit.get("ActiveState"), unit.get("UnitFileState")
+        # Woken by a timer, a path or a call on the bus, it comes and goes by itself.
+        by_itself = any(kind in unit.get("TriggeredBy", "") for kind in (".timer", ".path")) or unit.get("BusName", "").startswith("org.freedesktop.")
+        rests = by_itself or active not in ("active", "reloading", "failed")
+        if unit.get("LoadState") == "not-found" or rests and name not in found:
             continue
-        by_itself = ".timer" in unit.get("TriggeredBy", "") or unit.get("BusName", "").startswith("org.freedesktop.")
-        state = "enabled=%s" % (unit.get("UnitFileState") or "-")
-        if not by_itself:
-            state += " active=%s" % unit.get("ActiveState")
-            if unit.get("ActiveState") == "active" and name.endswith(".service"):
+        state = "enabled=%s" % (enabled or "-")
+        if not rests:
+            # What reloads is active, and a moment later says so.
+            state += " active=%s" % ("failed" if active == "failed" else "active")
+            if active != "failed" and name.endswith(".service"):
                 state += " run=%s" % unit.get("InvocationID")
-        put("unit", name, state, boot + int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6)
+        found[name] = [state, boot + int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6]
+    stopped = stops()
+    for name, (state, changed) in found.items():
+        # Those of logins and connections come and go too.
+        if not name.startswith(("user@", "user-runtime-dir@", "ssh@", "sshd@", "getty@")):
+            put("unit", name, state, changed or stopped.get(name, 0))
+
+
+def stops():
+    """When each unit was last stopped: systemd forgets one that nothing needs any more, and the journal does not."""
+    if not shutil.which("journalctl"):
+        return {}
+    done = subprocess.run(("journalctl", "--output=json", "--no-pager", "--since=-1d", "--lines=1000", "--output-fields=UNIT",
+                           "MESSAGE_ID=9d1aaa27d60140bd96365438aad20286"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    entries = [json.loads(line) for line in done.stdout.decode("utf-8", "replace").splitlines()]
+    return {one["UNIT"]: int(one["__REALTIME_TIMESTAMP"]) / 1e6 for one in entries if "UNIT" in one}
+
+
+def clock(name, *paths):
+    """Keep when any of these was last written: of what is gone nothing else tells when it went."""
+    times = [os.stat(path).st_mtime for path in paths if os.access(path, os.F_OK)]
+    things["clock " + name] = {"state": "", "time": max(times) if times else 0}
 
 
 def moment(text):
-    """Seconds of an RFC 3339 time in UTC."""
-    whole, _dot, rest = text.rstrip("Z").partition(".")
-    import calendar
-
-    seconds = calendar.timegm(time.strptime(whole[:19], "%Y-%m-%dT%H:%M:%S"))
-    digits = "".join(c for c in rest[:9] if c.isdigit())
-    return seconds + (float("0." + digits) if digits else 0)
+    """Seconds of an RFC 3339 time; 0 for one that never was."""
+    found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])(\d\d):?(\d\d))$", text)
+    if not found or text.startswith("0001"):
+        return 0
+    whole, part, sign, hours, minutes = found.groups()
+    offset = (int(hours) * 3600 + int(minutes) * 60) * (-1 if sign == "-" else 1) if sign else 0
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(part or 0) - offset
 
 
 def containers():
-    for tool in ("docker", "podman"):
+    # Those of pods are the cluster's: the kubelet starts them by itself, and what it was told is looked at there.
+    for tool, socket in (("docker", "/var/run/docker.sock"), ("podman", None)):
         if not shutil.which(tool):
             continue
+        if socket and not os.environ.get("DOCKER_HOST"):
+            there = os.path.exists(socket)
+            put("engine", tool, "socket %s" % ("there" if there else "absent"), os.stat(socket if there else os.path.dirname(socket)).st_ctime)
+            if not there:
+                continue
+        clock("containers", "/var/lib/docker/containers", "/var/lib/containers/storage/overlay-containers")
+        if tool == "docker":
+            removed = ask(tool, "events", "--since=24h", "--until=0s", "--filter=type=container", "--filter=event=destroy", "--format={{json .}}")
+            for event in (json.loads(line) for line in removed.splitlines()):
+                name = event.get("Actor", {}).get("Attributes", {}).get("name", "")
+                things["clock container docker " + name] = {"state": "", "time": event.get("timeNano", 0) / 1e9}
         ids = ask(tool, "ps", "-aq", "--no-trunc").split()
         if not ids:
             continue
         for one in json.loads(ask(tool, "inspect", *ids)):
-            state, started = one["State"], one["State"].get("StartedAt", "")[:30]
+            state = one["State"]
+            began, ended = state.get("StartedAt", ""), state.get("FinishedAt", "")
+            # A machine of another sandbox on the same engine is not this run's matter.
+            if sandbox and (one["Config"].get("Labels") or {}).get("org.arcodange.sandbox", sandbox) != sandbox:
+                continue
             put("container", "%s %s" % (tool, one["Name"].lstrip("/")),
-                "%s %s %s started=%s" % (one["Id"][:12], one["Image"], state.get("Status"), started),
-                max(moment(one["Created"]), moment(started) if started else 0))
-    if shutil.which("crictl"):
-        for one in json.loads(ask("crictl", "ps", "-a", "-o", "json")).get("containers", []):
-            labels = one.get("labels") or {}
-            name = "/".join(labels.get("io.kubernetes.%s.name" % part, "") for part in ("pod", "container"))
-            put("container", "cri %s %s" % (labels.get("io.kubernetes.pod.namespace", ""), name),
-                "%s %s %s" % (one["id"][:12], one.get("imageRef", ""), one.get("state")), int(one["createdAt"]) / 1e9)
+                "%s %s %s started=%s" % (one["Id"][:12], one["Image"], state.get("Status"), began),
+                max(moment(text) for text in (one["Created"], began, ended)))
 
 
-kinds, paths = sys.argv[1].split(","), sys.argv[2:]
-for kind, look in (("packages", packages), ("units", units), ("containers", containers), ("files", lambda: files(paths))):
+kinds, sandbox, paths = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
+# Containers first: to ask for them may wake the service that keeps them.
+for kind, look in (("containers", containers), ("packages", packages), ("units", units), ("files", lambda: files(paths))):
     if kind in kinds:
         try:
             look()

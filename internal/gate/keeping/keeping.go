@@ -73,6 +73,23 @@ type Outcome struct {
 	Summary string   // one line for people
 	Report  string   // path of what was left for them; empty for nothing
 	Waivers []string // in force while it ran, besides those that the task names
+
+	Deviations   []string // from production that it found, besides those that the task names
+	Distribution string   // of Kubernetes as it was measured; empty if it was not
+
+	// Trees are what was judged, where that is not what lies in a working tree.
+	Trees []evidence.Tree
+}
+
+// gates are the names under which what judges by itself writes its records.
+var gates = [...]string{"idempotence_gate", "parity_assert", "promotion", "promotion_gate", "tofu_plan_gate"}
+
+// Reserved tells whether what is the name of a gate: only the gate itself may
+// write a record of it, for anybody could say of it what they like. Names of
+// gates that are yet to come are recognised by how they end.
+func Reserved(what string) bool {
+	name := strings.ToLower(strings.TrimSpace(what))
+	return slices.Contains(gates[:], name) || strings.HasSuffix(name, "_gate") || strings.HasSuffix(name, "_assert")
 }
 
 // Run runs judge between two looks at what is under test, and appends the
@@ -96,6 +113,14 @@ func Run(ctx context.Context, c *ansible.Call, runner run.Runner, asked *Evidenc
 	record := before
 	record.What, record.Verdict, record.Summary, record.Duration = what, outcome.Verdict, outcome.Summary, time.Since(began)
 	record.Waivers = append(slices.Clone(before.Waivers), outcome.Waivers...)
+	record.Deviations = append(slices.Clone(before.Deviations), outcome.Deviations...)
+	if measured := outcome.Distribution; measured != "" {
+		if asked.Distribution != "" && asked.Distribution != measured && failed == nil {
+			failed = fmt.Errorf("evidence.distribution is %s, and what runs is %s: leave it out, since it is measured", asked.Distribution, measured)
+		}
+		record.Distribution = measured
+	}
+	record.Trees = append(slices.Clone(before.Trees), outcome.Trees...)
 	if failed != nil {
 		record.Verdict, record.Summary = evidence.Red, failed.Error()
 	}

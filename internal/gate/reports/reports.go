@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package reports is where a gate's report for people lies, and how it gets
+// there. It does not know what a report says.
+package reports
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/place"
+)
+
+// Folder is the user's folder for what gates leave behind: below the state
+// folder, see place.State.
+func Folder(getenv func(string) string) (string, error) {
+	state, err := place.State(getenv)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(state, "gates"), nil
+}
+
+// Path is the absolute path of a report: given, or one of its own in Folder,
+// named by the gate (as "idempotence") and the time.
+func Path(given, gate string, getenv func(string) string) (string, error) {
+	if given != "" {
+		path, err := filepath.Abs(given)
+		if err != nil {
+			return "", fmt.Errorf("finding the report %s: %w", given, err)
+		}
+		return path, nil
+	}
+	folder, err := Folder(getenv)
+	if err != nil {
+		return "", fmt.Errorf("finding the folder for reports: %w, or set report", err)
+	}
+	return filepath.Join(folder, fmt.Sprintf("%s-%s-%d.json", gate, time.Now().UTC().Format("20060102T150405Z"), os.Getpid())), nil
+}
+
+// Write writes a report as JSON, for its owner alone: it may show what
+// templates and states hold. The file is there whole or not at all; its folder
+// is made.
+func Write(path string, report any) error {
+	data, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("making the report's folder: %w", err)
+	}
+	// A name that nobody can foresee, made 0600: two gates may write one report.
+	fresh, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	_, err = fresh.Write(append(data, '\n'))
+	if err = errors.Join(err, fresh.Close()); err == nil {
+		err = os.Rename(fresh.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", errors.Join(err, os.Remove(fresh.Name())))
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// variables is what a template's plain variables stand for.
+type variables map[string]string
+
+// hole stands in a text for what could not be filled. It is of Unicode's
+// private use, which no manifest has.
+const hole = '\uE000'
+
+func unfilled(text string) bool {
+	return strings.ContainsRune(text, hole) || strings.Contains(text, "{{") || strings.Contains(text, "{%")
+}
+
+var (
+	expression = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
+	comment    = regexp.MustCompile(`(?s)\{#.*?#\}`)
+	variable   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// simple is what can stand anywhere in YAML without changing what is around it.
+	simple  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+/@:-]*$`)
+	control = regexp.MustCompile(`^(if|else|end|range|with|define|block|template|break|continue)\b`)
+)
+
+// jinja fills the plain variables of a Jinja template, {{ name }}. Another
+// expression leaves a hole; a statement decides what stands there at all, so
+// that the text cannot be read.
+func jinja(text string, known variables) (string, error) {
+	text = comment.ReplaceAllString(text, "")
+	if strings.Contains(text, "{%") {
+		return "", errors.New("it is a template with statements ({% %})")
+	}
+	return expression.ReplaceAllStringFunc(text, func(found string) string { return fill(found, known, 0) }), nil
+}
+
+// fill is the value of {{ name }}, or a hole.
+func fill(found string, known variables, depth int) string {
+	name := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(found, "{{"), "}}"), "- \t\n")
+	value, ok := known[name]
+	if !ok || !variable.MatchString(name) || depth > 8 {
+		return string(hole)
+	}
+	value = expression.ReplaceAllStringFunc(value, func(inner string) string { return fill(inner, known, depth+1) })
+	if !simple.MatchString(value) {
+		return string(hole)
+	}
+	return value
+}
+
+// goTemplate leaves a hole for each expression of a template of Helm: what it
+// gives depends on values that the one who installs may set anywhere.
+func goTemplate(text string) (string, error) {
+	var bad error
+	text = expression.ReplaceAllStringFunc(text, func(found string) string {
+		inner := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(found, "{{"), "}}"), "- \t\n")
+		if strings.HasPrefix(inner, "/*") {
+			return ""
+		}
+		if word := control.FindString(inner); word != "" && bad == nil {
+			bad = fmt.Errorf("it is a template with statements ({{ %s }})", word)
+		}
+		return string(hole)
+	})
+	return text, bad
+}

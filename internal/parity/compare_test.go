@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parity
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// stand is what the manifest lab describes, as it would be found.
+func stand(t *testing.T) (*Manifest, Found) {
+	t.Helper()
+	m, err := Parse("lab.yml", []byte(lab))
+	require.NoError(t, err)
+	return m, Found{
+		Version: "v1.34.3+k3s1",
+		Nodes: []FoundNode{
+			{Name: "pi1", Roles: []string{"server", "etcd"}, Architecture: "arm64", Version: "v1.34.3+k3s1", Ready: true},
+			{Name: "pi2", Roles: []string{"agent"}, Architecture: "arm64", Version: "v1.34.3+k3s1", Ready: true},
+		},
+		Releases: []FoundRelease{
+			{Namespace: "longhorn-system", Name: "longhorn", Chart: "longhorn", ChartVersion: "1.10.1", AppVersion: "v1.10.1", Revision: 3},
+			{Namespace: "kube-system", Name: "traefik", Chart: "traefik", ChartVersion: "37.1.1", AppVersion: "3.5", Revision: 1},
+		},
+		Images: []FoundImage{{Namespace: "tools", Workload: "StatefulSet vault", Container: "vault", Reference: "hashicorp/vault:1.19"}},
+		Groups: []FoundGroup{{Name: "cert-manager.io", Preferred: "v1", Versions: []string{"v1"}}},
+		Applications: []FoundApplication{
+			{Namespace: "argocd", Name: "tools", Sources: []Source{{Repository: "git@forge.test:arcodange-org/tools.git", Path: "chart/", Revision: "any"}}},
+			{Namespace: "argocd", Name: "erp", Sources: []Source{{Repository: "https://forge.test/Arcodange-Org/erp", Path: "./chart", Revision: "refs/heads/main"}}},
+			{Namespace: "argocd", Name: "plausible", Sources: []Source{
+				{Repository: "https://charts.example.org/stable/", Chart: "plausible", Revision: "1.2.3"}, {Repository: "https://forge.test/arcodange-org/values"},
+			}},
+		},
+		Claims:   []FoundClaim{{Namespace: "erp", Name: "erp-data", StorageClass: "longhorn", Volume: "pv"}},
+		Volumes:  []FoundVolume{{Name: "pv", Driver: "driver.longhorn.io", Handle: "pvc"}},
+		Longhorn: longhorn(),
+		Hosts: map[string]FoundHost{
+			"pi2": {Groups: []string{"postgres"}, Containers: []FoundContainer{
+				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Running: true},
+			}},
+			"pi1": {Groups: []string{"pihole"}, Containers: []FoundContainer{}},
+		},
+	}
+}
+
+func longhorn() FoundLonghorn {
+	return FoundLonghorn{
+		Volumes: []FoundLonghornVolume{{Name: "pvc", Labels: map[string]string{"recurring-job-group.longhorn.io/default": "enabled"}}},
+		Jobs:    []FoundJob{{Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}},
+		Targets: []FoundTarget{{Name: "default", URL: "s3://x@y/"}},
+	}
+}
+
+func paths(drifts []Drift) []string {
+	out := []string{}
+	for _, d := range drifts {
+		out = append(out, d.Path)
+	}
+	return out
+}
+
+func TestWhatStandsAsProductionDoesDiffersInNothing(t *testing.T) {
+	t.Parallel()
+	m, found := stand(t)
+	drifts, deviations := Compare(m, found)
+	assert.Empty(t, drifts)
+	assert.Empty(t, deviations)
+}
+
+func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		seed  func(*Manifest, *Found)
+		wants []string
+		says  string
+	}{
+		"another patch of k3s": {func(_ *Manifest, f *Found) { f.Version = "v1.34.3+k3s2" }, []string{"kubernetes/version"}, "expected v1.34.3+k3s1, found v1.34.3+k3s2"},
+		"another distribution of the same version": {
+			func(_ *Manifest, f *Found) { f.Version = "v1.34.3+rke2r1" }, []string{"kubernetes/distribution"}, "expected k3s, found other (v1.34.3+rke2r1)",
+		},
+		"another distribution of another version": {func(_ *Manifest, f *Found) { f.Version = "v1.33.0" }, []string{"kubernetes/distribution", "kubernetes/version"}, ""},
+		"an upgrade of the whole cluster is one drift": {
+			func(_ *Manifest, f *Found) {
+				f.Version, f.Nodes[0].Version, f.Nodes[1].Version = "v1.35.0+k3s1", "v1.35.0+k3s1", "v1.35.0+k3s1"
+			}, []string{"kubernetes/version"}, "",
+		},
+		"a node that an upgrade left behind": {
+			func(_ *Manifest, f *Found) { f.Version, f.Nodes[0].Version = "v1.35.0+k3s1", "v1.35.0+k3s1" }, []string{"kubernetes/version"}, "",
+		},
+		"a node ahead of the others":        {func(_ *Manifest, f *Found) { f.Nodes[1].Version = "v1.35.0+k3s1" }, []string{"nodes/pi2/version"}, ""},
+		"a node that never told":            {func(_ *Manifest, f *Found) { f.Nodes[1].Ready, f.Nodes[1].Why = false, "it never told" }, []string{"nodes/pi2/ready"}, "not ready: it never told"},
+		"a server without its further role": {func(_ *Manifest, f *Found) { f.Nodes[0].Roles = []string{"server"} }, []string{"nodes/pi1/roles"}, "expected etcd, server, found server"},
+		"a chart by its application":        {func(_ *Manifest, f *Found) { f.Releases[0].AppVersion = "v1.10.2" }, []string{"components/longhorn/version"}, ""},
+		"a chart whose own version changed": {func(_ *Manifest, f *Found) { f.Releases[0].ChartVersion = "9" }, nil, ""},
+		"a release of another namespace":    {func(_ *Manifest, f *Found) { f.Releases[1].Namespace = "traefik" }, []string{"components/traefik"}, "found absent"},
+		"a component only a Job runs":       {func(_ *Manifest, f *Found) { f.Images[0].Ends = true }, []string{"components/vault"}, ""},
+		"an exporter is not the thing itself": {func(_ *Manifest, f *Found) {
+			f.Images = append(f.Images, FoundImage{Reference: "prom/postgres-exporter:1"})
+		}, nil, ""},
+		"an outside thing by the name of its entry": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "ghcr.test/cloudnative-pg/postgresql:16"})
+			},
+			[]string{"outside/postgresql/kubernetes"}, "db/Pod x with ghcr.test/cloudnative-pg/postgresql:16",
+		},
+		"an application of another namespace with the same name": {
+			func(_ *Manifest, f *Found) {
+				f.Applications = append(f.Applications, FoundApplication{Namespace: "x", Name: "erp"})
+			}, []string{"applications/x:erp"}, "",
+		},
+		"a chart from Git instead": {
+			func(_ *Manifest, f *Found) {
+				f.Applications[2].Sources[0] = Source{Repository: "https://forge.test/stable", Path: "plausible", Revision: "1.2.3"}
+			},
+			[]string{"applications/plausible/sources/0/chart", "applications/plausible/sources/0/path", "applications/plausible/sources/0/repository"}, "",
+		},
+		"two hosts of which one runs nothing": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi3"] = FoundHost{Groups: []string{"postgres"}} }, []string{"outside/postgresql/hosts/pi3"}, "",
+		},
+		"a service with another image": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "percona:16.3" }, []string{"outside/postgresql/hosts/pi2/image"}, "expected postgres, found percona",
+		},
+		"a new container beside the one that it replaced": {
+			func(_ *Manifest, f *Found) {
+				old := f.Hosts["pi2"].Containers[0]
+				old.Running, old.Image = false, "postgres:15.1"
+				host := f.Hosts["pi2"]
+				host.Containers = append(host.Containers, old)
+				f.Hosts["pi2"] = host
+			}, nil, "",
+		},
+		"a version that the label tells": {
+			func(_ *Manifest, f *Found) {
+				f.Hosts["pi2"].Containers[0].Image, f.Hosts["pi2"].Containers[0].Labels = "postgres:latest", map[string]string{"org.opencontainers.image.version": "16.4"}
+			}, []string{"outside/postgresql/hosts/pi2/version"}, "found 16.4 (Docker engine of pi2, label of postgres:latest)",
+		},
+		"a version that the environment tells": {
+			func(_ *Manifest, f *Found) {
+				f.Hosts["pi2"].Containers[0].Image = "local/postgres:302463ae79dbe4fd"
+				f.Hosts["pi2"].Containers[0].Environment = map[string]string{"PG_MAJOR": "16", "PG_VERSION": "16.3-1.pgdg120+1"}
+			}, nil, "",
+		},
+		"a version that nothing tells": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "postgres" }, []string{"outside/postgresql/hosts/pi2/version"}, "found latest",
+		},
+		"a volume without any label is of the group default": {func(_ *Manifest, f *Found) { f.Longhorn.Volumes[0].Labels = nil }, nil, ""},
+		"a volume that another job names is not": {func(_ *Manifest, f *Found) {
+			f.Longhorn.Volumes[0].Labels = map[string]string{"recurring-job.longhorn.io/x": "enabled"}
+		}, []string{"backups/erp/erp-data"}, ""},
+		"no job at all":           {func(_ *Manifest, f *Found) { f.Longhorn.Jobs = nil }, []string{"backups/erp/erp-data"}, "found there is no recurring job"},
+		"no backup target at all": {func(_ *Manifest, f *Found) { f.Longhorn.Targets = nil }, []string{"backups/erp/erp-data"}, "the backup target default leads nowhere"},
+		"a volume with a target of its own that is not there": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Volumes[0].Target = "other" }, []string{"backups/erp/erp-data"}, "the backup target other leads nowhere",
+		},
+		"nothing but a cluster": {
+			func(_ *Manifest, f *Found) { *f = Found{Version: f.Version, Nodes: f.Nodes} },
+			[]string{"applications/erp", "applications/plausible", "applications/tools", "backups/erp/erp-data", "components/cert-manager", "components/longhorn", "components/traefik", "components/vault", "outside/postgresql/hosts"}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, found := stand(t)
+			c.seed(m, &found)
+			drifts, deviations := Compare(m, found)
+			assert.Equal(t, append([]string{}, c.wants...), paths(drifts))
+			assert.Empty(t, deviations)
+			var all []string
+			for _, d := range drifts {
+				all = append(all, d.String())
+			}
+			assert.Contains(t, strings.Join(all, "\n"), c.says)
+		})
+	}
+}
+
+func TestTheEmbeddedDistributionIsAlwaysADeviationAndADriftOnlyOfAnotherVersion(t *testing.T) {
+	t.Parallel()
+	m, found := stand(t)
+	found.Version, found.Nodes[0].Version, found.Nodes[1].Version = "v1.34.3+embedded", "v1.34.3+embedded", "v1.34.3+embedded"
+	drifts, deviations := Compare(m, found)
+	assert.Empty(t, drifts)
+	assert.Equal(t, []string{"the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"}, deviations)
+
+	found.Version = "v1.34.4+embedded"
+	drifts, deviations = Compare(m, found)
+	assert.Equal(t, []string{"kubernetes/version"}, paths(drifts))
+	assert.Len(t, deviations, 3, "the server, and two nodes that are not like it")
+
+	m.Kubernetes = Kubernetes{Embedded, "v1.34.4+embedded"}
+	found.Nodes[0].Version, found.Nodes[1].Version = found.Version, found.Version
+	drifts, deviations = Compare(m, found)
+	assert.Empty(t, drifts)
+	assert.Len(t, deviations, 1, "also where the manifest has it")
+
+	m, found = stand(t)
+	found.Nodes[1].Version = "v1.34.3+embedded"
+	drifts, deviations = Compare(m, found)
+	assert.Empty(t, drifts)
+	assert.Equal(t, []string{"the node pi2 runs the embedded distribution (v1.34.3+embedded)"}, deviations)
+
+	m.Kubernetes = Kubernetes{Embedded, "v1.34.3+embedded"}
+	drifts, _ = Compare(m, found)
+	assert.Contains(t, paths(drifts), "kubernetes/distribution", "k3s is not the embedded one either")
+}
+
+// FuzzCompare holds every comparison to one promise: no path twice.
+func FuzzCompare(f *testing.F) {
+	f.Add([]byte(lab), uint8(0))
+	f.Add([]byte(lab), uint8(255))
+	f.Fuzz(func(t *testing.T, data []byte, missing uint8) {
+		m, err := Parse("f.yml", data)
+		if err != nil {
+			return
+		}
+		_, found := stand(t)
+		for bit, lose := range []func(){
+			func() { found.Nodes = nil }, func() { found.Images = nil }, func() { found.Applications = nil }, func() { found.Hosts = nil },
+			func() { found.Claims = nil }, func() { found.Longhorn = FoundLonghorn{} }, func() { found.Groups = nil }, func() { found.Releases = nil },
+		} {
+			if missing&(1<<bit) != 0 {
+				lose()
+			}
+		}
+		drifts, _ := Compare(m, found)
+		seen := map[string]bool{}
+		for _, path := range paths(drifts) {
+			assert.False(t, seen[path], "%s stands there twice", path)
+			seen[path] = true
+		}
+		assert.True(t, slices.IsSorted(paths(drifts)))
+	})
+}
+
+func day(text string) time.Time {
+	at, err := time.Parse(time.DateTime, text)
+	if err != nil {
+		panic(err)
+	}
+	return at
+}
+
+const waivers = `
+- {path: nodes/*/architecture, reason: The computer is another one., expires: 2027-01-31}
+- {path: components/vault, reason: None is there., expires: 2026-12-31}
+`
+
+func TestAWaiverHoldsToItsLastDayAndNoLonger(t *testing.T) {
+	t.Parallel()
+	drifts := []Drift{
+		{Path: "components/vault"}, {Path: "components/vault/version"}, {Path: "nodes/pi1/architecture"}, {Path: "nodes/pi2/architecture"}, {Path: "nodes/pi2"},
+	}
+	for now, c := range map[string]struct{ standing, waived, unused []string }{
+		"2026-12-31 23:59:59": {
+			[]string{"components/vault/version", "nodes/pi2"}, []string{"components/vault", "nodes/pi1/architecture", "nodes/pi2/architecture"}, nil,
+		},
+		"2027-01-01 00:00:00": {
+			[]string{"components/vault", "components/vault/version", "nodes/pi2", "waivers/components/vault"}, []string{"nodes/pi1/architecture", "nodes/pi2/architecture"}, nil,
+		},
+	} {
+		list, err := ParseWaivers("w.yml", []byte(waivers), day(now))
+		require.NoError(t, err)
+		standing, waived, unused := Waive(drifts, list, day(now))
+		assert.Equal(t, c.standing, paths(standing), now)
+		var let []string
+		for _, w := range waived {
+			let = append(let, w.Path)
+			assert.NotEmpty(t, w.Reason)
+		}
+		assert.Equal(t, c.waived, let, now)
+		assert.Empty(t, unused, now)
+	}
+	list, err := ParseWaivers("w.yml", []byte(waivers), day("2026-06-01 00:00:00"))
+	require.NoError(t, err)
+	standing, _, unused := Waive(nil, list, day("2026-06-01 00:00:00"))
+	assert.Empty(t, standing)
+	require.Len(t, unused, 2)
+	assert.Equal(t, "w.yml:2", unused[0].Place)
+	assert.Equal(t, "components/vault until 2026-12-31: None is there.", unused[1].String())
+	standing, _, _ = Waive(nil, list, day("2028-01-01 00:00:00"))
+	assert.Equal(t, []string{"waivers/nodes/*/architecture", "waivers/components/vault"}, paths(standing), "expired, though nothing of it differs")
+}
+
+func TestAWaiverThatSaysTooLittleOrTooMuchIsRefusedWithItsPlace(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, says string }{
+		"no reason":                {"- {path: a/b, expires: 2026-12-31}", `w.yml:1:3: the key "reason" is missing`},
+		"an empty reason":          {"- {path: a/b, reason: '  ', expires: 2026-12-31}", "w.yml:1:23: a reason is needed here"},
+		"no end":                   {"- {path: a/b, reason: r}", `w.yml:1:3: the key "expires" is missing`},
+		"no day":                   {"- {path: a/b, reason: r, expires: never}", "w.yml:1:35: a day is needed here"},
+		"an end that is too far":   {"- {path: a/b, reason: r, expires: 2027-12-31}", "more than a year ahead"},
+		"everything":               {"- {path: '*/b', reason: r, expires: 2026-12-31}", "does not begin with the section"},
+		"a whole section":          {"- {path: a, reason: r, expires: 2026-12-31}", "does not begin with the section"},
+		"a part of a segment":      {"- {path: a/b*, reason: r, expires: 2026-12-31}", "* stands for a whole segment"},
+		"an expired waiver":        {"- {path: waivers/a/b, reason: r, expires: 2026-12-31}", "does not begin with the section"},
+		"an empty segment":         {"- {path: a//b, reason: r, expires: 2026-12-31}", "has an empty segment"},
+		"a key that is not known":  {"- {path: a/b, reason: r, expires: 2026-12-31, forever: true}", `unknown key "forever"`},
+		"the same path twice":      {"- {path: a/b, reason: r, expires: 2026-12-31}\n- {path: a/b, reason: r, expires: 2026-12-31}", "w.yml:2:3: the waiver a/b stands here twice"},
+		"no list":                  {"path: a/b", "a list is needed here"},
+		"nothing":                  {"", "w.yml:1:1: it is empty"},
+		"a path that is no string": {"- {path: [a], reason: r, expires: 2026-12-31}", "the path of a drift is needed here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ParseWaivers("w.yml", []byte(c.text), day("2026-11-25 12:00:00"))
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+	_, err := LoadWaivers("/nowhere/w.yml", time.Time{})
+	require.ErrorContains(t, err, "reading the waivers")
+}
+
+// FuzzParseWaivers holds the reader to what a waiver must have.
+func FuzzParseWaivers(f *testing.F) {
+	f.Add([]byte(waivers))
+	now := day("2026-11-25 12:00:00")
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := ParseWaivers("f.yml", data, now)
+		if err != nil {
+			return
+		}
+		for _, w := range list {
+			assert.NotEmpty(t, w.Reason)
+			assert.LessOrEqual(t, w.Expires.Sub(now), longest)
+			assert.False(t, w.covers("deviations"))
+			assert.NotEqual(t, '*', rune(w.Path[0]))
+		}
+	})
+}
+
+func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
+	t.Parallel()
+	hosts, err := ReadHosts(map[string]any{"pi2": map[string]any{"groups": []any{"postgres"}, "containers": []any{map[string]any{
+		"name": "/postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:16.3", "running": true, "environment": []any{"PG_MAJOR=16"},
+	}}}})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"pi2"}, slices.Collect(maps.Keys(hosts)))
+	assert.Equal(t, FoundContainer{
+		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Running: true, Environment: map[string]string{"PG_MAJOR": "16"},
+	}, hosts["pi2"].Containers[0])
+	for says, given := range map[string]any{
+		"nothing was read from the Docker engine of pi2": map[string]any{"groups": []any{}},
+		"unknown field":                        map[string]any{"groups": []any{}, "containers": []any{map[string]any{"password": "x"}}},
+		"each must have groups and containers": "pi2",
+	} {
+		_, err := ReadHosts(map[string]any{"pi2": given})
+		require.ErrorContains(t, err, says)
+	}
+}
+
+func TestTheShippedManifestAndItsWaiversAreRead(t *testing.T) {
+	t.Parallel()
+	m, err := Load("../../inventory/parity/manifest.yml")
+	require.NoError(t, err)
+	assert.Len(t, m.Nodes, 3)
+	_, err = LoadWaivers("../../inventory/parity/waivers.yml", day("2026-11-25 00:00:00"))
+	require.NoError(t, err)
+}

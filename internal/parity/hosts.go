@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parity
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// ReadHosts reads what a play gathered: host → groups, and containers of its
+// Docker engine. A host whose containers were not read is an error, since it
+// would look like one that runs nothing; so is a key that is not known.
+func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
+	type container struct {
+		Name        string            `json:"name"`
+		Project     string            `json:"project"`
+		Service     string            `json:"service"`
+		Image       string            `json:"image"`
+		Environment []string          `json:"environment"`
+		Labels      map[string]string `json:"labels"`
+		Running     bool              `json:"running"`
+	}
+	type host struct {
+		Groups     []string     `json:"groups"`
+		Containers *[]container `json:"containers"`
+	}
+	data, err := json.Marshal(given)
+	if err != nil {
+		return nil, fmt.Errorf("reading hosts: %w", err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var read map[string]host
+	if err := decoder.Decode(&read); err != nil {
+		return nil, fmt.Errorf("reading hosts: each must have groups and containers, each of those name, project, service, image, environment, labels and running: %w", err)
+	}
+	hosts := map[string]FoundHost{}
+	for name, h := range read {
+		if h.Containers == nil {
+			return nil, fmt.Errorf("reading hosts: nothing was read from the Docker engine of %s: gather its containers first", name)
+		}
+		found := FoundHost{Groups: h.Groups}
+		for _, c := range *h.Containers {
+			one := FoundContainer{
+				Name: strings.TrimPrefix(c.Name, "/"), Project: c.Project, Service: c.Service, Image: c.Image,
+				Labels: c.Labels, Running: c.Running, Environment: map[string]string{},
+			}
+			for _, line := range c.Environment {
+				key, value, _ := strings.Cut(line, "=")
+				one.Environment[key] = value
+			}
+			found.Containers = append(found.Containers, one)
+		}
+		hosts[name] = found
+	}
+	return hosts, nil
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package parity holds what production is, as the parity manifest says it, and
+// tells in what a live sandbox differs from it. It knows nothing of Ansible and
+// opens no connection: what stands is read by the package live.
+package parity
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Manifest is what production is. Lists are sorted as Sort has it.
+type Manifest struct {
+	Kubernetes   Kubernetes
+	Nodes        []Node // at least one
+	Components   []Component
+	Applications Applications
+	Outside      []Outside
+	Backups      []Backup
+}
+
+// Distribution is who made a Kubernetes.
+type Distribution string
+
+// The distributions. A version tells its own by what stands behind the plus:
+// v1.34.3+k3s1, v1.34.3+embedded.
+const (
+	K3s      Distribution = "k3s"
+	Embedded Distribution = "embedded"
+	Other    Distribution = "other"
+)
+
+// Kubernetes is what the API server says of itself.
+type Kubernetes struct {
+	Distribution Distribution
+	Version      string // as gitVersion of /version has it
+}
+
+// Node is one machine of the cluster.
+type Node struct {
+	Name string
+	// Roles are "server" (a control plane) or "agent", and any further
+	// node-role.kubernetes.io/ROLE by its name. Sorted.
+	Roles        []string
+	Architecture string // GOARCH, as arm64
+}
+
+// Component is a piece of software in the cluster.
+type Component struct {
+	Name    string
+	Version string // in the terms of FoundBy
+	FoundBy FoundBy
+}
+
+// FoundBy says how the version of a component is found. Exactly one is set.
+type FoundBy struct {
+	HelmRelease *HelmRelease
+	Image       *Image
+	APIGroup    string // the version is the group's preferred one
+}
+
+// HelmRelease is a release that Helm keeps in a secret of its namespace.
+type HelmRelease struct {
+	Namespace string
+	Name      string
+	VersionOf VersionOf
+}
+
+// VersionOf says which of a chart's two versions is meant.
+type VersionOf string
+
+// The versions of a chart: its own, and the one of what it installs.
+const (
+	OfChart VersionOf = "chart" // version of Chart.yaml; the default
+	OfApp   VersionOf = "app"   // appVersion of Chart.yaml
+)
+
+// Image is an image that containers of the cluster run; the version is its tag.
+type Image struct {
+	Namespace  string // empty for any
+	Repository string // as hashicorp/vault; see SameRepository
+}
+
+// Applications are ArgoCD's, all of one namespace: one that is not listed is one too many.
+type Applications struct {
+	Namespace string
+	Items     []Application
+}
+
+// Application is one Application of ArgoCD.
+type Application struct {
+	Name    string
+	Sources []Source // at least one, in the order of the Application
+}
+
+// Source is where an Application comes from.
+type Source struct {
+	Repository string // owner/name, whatever forge it lies on; of a Helm repository host and path. See RepositoryOf
+	Path       string // folder in the repository; empty if Chart is set, or for a source of values only
+	Chart      string // name of the chart, if Repository is one of Helm
+	Revision   string // a policy (branch, tag, commit, head), or the name itself. See Policy
+}
+
+// Outside is what must stand outside Kubernetes, run by docker compose.
+type Outside struct {
+	Name    string
+	Hosts   string // group of the inventory; it runs on each host of it
+	Version string // 17 stands for every 17.x
+	Compose Compose
+}
+
+// Compose is a service of a project of docker compose.
+type Compose struct {
+	Project string
+	Service string
+	Image   string // repository; see SameRepository
+}
+
+// Backup is what must be backed up by Longhorn: one claim, or every claim of a
+// storage class. Either Namespace and Claim are set or StorageClass is.
+type Backup struct {
+	Namespace    string
+	Claim        string
+	StorageClass string
+}
+
+// DistributionOf tells the distribution of a version.
+func DistributionOf(version string) Distribution {
+	_, build, _ := strings.Cut(version, "+")
+	switch {
+	case strings.HasPrefix(build, "k3s"):
+		return K3s
+	case build == "embedded":
+		return Embedded
+	}
+	return Other
+}
+
+var (
+	commitName = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	tagName    = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.+-]+)?$`)
+)
+
+// Policies are the words that a manifest may have for a revision. Every other
+// text is the name of a revision.
+func Policies() []string { return []string{"branch", "tag", "commit", "head"} }
+
+// Policy tells what kind of revision a targetRevision is: "head" if it is empty
+// or HEAD, "commit" for a whole hash, "tag" for refs/tags/ and for what reads
+// as a version, else "branch". A tag with a name like a branch cannot be told
+// from one without asking the forge.
+func Policy(targetRevision string) string {
+	switch {
+	case targetRevision == "" || targetRevision == "HEAD":
+		return "head"
+	case commitName.MatchString(targetRevision):
+		return "commit"
+	case strings.HasPrefix(targetRevision, "refs/heads/"):
+		return "branch"
+	case strings.HasPrefix(targetRevision, "refs/tags/") || tagName.MatchString(targetRevision):
+		return "tag"
+	}
+	return "branch"
+}
+
+// RepositoryOf is the URL of a repository as a manifest has it: owner/name for
+// Git, since production's forge and the sandbox's differ; host and path for a
+// repository of charts. It is lower case and without .git.
+func RepositoryOf(url string, chart bool) string {
+	rest := strings.ToLower(strings.TrimSpace(url))
+	if _, after, isURL := strings.Cut(rest, "://"); isURL {
+		rest = after
+	} else if host, path, scp := strings.Cut(rest, ":"); scp && !strings.ContainsAny(host, "/") {
+		rest = host + "/" + path // git@host:owner/name
+	}
+	if at := strings.LastIndexByte(strings.SplitN(rest, "/", 2)[0], '@'); at >= 0 {
+		rest = rest[at+1:] // never repeat who logs in
+	}
+	rest = strings.TrimSuffix(strings.Trim(rest, "/"), ".git")
+	if chart {
+		return rest
+	}
+	parts := strings.Split(rest, "/")
+	return strings.Join(parts[max(0, len(parts)-2):], "/")
+}
+
+// SplitImage takes an image's reference apart. The tag is "latest" if there is
+// none, or the digest if that is all there is.
+func SplitImage(reference string) (repository, tag string) {
+	name, digest, _ := strings.Cut(reference, "@")
+	slash := strings.LastIndexByte(name, '/')
+	if colon := strings.LastIndexByte(name, ':'); colon > slash {
+		return name[:colon], name[colon+1:]
+	}
+	if digest != "" {
+		return name, digest
+	}
+	return name, "latest"
+}
+
+// SameRepository tells whether a repository of images is the one that is
+// meant: the same, or the same below a registry or another owner, so that a
+// mirror counts. "postgres" means docker.io/library/postgres and
+// registry.example/mirror/postgres, and not postgres-exporter.
+func SameRepository(found, meant string) bool {
+	return found == meant || strings.HasSuffix(found, "/"+meant)
+}
+
+// Sort brings a manifest into its canonical order: lists by name, backups by
+// storage class first. The sources of an Application keep theirs.
+func (m *Manifest) Sort() {
+	for i := range m.Nodes {
+		slices.Sort(m.Nodes[i].Roles)
+	}
+	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Components, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Applications.Items, func(a, b Application) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Outside, func(a, b Outside) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(m.Backups, func(a, b Backup) int {
+		return cmp.Or(cmp.Compare(b.StorageClass, a.StorageClass), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Claim, b.Claim))
+	})
+}
+
+// Load reads the manifest in file.
+func Load(file string) (*Manifest, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the parity manifest: %w; capture one from production", err)
+	}
+	return Parse(file, data)
+}
+
+// Write writes a manifest to file, whole or not at all, for everyone to read:
+// it holds no secret.
+func Write(file string, m *Manifest) error {
+	data, err := Marshal(m)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("writing the parity manifest: %w", err)
+	}
+	if err := os.WriteFile(file+".new", data, 0o644); err != nil {
+		return fmt.Errorf("writing the parity manifest: %w", err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		return fmt.Errorf("writing the parity manifest: %w", err)
+	}
+	return nil
+}

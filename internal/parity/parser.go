@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parity
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+type (
+	parser struct{ file string }
+	// keys are the readers of a mapping's values.
+	keys map[string]func(*yaml.Node) error
+)
+
+// Parse reads a manifest that is at hand already; file says in messages where
+// it comes from. Whatever it does not understand is an error that gives file,
+// line and column, and so is a section that is missing: a manifest half read
+// would hold a sandbox to half of production.
+func Parse(file string, data []byte) (*Manifest, error) {
+	m := &Manifest{}
+	p := parser{file: file}
+	root, err := p.document(data)
+	if err == nil {
+		err = p.manifest(root, m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the parity manifest: %w", err)
+	}
+	m.Sort()
+	return m, nil
+}
+
+func (p parser) document(data []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s:1:1: it is empty", p.file)
+	case err != nil:
+		return nil, fmt.Errorf("%s:%w", p.file, yamlError(err))
+	}
+	switch err := decoder.Decode(&second); {
+	case err == nil:
+		return nil, p.at(&second, "a second YAML document begins here; keep one")
+	case !errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s:%w", p.file, yamlError(err))
+	}
+	return document.Content[0], nil
+}
+
+func (p parser) manifest(root *yaml.Node, m *Manifest) error {
+	return p.mapping(root, []string{"kubernetes", "nodes", "components", "applications", "outside", "backups"}, keys{
+		"kubernetes": func(n *yaml.Node) error { return p.kubernetes(n, &m.Kubernetes) },
+		"nodes": func(n *yaml.Node) error {
+			if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
+				return p.at(n, "this list is empty; a cluster has a node at least")
+			}
+			return named(p, n, &m.Nodes, "node", func(v Node) string { return v.Name }, p.node)
+		},
+		"components": func(n *yaml.Node) error {
+			return named(p, n, &m.Components, "component", func(v Component) string { return v.Name }, p.component)
+		},
+		"applications": func(n *yaml.Node) error {
+			return p.mapping(n, []string{"namespace", "items"}, keys{
+				"namespace": p.name(&m.Applications.Namespace),
+				"items": func(n *yaml.Node) error {
+					return named(p, n, &m.Applications.Items, "application", func(v Application) string { return v.Name }, p.application)
+				},
+			})
+		},
+		"outside": func(n *yaml.Node) error {
+			return named(p, n, &m.Outside, "entry", func(v Outside) string { return v.Name }, p.outside)
+		},
+		"backups": func(n *yaml.Node) error {
+			return named(p, n, &m.Backups, "entry", func(v Backup) string { return v.StorageClass + " " + v.Namespace + "/" + v.Claim }, p.backup)
+		},
+	})
+}
+
+// named reads a list whose entries differ in name.
+func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) string, read func(*yaml.Node, *T) error) error {
+	if n.Kind != yaml.SequenceNode {
+		return p.at(n, "a list is needed here; write [] for none")
+	}
+	*into = []T{}
+	seen := map[string]bool{}
+	for _, entry := range n.Content {
+		var value T
+		if err := read(entry, &value); err != nil {
+			return err
+		}
+		if seen[name(value)] {
+			return p.at(entry, "the %s %s stands here twice", what, strings.TrimSuffix(strings.TrimSpace(name(value)), " /"))
+		}
+		seen[name(value)] = true
+		*into = append(*into, value)
+	}
+	return nil
+}
+
+func (p parser) kubernetes(n *yaml.Node, into *Kubernetes) error {
+	var distribution string
+	err := p.mapping(n, []string{"distribution", "version"}, keys{
+		"distribution": p.choice(&distribution, string(K3s), string(Embedded), string(Other)),
+		"version":      p.matching(&into.Version, kubernetesVersion, "a version of Kubernetes, such as v1.34.3+k3s1"),
+	})
+	if err != nil {
+		return err
+	}
+	into.Distribution = Distribution(distribution)
+	if told := DistributionOf(into.Version); told != into.Distribution {
+		return p.at(n, "the version %s is one of the distribution %s, not %s", into.Version, told, distribution)
+	}
+	return nil
+}
+
+func (p parser) node(n *yaml.Node, into *Node) error {
+	return p.mapping(n, []string{"name", "roles", "architecture"}, keys{
+		"name": p.name(&into.Name),
+		"roles": func(n *yaml.Node) error {
+			if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+				return p.at(n, "a list is needed here: [server] or [agent], and further roles")
+			}
+			for _, entry := range n.Content {
+				var role string
+				if err := p.name(&role)(entry); err != nil {
+					return err
+				}
+				if slices.Contains(into.Roles, role) {
+					return p.at(entry, "the role %s stands here twice", role)
+				}
+				into.Roles = append(into.Roles, role)
+			}
+			if slices.Contains(into.Roles, "server") == slices.Contains(into.Roles, "agent") {
+				return p.at(n, "a node is either server or agent")
+			}
+			return nil
+		},
+		"architecture": p.name(&into.Architecture),
+	})
+}
+
+func (p parser) component(n *yaml.Node, into *Component) error {
+	return p.mapping(n, []string{"name", "version", "found_by"}, keys{
+		"name":    p.name(&into.Name),
+		"version": p.version(&into.Version),
+		"found_by": func(n *yaml.Node) error {
+			if n.Kind == yaml.MappingNode && len(n.Content) != 2 {
+				return p.at(n, "one of helm_release, image and api_group is needed here")
+			}
+			return p.mapping(n, nil, keys{
+				"helm_release": func(n *yaml.Node) error {
+					release := HelmRelease{VersionOf: OfChart}
+					into.FoundBy.HelmRelease = &release
+					return p.mapping(n, []string{"namespace", "name"}, keys{
+						"namespace": p.name(&release.Namespace), "name": p.name(&release.Name),
+						"version_of": p.choice((*string)(&release.VersionOf), string(OfChart), string(OfApp)),
+					})
+				},
+				"image": func(n *yaml.Node) error {
+					image := Image{}
+					into.FoundBy.Image = &image
+					return p.mapping(n, []string{"repository"}, keys{
+						"namespace": p.name(&image.Namespace), "repository": p.repository(&image.Repository),
+					})
+				},
+				"api_group": p.name(&into.FoundBy.APIGroup),
+			})
+		},
+	})
+}
+
+func (p parser) application(n *yaml.Node, into *Application) error {
+	var single Source
+	var sources *yaml.Node
+	readers := p.source(&single)
+	readers["name"] = p.name(&into.Name)
+	readers["sources"] = func(n *yaml.Node) error {
+		sources = n
+		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+			return p.at(n, "a list of sources is needed here")
+		}
+		for _, entry := range n.Content {
+			var source Source
+			if err := p.mapping(entry, []string{"repository", "revision"}, p.source(&source)); err != nil {
+				return err
+			}
+			into.Sources = append(into.Sources, source)
+		}
+		return nil
+	}
+	if err := p.mapping(n, []string{"name"}, readers); err != nil {
+		return err
+	}
+	switch {
+	case sources == nil && (single.Repository == "" || single.Revision == ""):
+		return p.at(n, "the application %s needs repository and revision, or sources", into.Name)
+	case sources == nil:
+		into.Sources = []Source{single}
+	case single != Source{}:
+		return p.at(n, "the application %s has sources, so repository, path, chart and revision belong into them", into.Name)
+	}
+	for _, source := range into.Sources {
+		if source.Path != "" && source.Chart != "" {
+			return p.at(n, "a source of the application %s has both path and chart", into.Name)
+		}
+	}
+	return nil
+}
+
+func (p parser) source(into *Source) keys {
+	return keys{
+		"repository": p.repository(&into.Repository),
+		"path":       p.matching(&into.Path, pathText, "a path in the repository"),
+		"chart":      p.repository(&into.Chart),
+		"revision":   p.version(&into.Revision),
+	}
+}
+
+func (p parser) outside(n *yaml.Node, into *Outside) error {
+	return p.mapping(n, []string{"name", "hosts", "version", "compose"}, keys{
+		"name":    p.name(&into.Name),
+		"hosts":   p.name(&into.Hosts),
+		"version": p.version(&into.Version),
+		"compose": func(n *yaml.Node) error {
+			return p.mapping(n, []string{"project", "service", "image"}, keys{
+				"project": p.name(&into.Compose.Project), "service": p.name(&into.Compose.Service), "image": p.repository(&into.Compose.Image),
+			})
+		},
+	})
+}
+
+func (p parser) backup(n *yaml.Node, into *Backup) error {
+	err := p.mapping(n, nil, keys{
+		"namespace": p.name(&into.Namespace), "claim": p.name(&into.Claim), "storage_class": p.name(&into.StorageClass),
+	})
+	if err == nil && ((into.StorageClass == "") != (into.Namespace != "" && into.Claim != "") || into.StorageClass != "" && into.Namespace+into.Claim != "") {
+		err = p.at(n, "either namespace and claim are needed here, or storage_class")
+	}
+	return err
+}
+
+func (p parser) at(n *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%s:%d:%d: %s", p.file, n.Line, n.Column, fmt.Sprintf(format, args...))
+}
+
+// mapping hands every value of a mapping to the reader of its key, and refuses
+// keys that are unknown, repeated or missing.
+func (p parser) mapping(n *yaml.Node, required []string, keys keys) error {
+	if n.Kind != yaml.MappingNode {
+		return p.at(n, "a mapping is needed here")
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		read, known := keys[key.Value]
+		if !known || key.Kind != yaml.ScalarNode {
+			return p.at(key, "unknown key %q", key.Value)
+		}
+		if seen[key.Value] {
+			return p.at(key, "the key %q stands here twice", key.Value)
+		}
+		seen[key.Value] = true
+		if err := read(value); err != nil {
+			return err
+		}
+	}
+	for _, key := range required {
+		if !seen[key] {
+			return p.at(n, "the key %q is missing", key)
+		}
+	}
+	return nil
+}
+
+var (
+	nameText          = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	versionText       = regexp.MustCompile(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
+	kubernetesVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+	repositoryText    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
+	pathText          = regexp.MustCompile(`^[^\s/\\][^\s\\]*$`)
+)
+
+// matching reads a string of one form. A number is none: 1.10 would be 1.1.
+func (p parser) matching(into *string, form *regexp.Regexp, what string) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		switch {
+		case n.Kind != yaml.ScalarNode:
+			return p.at(n, "%s is needed here", what)
+		case n.Tag != "!!str":
+			return p.at(n, "%s is needed here as a string; put it in quotes", what)
+		case len(n.Value) > 512 || !form.MatchString(n.Value):
+			return p.at(n, "%q is not %s", n.Value, what)
+		}
+		*into = n.Value
+		return nil
+	}
+}
+
+// name reads what may be a segment of a drift's path.
+func (p parser) name(into *string) func(*yaml.Node) error {
+	return p.matching(into, nameText, "a name of letters, digits, dots, dashes and underscores")
+}
+
+func (p parser) version(into *string) func(*yaml.Node) error {
+	return p.matching(into, versionText, "a version")
+}
+
+func (p parser) repository(into *string) func(*yaml.Node) error {
+	return p.matching(into, repositoryText, "the name of a repository in lower case, without scheme, tag and .git")
+}
+
+func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		if n.Kind != yaml.ScalarNode || !slices.Contains(choices, n.Value) {
+			return p.at(n, "one of %s is needed here", strings.Join(choices, ", "))
+		}
+		*into = n.Value
+		return nil
+	}
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+
+// yamlError writes yaml.v3's message in the form of a compiler's. yaml.v3 gives no column for a syntax error: column 1 stands for it.
+func yamlError(err error) error {
+	text := err.Error()
+	if match := yamlLine.FindStringSubmatch(text); match != nil {
+		return fmt.Errorf("%s:1: %s", match[1], text[len(match[0]):])
+	}
+	return fmt.Errorf("1:1: %s", strings.TrimPrefix(text, "yaml: "))
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package readonly
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// The reviews: questions that are POSTs and change nothing, which everyone who
+// is logged in may ask (ClusterRole system:basic-user).
+const (
+	rulesReview  = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+	accessReview = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+	whoAmI       = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+	namespaces   = "/api/v1/namespaces"
+)
+
+// acting are the subresources that act on a GET, by what it is upgraded to or
+// passed on to. The last ones are of virtual machines (kubevirt.io).
+func acting() []string {
+	return []string{"exec", "attach", "portforward", "proxy", "console", "vnc", "usbredir", "vsock"}
+}
+
+// gate lets through what only reads, and nothing else.
+type gate struct {
+	next    http.RoundTripper
+	host    string
+	secrets bool // Helm's releases may be read
+	proved  atomic.Bool
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
+	if why := g.refuses(req); why != "" {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, fmt.Errorf("not sent: %s %s: %s", req.Method, req.URL.Path, why)
+	}
+	return g.next.RoundTrip(req)
+}
+
+// refuses tells why a request is not sent; empty if it only reads.
+func (g *gate) refuses(req *http.Request) string {
+	path := req.URL.EscapedPath()
+	switch {
+	case req.URL.Scheme != "https" || req.URL.Host != g.host || req.Host != "" && req.Host != g.host:
+		return "it leads to another server"
+	case strings.Contains(path, "%") || strings.Contains(path, "//") || strings.Contains(path, "/.") || !strings.HasPrefix(path, "/"):
+		return "its path may mean another one"
+	}
+	for name := range req.Header {
+		switch name = strings.ToLower(name); {
+		case strings.HasPrefix(name, "impersonate-"), name == "upgrade", name == "connection", name == "x-http-method-override", strings.HasPrefix(name, "x-remote-"), strings.HasPrefix(name, "sec-websocket"):
+			return "its header " + name + " asks for more than reading"
+		}
+	}
+	if req.Method == http.MethodPost {
+		if (path == rulesReview || path == accessReview || path == whoAmI) && req.URL.RawQuery == "" {
+			return ""
+		}
+		return "only the reviews of one's own rights are asked by POST"
+	}
+	if req.Method != http.MethodGet {
+		return "it is not a GET"
+	}
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	for _, segment := range segments {
+		if slices.Contains(acting(), segment) {
+			return "the subresource " + segment + " acts on a GET"
+		}
+	}
+	if !g.proved.Load() && path != namespaces {
+		return "it is not yet proved that the kubeconfig can only read"
+	}
+	if strings.HasPrefix(path, "/api/v1/") && slices.Contains(segments, "secrets") {
+		asked := req.URL.Query()["fieldSelector"]
+		if !g.secrets || len(asked) != 1 || asked[0] != "type=helm.sh/release.v1" || segments[len(segments)-1] != "secrets" {
+			return "of secrets only Helm's releases are read, and only with helm_secrets"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,691 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/evidence"
+)
+
+// Changes of a record.
+func of(verdict evidence.Verdict) func(*evidence.Record) {
+	return func(r *evidence.Record) { r.Verdict = verdict }
+}
+func at(when time.Time) func(*evidence.Record) { return func(r *evidence.Record) { r.Time = when } }
+func ago(age time.Duration) func(*evidence.Record) {
+	return at(time.Now().Add(-age))
+}
+
+// lines are those of the lab's ledger.
+func (l *lab) lines() []string {
+	l.t.Helper()
+	data, err := os.ReadFile(l.question.Ledger)
+	require.NoError(l.t, err)
+	return strings.SplitAfter(strings.TrimSuffix(string(data), "\n"), "\n")
+}
+
+func (l *lab) put(path string, lines ...string) {
+	l.t.Helper()
+	require.NoError(l.t, os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600))
+}
+
+// anew writes the ledger anew without the heads that told of it.
+func (l *lab) anew(records ...evidence.Entry) {
+	l.t.Helper()
+	require.NoError(l.t, os.Remove(l.question.Ledger))
+	for _, head := range l.heads() {
+		require.NoError(l.t, os.Remove(head))
+	}
+	book, err := evidence.Open(l.question.Ledger)
+	require.NoError(l.t, err)
+	for _, entry := range records {
+		_, err := book.Append(context.Background(), entry.Record, l.sign)
+		require.NoError(l.t, err)
+	}
+}
+
+func (l *lab) heads() []string {
+	l.t.Helper()
+	heads := []string{l.question.Ledger + ".head"}
+	anchors, err := evidence.DefaultAnchors(os.Getenv)
+	require.NoError(l.t, err)
+	all, err := filepath.Glob(filepath.Join(anchors, "*.head"))
+	require.NoError(l.t, err)
+	mine, err := os.ReadFile(heads[0])
+	require.NoError(l.t, err)
+	for _, path := range all {
+		if text, err := os.ReadFile(path); err == nil && bytes.Equal(text, mine) {
+			heads = append(heads, path)
+		}
+	}
+	return heads
+}
+
+func (l *lab) entries() []evidence.Entry {
+	l.t.Helper()
+	entries, err := evidence.Read(l.question.Ledger)
+	require.NoError(l.t, err)
+	return entries
+}
+
+// Each of these is one attempt to have something promoted that must not be.
+// Without the attempt itself, the lab is green: see the honest ones.
+func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cheat func(*lab)
+		rule  string
+		says  string
+	}{
+		// Evidence that is not of what would run.
+		"evidence of the commit before": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(); l.change("playbooks/site.yml") },
+			RuleEvidence, "it is of the tree"},
+		"evidence of another branch": {func(l *lab) {
+			l.git("checkout", "-qb", "other")
+			l.change("playbooks/other.yml")
+			l.evidence()
+			l.git("checkout", "-q", "main")
+			l.change("playbooks/site.yml")
+		}, RuleEvidence, "it is of the tree"},
+		"a commit amended after its evidence": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.write("playbooks/site.yml", "amended\n")
+			l.git("commit", "-qa", "--amend", "--no-edit")
+		}, RuleEvidence, "it is of the tree"},
+		"a file renamed after its evidence": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.git("mv", "playbooks/site.yml", "playbooks/new.yml")
+			l.commit("Rename")
+		}, RuleEvidence, "it is of the tree"},
+		"a file renamed into a class that asks for less": {func(l *lab) {
+			l.git("mv", "roles/longhorn/tasks/main.yml", "roles/longhorn.md")
+			l.write("roles/longhorn/keep", "x")
+			l.commit("Call it documentation")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"a file renamed in case alone": {func(l *lab) {
+			l.git("mv", "playbooks/site.yml", "playbooks/tmp")
+			l.git("mv", "playbooks/tmp", "Playbooks.yml")
+			l.write("playbooks/keep.yml", "x")
+			l.commit("Change case")
+			l.evidence()
+		}, RuleNoClass, "Playbooks.yml is of no class"},
+		"a mode changed after the evidence": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			require.NoError(l.t, os.Chmod(filepath.Join(l.repo, "playbooks/site.yml"), 0o755))
+			l.commit("Mode")
+		}, RuleEvidence, "it is of the tree"},
+		"a file that became a link after the evidence": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			require.NoError(l.t, os.Remove(filepath.Join(l.repo, "playbooks/site.yml")))
+			require.NoError(l.t, os.Symlink("/elsewhere.yml", filepath.Join(l.repo, "playbooks/site.yml")))
+			l.commit("Link")
+		}, RuleEvidence, "it is of the tree"},
+		"evidence of a dirty tree that was committed later": {func(l *lab) {
+			l.write("playbooks/site.yml", "not yet committed\n")
+			l.evidence()
+			l.commit("Now it is")
+		}, RuleEvidence, "that was not committed"},
+		"evidence of a dirty tree": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.write("playbooks/untracked.yml", "x\n")
+			l.evidence()
+		}, RuleEvidence, "it is of the tree"},
+		"evidence while assume-unchanged hid a change": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.git("update-index", "--assume-unchanged", "playbooks/site.yml")
+			l.write("playbooks/site.yml", "what really ran\n")
+			l.evidence()
+		}, RuleEvidence, "it is of the tree"},
+		"evidence of a repository of another name with the same tree": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Trees[0].Repository = "fork" })
+		}, RuleEvidence, "does not tell of the repository factory"},
+		"evidence that tells of the repository twice": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) {
+				r.Trees = append(r.Trees, evidence.Tree{Repository: "factory", Tree: strings.Repeat("1", 40)})
+			})
+		}, RuleEvidence, "factory twice"},
+		"no evidence at all": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_other") }, RuleEvidence, "holds no run of it"},
+		"evidence of another gate": {func(l *lab) { l.change("playbooks/site.yml"); l.record("tofu_plan_gate") },
+			RuleEvidence, "idempotence_gate is missing for ansible"},
+		"a drill instead of a gate": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_idempotence_gate") },
+			RuleEvidence, "idempotence_gate is missing for ansible"},
+		"two gates where a drill is wanted too": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("idempotence_gate")
+			l.record("parity_assert")
+		}, RuleEvidence, "drill_longhorn_orphans is missing for longhorn"},
+		"evidence with another boundary manifest": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("production: none\n"), 0o600))
+		}, RuleEvidence, "run with another boundary manifest"},
+		"evidence without a boundary manifest": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Boundary = "" })
+		}, RuleEvidence, "does not say with which boundary manifest"},
+		"evidence with another parity manifest": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.question.Manifest = l.question.Boundary
+			l.evidence(func(r *evidence.Record) { r.Manifest = strings.Repeat("a", 64) })
+		}, RuleEvidence, "run with another parity manifest"},
+
+		// Evidence that is not good enough.
+		"old evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(days(3) + time.Minute)) }, RuleEvidence, "old, and may be 72h"},
+		"red evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(of(evidence.Red)) }, RuleEvidence, "it is red"},
+		"a green run before a red one": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+		},
+			RuleEvidence, "record 4 after it, of the same tree, is red"},
+		"a red run that says it was for another class": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red), func(r *evidence.Record) { r.Classes = []string{"docs"} })
+		}, RuleEvidence, "record 4 after it, of the same tree, is red"},
+		"a red run of the same tree, not yet committed": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red), func(r *evidence.Record) { r.Trees[0].Dirty = true; r.Trees[0].Commit = l.base })
+		}, RuleEvidence, "record 4 after it, of the same tree, is red"},
+		"evidence for another class": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Classes = []string{"docs", "dns"} })
+		}, RuleEvidence, "it was run for docs, dns"},
+		"evidence of the embedded distribution for Longhorn": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.evidence(func(r *evidence.Record) { r.Distribution = "embedded" })
+		}, RuleEvidence, "the distribution embedded is not good enough: k3s would be"},
+		"evidence of the small sandbox": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Mode = "k3d" })
+		}, RuleEvidence, "the mode k3d is not good enough: vm would be"},
+		"evidence that does not say in which sandbox": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.evidence(func(r *evidence.Record) { r.Mode, r.Distribution = "", "" })
+		}, RuleEvidence, "does not say in which mode"},
+		"evidence with a waiver in force": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Waivers = []string{"components.vault"} })
+		}, RuleEvidence, `the waiver "components.vault" was in force`},
+		"evidence with a deviation that is not let through": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) { r.Deviations = []string{"kubernetes.distribution: embedded", "nodes: 2"} })
+		}, RuleEvidence, `the deviation "nodes: 2" was in force`},
+		"a gate over a playbook that does nothing": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
+			l.base = l.commit("Ask for the playbook")
+			l.question.Base = l.base
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
+		}, RuleEvidence, `says "/x/nothing.yml" of playbook, and must say site.yml`},
+		"a report that was edited": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
+			l.base = l.commit("Ask for the playbook")
+			l.question.Base = l.base
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
+			l.put(filepath.Join(l.dir, "report.json"), `{"playbook": "/x/site.yml"}`)
+		}, RuleEvidence, "is not the one that was recorded"},
+
+		// The ledger.
+		"an edited ledger": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(of(evidence.Red))
+			l.put(l.question.Ledger, strings.ReplaceAll(strings.Join(l.lines(), ""), `"red"`, `"green"`)+"\n")
+		}, RuleLedger, "record 1 (line 1) was changed"},
+		"red followed by deleted red": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			l.put(l.question.Ledger, l.lines()[:3]...)
+		}, RuleLedger, "record 4 was removed"},
+		"a red record taken out of the middle": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			l.record("drill_other")
+			lines := l.lines()
+			l.put(l.question.Ledger, append(lines[:3:3], lines[4]+"\n")...)
+		}, RuleLedger, "record 4 was removed"},
+		"records put in another order": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.record("idempotence_gate")
+			l.record("idempotence_gate", of(evidence.Red))
+			l.record("drill_other")
+			lines := l.lines()
+			l.put(l.question.Ledger, lines[1], lines[0], lines[2]+"\n")
+		}, RuleLedger, "stands in line"},
+		"a record written twice": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.lines()
+			l.put(l.question.Ledger, append(lines, "\n"+lines[0])...)
+		}, RuleLedger, "stands in line 1 and again in line 4"},
+		"a ledger written anew, with one head left behind": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			heads, green := l.heads(), l.entries()[:3]
+			require.Len(l.t, heads, 2)
+			anchor, err := os.ReadFile(heads[1])
+			require.NoError(l.t, err)
+			l.anew(green...)
+			l.put(heads[1], string(anchor))
+		}, RuleLedger, "record 4 was removed"},
+		"a ledger written anew, heads and all, against a head noted elsewhere": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			noted := l.entries()[3]
+			l.question.LedgerHead = "4:" + noted.Hash
+			l.anew(l.entries()[:3]...)
+		}, RuleLedger, "record 4 was removed"},
+		"a ledger copied elsewhere and cut there": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()[:3]), true
+		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
+		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
+			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.question.AllowedSigners, l.key("ops"))
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.record("idempotence_gate", of(evidence.Red))
+			lines := l.lines()
+			l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
+			l.question.Ledger = l.copied(lines[:3])
+		}, RuleLedger, "had 4 records when it was last judged"},
+		"a witness that cannot be read": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.put(l.gate.Witness, "{")
+		}, RuleClock, "what was seen at the last judgement cannot be read"},
+		"a ledger without a head": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			for _, head := range l.heads() {
+				require.NoError(l.t, os.Remove(head))
+			}
+		}, RuleLedger, "records may have been removed at the end"},
+		"a ledger that is not there": {func(l *lab) { l.change("playbooks/site.yml"); l.question.Ledger += ".gone" },
+			RuleLedger, "holds no record"},
+		"a ledger that is a link": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			require.NoError(l.t, os.Rename(l.question.Ledger, l.question.Ledger+".real"))
+			require.NoError(l.t, os.Symlink(l.question.Ledger+".real", l.question.Ledger))
+		}, RuleLedger, "reading the ledger"},
+		"evidence signed by a key that is not known": {func(l *lab) {
+			allowed := l.key("ops")
+			l.change("playbooks/site.yml")
+			l.key("stranger")
+			l.evidence()
+			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.question.AllowedSigners, allowed)
+		}, RuleLedger, "is signed by a key that is not allowed"},
+		"evidence that is not signed where it has to be": {func(l *lab) {
+			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.question.AllowedSigners, l.key("ops"))
+			l.sign = nil
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleLedger, "carries no signature"},
+		"a policy that wants signatures, and nobody named who may sign": {func(l *lab) {
+			l.write("promotion.yml", "signed: true\n"+policyText)
+			l.question.Base = l.commit("Ask for signatures")
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleLedger, "give allowed_signers"},
+		"a signer let in by the range itself": {func(l *lab) {
+			l.write("allowed_signers", l.key("ops"))
+			l.question.Base = l.commit("Ops may sign")
+			l.question.AllowedSigners = filepath.Join(l.repo, "allowed_signers")
+			l.write("allowed_signers", l.key("stranger"))
+			l.commit("A stranger may sign")
+			l.evidence()
+		}, RuleLedger, "is signed by a key that is not allowed"},
+
+		// The clock.
+		"a clock set back": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.gate.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+		}, RuleClock, "the clock was set back"},
+		"a clock set back behind old evidence only": {func(l *lab) {
+			old := time.Now().Add(-days(10))
+			l.change("playbooks/site.yml")
+			l.evidence(at(old))
+			l.old(old)
+			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
+			l.gate.Now = func() time.Time { return old.Add(time.Hour) }
+		}, RuleClock, "the last judgement"},
+		"evidence from the future": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(-time.Hour)) },
+			RuleClock, "holds a record of"},
+		"evidence written while the clock was ahead": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(ago(time.Hour))
+			l.record("drill_other", ago(days(5)))
+		}, RuleEvidence, "the clock was set back in between"},
+
+		// The range.
+		"a file of no class":                 {func(l *lab) { l.change("bin/deploy"); l.evidence() }, RuleNoClass, "the file bin/deploy is of no class"},
+		"a file with a name that is no text": {func(l *lab) { l.change("pl\xffbooks/\nx"); l.evidence() }, RuleNoClass, `the file "pl\xffbooks/\nx" is of no class`},
+		"a file touched and put back": {func(l *lab) {
+			l.change("roles/longhorn/tasks/main.yml")
+			l.write("roles/longhorn/tasks/main.yml", "- debug:\n")
+			l.write("README.md", "more\n")
+			l.commit("Put back")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"a merge that brings other files": {func(l *lab) {
+			l.git("checkout", "-qb", "side", l.base)
+			l.change("roles/longhorn/x.yml")
+			l.git("checkout", "-q", "main")
+			l.change("README.md")
+			l.git("merge", "-q", "--no-ff", "-m", "Bring it", "side")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"a merge of a branch that is older than base": {func(l *lab) {
+			l.git("checkout", "-qb", "side", l.base)
+			l.change("roles/longhorn/x.yml")
+			l.git("checkout", "-q", "main")
+			l.question.Base = l.change("README.md")
+			l.git("merge", "-q", "--no-ff", "-m", "Bring it", "side")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"a merge that smuggles in a file of neither side": {func(l *lab) {
+			l.git("checkout", "-qb", "side", l.base)
+			l.change("README.md")
+			l.git("checkout", "-q", "main")
+			l.change("docs.md")
+			l.git("merge", "-q", "--no-ff", "--no-commit", "side")
+			l.write("bin/evil", "x")
+			l.commit("Merge side")
+			l.evidence()
+		}, RuleNoClass, "bin/evil is of no class"},
+		"a merge that keeps nothing of what it merges": {func(l *lab) {
+			l.git("checkout", "-qb", "side", l.base)
+			l.change("roles/longhorn/x.yml")
+			l.git("checkout", "-q", "main")
+			l.change("README.md")
+			l.git("merge", "-q", "-s", "ours", "-m", "Keep ours", "side")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"an octopus": {func(l *lab) {
+			for _, side := range []string{"one", "two"} {
+				l.git("checkout", "-qb", side, l.base)
+				l.change(side + ".md")
+			}
+			l.change("bin/arm")
+			l.git("checkout", "-q", "main")
+			l.change("main.md")
+			l.git("merge", "-q", "-m", "All of it", "one", "two")
+			l.evidence()
+		}, RuleNoClass, "bin/arm is of no class"},
+		"an unrelated history merged in": {func(l *lab) {
+			l.git("checkout", "-q", "--orphan", "other")
+			l.git("rm", "-rfq", ".")
+			l.change("bin/other")
+			l.git("checkout", "-q", "main")
+			l.git("merge", "-q", "--allow-unrelated-histories", "-m", "Both", "other")
+			l.evidence()
+		}, RuleNoClass, "bin/other is of no class"},
+		"a submodule's pointer that .gitmodules tells git to ignore": {func(l *lab) {
+			l.submodule("9")
+			l.question.Base = l.git("rev-parse", "HEAD")
+			l.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("8", 40)+",vendor/x")
+			l.git("commit", "-q", "--allow-empty", "-m", "Move it")
+			l.git("config", "diff.ignoreSubmodules", "all")
+			l.record("idempotence_gate")
+		}, RuleNoClass, "vendor/x is of no class"},
+		"an empty range":             {func(l *lab) { l.evidence() }, RuleRange, "the range is empty"},
+		"commits that touch nothing": {func(l *lab) { l.commit("Nothing"); l.evidence() }, RuleRange, "no commit of the range touches a file"},
+		"base and head the wrong way round": {func(l *lab) {
+			l.question.Base = l.change("playbooks/site.yml")
+			l.question.Head = l.base
+			l.evidence()
+		}, RuleRange, "is not before head"},
+		"a history that was rewritten": {func(l *lab) {
+			l.question.Base = l.change("README.md")
+			l.write("README.md", "amended\n")
+			l.git("commit", "-qa", "--amend", "--no-edit")
+			l.evidence()
+		}, RuleRange, "history was rewritten"},
+		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.question.Head = "nowhere" }, RuleRange, `"nowhere" is no commit here`},
+		"a head that is an option": {func(l *lab) { l.change("README.md"); l.question.Head = "--all" }, RuleRange, `"--all" is no commit here`},
+		"a tag that is called as the branch": {func(l *lab) {
+			l.change("README.md")
+			l.git("tag", "main", l.git("rev-parse", "HEAD"))
+			l.change("bin/deploy")
+			l.question.Head = "main"
+		}, RuleRange, `"main" is not plain`},
+		"a head that is a file": {func(l *lab) { l.change("README.md"); l.question.Head = "HEAD:README.md" }, RuleRange, "is no commit here"},
+		"a shallow clone": {func(l *lab) {
+			l.change("bin/deploy")
+			l.change("README.md")
+			l.shell(l.dir, "git", "clone", "-q", "--depth", "2", "file://"+l.repo, l.repo+"2")
+			l.repo += "2"
+			l.question.Path, l.question.Base = l.repo, "HEAD^"
+			l.evidence()
+		}, RuleRepository, "the clone is shallow"},
+		"a partial clone": {func(l *lab) {
+			l.change("README.md")
+			l.git("config", "remote.origin.promisor", "true")
+			l.evidence()
+		}, RuleRepository, "the clone is partial"},
+		"an object that is missing": {func(l *lab) {
+			l.change("bin/deploy")
+			l.change("README.md")
+			hash := l.git("rev-parse", "HEAD^^{tree}")
+			require.NoError(l.t, os.Remove(filepath.Join(l.repo, ".git/objects", hash[:2], hash[2:])))
+			l.evidence()
+		}, RuleRepository, "git"},
+		"no repository": {func(l *lab) { l.question.Path = l.t.TempDir() }, RuleRepository, "not a git repository"},
+
+		// What git could be made to show.
+		"a commit replaced by one that touches less": {func(l *lab) {
+			l.change("bin/deploy")
+			hidden := l.git("rev-parse", "HEAD")
+			l.git("replace", hidden, l.git("commit-tree", "-p", l.base, "-m", "Nothing", l.base+"^{tree}"))
+			l.evidence()
+		}, RuleNoClass, "bin/deploy is of no class"},
+		"a graft that takes commits out": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.write("roles/longhorn/x.yml", "x")
+			l.git("rm", "-qf", "roles/longhorn/x.yml")
+			l.commit("Take it out")
+			head := l.change("README.md")
+			l.put(filepath.Join(l.repo, ".git/info/grafts"), head+" "+l.base+"\n")
+			l.record("idempotence_gate")
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"settings of the repository that hide changes": {func(l *lab) {
+			for _, setting := range [][2]string{
+				{"diff.renames", "copies"}, {"diff.external", "true"}, {"diff.ignoreSubmodules", "all"}, {"diff.relative", "true"},
+				{"log.showSignature", "true"}, {"log.mailmap", "true"}, {"log.follow", "true"}, {"core.fsmonitor", "false"}, {"core.ignoreCase", "true"},
+				{"core.quotePath", "true"}, {"alias.diff-tree", "!true"}, {"alias.rev-list", "!true"}, {"core.pager", "false"}, {"color.ui", "always"},
+				{"core.attributesFile", "nowhere"}, {"diff.x.textconv", "true"}, {"core.precomposeUnicode", "true"}, {"diff.noprefix", "true"}, {"core.abbrev", "4"},
+			} {
+				l.git("config", setting[0], setting[1])
+			}
+			l.write(".gitattributes", "* diff=x -text binary\nbin/** export-ignore linguist-generated\n")
+			l.change("bin/deploy")
+			l.evidence()
+			l.git("config", "diff.orderFile", "nowhere")
+		}, RuleNoClass, "bin/deploy is of no class"},
+		"an environment that hides changes": {func(l *lab) {
+			elsewhere := newLab(l.t)
+			l.gate.Env = append(l.gate.Env, "GIT_DIR="+elsewhere.repo+"/.git", "GIT_WORK_TREE="+elsewhere.repo, "GIT_EXTERNAL_DIFF=true",
+				"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=diff.renames", "GIT_CONFIG_VALUE_0=true", "GIT_REPLACE_REF_BASE=refs/heads/", "GIT_LITERAL_PATHSPECS=0",
+				"GIT_GRAFT_FILE=/nowhere", "GIT_DIFF_OPTS=--unified=0", "GIT_OBJECT_DIRECTORY=/nowhere", "GIT_CEILING_DIRECTORIES=/")
+			l.change("bin/deploy")
+			l.evidence()
+		}, RuleNoClass, "bin/deploy is of no class"},
+
+		// The policy.
+		"a policy made weaker in the same range": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate, parity_assert]", "gates: [idempotence_gate]", 1))
+			l.change("roles/longhorn/x.yml")
+			l.record("idempotence_gate")
+			l.record("drill_longhorn_orphans")
+		}, RuleEvidence, "parity_assert is missing for longhorn by the policy of base"},
+		"a policy made stricter in the same range": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [idempotence_gate, tofu_plan_gate]", 1))
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleEvidence, "tofu_plan_gate is missing for ansible by the policy of head"},
+		"a class given to a file in the same range": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `paths: ["*.md"]`, `paths: ["*.md", bin/]`, 1))
+			l.change("bin/deploy")
+			l.evidence()
+		}, RuleNoClass, "bin/deploy is of no class by the policy of base"},
+		"a policy that the range takes away": {func(l *lab) { l.git("rm", "-q", "promotion.yml"); l.commit("Away"); l.evidence() },
+			RulePolicy, "promotion.yml is not in head"},
+		"a policy that the range brings": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.question.Base = l.commit("Away")
+			l.write("promotion.yml", policyText)
+			l.commit("There it is")
+			l.evidence()
+		}, RulePolicy, "promotion.yml is not in base"},
+		"a policy that is only in the working tree": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("idempotence_gate")
+			l.write("promotion.yml", strings.ReplaceAll(policyText, "[idempotence_gate, parity_assert]", "[idempotence_gate]"))
+		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		"a policy that became a link": {func(l *lab) {
+			require.NoError(l.t, os.Remove(filepath.Join(l.repo, "promotion.yml")))
+			require.NoError(l.t, os.Symlink("README.md", filepath.Join(l.repo, "promotion.yml")))
+			l.commit("Link")
+			l.evidence()
+		}, RulePolicy, "it is a link or a submodule"},
+		"a policy with a key that is not known": {func(l *lab) {
+			l.write("promotion.yml", policyText+"  later:\n    gate: [idempotence_gate]\n")
+			l.commit("Misspell")
+			l.evidence()
+		}, RulePolicy, `head:promotion.yml:33:5: unknown key "gate"`},
+		"a policy of which a pattern means nothing": {func(l *lab) {
+			l.write("promotion.yml", strings.ReplaceAll(policyText, "roles/longhorn/]", "roles/longhorm/]"))
+			l.question.Base = l.commit("Misspell")
+			l.change("roles/longhorn/x.yml")
+			l.record("idempotence_gate")
+		}, RuleIdle, "the pattern roles/longhorm/ of the class longhorn means no file"},
+		"a policy that does not know the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.question.Repository = "fork" },
+			RulePolicy, `does not know the repository "fork"`},
+		"another repository that nobody names": {func(l *lab) {
+			l.together()
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleWith, "nobody says where it lies"},
+		"evidence that tells nothing of another repository": {func(l *lab) {
+			l.together()
+			l.question.With = map[string]string{"gitops": newLab(l.t).repo}
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleEvidence, "it does not tell of the repository gitops"},
+		"another repository that moved since": {func(l *lab) {
+			l.together()
+			other := newLab(l.t)
+			l.question.With = map[string]string{"gitops": other.repo}
+			l.change("playbooks/site.yml")
+			l.evidence(func(r *evidence.Record) {
+				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+			})
+			other.change("README.md")
+		}, RuleEvidence, "of gitops, and not of"},
+		"another repository that is dirty": {func(l *lab) {
+			l.together()
+			other := newLab(l.t)
+			l.question.With = map[string]string{"gitops": other.repo}
+			l.change("playbooks/site.yml")
+			l.evidence()
+			other.write("README.md", "dirty\n")
+		}, RuleWith, "its working tree differs from its commit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			c.cheat(l)
+			report := l.judge()
+			assert.Equal(t, "red", report.Verdict)
+			var of []string
+			for _, finding := range report.Findings {
+				if finding.Rule == c.rule {
+					of = append(of, finding.Message)
+				}
+				assert.NotContains(t, finding.Message, "\n")
+			}
+			assert.Contains(t, strings.Join(of, "\n"), c.says, "%+v", report.Findings)
+		})
+	}
+}
+
+// report makes a record point at a report of that text.
+func (l *lab) report(text string) func(*evidence.Record) {
+	l.t.Helper()
+	path := filepath.Join(l.dir, "report.json")
+	l.put(path, text)
+	return func(r *evidence.Record) {
+		r.Report = evidence.Report{Path: path, SHA256: sum(text)}
+	}
+}
+
+// copied puts lines of the ledger into another folder, with a head that fits.
+func (l *lab) copied(lines []string) string {
+	l.t.Helper()
+	var last struct {
+		Hash string `json:"hash"`
+	}
+	require.NoError(l.t, json.Unmarshal([]byte(lines[len(lines)-1]), &last))
+	path := filepath.Join(l.t.TempDir(), "ledger.jsonl")
+	l.put(path, append(lines[:len(lines)-1:len(lines)-1], strings.TrimSuffix(lines[len(lines)-1], "\n"), "\n")...)
+	head, err := json.Marshal(evidence.Head{Sequence: len(lines), Hash: last.Hash})
+	require.NoError(l.t, err)
+	l.put(path+".head", string(head))
+	return path
+}
+
+// old makes the files of the ledger, and the commit, as old as that.
+func (l *lab) old(when time.Time) {
+	l.t.Helper()
+	for _, path := range []string{l.question.Ledger, l.question.Ledger + ".head"} {
+		require.NoError(l.t, os.Chtimes(path, when, when))
+	}
+	l.shell(l.repo, "env", "GIT_COMMITTER_DATE="+when.Format(time.RFC3339), "git", "commit", "-q", "--amend", "--no-edit")
+}
+
+// together has the policy ask for the repository gitops as well.
+func (l *lab) together() {
+	l.t.Helper()
+	l.write("promotion.yml", strings.Replace(policyText, "  factory:\n", "  factory:\n    with: [gitops]\n", 1))
+	l.question.Base = l.commit("Ask for gitops")
+}
+
+// submodule adds a gitlink that .gitmodules tells git not to look at.
+func (l *lab) submodule(digit string) {
+	l.t.Helper()
+	l.write(".gitmodules", "[submodule \"x\"]\n\tpath = vendor/x\n\turl = ../x\n\tignore = all\n")
+	l.git("add", ".gitmodules")
+	l.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat(digit, 40)+",vendor/x")
+	l.git("commit", "-qm", "A submodule")
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/evidence"
+)
+
+// Export writes the tree of commit into the new folder dir, as git holds it:
+// no filter, no line ends and no attribute change a byte. What was written is
+// held against the tree's hash, so that it is that tree or an error.
+//
+// A tree with a submodule, with a link that leads out of it, or with names
+// that one file system or another takes for the same, is refused.
+func (g Gate) Export(ctx context.Context, repository, tree, dir string) error {
+	h := open(g.Runner, repository, g.Env)
+	files, err := h.files(ctx, tree)
+	if err != nil {
+		return err
+	}
+	if found := treeHash(files); found != tree {
+		return fmt.Errorf("the tree %s of %s is not what its hash says: the repository is damaged", short(tree), repository)
+	}
+	seen := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if files[name].mode == "160000" {
+			return fmt.Errorf("%s is a submodule, and what lies in it is not part of the tree: it cannot be promoted", Show(name))
+		}
+		for at := name; at != "."; at = path.Dir(at) {
+			if other, twice := seen[strings.ToLower(at)]; twice && other != at {
+				return fmt.Errorf("%s and %s differ in case alone: one may take the place of the other", Show(other), Show(at))
+			}
+			seen[strings.ToLower(at)] = at
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return h.write(ctx, files, dir)
+}
+
+// write writes files below dir, each held against its hash.
+func (h history) write(ctx context.Context, files map[string]file, dir string) error {
+	names := slices.Sorted(maps.Keys(files))
+	var asked bytes.Buffer
+	for _, name := range names {
+		if files[name].mode != "160000" {
+			asked.WriteString(files[name].hash + "\n")
+		}
+	}
+	res, err := h.git(ctx, asked.Bytes(), "cat-file", "--batch")
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReader(bytes.NewReader(res.Stdout))
+	for _, name := range names {
+		f := files[name]
+		if f.mode == "160000" {
+			continue
+		}
+		content, err := object(in, f.hash)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", Show(name), err)
+		}
+		if err := put(dir, name, f.mode, content); err != nil {
+			return fmt.Errorf("writing %s: %w", Show(name), err)
+		}
+	}
+	return nil
+}
+
+// object reads one answer of `git cat-file --batch`, which must be the blob of that hash.
+func object(in *bufio.Reader, wanted string) ([]byte, error) {
+	head, err := in.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	var found, kind string
+	var size int
+	if _, err := fmt.Sscanf(head, "%s %s %d\n", &found, &kind, &size); err != nil || found != wanted || kind != "blob" || size < 0 {
+		return nil, fmt.Errorf("git says %q of the file %s", strings.TrimSpace(head), wanted)
+	}
+	content := make([]byte, size+1)
+	if _, err := io.ReadFull(in, content); err != nil {
+		return nil, err
+	}
+	content = content[:size]
+	if objectHash("blob", content, len(wanted)) != wanted {
+		return nil, errors.New("its content is not what its hash says: the repository is damaged")
+	}
+	return content, nil
+}
+
+func put(dir, name, mode string, content []byte) error {
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") || strings.ContainsRune(part, 0) {
+			return fmt.Errorf("%q is no name for a file", part)
+		}
+	}
+	full := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		return err
+	}
+	switch mode {
+	case "100644", "100664":
+		return create(full, content, 0o600)
+	case "100755":
+		return create(full, content, 0o700)
+	case "120000":
+		target := string(content)
+		if path.IsAbs(target) || !inside(path.Join(path.Dir(name), target)) {
+			return fmt.Errorf("it is a link to %s, out of the tree", Show(target))
+		}
+		return os.Symlink(target, full)
+	}
+	return fmt.Errorf("its mode is %s, which is not known here", mode)
+}
+
+func inside(clean string) bool { return clean != ".." && !strings.HasPrefix(clean, "../") }
+
+// create writes a file that must not be there: a link in its place is no way out.
+func create(full string, content []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(full, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+// treeHash is the hash of the tree that files make, computed from the bottom.
+func treeHash(files map[string]file) string {
+	type entry struct {
+		name, mode, hash string
+	}
+	folders := map[string][]entry{"": nil}
+	size := 40
+	for name, f := range files {
+		size = len(f.hash)
+		folder, base := path.Split(name)
+		folder = strings.TrimSuffix(folder, "/")
+		folders[folder] = append(folders[folder], entry{base, f.mode, f.hash})
+		for folder != "" {
+			folder, _ = path.Split(folder)
+			folder = strings.TrimSuffix(folder, "/")
+			if _, there := folders[folder]; !there {
+				folders[folder] = nil
+			}
+		}
+	}
+	// The deepest first, so that each finds the hashes of those within.
+	names := slices.Collect(maps.Keys(folders))
+	slices.SortFunc(names, func(a, b string) int {
+		depth := func(s string) int {
+			if s == "" {
+				return 0
+			}
+			return strings.Count(s, "/") + 1
+		}
+		return depth(b) - depth(a)
+	})
+	for _, name := range names {
+		entries := folders[name]
+		key := func(e entry) string { // git sorts a folder as if its name ended with a slash
+			if e.mode == "40000" {
+				return e.name + "/"
+			}
+			return e.name
+		}
+		slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(key(a), key(b)) })
+		var body bytes.Buffer
+		for _, e := range entries {
+			raw, err := hex.DecodeString(e.hash)
+			if err != nil {
+				return ""
+			}
+			body.WriteString(e.mode + " " + e.name + "\x00")
+			body.Write(raw)
+		}
+		sum := objectHash("tree", body.Bytes(), size)
+		if name == "" {
+			return sum
+		}
+		folder, base := path.Split(name)
+		folder = strings.TrimSuffix(folder, "/")
+		folders[folder] = append(folders[folder], entry{base, "40000", sum})
+	}
+	return ""
+}
+
+// objectHash is the hash by which git knows an object; size is that of the hash in hexadecimal.
+func objectHash(kind string, content []byte, size int) string {
+	var h hash.Hash = sha1.New()
+	if size == hex.EncodedLen(sha256.Size) {
+		h = sha256.New()
+	}
+	fmt.Fprintf(h, "%s %d\x00", kind, len(content))
+	h.Write(content)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// reported tells why a report does not say what it has to; empty if it does.
+// The report is the one that was recorded: its digest stands in the record.
+func reported(report evidence.Report, wanted map[string]string) string {
+	if len(wanted) == 0 {
+		return ""
+	}
+	if report.Path == "" {
+		return "it left no report that could say what was run"
+	}
+	data, err := os.ReadFile(report.Path)
+	if err != nil {
+		return fmt.Sprintf("its report cannot be read: %v", err)
+	}
+	if fmt.Sprintf("%x", sha256.Sum256(data)) != report.SHA256 {
+		return "its report " + report.Path + " is not the one that was recorded"
+	}
+	var said map[string]any
+	if err := json.Unmarshal(data, &said); err != nil {
+		return fmt.Sprintf("its report cannot be read: %v", err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		text, is := said[key].(string)
+		if !is || text != wanted[key] && !strings.HasSuffix(filepath.ToSlash(text), "/"+wanted[key]) {
+			return fmt.Sprintf("its report says %q of %s, and must say %s", text, key, wanted[key])
+		}
+	}
+	return ""
+}
+
+// writePrivate writes a file for its owner alone, whole or not at all.
+func writePrivate(path string, content []byte) error {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Write(content)
+	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err == nil {
+		err = os.Rename(fresh.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(fresh.Name()))
+	}
+	return nil
+}

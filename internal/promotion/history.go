@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// history asks git about commits and trees, by plumbing commands alone and
+// with every setting off by which a repository, its files or the environment
+// could change what is seen: replaced and grafted commits, the commit graph's
+// cache, ignored submodules, renames, orders, external programs.
+type history struct {
+	runner run.Runner
+	dir    string
+	env    []string
+}
+
+func open(runner run.Runner, dir string, env []string) history {
+	return history{runner: runner, dir: dir, env: append(evidence.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
+}
+
+func (h history) git(ctx context.Context, stdin []byte, args ...string) (run.Result, error) {
+	settings := []string{
+		"-C", h.dir, "--no-pager", "--literal-pathspecs", "-c", "core.commitGraph=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false",
+		"-c", "core.warnAmbiguousRefs=true", "-c", "advice.objectNameWarning=true",
+		"-c", "advice.graftFileDeprecated=false", "-c", "protocol.allow=never", // nothing is fetched by the way
+	}
+	return h.runner.Run(ctx, run.Cmd{Name: "git", Args: append(settings, args...), Env: h.env, Stdin: bytes.NewReader(stdin)})
+}
+
+func (h history) out(ctx context.Context, args ...string) ([]byte, error) {
+	res, err := h.git(ctx, nil, args...)
+	return res.Stdout, err
+}
+
+func (h history) line(ctx context.Context, args ...string) (string, error) {
+	out, err := h.out(ctx, args...)
+	return strings.TrimSuffix(string(out), "\n"), err
+}
+
+// whole refuses a repository that does not hold its history.
+func (h history) whole(ctx context.Context) error {
+	shallow, err := h.line(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil {
+		return err
+	}
+	if shallow != "false" {
+		return errors.New("the clone is shallow, so commits may be missing: `git fetch --unshallow`, or check out with the whole history")
+	}
+	res, err := h.git(ctx, nil, "config", "--get-regexp", `^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`)
+	if res.Code == 1 {
+		return nil // nothing of the kind is set
+	}
+	if err != nil {
+		return err
+	}
+	return errors.New("the clone is partial, so files may be missing: clone it whole, without --filter")
+}
+
+// commit is the hash of the commit that name stands for. A name that stands
+// for two things is an error.
+func (h history) commit(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", errors.New("no commit is named")
+	}
+	res, err := h.git(ctx, nil, "rev-parse", "--verify", "--end-of-options", name+"^{commit}")
+	if err != nil {
+		return "", fmt.Errorf("%q is no commit here: %w", name, err)
+	}
+	hash := strings.TrimSpace(string(res.Stdout))
+	if said := run.LastLine(res.Stderr); said != "" {
+		return "", fmt.Errorf("%q is not plain: git says %q; name the commit by its hash, or refs/heads/ and the branch", name, said)
+	}
+	if !isHash(hash) {
+		return "", fmt.Errorf("%q is no one commit", name)
+	}
+	return hash, nil
+}
+
+func isHash(text string) bool {
+	raw, err := hex.DecodeString(text)
+	return err == nil && (len(raw) == 20 || len(raw) == 32)
+}
+
+// nothing tells whether name is what git calls a branch that is not there:
+// zeros alone.
+func nothing(name string) bool { return len(name) >= 40 && strings.Trim(name, "0") == "" }
+
+// ancestor tells whether the commit base is head or lies before it.
+func (h history) ancestor(ctx context.Context, base, head string) (bool, error) {
+	res, err := h.git(ctx, nil, "merge-base", "--is-ancestor", base, head)
+	if res.Code == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// when is the time that a commit states.
+func (h history) when(ctx context.Context, commit string) (time.Time, error) {
+	text, err := h.out(ctx, "cat-file", "commit", commit)
+	if err != nil {
+		return time.Time{}, err
+	}
+	head, _, _ := strings.Cut(string(text), "\n\n")
+	for line := range strings.SplitSeq(head, "\n") {
+		// "committer Name <address> 1764034727 +0100"
+		if about, is := strings.CutPrefix(line, "committer "); is {
+			words := strings.Fields(about[strings.LastIndexByte(about, '>')+1:])
+			if len(words) > 0 {
+				if seconds, err := strconv.ParseInt(words[0], 10, 64); err == nil {
+					return time.Unix(seconds, 0), nil
+				}
+			}
+		}
+	}
+	return time.Time{}, fmt.Errorf("the commit %s states no time", commit)
+}
+
+// Touched is a file that some commit of the range, or the range as a whole,
+// adds, removes or changes in content, mode or kind.
+type Touched struct {
+	Path    string // any bytes
+	Commits int    // that touched it
+	Net     bool   // it differs between base and head
+}
+
+// touched lists, in order, every file of the range. Merges are compared with
+// each parent, so that what they bring is seen whatever side it comes from; no
+// renames are looked for, so that the old and the new name both count. Without
+// base it is the whole history of head.
+func (h history) touched(ctx context.Context, base, head string) ([]Touched, int, error) {
+	args := []string{"rev-list", head}
+	from := ""
+	if base != "" {
+		args = append(args, "^"+base)
+		from = base + "^{tree}"
+	}
+	commits, err := h.out(ctx, append(args, "--")...)
+	if err != nil {
+		return nil, 0, err
+	}
+	compare := func(more ...string) []string {
+		return append([]string{"diff-tree", "-r", "-m", "-z", "--root", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
+			"--no-relative", "--ignore-submodules=none", "-O" + os.DevNull}, more...)
+	}
+	res, err := h.git(ctx, commits, compare("--stdin")...)
+	if err != nil {
+		return nil, 0, err
+	}
+	found := map[string]*Touched{}
+	at := func(path string) *Touched {
+		if found[path] == nil {
+			found[path] = &Touched{Path: path}
+		}
+		return found[path]
+	}
+	last := map[string]string{} // path → commit that was counted, for a merge tells of one several times
+	err = changes(res.Stdout, func(commit, path string) {
+		if last[path] != commit {
+			last[path] = commit
+			at(path).Commits++
+		}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	if from == "" {
+		if from, err = h.emptyTree(ctx); err != nil {
+			return nil, 0, err
+		}
+	}
+	net, err := h.out(ctx, compare("--no-commit-id", from, head+"^{tree}")...)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := changes(net, func(_, path string) { at(path).Net = true }); err != nil {
+		return nil, 0, err
+	}
+	list := make([]Touched, 0, len(found))
+	for _, one := range found {
+		list = append(list, *one)
+	}
+	slices.SortFunc(list, func(a, b Touched) int { return strings.Compare(a.Path, b.Path) })
+	return list, bytes.Count(commits, []byte("\n")), nil
+}
+
+// changes reads what `git diff-tree --raw -z` prints: hashes of commits, each
+// before its changes, and for a change one word about it and one path.
+func changes(out []byte, each func(commit, path string)) error {
+	commit := ""
+	for len(out) > 0 {
+		field, rest, ends := bytes.Cut(out, []byte{0})
+		if !ends {
+			return errors.New("what git says of the changes breaks off")
+		}
+		out = rest
+		if isHash(string(field)) {
+			commit = string(field)
+			continue
+		}
+		// ":100644 100644 <hash> <hash> M"
+		words := strings.Fields(string(field))
+		if len(words) != 5 || !strings.HasPrefix(words[0], ":") || len(words[4]) != 1 || !strings.Contains("ADMT", words[4]) || !isHash(words[2]) || !isHash(words[3]) {
+			return fmt.Errorf("git says %q of a change, which is not known here", field)
+		}
+		path, rest, ends := bytes.Cut(out, []byte{0})
+		if !ends || len(path) == 0 {
+			return errors.New("what git says of the changes breaks off")
+		}
+		out = rest
+		each(commit, string(path))
+	}
+	return nil
+}
+
+func (h history) emptyTree(ctx context.Context) (string, error) {
+	return h.line(ctx, "hash-object", "-t", "tree", "--stdin") // of no input
+}
+
+// file is one entry of a tree.
+type file struct {
+	mode string // as git writes it: 100644, 100755, 120000, 160000
+	hash string
+}
+
+// files lists a tree, with everything below it.
+func (h history) files(ctx context.Context, tree string) (map[string]file, error) {
+	out, err := h.out(ctx, "ls-tree", "-r", "-z", "--full-tree", tree)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]file{}
+	for len(out) > 0 {
+		entry, rest, ends := bytes.Cut(out, []byte{0})
+		about, path, named := strings.Cut(string(entry), "\t")
+		words := strings.Fields(about)
+		if !ends || !named || len(words) != 3 || !isHash(words[2]) {
+			return nil, fmt.Errorf("git says %q of a file in the tree %s, which is not known here", entry, tree)
+		}
+		found[path] = file{mode: words[0], hash: words[2]}
+		out = rest
+	}
+	return found, nil
+}
+
+// blob is the content of a file of a tree; it must be a file and no link.
+func (h history) blob(ctx context.Context, files map[string]file, path string) ([]byte, error) {
+	f, there := files[path]
+	switch {
+	case !there:
+		return nil, fs.ErrNotExist
+	case !strings.HasPrefix(f.mode, "100"):
+		return nil, errors.New("it is a link or a submodule, and must be a file")
+	}
+	return h.out(ctx, "cat-file", "blob", f.hash)
+}
+
+// Within is path as a tree has it, if it lies in the working tree at top.
+func Within(top, path string) (string, bool) {
+	if top == "" {
+		return "", false
+	}
+	real := func(path string) string {
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			return resolved
+		}
+		return path
+	}
+	name, err := filepath.Rel(real(top), filepath.Join(real(filepath.Dir(path)), filepath.Base(path)))
+	if err != nil || name == ".." || strings.HasPrefix(name, "../") || name == "." {
+		return "", false
+	}
+	return filepath.ToSlash(name), true
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// tailLines is how much of what the run printed is kept for the result.
+const tailLines = 40
+
+// Launch is a run of production's playbook. Playbook and Inventory are paths
+// within the tree, so that they are part of what was judged.
+type Launch struct {
+	Playbook  string
+	Inventory []string
+	Limit     string
+	Vars      map[string]any
+	Arguments []string // more of ansible-playbook's, see launchable
+	Program   string   // ansible-playbook
+	Env       []string // the whole environment; what would lead Ansible out of the tree is taken out
+	Extra     []string // added to that as it is
+	Work      string   // folder in which the tree is laid out
+	Log       string   // file that gets what the run prints, as it comes
+}
+
+// Launched is how a run ended.
+type Launched struct {
+	Command string
+	Code    int
+	Tail    []string // the last lines that it printed
+}
+
+// launchable are the arguments that do not change what runs where: with a value, or without.
+var launchable = map[string]bool{
+	"--become-password-file": true, "--vault-password-file": true, "--vault-id": true, "--private-key": true, "--user": true,
+	"--forks": true, "--timeout": true, "--diff": false, "--check": false, "-v": false, "-vv": false, "-vvv": false, "--force-handlers": false, "--flush-cache": false,
+}
+
+// Valid tells what is wrong with a launch before anything is done.
+func (l Launch) Valid() error {
+	if len(l.Inventory) == 0 {
+		return errors.New("no production inventory is named: without one nobody knows what would be reached")
+	}
+	for _, name := range append([]string{l.Playbook}, l.Inventory...) {
+		if name == "" || !filepath.IsLocal(name) || strings.HasPrefix(name, "-") {
+			return fmt.Errorf("%q does not lie in the tree: name playbook and inventory by their paths within the repository, so that they are judged as well", name)
+		}
+	}
+	if strings.HasPrefix(l.Limit, "-") || strings.HasPrefix(l.Limit, "@") {
+		return fmt.Errorf("the limit %q is an option or a file, and not a pattern of hosts", l.Limit)
+	}
+	for n := 0; n < len(l.Arguments); n++ {
+		name, _, joined := strings.Cut(l.Arguments[n], "=")
+		value, known := launchable[name]
+		switch {
+		case !known:
+			return fmt.Errorf("the argument %q may change what is run, or where: leave it out", l.Arguments[n])
+		case value && !joined:
+			if n++; n == len(l.Arguments) {
+				return fmt.Errorf("the argument %q has no value", name)
+			}
+		case joined && !value:
+			return fmt.Errorf("the argument %q takes no value", name)
+		}
+	}
+	for _, entry := range l.Extra {
+		if name, _, _ := strings.Cut(entry, "="); name == "ANSIBLE_CONFIG" {
+			return errors.New("ANSIBLE_CONFIG would take the place of the tree's own ansible.cfg: leave it out")
+		}
+	}
+	return nil
+}
+
+// Launch lays the tree out in a folder of its own, asks again at the last
+// moment, and runs the playbook there: not in the working tree, which may
+// change at any time. An error of again ends it before anything is run, as
+// does whatever else cannot be done; a run that fails is an outcome.
+func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
+	if err := l.Valid(); err != nil {
+		return Launched{}, err
+	}
+	work, done, err := l.folder(ctx)
+	if err != nil {
+		return Launched{}, err
+	}
+	defer done()
+	at := filepath.Join(work, "tree")
+	if err := g.Export(ctx, repository, tree, at); err != nil {
+		return Launched{}, fmt.Errorf("laying out the tree %s: %w", short(tree), err)
+	}
+	for _, name := range append([]string{l.Playbook}, l.Inventory...) {
+		info, err := os.Stat(filepath.Join(at, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			return Launched{}, fmt.Errorf("%s is not in the tree %s", name, short(tree))
+		}
+		if err != nil {
+			return Launched{}, err
+		}
+		if name == l.Playbook && !info.Mode().IsRegular() {
+			return Launched{}, fmt.Errorf("%s in the tree %s is no file", name, short(tree))
+		}
+	}
+	args, err := l.arguments(work)
+	if err != nil {
+		return Launched{}, err
+	}
+	config := filepath.Join(at, "ansible.cfg")
+	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) {
+		// Else Ansible would take the user's.
+		config = filepath.Join(work, "ansible.cfg")
+		if err := os.WriteFile(config, []byte("[defaults]\n"), 0o600); err != nil {
+			return Launched{}, err
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(l.Log), 0o700); err != nil {
+		return Launched{}, fmt.Errorf("making the log's folder: %w", err)
+	}
+	log, err := os.OpenFile(l.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return Launched{}, fmt.Errorf("opening the log: %w", err)
+	}
+	defer log.Close()
+	if err := again(ctx); err != nil {
+		return Launched{}, err
+	}
+	cmd := run.Cmd{Name: l.Program, Args: args, Dir: at, Env: append(clean(l.Env), append(slices.Clone(l.Extra), "ANSIBLE_CONFIG="+config)...), Live: log}
+	res, err := g.Runner.Run(ctx, cmd)
+	out := Launched{Command: cmd.String(), Code: res.Code, Tail: tail(res)}
+	var failed *run.Error
+	if errors.As(err, &failed) && ctx.Err() == nil && res.Code > 0 {
+		err = nil // it ran, and says how it ended
+	}
+	return out, errors.Join(err, log.Sync())
+}
+
+func (l Launch) arguments(work string) ([]string, error) {
+	var args []string
+	for _, source := range l.Inventory {
+		args = append(args, "-i", source)
+	}
+	if l.Limit != "" {
+		args = append(args, "--limit", l.Limit)
+	}
+	if len(l.Vars) > 0 {
+		data, err := json.Marshal(l.Vars)
+		if err != nil {
+			return nil, fmt.Errorf("writing the variables: %w", err)
+		}
+		path := filepath.Join(work, "vars.json") // and not on the command line, where everybody reads
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			return nil, fmt.Errorf("writing the variables: %w", err)
+		}
+		args = append(args, "-e", "@"+path)
+	}
+	args = append(args, "-e", "i_mean_prod=true")
+	return append(append(args, l.Arguments...), l.Playbook), nil
+}
+
+// abandoned is after which time a folder that nobody holds is removed. What a
+// killed run started may go on for a while, and reads its files there.
+const abandoned = 24 * time.Hour
+
+// folder makes a private folder for one run, and removes those that killed
+// runs have left: nobody holds their locks.
+func (l Launch) folder(ctx context.Context) (string, func(), error) {
+	failed := func(err error) (string, func(), error) {
+		return "", nil, fmt.Errorf("making a folder for the tree: %w", err)
+	}
+	if err := os.MkdirAll(l.Work, 0o700); err != nil {
+		return failed(err)
+	}
+	left, err := filepath.Glob(filepath.Join(l.Work, "run-*.lock"))
+	if err != nil {
+		return failed(err)
+	}
+	for _, path := range left {
+		if info, err := os.Stat(path); err != nil || time.Since(info.ModTime()) < abandoned {
+			continue
+		}
+		held, err := lock.Acquire(ctx, path, "removing what a killed run left", 0)
+		if err != nil {
+			continue // it runs
+		}
+		if err := os.RemoveAll(strings.TrimSuffix(path, ".lock")); err != nil {
+			held.Release()
+			return failed(err)
+		}
+		held.Remove()
+	}
+	dir := filepath.Join(l.Work, fmt.Sprintf("run-%d-%d", os.Getpid(), time.Now().UnixNano()))
+	held, err := lock.Acquire(ctx, dir+".lock", "running a promotion", 0)
+	if err != nil {
+		return failed(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		held.Remove()
+		return failed(err)
+	}
+	return dir, func() {
+		_ = os.RemoveAll(dir) // if it cannot be, the next run does
+		held.Remove()
+	}, nil
+}
+
+// clean is an environment without what would lead Ansible out of the tree, or
+// tie the run to the sandbox.
+func clean(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		return strings.HasPrefix(entry, "ANSIBLE_") || strings.HasPrefix(entry, "SANDBOX_") || strings.HasPrefix(entry, "GIT_")
+	})
+}
+
+func tail(res run.Result) []string {
+	text := strings.TrimRight(string(res.Stdout)+string(res.Stderr), "\n")
+	if text == "" {
+		return []string{}
+	}
+	lines := strings.Split(text, "\n")
+	return lines[max(0, len(lines)-tailLines):]
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// What bounds a pattern, so that matching stays linear in the path.
+const (
+	patternLimit = 1024 // bytes
+	partLimit    = 62   // parts between slashes: the states of a match fit a word
+)
+
+// Pattern is a pattern of paths, read as .gitignore reads its lines, without
+// the parts of it that people get wrong (!, \ and [ ]):
+//
+//   - a slash at the beginning or in the middle ties it to the top; without
+//     one it means that name in any folder;
+//   - * and ? stand for any run of characters, and for one, within a name;
+//   - ** as a whole part stands for any number of folders, none included;
+//   - what names a folder stands for everything in it. With a slash at the end
+//     it can only be a folder.
+//
+// Case counts, as it does to git.
+type Pattern struct {
+	Text   string
+	parts  []string // "**" stands for any number of parts
+	folder bool     // only what lies within counts
+}
+
+// ParsePattern reads a pattern.
+func ParsePattern(text string) (Pattern, error) {
+	wrong := func(format string, words ...any) (Pattern, error) {
+		return Pattern{}, fmt.Errorf("the pattern %q "+format, append([]any{text}, words...)...)
+	}
+	switch {
+	case text == "":
+		return Pattern{}, errors.New("a pattern is empty")
+	case len(text) > patternLimit:
+		return Pattern{}, fmt.Errorf("a pattern has %d bytes, and at most %d are read", len(text), patternLimit)
+	case !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError):
+		return wrong("is not text")
+	case strings.ContainsAny(text, "![]\\"):
+		return wrong("holds one of ! [ ] \\, which mean nothing here: write one pattern for each, and what is left out under excludes")
+	case strings.TrimSpace(text) != text:
+		return wrong("begins or ends with a blank")
+	}
+	for _, r := range text {
+		if r < ' ' || r == 0x7f {
+			return wrong("holds a control character")
+		}
+	}
+	body, folder := strings.CutSuffix(text, "/")
+	tied := strings.Contains(body, "/")
+	body = strings.TrimPrefix(body, "/")
+	if body == "" {
+		return wrong("names nothing: write ** for every file")
+	}
+	p := Pattern{Text: text, folder: folder}
+	if !tied {
+		p.parts = append(p.parts, "**")
+	}
+	for part := range strings.SplitSeq(body, "/") {
+		switch {
+		case part == "":
+			return wrong("holds two slashes in a row")
+		case part == "." || part == "..":
+			return wrong("holds %s, and paths in git are from the top", part)
+		case part == "**":
+			if n := len(p.parts); n > 0 && p.parts[n-1] == "**" {
+				continue
+			}
+		case strings.Contains(part, "**"):
+			return wrong("holds ** beside other characters: it stands alone between slashes")
+		}
+		p.parts = append(p.parts, part)
+	}
+	// At the end it stands for one name at least, and a folder for what is in it.
+	if n := len(p.parts) - 1; p.parts[n] == "**" {
+		p.parts[n] = "*"
+		if n == 0 {
+			p.parts = []string{"**", "*"}
+		}
+	}
+	if len(p.parts) > partLimit {
+		return wrong("has more than %d parts", partLimit)
+	}
+	return p, nil
+}
+
+// Match tells whether path, as git writes it, is one that the pattern means.
+// Paths may hold any bytes.
+func (p Pattern) Match(path string) bool {
+	// at has a bit for every number of parts that are used up.
+	at := p.rest(1)
+	last := uint64(1) << len(p.parts)
+	for rest := path; ; {
+		name, more, deeper := strings.Cut(rest, "/")
+		var next uint64
+		for n, part := range p.parts {
+			if at&(1<<n) == 0 {
+				continue
+			}
+			if part == "**" {
+				next |= 1 << n
+			} else if matchName(part, name) {
+				next |= 1 << (n + 1)
+			}
+		}
+		at = p.rest(next)
+		switch {
+		case at == 0:
+			return false
+		case !deeper:
+			return at&last != 0 && !p.folder
+		case at&last != 0:
+			return true // a folder, and the path lies in it
+		}
+		rest = more
+	}
+}
+
+// rest adds the states in which a ** stands for nothing.
+func (p Pattern) rest(at uint64) uint64 {
+	for n, part := range p.parts {
+		if at&(1<<n) != 0 && part == "**" {
+			at |= 1 << (n + 1)
+		}
+	}
+	return at
+}
+
+// matchName tells whether one name is meant by a part: * is any run of
+// characters, ? is one. A byte that is no text is one character.
+func matchName(part, name string) bool {
+	star, mark, at := -1, 0, 0
+	for i := 0; i < len(name); {
+		_, size := utf8.DecodeRuneInString(name[i:])
+		switch {
+		case at < len(part) && part[at] == '*':
+			star, mark = at, i
+			at++
+		case at < len(part) && part[at] == '?':
+			at++
+			i += size
+		case at < len(part) && part[at] == name[i]:
+			at++
+			i++
+		case star >= 0:
+			_, size := utf8.DecodeRuneInString(name[mark:])
+			mark += size
+			at, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(part[at:], "*") == ""
+}

@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// policyLimit is the largest policy that is read.
+const policyLimit = 1 << 20
+
+// Policy says which changes there are and what each needs before it may reach
+// production. docs/schema/promotion.schema.json describes its file.
+type Policy struct {
+	SHA256       string // of the file's bytes
+	Signed       bool   // every record must carry the signature of an allowed signer
+	Repositories map[string]Repository
+	Classes      map[string]Class
+}
+
+// Repository says which of its files are which class of change.
+type Repository struct {
+	With    []string // repositories that evidence must tell of as well
+	Classes []Member
+}
+
+// Member is the files of one class in one repository.
+type Member struct {
+	Class    string
+	Paths    []Pattern // each has to mean a file, before or after the change
+	Spare    []Pattern // may mean none yet
+	Excludes []Pattern
+}
+
+// Holds tells whether path is of the class.
+func (m Member) Holds(path string) bool {
+	means := func(p Pattern) bool { return p.Match(path) }
+	return (slices.ContainsFunc(m.Paths, means) || slices.ContainsFunc(m.Spare, means)) && !slices.ContainsFunc(m.Excludes, means)
+}
+
+// Class is what a class of change needs.
+type Class struct {
+	Gates    []Need
+	Drills   []Need
+	MaxAge   time.Duration
+	Fidelity Fidelity
+	Nothing  string // why it needs nothing; then it has neither gates nor drills
+}
+
+// Need is a gate or a drill that has to be green.
+type Need struct {
+	Name   string            `json:"name"`
+	Report map[string]string `json:"report,omitempty"` // what its report has to say, by key
+}
+
+// Fidelity is how much like production the sandbox has to have been.
+type Fidelity struct {
+	Modes         Words `json:"modes"`
+	Drivers       Words `json:"drivers"`
+	Distributions Words `json:"distributions"`
+	Deviations    Words `json:"deviations"`
+	Waivers       Words `json:"waivers"`
+}
+
+// Words are those that are good enough; in deviations and waivers a * stands
+// for any run of characters.
+type Words struct {
+	Any  bool     `json:"any"` // whatever it is, and also if nobody said
+	List []string `json:"list,omitempty"`
+}
+
+// gates are what of this collection judges the sandbox and may be asked for.
+var gates = [...]string{"idempotence_gate", "parity_assert", "tofu_plan_gate"}
+
+// drillName is what a drill's records are called by.
+var drillName = regexp.MustCompile(`^drill_[a-z0-9]+(_[a-z0-9]+)*$`)
+
+// word is what a class or a repository may be called.
+var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// ParsePolicy reads a policy; file says in messages where it comes from. What
+// it does not understand is an error with line and column.
+func ParsePolicy(file string, data []byte) (*Policy, error) {
+	policy, err := parsePolicy(reader{file}, data)
+	if err != nil {
+		return nil, fmt.Errorf("reading the promotion policy: %w", err)
+	}
+	return policy, nil
+}
+
+func parsePolicy(r reader, data []byte) (*Policy, error) {
+	if len(data) > policyLimit {
+		return nil, fmt.Errorf("%s:1:1: it has %d bytes, and at most %d are read", r.file, len(data), policyLimit)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var document, second yaml.Node
+	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s:1:1: it is empty: list repositories and classes", r.file)
+	} else if err != nil {
+		return nil, r.yaml(err)
+	}
+	if err := decoder.Decode(&second); err == nil {
+		return nil, r.at(&second, "a second YAML document begins here: keep one")
+	} else if !errors.Is(err, io.EOF) {
+		return nil, r.yaml(err)
+	}
+	root := document.Content[0]
+	p := &Policy{SHA256: fmt.Sprintf("%x", sha256.Sum256(data)), Repositories: map[string]Repository{}, Classes: map[string]Class{}}
+	var uses []*yaml.Node // where a class is named
+	err := r.mapping(root, fields{
+		"signed": func(n *yaml.Node) (err error) { p.Signed, err = r.truth(n); return err },
+		"repositories": func(n *yaml.Node) error {
+			return r.each(n, func(key, n *yaml.Node) error {
+				repository, named, err := r.repository(n)
+				p.Repositories[key.Value] = repository
+				uses = append(uses, named...)
+				return err
+			})
+		},
+		"classes": func(n *yaml.Node) error {
+			return r.each(n, func(key, n *yaml.Node) (err error) { p.Classes[key.Value], err = r.class(n); return err })
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Repositories) == 0 || len(p.Classes) == 0 {
+		return nil, r.at(root, "it has no repositories or no classes, so nothing could be promoted")
+	}
+	for _, n := range uses {
+		if _, known := p.Classes[n.Value]; !known {
+			return nil, r.at(n, "the class %q is not among classes: say there what it needs", n.Value)
+		}
+	}
+	return p, nil
+}
+
+func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
+	var out Repository
+	var named []*yaml.Node
+	err := r.mapping(n, fields{
+		"with": func(n *yaml.Node) (err error) { out.With, err = r.texts(n, word); return err },
+		"classes": func(n *yaml.Node) error {
+			return r.list(n, func(n *yaml.Node) error {
+				var m Member
+				at := n
+				err := r.mapping(n, fields{
+					"class": func(n *yaml.Node) (err error) {
+						at = n
+						named = append(named, n)
+						m.Class, err = r.text(n, word)
+						return err
+					},
+					"paths":    func(n *yaml.Node) (err error) { m.Paths, err = r.patterns(n); return err },
+					"spare":    func(n *yaml.Node) (err error) { m.Spare, err = r.patterns(n); return err },
+					"excludes": func(n *yaml.Node) (err error) { m.Excludes, err = r.patterns(n); return err },
+				})
+				switch {
+				case err != nil:
+					return err
+				case m.Class == "":
+					return r.at(at, "it does not say which class these files are")
+				case len(m.Paths)+len(m.Spare) == 0:
+					return r.at(at, "the class %q has no paths here", m.Class)
+				case slices.ContainsFunc(out.Classes, func(other Member) bool { return other.Class == m.Class }):
+					return r.at(at, "the class %q stands here twice: put its paths together", m.Class)
+				}
+				out.Classes = append(out.Classes, m)
+				return nil
+			})
+		},
+	})
+	if err == nil && len(out.Classes) == 0 {
+		err = r.at(n, "it has no classes, so every file would be of none")
+	}
+	return out, named, err
+}
+
+func (r reader) class(n *yaml.Node) (Class, error) {
+	c := Class{Fidelity: Fidelity{Drivers: Words{Any: true}}}
+	has := map[string]bool{}
+	err := r.mapping(n, fields{
+		"gates": func(n *yaml.Node) (err error) {
+			c.Gates, err = r.needs(n, "gate", func(name string) error {
+				if !slices.Contains(gates[:], name) {
+					return fmt.Errorf("there is no gate %q: known are %s", name, strings.Join(gates[:], ", "))
+				}
+				return nil
+			})
+			return err
+		},
+		"drills": func(n *yaml.Node) (err error) {
+			c.Drills, err = r.needs(n, "drill", func(name string) error {
+				if !drillName.MatchString(name) {
+					return fmt.Errorf("%q is no drill: their names are drill_ and small letters", name)
+				}
+				return nil
+			})
+			return err
+		},
+		"max_age": func(n *yaml.Node) error {
+			text, err := r.text(n, nil)
+			if err != nil {
+				return err
+			}
+			c.MaxAge, err = time.ParseDuration(text)
+			if err != nil || c.MaxAge <= 0 {
+				return r.at(n, "the age %q is not a time above zero, as 72h or 30m", text)
+			}
+			return nil
+		},
+		"fidelity": func(n *yaml.Node) error {
+			has["fidelity"] = true
+			words := func(key string, into *Words) func(*yaml.Node) error {
+				return func(n *yaml.Node) (err error) { has[key] = true; *into, err = r.words(n); return err }
+			}
+			err := r.mapping(n, fields{
+				"modes": words("modes", &c.Fidelity.Modes), "drivers": words("drivers", &c.Fidelity.Drivers),
+				"distributions": words("distributions", &c.Fidelity.Distributions),
+				"deviations":    words("deviations", &c.Fidelity.Deviations), "waivers": words("waivers", &c.Fidelity.Waivers),
+			})
+			if err == nil && !(has["modes"] && has["distributions"]) {
+				err = r.at(n, "modes and distributions are both needed here; any is a possible value")
+			}
+			return err
+		},
+		"nothing": func(n *yaml.Node) (err error) { c.Nothing, err = r.text(n, nil); return err },
+	})
+	switch needs := len(c.Gates) + len(c.Drills); {
+	case err != nil:
+		return c, err
+	case c.Nothing != "" && (needs > 0 || c.MaxAge > 0 || has["fidelity"]):
+		return c, r.at(n, "it needs nothing, and something")
+	case c.Nothing == "" && needs == 0:
+		return c, r.at(n, "it asks for neither gates nor drills: if that is meant, say why under nothing")
+	case c.Nothing == "" && c.MaxAge == 0:
+		return c, r.at(n, "max_age is missing: evidence of any age would do")
+	case c.Nothing == "" && !has["fidelity"]:
+		return c, r.at(n, "fidelity is missing: say which sandboxes are good enough")
+	}
+	return c, nil
+}
+
+// reader reads nodes and says where what it does not understand stands.
+type reader struct{ file string }
+
+type fields map[string]func(*yaml.Node) error
+
+func (r reader) at(n *yaml.Node, format string, words ...any) error {
+	return fmt.Errorf("%s:%d:%d: %s", r.file, max(n.Line, 1), max(n.Column, 1), fmt.Sprintf(format, words...))
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// yaml is an error of the YAML reader, which knows the line alone.
+func (r reader) yaml(err error) error {
+	line, found := "1", yamlLine.FindStringSubmatch(err.Error())
+	if found != nil && found[1] != "" {
+		line = found[1]
+	}
+	text := yamlLine.ReplaceAllString(err.Error(), "")
+	return fmt.Errorf("%s:%s:1: %s", r.file, line, strings.Join(strings.Fields(text), " "))
+}
+
+func (r reader) mapping(n *yaml.Node, known fields) error {
+	return r.pairs(n, func(key, value *yaml.Node) error {
+		read, there := known[key.Value]
+		if !there {
+			return r.at(key, "unknown key %q: known here are %s", key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		}
+		return read(value)
+	})
+}
+
+// each reads a mapping of names.
+func (r reader) each(n *yaml.Node, read func(key, value *yaml.Node) error) error {
+	return r.pairs(n, func(key, value *yaml.Node) error {
+		if _, err := r.text(key, word); err != nil {
+			return err
+		}
+		return read(key, value)
+	})
+}
+
+func (r reader) pairs(n *yaml.Node, read func(key, value *yaml.Node) error) error {
+	if n.Kind != yaml.MappingNode {
+		return r.at(n, "a mapping is needed here")
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
+			return r.at(key, "a key must be plain text")
+		case seen[key.Value]:
+			return r.at(key, "the key %q stands here twice", key.Value)
+		}
+		seen[key.Value] = true
+		if err := read(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r reader) list(n *yaml.Node, read func(*yaml.Node) error) error {
+	if n.Kind != yaml.SequenceNode {
+		return r.at(n, "a list is needed here")
+	}
+	for _, entry := range n.Content {
+		if err := read(entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r reader) text(n *yaml.Node, shape *regexp.Regexp) (string, error) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || strings.TrimSpace(n.Value) == "" {
+		return "", r.at(n, "text is needed here: put it in quotes")
+	}
+	if shape != nil && !shape.MatchString(n.Value) {
+		return "", r.at(n, "%q is no name: letters, digits, dots, hyphens and underscores", n.Value)
+	}
+	return n.Value, nil
+}
+
+func (r reader) truth(n *yaml.Node) (bool, error) {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
+		return false, r.at(n, "true or false is needed here")
+	}
+	return strings.EqualFold(n.Value, "true"), nil
+}
+
+func (r reader) texts(n *yaml.Node, shape *regexp.Regexp) ([]string, error) {
+	var out []string
+	err := r.list(n, func(n *yaml.Node) error {
+		text, err := r.text(n, shape)
+		if err == nil && slices.Contains(out, text) {
+			err = r.at(n, "%q stands here twice", text)
+		}
+		out = append(out, text)
+		return err
+	})
+	return out, err
+}
+
+// words reads a list, or the word any.
+func (r reader) words(n *yaml.Node) (Words, error) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && n.Value == "any" {
+		return Words{Any: true}, nil
+	}
+	list, err := r.texts(n, nil)
+	return Words{List: list}, err
+}
+
+func (r reader) patterns(n *yaml.Node) ([]Pattern, error) {
+	var out []Pattern
+	err := r.list(n, func(n *yaml.Node) error {
+		text, err := r.text(n, nil)
+		if err != nil {
+			return err
+		}
+		p, err := ParsePattern(text)
+		if err != nil {
+			return r.at(n, "%v", err)
+		}
+		out = append(out, p)
+		return nil
+	})
+	return out, err
+}
+
+// needs reads a list of names, each alone or with what its report has to say.
+func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need, error) {
+	var out []Need
+	err := r.list(n, func(n *yaml.Node) error {
+		var need Need
+		named := n
+		if n.Kind == yaml.MappingNode {
+			err := r.mapping(n, fields{
+				key: func(n *yaml.Node) (err error) { named = n; need.Name, err = r.text(n, nil); return err },
+				"report": func(n *yaml.Node) error {
+					need.Report = map[string]string{}
+					return r.each(n, func(key, n *yaml.Node) (err error) {
+						need.Report[key.Value], err = r.text(n, nil)
+						return err
+					})
+				},
+			})
+			if err != nil {
+				return err
+			}
+		} else {
+			var err error
+			if need.Name, err = r.text(n, nil); err != nil {
+				return err
+			}
+		}
+		if err := good(need.Name); err != nil {
+			return r.at(named, "%v", err)
+		}
+		if slices.ContainsFunc(out, func(other Need) bool { return other.Name == need.Name && maps.Equal(other.Report, need.Report) }) {
+			return r.at(named, "%s stands here twice", need.Name)
+		}
+		out = append(out, need)
+		return nil
+	})
+	return out, err
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package promotion
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../promotion/policy.yml")
+	require.NoError(t, err)
+	p, err := ParsePolicy("policy.yml", data)
+	require.NoError(t, err)
+	assert.True(t, p.Signed)
+	for _, class := range []string{"ansible", "vault", "postgresql", "argocd", "dns", "longhorn", "recovery", "pki"} {
+		assert.Contains(t, p.Classes, class, "the reference lab has this class of change")
+	}
+	of := func(repository, path string) string {
+		var classes []string
+		for _, m := range p.Repositories[repository].Classes {
+			if m.Holds(path) {
+				classes = append(classes, m.Class)
+			}
+		}
+		return strings.Join(classes, " ")
+	}
+	for path, class := range map[string]string{
+		"roles/longhorn/tasks/main.yml": "longhorn", "roles/k3s/tasks/main.yml": "ansible longhorn", "site.yml": "ansible", "roles/vault/x": "vault",
+		"roles/postgres/x": "postgresql", "roles/step_ca/x": "pki", "roles/pihole/x": "dns", "playbooks/recover/longhorn.yml": "recovery",
+		"CLUSTER_RECOVERY.md": "recovery", "README.md": "pages", "promotion.yml": "promotion", "bin/x": "", ".gitea/workflows/promotion.yml": "promotion",
+	} {
+		assert.Equal(t, class, of("factory", path), path)
+	}
+	for path, class := range map[string]string{
+		"longhorn/values.yaml": "longhorn", "erp/templates/app.yaml": "argocd", "iac/dns.tf": "dns", "erp/iac/main.tf": "infrastructure", "x": "",
+	} {
+		assert.Equal(t, class, of("tools", path), path)
+	}
+	for _, class := range []string{"longhorn", "recovery"} {
+		assert.Equal(t, Words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
+	}
+}
+
+func TestAPolicyIsReadWithItsDefaults(t *testing.T) {
+	t.Parallel()
+	p, err := ParsePolicy("p.yml", []byte(policyText))
+	require.NoError(t, err)
+	assert.False(t, p.Signed)
+	assert.Equal(t, Fidelity{
+		Modes: Words{List: []string{"vm"}}, Drivers: Words{Any: true}, Distributions: Words{Any: true}, Deviations: Words{List: []string{"kubernetes.distribution*"}},
+	}, p.Classes["ansible"].Fidelity, "waivers and deviations that nobody lists are not let through")
+	assert.Equal(t, 72*time.Hour, p.Classes["ansible"].MaxAge)
+	assert.Len(t, p.SHA256, 64)
+}
+
+func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
+	t.Parallel()
+	const class = "classes:\n  a:\n    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
+	const repository = "repositories:\n  r:\n    classes:\n      - class: a\n        paths: [x]\n"
+	with := func(class string) string { return repository + "classes:\n  a:\n" + class }
+	const good = "    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
+	for name, c := range map[string]struct{ text, says string }{
+		"nothing":                       {"", ":1:1: it is empty"},
+		"no mapping":                    {"[]", ":1:1: a mapping is needed"},
+		"no YAML":                       {"a: b: c", ":1:1: mapping values"},
+		"a tab":                         {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
+		"two documents":                 {repository + class + "---\nb: 1\n", "a second YAML document"},
+		"an unknown key":                {repository + class + "extra: 1\n", `:11:1: unknown key "extra": known here are classes, repositories, signed`},
+		"a repeated key":                {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" stands here twice`},
+		"signed by a word":              {repository + class + "signed: 'yes'\n", ":11:9: true or false"},
+		"no classes":                    {repository, "no repositories or no classes"},
+		"no repositories":               {class, "no repositories or no classes"},
+		"a class nobody describes":      {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not among classes`},
+		"a class twice":                 {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" stands here twice`},
+		"a repository of no classes":    {"repositories:\n  r: {classes: []}\n" + class, "it has no classes"},
+		"a class of no paths":           {"repositories:\n  r:\n    classes:\n      - class: a\n" + class, `:4:16: the class "a" has no paths`},
+		"paths of no class":             {"repositories:\n  r:\n    classes:\n      - paths: [x]\n" + class, "does not say which class"},
+		"a pattern that is none":        {strings.Replace(repository, "[x]", `["!x"]`, 1) + class, ":5:17: the pattern"},
+		"a pattern that is a number":    {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: text is needed"},
+		"a name with a slash":           {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "is no name"},
+		"an alias":                      {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "a list is needed"},
+		"a merge key":                   {with("    <<: {max_age: 1h}\n"), "a key must be plain text"},
+		"a gate that is not known":      {with("    gates: [smoke_gate]\n" + good), `:8:13: there is no gate "smoke_gate"`},
+		"the promotion gate itself":     {with("    gates: [promotion_gate]\n" + good), "there is no gate"},
+		"a gate twice":                  {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "stands here twice"},
+		"a drill that is none":          {with("    drills: [idempotence_gate]\n" + good), "is no drill"},
+		"a need with a wrong key":       {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates": known here are gate, report`},
+		"a need without a name":         {with("    gates: [{report: {playbook: x}}]\n" + good), "there is no gate \"\""},
+		"an age that is none":           {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: the age"},
+		"an age below zero":             {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: the age"},
+		"no age":                        {with("    gates: [idempotence_gate]\n    fidelity: {modes: any, distributions: any}\n"), "max_age is missing"},
+		"no fidelity":                   {with("    gates: [idempotence_gate]\n    max_age: 1h\n"), "fidelity is missing"},
+		"half a fidelity":               {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both needed"},
+		"a class that asks for nothing": {with(good), "asks for neither gates nor drills"},
+		"nothing, and something":        {with("    nothing: pages\n    gates: [idempotence_gate]\n"), "it needs nothing, and something"},
+		"too much":                      {strings.Repeat("#", policyLimit+1), "at most 1048576"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := ParsePolicy("p.yml", []byte(c.text))
+			require.ErrorContains(t, err, c.says)
+			assert.Regexp(t, `^reading the promotion policy: p\.yml:\d+:\d+: [^\n]+$`, err.Error())
+		})
+	}
+}
+
+func FuzzAPolicyIsReadOrRefusedWithItsPlace(f *testing.F) {
+	f.Add([]byte(policyText))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("? {a: b}\n: c"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := ParsePolicy("p.yml", text); err != nil {
+			assert.Regexp(t, `^reading the promotion policy: p\.yml:\d+:\d+: `, err.Error())
+		}
+	})
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parityassert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/parity"
+	"github.com/arcodange-org/sandbox/internal/parity/capture"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+type captureArguments struct {
+	Repositories   []capture.Repository `arg:"repositories"`
+	Unread         []capture.Unread     `arg:"unread"`
+	Inventory      *capture.Inventory   `arg:"inventory"`
+	Variables      map[string]string    `arg:"variables"`
+	Components     []componentArgument  `arg:"components"`
+	AppOfApps      []capture.AppOfApps  `arg:"app_of_apps"`
+	Applications   string               `arg:"applications_namespace"`
+	Outside        []capture.Outside    `arg:"outside"`
+	StorageClasses []string             `arg:"longhorn_storage_classes"`
+	Prefer         string               `arg:"prefer"`
+	Production     bool                 `arg:"read_production"`
+	HelmSecrets    bool                 `arg:"helm_secrets"`
+}
+
+type componentArgument struct {
+	Name       string           `arg:"name"`
+	Release    *releaseArgument `arg:"helm_release"`
+	Image      *imageArgument   `arg:"image"`
+	APIGroup   string           `arg:"api_group"`
+	Version    string           `arg:"version"`
+	Chart      string           `arg:"chart"`
+	Dependency string           `arg:"dependency"`
+	From       string           `arg:"from"`
+}
+
+type releaseArgument struct {
+	Namespace string `arg:"namespace"`
+	Name      string `arg:"name"`
+	VersionOf string `arg:"version_of"`
+}
+
+type imageArgument struct {
+	Namespace  string `arg:"namespace"`
+	Repository string `arg:"repository"`
+}
+
+// capturedOptions are the options that only state captured has.
+func capturedOptions() map[string]ansible.Option {
+	text, needed := ansible.Option{}, ansible.Option{Required: true}
+	dicts := func(options map[string]ansible.Option) ansible.Option {
+		return ansible.Option{Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: options}}
+	}
+	dict := func(options map[string]ansible.Option) ansible.Option {
+		return ansible.Option{Type: ansible.Dict, Spec: &ansible.Spec{Options: options}}
+	}
+	return map[string]ansible.Option{"capture": dict(map[string]ansible.Option{
+		"repositories": dicts(map[string]ansible.Option{
+			"name": needed, "path": {Type: ansible.Path, Required: true}, "ref": text, "read": {Type: ansible.List, Elements: ansible.Str},
+		}),
+		"unread": dicts(map[string]ansible.Option{"path": needed, "reason": needed}),
+		"inventory": dict(map[string]ansible.Option{
+			"repository": text, "path": {Type: ansible.Path, Required: true},
+			"server_group": {Default: "k3s_server"}, "agent_group": {Default: "k3s_agent"},
+			"version_variable": {Default: "k3s_version"}, "architecture_variable": text, "architecture": text,
+			"vault_password_file": {Type: ansible.Path}, "ansible_inventory": {Type: ansible.Path, Default: "ansible-inventory"},
+		}),
+		"variables": {Type: ansible.Dict},
+		"components": dicts(map[string]ansible.Option{
+			"name":         needed,
+			"helm_release": dict(map[string]ansible.Option{"namespace": needed, "name": needed, "version_of": {Default: "chart", Choices: []string{"chart", "app"}}}),
+			"image":        dict(map[string]ansible.Option{"namespace": text, "repository": needed}),
+			"api_group":    text, "version": text, "chart": text, "dependency": text, "from": text,
+		}),
+		"app_of_apps": dicts(map[string]ansible.Option{
+			"repository": needed, "values": needed, "list": needed, "template": needed,
+			"name": {Default: "{key}"}, "source_repository": needed, "source_path": {Default: "."}, "revision": {Default: "HEAD"}, "namespace": text,
+		}),
+		"applications_namespace": {Default: "argocd"},
+		"outside": dicts(map[string]ansible.Option{
+			"name": needed, "hosts": needed, "repository": needed, "compose": needed, "service": needed, "project": text,
+		}),
+		"longhorn_storage_classes": {Type: ansible.List, Elements: ansible.Str, Default: []string{"longhorn", "longhorn-static"}},
+		"prefer":                   {Choices: []string{"repositories", "cluster"}},
+		"read_production":          {Type: ansible.Bool, Default: false},
+		"helm_secrets":             {Type: ansible.Bool, Default: false},
+	})}
+}
+
+// captured writes the manifest from production's sources.
+func captured(ctx context.Context, c *ansible.Call) error {
+	var args struct {
+		Manifest   string            `arg:"manifest"`
+		Kubeconfig string            `arg:"kubeconfig"`
+		Context    string            `arg:"context"`
+		Boundary   string            `arg:"boundary"`
+		Timeout    int               `arg:"timeout"`
+		Capture    *captureArguments `arg:"capture"`
+	}
+	if err := c.Bind(&args); err != nil {
+		return err
+	}
+	for _, option := range []string{"waivers", "hosts", "report", "evidence"} {
+		if c.Arg(option) != nil {
+			return fmt.Errorf("%s is for state asserted: nothing is compared here", option)
+		}
+	}
+	if args.Capture == nil {
+		return errors.New("capture is missing: say what production's sources are")
+	}
+	options, err := args.Capture.options()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+	defer stop()
+	capturer := capture.Capturer{Runner: run.Exec{}}
+	if args.Kubeconfig != "" {
+		if args.Boundary == "" {
+			return errors.New("boundary is missing: without it, it cannot be told where the kubeconfig leads")
+		}
+		limits, err := boundary.Load(args.Boundary)
+		if err != nil {
+			return err
+		}
+		cluster, warnings, err := capture.ReadCluster(ctx, capture.Asked{
+			Kubeconfig: args.Kubeconfig, Context: args.Context, Engine: boundary.Engine{Manifest: limits}, Production: args.Capture.Production,
+			HelmSecrets: args.Capture.HelmSecrets,
+			Releases:    slices.ContainsFunc(options.Components, func(c capture.Component) bool { return c.FoundBy.HelmRelease != nil }),
+		})
+		for _, warning := range warnings {
+			c.Warn(warning)
+		}
+		if err != nil {
+			return err
+		}
+		capturer.Live = cluster
+	}
+	result, err := capturer.Capture(ctx, options)
+	if err != nil {
+		return err
+	}
+	for _, warning := range result.Warnings {
+		c.Warn(warning)
+	}
+	if len(result.Bare) > 0 {
+		c.Warn(fmt.Sprintf("%d claims are in no backup, so that the manifest asks for none: see not_backed_up", len(result.Bare)))
+	}
+	c.Return("sources", append([]capture.Pinned{}, result.Sources...))
+	c.Return("problems", append([]capture.Problem{}, result.Problems...))
+	c.Return("not_backed_up", append([]string{}, result.Bare...))
+	if n := len(result.Problems); n > 0 {
+		more := ""
+		if n > 1 {
+			more = fmt.Sprintf(" (and %d more, see problems)", n-1)
+		}
+		return fmt.Errorf("no manifest was written: %s%s", result.Problems[0], more)
+	}
+	before, err := os.ReadFile(args.Manifest)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reading the manifest that is there: %w", err)
+	}
+	c.DifferText(args.Manifest, string(before), string(result.Text))
+	if c.CheckMode || !c.Changed() {
+		return nil
+	}
+	return write(args.Manifest, result.Text)
+}
+
+func (a *captureArguments) options() (capture.Options, error) {
+	out := capture.Options{
+		Repositories: a.Repositories, Unread: a.Unread, Inventory: a.Inventory, Variables: a.Variables, AppOfApps: a.AppOfApps,
+		Applications: a.Applications, Outside: a.Outside, StorageClasses: a.StorageClasses, Prefer: capture.Prefer(a.Prefer),
+	}
+	for n, u := range a.Unread {
+		if u.Path == "" || u.Reason == "" {
+			return out, fmt.Errorf("capture.unread[%d] has no path or no reason: say why the file may stay unread", n)
+		}
+	}
+	for _, c := range a.Components {
+		by := parity.FoundBy{APIGroup: c.APIGroup}
+		ways := 0
+		if c.APIGroup != "" {
+			ways++
+		}
+		if c.Release != nil {
+			ways++
+			by.HelmRelease = &parity.HelmRelease{Namespace: c.Release.Namespace, Name: c.Release.Name, VersionOf: parity.VersionOf(c.Release.VersionOf)}
+		}
+		if c.Image != nil {
+			ways++
+			by.Image = &parity.Image{Namespace: c.Image.Namespace, Repository: c.Image.Repository}
+		}
+		if ways != 1 {
+			return out, fmt.Errorf("the component %s needs one of helm_release, image and api_group", c.Name)
+		}
+		out.Components = append(out.Components, capture.Component{
+			Name: c.Name, FoundBy: by, Version: c.Version, Chart: c.Chart, Dependency: c.Dependency, From: c.From,
+		})
+	}
+	return out, nil
+}
+
+// write puts the manifest in its place whole or not at all, for everyone to
+// read: it holds no secret.
+func write(path string, text []byte) error {
+	failed := func(err error) error { return fmt.Errorf("writing the manifest: %w", err) }
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return failed(err)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".parity-*")
+	if err != nil {
+		return failed(err)
+	}
+	defer os.Remove(file.Name()) // which is gone if all went well
+	_, err = file.Write(text)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if closing := file.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return failed(err)
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return failed(err)
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The module itself is a Go binary, which the action plugin of the same name finds; this file documents it.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: parity_assert
+short_description: Tell in what a sandbox differs from production
+version_added: "1.0.0"
+author:
+  - The arcodange.sandbox authors (@arcodange-org)
+description:
+  - Compares what stands in a cluster, and on the hosts beside it, with the parity manifest, which says what production is.
+  - Green only if nothing differs, but for what a waiver lets be. Whatever cannot be read fails the task; it never counts as absent.
+  - The cluster is only read. The boundary manifest must list all that the kubeconfig leads to as the sandbox's, or nothing is sent.
+  - The embedded distribution of Kubernetes is reported as a deviation in any case. It is no drift, and cannot be waived.
+extends_documentation_fragment:
+  - arcodange.sandbox.attributes
+  - arcodange.sandbox.attributes.controller
+  - arcodange.sandbox.evidence
+  - arcodange.sandbox.parity_capture
+attributes:
+  check_mode:
+    support: full
+    details: The gate changes nothing but its report. With O(state=captured) the manifest is not written.
+  diff_mode:
+    support: full
+    details: Shows what was expected and what was found, of each drift. With O(state=captured) shows the manifest before and after.
+  idempotent:
+    support: full
+  platform:
+    platforms: linux, darwin
+options:
+  state:
+    description:
+      - With V(asserted) the sandbox is held to the manifest.
+      - With V(captured) the manifest is written from O(capture) and, if given, the cluster of O(kubeconfig), which must be one that
+        can do nothing but read. O(waivers), O(hosts), O(report) and O(evidence) are of no use then, and refused.
+    type: str
+    choices: [asserted, captured]
+    default: asserted
+  manifest:
+    description: The parity manifest.
+    type: path
+    required: true
+  waivers:
+    description: File that lists the drifts that may be, each with O(ignore:path), O(ignore:reason) and O(ignore:expires). None if not given.
+    type: path
+  kubeconfig:
+    description:
+      - Kubeconfig of the cluster. Required with O(state=asserted).
+      - One that gets its credentials from a program or goes through a proxy is refused.
+    type: path
+  context:
+    description: Context of the kubeconfig; its current one if not given.
+    type: str
+  boundary:
+    description: The boundary manifest. Required with O(state=asserted).
+    type: path
+  hosts:
+    description:
+      - What was gathered of the hosts beside the cluster, by their names in the inventory.
+      - Each has C(groups), a list, and C(containers), a list of those of its Docker engine with C(name), C(project), C(service), C(image),
+        C(running), and, to tell a version by where the tag does not, C(environment), a list of C(NAME=VALUE), and C(labels).
+    type: dict
+  timeout:
+    description: Seconds that all of it may take.
+    type: int
+    default: 60
+  report:
+    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
+    type: path
+notes:
+  - ansible-core itself shows no difference of a task that fails. The action plugin of this module does.
+"""
+
+EXAMPLES = r"""
+- name: Hold the sandbox to production
+  arcodange.sandbox.parity_assert:
+    manifest: parity/manifest.yml
+    waivers: parity/waivers.yml
+    kubeconfig: "{{ sandbox_kubeconfig }}"
+    boundary: "{{ sandbox_boundary }}"
+    hosts:
+      pi2:
+        groups: [postgres]
+        containers:
+          - name: postgres-postgres-1
+            project: postgres
+            service: postgres
+            image: postgres:16.3
+            running: true
+
+- name: Write the manifest from production's repositories
+  arcodange.sandbox.parity_assert:
+    state: captured
+    manifest: parity/manifest.yml
+    capture:
+      repositories:
+        - {name: factory, path: ~/src/factory, ref: main}
+        - {name: tools, path: ~/src/tools, ref: main}
+      inventory: {repository: factory, path: ansible/inventory, architecture: arm64}
+      components:
+        - {name: longhorn, helm_release: {namespace: longhorn-system, name: longhorn}}
+        - {name: vault, image: {namespace: tools, repository: hashicorp/vault}}
+      app_of_apps:
+        - repository: factory
+          values: argocd/values.yaml
+          list: gitea_applications
+          template: argocd/templates/apps.yaml
+          source_repository: "{org|arcodange-org}/{key}"
+          source_path: chart
+          namespace: "{key}"
+"""
+
+RETURN = r"""
+sources:
+  description: What the manifest was made of.
+  returned: with O(state=captured)
+  type: list
+  elements: dict
+  contains:
+    repository:
+      description: Name of the repository.
+      returned: always
+      type: str
+    ref:
+      description: What was to be read.
+      returned: always
+      type: str
+    commit:
+      description: What that was.
+      returned: always
+      type: str
+    dirty:
+      description: Whether its working tree held something else, which was not read.
+      returned: always
+      type: bool
+problems:
+  description: Why no manifest was written. The task fails if there is any.
+  returned: with O(state=captured)
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: V(unread), V(conflict), V(missing), V(unknown) or V(address).
+      returned: always
+      type: str
+    where:
+      description: Where it is, as C(repository:path), with a line if that is known.
+      returned: always
+      type: str
+    message:
+      description: What it is.
+      returned: always
+      type: str
+not_backed_up:
+  description: Claims that no job of Longhorn covers, so that the manifest asks for no backup of them.
+  returned: with O(state=captured)
+  type: list
+  elements: str
+verdict:
+  description: V(green) or V(red). The task fails if it is red, or could not be found.
+  returned: when everything could be read
+  type: str
+  sample: green
+drifts:
+  description: Everything that is not as the manifest has it, each once, sorted by path.
+  returned: when everything could be read
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: What differs, such as V(nodes/pi3) or V(components/vault/version).
+      returned: always
+      type: str
+    expected:
+      description: What the manifest says.
+      returned: always
+      type: str
+    found:
+      description: What stands.
+      returned: always
+      type: str
+    source:
+      description: Where that was read.
+      returned: always
+      type: str
+deviations:
+  description: In what the sandbox is known to differ from production, whatever is waived.
+  returned: when everything could be read
+  type: list
+  elements: str
+  sample: ["the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"]
+waived:
+  description: Drifts that a waiver lets be.
+  returned: when everything could be read
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: What differs, such as V(nodes/pi3) or V(components/vault/version).
+      returned: always
+      type: str
+    expected:
+      description: What the manifest says.
+      returned: always
+      type: str
+    found:
+      description: What stands.
+      returned: always
+      type: str
+    source:
+      description: Where that was read.
+      returned: always
+      type: str
+    reason:
+      description: Why.
+      returned: always
+      type: str
+    expires:
+      description: The last day on which it holds.
+      returned: always
+      type: str
+unused_waivers:
+  description: Waivers that hold and were not needed. Each is a warning too.
+  returned: when everything could be read
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: What it waives.
+      returned: always
+      type: str
+    reason:
+      description: Why.
+      returned: always
+      type: str
+    expires:
+      description: The last day on which it holds.
+      returned: always
+      type: str
+    where:
+      description: File and line of it.
+      returned: always
+      type: str
+distribution:
+  description: V(k3s), V(embedded) or V(other), as it was measured.
+  returned: when everything could be read
+  type: str
+version:
+  description: Version of Kubernetes, as the API server tells it.
+  returned: when everything could be read
+  type: str
+report:
+  description: Path of the report, a JSON file.
+  returned: when everything could be read
+  type: str
+seconds:
+  description: How long it took.
+  returned: when everything could be read
+  type: float
+evidence:
+  description: The record that was written.
+  returned: when O(evidence) is given, and not in check mode
+  type: dict
+  contains:
+    ledger:
+      description: The ledger.
+      type: str
+      returned: always
+    sequence:
+      description: Number of the record.
+      type: int
+      returned: always
+    hash:
+      description: Hash of the record.
+      type: str
+      returned: always
+    verdict:
+      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      type: str
+      returned: always
+"""

@@ -1,0 +1,402 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The arcodange.sandbox authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The module itself is a Go binary, which the action plugin of the same name finds; this file documents it.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: promotion_gate
+short_description: Tell whether commits may reach production, and let them
+version_added: "1.0.0"
+author:
+  - The arcodange.sandbox authors (@arcodange-org)
+description:
+  - Lists every file that a range of commits touches, tells by a policy which classes of change that is and what they need,
+    and looks in the ledger of evidence for it.
+  - A record counts only if it is of exactly the tree that would run, committed, green, young enough, from a sandbox that is enough
+    like production, and no later run of the same gate on the same tree was red.
+  - A file of no class is red, and so is a ledger that cannot be trusted, a clock that was set back, an empty range, and whatever cannot be read.
+  - Commits and trees are read by their hashes. The working tree, the index and settings of git have no part in it.
+  - With O(state=promoted) it then asks the guard's override, and runs production's playbook out of the tree that was judged.
+extends_documentation_fragment:
+  - arcodange.sandbox.attributes
+  - arcodange.sandbox.attributes.controller
+  - arcodange.sandbox.evidence
+attributes:
+  check_mode:
+    support: full
+    details: It judges the same. No grant is written, nothing is run, and nobody is asked for the override.
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: A promotion runs every time that it is asked for.
+  platform:
+    platforms: linux, darwin
+options:
+  state:
+    description:
+      - V(judged) tells the verdict.
+      - V(granted) also leaves a grant, which the override of the guard wants if C(policy.evidence) of the boundary manifest names its path.
+        It counts once, for a quarter of an hour, and only as long as the judgement would still be green.
+      - V(promoted) also runs production's playbook. It needs C(-e i_mean_prod=true) on the command line of this very run,
+        and whatever else the policy of the boundary manifest asks for.
+    type: str
+    choices: [granted, judged, promoted]
+    default: judged
+  repository:
+    description: Name of the repository, as policy and evidence know it.
+    type: str
+    required: true
+  path:
+    description: Where it lies, as a working tree or a bare repository. Shallow and partial clones are refused.
+    type: path
+    required: true
+  base:
+    description: The commit that production has. Zeros, as git writes a branch that is not there, for none.
+    type: str
+    required: true
+  head:
+    description: The commit that it is to get.
+    type: str
+    default: HEAD
+  policy:
+    description:
+      - The promotion policy.
+      - If it lies in the repository, it is read from base and from head, and both have to be satisfied.
+    type: path
+    required: true
+  ledger:
+    description: The ledger of evidence.
+    type: path
+    required: true
+  allowed_signers:
+    description:
+      - File of allowed signers, as for M(arcodange.sandbox.evidence). Every record must be signed by one of them.
+      - If it lies in the repository, it is read from base and from head, and both have to allow each record.
+    type: path
+  ledger_head:
+    description: Number and hash of a record that was last at an earlier time. The ledger must still hold it.
+    type: str
+  without_head:
+    description: The ledger was carried here from another machine and has no head. It then needs O(allowed_signers) or O(ledger_head).
+    type: bool
+    default: false
+  boundary:
+    description: The boundary manifest. Evidence has to be from runs with exactly this one.
+    type: path
+    required: true
+  manifest:
+    description: The parity manifest that evidence has to be from runs with.
+    type: path
+  inventory:
+    description: The inventory, a file or a folder, that evidence has to be from runs with.
+    type: path
+  with_repositories:
+    description: Where other repositories lie that the policy asks for under C(with), as C(name=path). Evidence has to be of the trees that they are at.
+    type: dict
+  playbook:
+    description: Production's playbook, by its path in the repository. Required with O(state=promoted).
+    type: str
+  production_inventory:
+    description: Production's inventory, by paths in the repository. Required with O(state=promoted).
+    type: list
+    elements: str
+  limit:
+    description: Hosts to limit the run to, as for C(--limit).
+    type: str
+  variables:
+    description: Extra variables of the run. They go by a private file, which is removed.
+    type: dict
+  environment:
+    description:
+      - More environment for the run. Otherwise it has the one that this process was started with, without C(ANSIBLE_*).
+      - C(ANSIBLE_CONFIG) is refused. The tree's own C(ansible.cfg) counts.
+    type: dict
+  arguments:
+    description: More arguments for C(ansible-playbook). Only those that change neither what is run nor where, such as C(--vault-password-file) or C(--diff).
+    type: list
+    elements: str
+  ansible_playbook:
+    description: The program. C(ansible-playbook) on C(PATH) if not given.
+    type: path
+  log:
+    description: File that gets what the run prints, as it comes. Beside O(report) if not given.
+    type: path
+  report:
+    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
+    type: path
+seealso:
+  - module: arcodange.sandbox.evidence
+  - module: arcodange.sandbox.idempotence_gate
+  - module: arcodange.sandbox.tofu_plan_gate
+"""
+
+EXAMPLES = r"""
+- name: Tell whether what is here may reach production
+  arcodange.sandbox.promotion_gate:
+    repository: factory
+    path: ~/src/factory
+    base: origin/main
+    policy: ~/src/factory/promotion.yml
+    ledger: ~/evidence/ledger.jsonl
+    boundary: "{{ sandbox_boundary }}"
+
+- name: Let it, with -e i_mean_prod=true on the command line
+  arcodange.sandbox.promotion_gate:
+    state: promoted
+    repository: factory
+    path: ~/src/factory
+    base: v1.4.0
+    head: v1.5.0
+    policy: ~/src/factory/promotion.yml
+    ledger: ~/evidence/ledger.jsonl
+    allowed_signers: ~/src/factory/allowed_signers
+    boundary: "{{ sandbox_boundary }}"
+    playbook: playbooks/site.yml
+    production_inventory: [inventory/production]
+    evidence:
+      ledger: ~/evidence/ledger.jsonl
+      signing_key: ~/.ssh/evidence
+"""
+
+RETURN = r"""
+verdict:
+  description: V(green) or V(red). The task fails if it is red, or could not be found.
+  returned: when it was judged
+  type: str
+  sample: green
+repository:
+  description: Name of the repository.
+  returned: when it was judged
+  type: str
+base:
+  description: Hash of the commit that production has.
+  returned: when it was judged
+  type: str
+head:
+  description: Hash of the commit that it is to get.
+  returned: when it was judged
+  type: str
+tree:
+  description: Hash of the tree that was judged. Empty if it could not be found.
+  returned: when it was judged
+  type: str
+commits:
+  description: How many commits the range has.
+  returned: when it was judged
+  type: int
+policies:
+  description: By which policies it was judged.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    of:
+      description: V(base), V(head) if that differs, or V(file) if it lies outside of the repository.
+      returned: always
+      type: str
+    sha256:
+      description: Digest of the policy.
+      returned: always
+      type: str
+files:
+  description: Every file that a commit of the range, or the range as a whole, touches.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Its path, quoted if it is no plain text.
+      returned: always
+      type: str
+    classes:
+      description: The classes that it is of, by all policies.
+      returned: always
+      type: list
+      elements: str
+    commits:
+      description: How many commits touch it.
+      returned: always
+      type: int
+    net:
+      description: Whether it differs between base and head.
+      returned: always
+      type: bool
+classes:
+  description: The classes of all files.
+  returned: when it was judged
+  type: list
+  elements: str
+required:
+  description: What is required.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    policy:
+      description: By which policy.
+      returned: always
+      type: str
+    class:
+      description: For which class.
+      returned: always
+      type: str
+    need:
+      description: The gate or drill, C(name), and what its report has to say, C(report).
+      returned: always
+      type: dict
+    max_age:
+      description: How old it may be.
+      returned: always
+      type: str
+    fidelity:
+      description: Which sandboxes are good enough.
+      returned: always
+      type: dict
+found:
+  description: The records that count.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    policy:
+      description: By which policy.
+      returned: always
+      type: str
+    class:
+      description: For which class.
+      returned: always
+      type: str
+    what:
+      description: The gate or drill.
+      returned: always
+      type: str
+    sequence:
+      description: Number of the record.
+      returned: always
+      type: int
+    time:
+      description: When the run ended.
+      returned: always
+      type: str
+    hash:
+      description: Hash of the record.
+      returned: always
+      type: str
+    age:
+      description: How old it is.
+      returned: always
+      type: str
+missing:
+  description: What is required and was not found.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    policy:
+      description: By which policy.
+      returned: always
+      type: str
+    class:
+      description: For which class.
+      returned: always
+      type: str
+    what:
+      description: The gate or drill.
+      returned: always
+      type: str
+    reason:
+      description: Why what is there does not count.
+      returned: always
+      type: str
+    nearest:
+      description: Number of the record that comes nearest.
+      returned: if there is one
+      type: int
+findings:
+  description: Everything that is not as it must be.
+  returned: when it was judged
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: What was broken, one of V(repository), V(range), V(policy), V(no_class), V(idle), V(ledger), V(clock), V(with), V(evidence).
+      returned: always
+      type: str
+    path:
+      description: The file.
+      returned: if it is about one
+      type: str
+    policy:
+      description: By which policy.
+      returned: if it is by one
+      type: str
+    message:
+      description: All of it on one line.
+      returned: always
+      type: str
+summary:
+  description: What was judged and found, a line for each.
+  returned: when it was judged
+  type: list
+  elements: str
+report:
+  description: Path of the report, a JSON file.
+  returned: when it was judged
+  type: str
+seconds:
+  description: How long it took.
+  returned: when it was judged
+  type: float
+grant:
+  description: Path of the grant.
+  returned: with O(state=granted), when green
+  type: str
+expires:
+  description: Until when it counts.
+  returned: when a grant was written
+  type: str
+log:
+  description: File with what the run printed.
+  returned: with O(state=promoted), when green and not in check mode
+  type: str
+command:
+  description: The command that was run.
+  returned: when something was run
+  type: str
+code:
+  description: Its exit status.
+  returned: when something was run
+  type: int
+output:
+  description: The last lines that it printed.
+  returned: when something was run
+  type: list
+  elements: str
+evidence:
+  description: The record that was written.
+  returned: when O(evidence) is given, and not in check mode
+  type: dict
+  contains:
+    ledger:
+      description: The ledger.
+      type: str
+      returned: always
+    sequence:
+      description: Number of the record.
+      type: int
+      returned: always
+    hash:
+      description: Hash of the record.
+      type: str
+      returned: always
+    verdict:
+      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      type: str
+      returned: always
+"""

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build ansible
+
+package capture
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/parity"
+	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/modules/parity_assert"
+)
+
+// child makes the test binary the kit of the module.
+const child = "CAPTURE_TEST_CHILD"
+
+func init() {
+	if os.Getenv(child) != "" {
+		os.Exit(ansible.Main(os.Args, parityassert.Module()))
+	}
+}
+
+// install puts the plugins under the collection's name, with this test as their kit.
+func install(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	at := filepath.Join(root, "ansible_collections", "arcodange", "sandbox")
+	for _, room := range []string{"action", "doc_fragments", "modules", "plugin_utils"} {
+		entries, err := filepath.Glob(filepath.Join("..", "..", "plugins", room, "*.py"))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Join(at, "plugins", room), 0o755))
+		for _, entry := range entries {
+			data, err := os.ReadFile(entry)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(at, "plugins", room, filepath.Base(entry)), data, 0o644))
+		}
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	name := fmt.Sprintf("controller_%s_%s", runtime.GOOS, runtime.GOARCH)
+	bin := filepath.Join(at, "plugins", "bin")
+	require.NoError(t, os.MkdirAll(bin, 0o755))
+	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", child, run.Quote(self))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
+	_, err = run.Exec{}.Run(t.Context(), run.Cmd{Name: "xz", Args: []string{filepath.Join(bin, name)}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "SHA256SUMS"), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(script)), name), 0o644))
+	return root
+}
+
+func TestTheModuleWritesTheManifestOnceAndTellsTheTruthAboutIt(t *testing.T) {
+	t.Parallel()
+	root := install(t)
+	dir, _ := readLab(t).commit(t)
+	for name, text := range map[string]string{
+		"ansible.cfg":  "[defaults]\n",
+		"boundary.yml": "production:\n  addresses: [192.0.2.1]\nsandbox:\n  addresses: [198.51.100.0/24]\n",
+		"capture.yml": `
+- hosts: localhost
+  gather_facts: false
+  vars_files: [sources.yml]
+  module_defaults:
+    arcodange.sandbox.parity_assert: {state: captured, manifest: out/parity.yml, timeout: 600, capture: "{{ parity_capture_sources }}"}
+  tasks:
+    - name: Only look
+      arcodange.sandbox.parity_assert:
+      check_mode: true
+      diff: true
+      register: looked
+    - ansible.builtin.stat: {path: "{{ playbook_dir }}/out/parity.yml"}
+      register: absent
+    - name: Write
+      arcodange.sandbox.parity_assert:
+      register: written
+    - name: Write again
+      arcodange.sandbox.parity_assert:
+      register: again
+    - ansible.builtin.copy: {src: out/parity.yml, dest: "{{ playbook_dir }}/kept.yml", mode: "0644"}
+    - ansible.builtin.copy: {dest: "{{ playbook_dir }}/out/parity.yml", content: "other\n", mode: "0644"}
+    - name: Write over another
+      arcodange.sandbox.parity_assert:
+      diff: true
+      register: over
+    - name: Fail on what cannot be read
+      arcodange.sandbox.parity_assert: {manifest: out/bad.yml, capture: "{{ parity_capture_sources | combine({'unread': []}) }}"}
+      register: bad
+      ignore_errors: true
+    - name: Refuse what is for the other state
+      arcodange.sandbox.parity_assert: {hosts: {}}
+      register: other
+      ignore_errors: true
+    - name: Refuse an unread without a reason
+      arcodange.sandbox.parity_assert: {capture: {unread: [{path: x, reason: ""}]}}
+      register: unread
+      ignore_errors: true
+    - name: Refuse a component that is found in two ways
+      arcodange.sandbox.parity_assert: {capture: {components: [{name: x, api_group: x.example, image: {repository: x}}]}}
+      register: ways
+      ignore_errors: true
+    - name: Refuse a kubeconfig without a boundary
+      arcodange.sandbox.parity_assert: {kubeconfig: nowhere}
+      register: unbound
+      ignore_errors: true
+    - name: Refuse a kubeconfig that is not there
+      arcodange.sandbox.parity_assert: {kubeconfig: nowhere, boundary: boundary.yml}
+      register: gone
+      ignore_errors: true
+    - ansible.builtin.assert:
+        that:
+          - looked is changed and not absent.stat.exists and looked.diff[0].before == '' and 'kubernetes' in looked.diff[0].after
+          - written is changed and written.problems == [] and written.sources | map(attribute='repository') | list == ['erp', 'factory', 'tools']
+          - written.not_backed_up | length == 4
+          - again is not changed
+          - over is changed and over.diff[0].before == 'other\n'
+          - bad is failed and bad is not changed and bad.problems | length == 1 and bad.problems[0].rule == 'unread'
+          - bad.msg is match('no manifest was written. unread. factory.ansible/roles/pihole')
+          - other is failed and other.msg is search('hosts is for state asserted')
+          - unread is failed and unread.msg is search('has no path or no reason')
+          - ways is failed and ways.msg is search('needs one of helm_release, image and api_group')
+          - unbound is failed and unbound.msg is search('boundary is missing')
+          - gone is failed and gone.msg is search('looking at the kubeconfig')
+`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+	}
+	sources, err := os.ReadFile("testdata/sources.yml")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(root, "sources.yml"), sources, 0o644))
+	program := inventoryProgram(t)
+	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
+		Name: filepath.Join(filepath.Dir(program), "ansible-playbook"), Args: []string{"-e", "lab=" + dir, "-e", "ansible_inventory=" + program, "capture.yml"}, Dir: root,
+		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
+			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
+			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False", "LC_ALL=C.UTF-8"),
+	})
+	require.NoError(t, err, string(res.Stdout)+string(res.Stderr))
+	assert.NoFileExists(t, filepath.Join(root, "out/bad.yml"))
+	kept, err := os.ReadFile(filepath.Join(root, "kept.yml"))
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(root, "out/parity.yml"))
+	require.NoError(t, err)
+	assert.Equal(t, string(kept), string(text), "whatever was there before")
+	_, err = parity.Load(filepath.Join(root, "out/parity.yml"))
+	require.NoError(t, err)
+	info, err := os.Stat(filepath.Join(root, "out/parity.yml"))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o644), info.Mode().Perm())
+	left, err := os.ReadDir(filepath.Join(root, "out"))
+	require.NoError(t, err)
+	assert.Len(t, left, 1, "nothing is left beside it")
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build ansible
+
+package gates
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/modules/parity_assert"
+)
+
+// answers are those of an API server of one node; the real one is asked by tests/parity.
+var answers = map[string]string{
+	"/version": `{"gitVersion": "v1.34.3+embedded"}`,
+	"/apis":    `{"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}}]}`,
+	"/api/v1/nodes": `{"kind": "NodeList", "items": [{"metadata": {"name": "pi1", "labels": {"node-role.kubernetes.io/control-plane": "true"}},
+		"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+embedded"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
+	"/api/v1/pods":                   `{"kind": "PodList", "items": [{"metadata": {"name": "vault-0", "namespace": "tools"}, "spec": {"containers": [{"name": "vault", "image": "hashicorp/vault:1.20.0"}]}}]}`,
+	"/apis/apps/v1/deployments":      `{"kind": "DeploymentList", "items": []}`,
+	"/apis/apps/v1/statefulsets":     `{"kind": "StatefulSetList", "items": []}`,
+	"/apis/apps/v1/daemonsets":       `{"kind": "DaemonSetList", "items": []}`,
+	"/api/v1/persistentvolumeclaims": `{"kind": "PersistentVolumeClaimList", "items": []}`,
+	"/api/v1/persistentvolumes":      `{"kind": "PersistentVolumeList", "items": []}`,
+}
+
+func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
+	t.Parallel()
+	python := os.Getenv("ANSIBLE_PYTHON")
+	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer, there := answers[r.URL.Path]
+		if !there || r.Method != http.MethodGet {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		fmt.Fprint(w, answer)
+	}))
+	t.Cleanup(server.Close)
+	at, err := url.Parse(server.URL)
+	require.NoError(t, err)
+
+	root := install(t)
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
+	}
+	const config = `
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "%s", certificate-authority-data: %s}}]
+users: [{name: u, user: {token: correct-horse-battery}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+`
+	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	write("ansible.cfg", "[defaults]\n")
+	write("kubeconfig", fmt.Sprintf(config, server.URL, ca))
+	write("production", fmt.Sprintf(config, "https://192.0.2.1:6443", ca))
+	write("boundary.yml", "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [172.30.0.0/16], endpoints: ['127.0.0.1:"+at.Port()+"']}\n")
+	write("manifest.yml", `
+kubernetes: {distribution: k3s, version: v1.34.3+k3s1}
+nodes: [{name: pi1, roles: [server], architecture: arm64}]
+components: [{name: vault, version: 1.19.0, found_by: {image: {repository: hashicorp/vault}}}]
+applications: {namespace: argocd, items: []}
+outside: [{name: postgresql, hosts: postgres, version: "16.3", compose: {project: postgres, service: postgres, image: postgres}}]
+backups: []
+`)
+	write("waivers.yml", fmt.Sprintf("- {path: components/vault/version, reason: The new one is tried out., expires: %s}\n", time.Now().AddDate(0, 0, 30).Format(time.DateOnly)))
+	write("gate.yml", `
+- hosts: localhost
+  gather_facts: false
+  vars:
+    containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", running: true}]
+  module_defaults:
+    arcodange.sandbox.parity_assert:
+      manifest: manifest.yml
+      boundary: boundary.yml
+      kubeconfig: kubeconfig
+      hosts: {pi2: {groups: [postgres], containers: "{{ containers }}"}}
+      evidence: {ledger: "{{ playbook_dir }}/ledger.jsonl", waivers: [by hand], deviations: [by hand]}
+  tasks:
+    - name: Judge what is green, but for what is waived
+      arcodange.sandbox.parity_assert: {waivers: waivers.yml, report: green.json}
+      register: green
+    - name: Judge what is red
+      arcodange.sandbox.parity_assert: {report: red.json}
+      register: red
+      ignore_errors: true
+    - name: Judge what is red in check mode
+      arcodange.sandbox.parity_assert: {report: check.json}
+      check_mode: true
+      register: checked
+      ignore_errors: true
+    - name: Judge production
+      arcodange.sandbox.parity_assert: {kubeconfig: production, report: production.json}
+      register: production
+      ignore_errors: true
+    - name: Judge what nothing was read of
+      arcodange.sandbox.parity_assert: {hosts: {pi2: {groups: [postgres]}}, report: unread.json}
+      register: unread
+      ignore_errors: true
+    - name: Judge with evidence that says another distribution
+      arcodange.sandbox.parity_assert:
+        waivers: waivers.yml
+        report: claimed.json
+        evidence: {ledger: "{{ playbook_dir }}/ledger.jsonl", distribution: k3s}
+      register: claimed
+      ignore_errors: true
+    - ansible.builtin.assert:
+        that:
+          - green.verdict == 'green' and not green.changed and green.drifts == [] and green.distribution == 'embedded'
+          - green.waived | map(attribute='path') | list == ['components/vault/version'] and green.deviations | length == 1
+          - green.evidence.verdict == 'green' and green.evidence.sequence == 1
+          - red is failed and red.verdict == 'red' and not red.changed
+          - red.drifts | map(attribute='path') | list == ['components/vault/version']
+          - red.msg is match('components/vault/version. expected 1.19.0, found 1.20.0')
+          - red.diff.before['components/vault/version'] == '1.19.0' and red.diff.after['components/vault/version'] == '1.20.0'
+          - checked is failed and checked.drifts == red.drifts and checked.evidence is undefined
+          - production is failed and production.msg is search('192.0.2.1') and production.msg is search('before anything is sent') and production.drifts is undefined
+          - unread is failed and unread.msg is search('nothing was read from the Docker engine of pi2')
+          - claimed is failed and claimed.msg is search('what runs is embedded') and claimed.evidence.verdict == 'red'
+`)
+	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
+		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"--diff", "gate.yml"}, Dir: root,
+		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
+			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
+			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False"),
+	})
+	said := string(res.Stdout) + string(res.Stderr)
+	require.NoError(t, err, said)
+	assert.NotContains(t, said, "correct-horse-battery")
+	assert.Equal(t, 2, strings.Count(said, `-    "components/vault/version": "1.19.0"`), "the difference is shown of each task that is red:\n%s", said)
+	assert.Equal(t, 2, strings.Count(said, `+    "components/vault/version": "1.20.0"`))
+
+	for name, verdict := range map[string]string{"green": "green", "red": "red", "check": "red"} {
+		path := filepath.Join(root, name+".json")
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var report parityassert.Report
+		require.NoError(t, json.Unmarshal(data, &report))
+		assert.Equal(t, verdict, report.Verdict, name)
+		assert.Equal(t, "embedded", report.Distribution)
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
+	}
+	entries, err := ledger.Read(filepath.Join(root, "ledger.jsonl"))
+	require.NoError(t, err)
+	verdicts := []string{}
+	for _, entry := range entries {
+		verdicts = append(verdicts, string(entry.Verdict))
+	}
+	assert.Equal(t, []string{"green", "red", "red", "red", "red"}, verdicts, "one that could not be judged is kept too, and none of check mode")
+	assert.Equal(t, "embedded", entries[0].Distribution, "as it was measured")
+	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"}, entries[0].Deviations)
+	require.Len(t, entries[0].Waivers, 2)
+	assert.Contains(t, entries[0].Waivers[1], "components/vault/version until ")
+	assert.Equal(t, "embedded", entries[4].Distribution, "whatever the task says")
+}
