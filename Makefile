@@ -83,15 +83,15 @@ destroy: setup engine ## take the sandbox down
 
 ## --- checks
 
-.PHONY: test lint unit test-engine test-parity test-guard test-evidence-page test-prove molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-parity test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
+.PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
+test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags engine,ansible,tofu,netns,chromium,sandbox ./...
-	$(GO) tool staticcheck -tags engine,ansible,tofu,netns,chromium,sandbox ./...
+	$(GO) vet -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox ./...
+	$(GO) tool staticcheck -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run promotion/pre-push
 	yamllint --strict .
@@ -111,12 +111,17 @@ test-parity: setup engine embedded ## drifts of a sandbox of its own, each found
 	tools/once.sh $(CACHE) test-parity cmd internal modules plugins roles playbooks inventory tests/parity go.mod embedded requirements -- \
 		$(GO) test -tags sandbox -count=1 -timeout 15m -v ./tests/parity
 
+test-capture: packages embedded ## kubeconfigs that could write, against a real API server
+	SANDBOX_K3S=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))/k3s-linux-$(ARCH) \
+		tools/once.sh $(CACHE) test-capture embedded internal modules tests/capture go.mod -- \
+		$(GO) test -tags apiserver -count=1 -timeout 10m ./tests/capture
+
 test-guard: setup tofu ## every known way to production, and honest uses, inside network namespaces (root)
 	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
 	xz -dc plugins/bin/controller_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
 	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \
-		$(GO) test -tags netns -count=1 -timeout 40m ./tests/guard
+		$(GO) test -tags netns -count=1 -timeout 60m ./tests/guard
 
 test-evidence-page: packages ## the page of the evidence in a browser
 	@tools/packages.sh chromium:chromium

@@ -5,6 +5,7 @@ package guard
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,6 +32,41 @@ func call(stdin string, env []string, args ...string) (status int, out, err stri
 		Args: append([]string{"prod-ip-guard"}, args...), Env: env, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
 	})
 	return status, stdout.String(), stderr.String()
+}
+
+// shut is an output that takes nothing.
+type shut struct{}
+
+func (shut) Write([]byte) (int, error) { return 0, errors.New("nobody reads this") }
+
+func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	long := strings.Repeat("a", 1<<20)
+	for name, c := range map[string]struct {
+		status int
+		stdin  string
+		args   []string
+	}{
+		"a name of a megabyte":            {Refused, "", []string{"check", "--boundary", good, long}},
+		"an address behind a megabyte":    {Refused, "", []string{"check", "--boundary", good, "--kind", "text", long + " 192.0.2.1"}},
+		"ten thousand names":              {Refused, strings.Repeat(`{"kind": "host", "value": "192.0.2.1"}`+"\n", 10000), []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target with a NUL":             {Refused, `{"kind": "host", "value": "172.30.0.11\u0000.example"}`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"targets that are no JSON":        {Failed, "\x00\x00\x00", []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target that ends in the midst": {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a wish of another shape":         {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			status, out, err := call(c.stdin, nil, c.args...)
+			assert.Equal(t, c.status, status, "%.300s", out+err)
+		})
+	}
+	var stderr bytes.Buffer
+	for _, target := range []string{"172.30.0.11", "192.0.2.1"} {
+		status := Main(Process{Args: []string{"prod-ip-guard", "check", "--boundary", good, target}, Stdin: strings.NewReader(""), Stdout: shut{}, Stderr: &stderr})
+		assert.NotEqual(t, OK, status, "what cannot be said is not allowed: %s", target)
+	}
 }
 
 func TestTheExitStatusTellsWhatHappened(t *testing.T) {

@@ -43,8 +43,10 @@ type Wish struct {
 	Targets   []string        `json:"targets"`      // whom it concerns
 	Command   []string        `json:"command"`      // the run's command line
 	User      string          `json:"user"`
-	Run       string          `json:"run"`       // what tells its lines in the log from another run's
 	Playbooks []string        `json:"playbooks"` // absolute paths of what the run plays; none for a run that plays no playbook
+
+	// Run is what tells this run's lines in the log from another's.
+	Run string `json:"run"`
 
 	// Tree is what a promotion runs, by its hash: it is laid out from the
 	// repository itself. Empty for a run out of a working tree.
@@ -57,7 +59,7 @@ type Wish struct {
 type record struct {
 	Time       string   `json:"time"`
 	Event      string   `json:"event"` // see allowed and connects
-	Run        string   `json:"run"`
+	Run        string   `json:"run,omitempty"`
 	User       string   `json:"user"`
 	Targets    []string `json:"targets"`
 	Command    []string `json:"command"` // without the values that may be secrets
@@ -98,7 +100,15 @@ func (p Process) override(ctx context.Context, args []string) int {
 		return p.failed(fmt.Errorf("reading what the run says about i_mean_prod: %w", err))
 	}
 	if *reached {
-		return p.reached(*state, newRecord(connects, time.Now(), w, engine.Manifest))
+		granted, err := w.reached(engine.Manifest, *state)
+		if err != nil {
+			return p.failed(err)
+		}
+		if !granted {
+			fmt.Fprintln(p.Stdout, "this run was not let through, or its line in the log of overrides is gone")
+			return Refused
+		}
+		return OK
 	}
 	reason, err := Override(ctx, engine.Manifest, w, *state, PromotionGate(p.Env, *state))
 	if err != nil {
@@ -109,33 +119,6 @@ func (p Process) override(ctx context.Context, args []string) int {
 		return Refused
 	}
 	return OK
-}
-
-// reached writes down whom a run connects to that was let through.
-func (p Process) reached(state string, entry record) int {
-	log := filepath.Join(state, logName)
-	granted, written, err := recorded(log, entry)
-	if err != nil {
-		return p.failed(err)
-	}
-	if !granted {
-		fmt.Fprintln(p.Stdout, "this run was not let through, or its line in the log of overrides is gone")
-		return Refused
-	}
-	if written {
-		return OK
-	}
-	if err := appendRecord(log, entry); err != nil {
-		return p.failed(err)
-	}
-	return OK
-}
-
-func newRecord(event string, now time.Time, w Wish, manifest *boundary.Manifest) record {
-	return record{
-		Time: now.UTC().Format(time.RFC3339), Event: event, Run: w.Run, User: w.User, Targets: w.Targets,
-		Command: withoutSecrets(w.Command), Boundary: manifest.File,
-	}
 }
 
 // PromotionGate is the gate by which evidence of promotion is looked at again.
@@ -150,7 +133,7 @@ func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state st
 	if reason := w.refused(manifest.Policy, state, gate.Now()); reason != "" {
 		return reason, nil
 	}
-	entry := newRecord(allowed, gate.Now(), w, manifest)
+	entry := w.record(allowed, manifest, gate.Now())
 	if path := manifest.Policy.Evidence; path != "" {
 		grant, err := w.promoted(ctx, manifest, state, gate)
 		if err != nil {
@@ -163,6 +146,36 @@ func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state st
 		entry.Tree = w.Tree
 	}
 	return "", appendRecord(filepath.Join(state, logName), entry)
+}
+
+// record is what is written down of a wish.
+func (w Wish) record(event string, manifest *boundary.Manifest, now time.Time) record {
+	return record{
+		Time: now.UTC().Format(time.RFC3339), Event: event, Run: w.Run, User: w.User, Targets: w.Targets, Command: withoutSecrets(w.Command), Boundary: manifest.File,
+	}
+}
+
+// reached writes down whom a run connects to, once for each; granted tells
+// whether the log says that the run was let through at all.
+func (w Wish) reached(manifest *boundary.Manifest, state string) (granted bool, err error) {
+	log, entry := filepath.Join(state, logName), w.record(connects, manifest, time.Now())
+	data, err := os.ReadFile(log)
+	if err != nil {
+		return false, fmt.Errorf("reading the log of overrides: %w", err)
+	}
+	written := false
+	for line := range strings.Lines(string(data)) {
+		var old record
+		if json.Unmarshal([]byte(line), &old) != nil || old.Run != w.Run || old.Run == "" {
+			continue // another's line, or one of which the end is missing
+		}
+		granted = granted || old.Event == allowed
+		written = written || old.Event == connects && slices.Equal(old.Targets, w.Targets)
+	}
+	if !granted || written {
+		return granted, nil
+	}
+	return true, appendRecord(log, entry)
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
@@ -247,24 +260,6 @@ func spent(log, id string) (bool, error) {
 		}
 	}
 	return false, lines.Err()
-}
-
-// recorded tells whether the log says that the run of an entry was let through,
-// and whether it names the entry's targets already.
-func recorded(file string, entry record) (granted, written bool, err error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return false, false, fmt.Errorf("reading the log of overrides: %w", err)
-	}
-	for line := range strings.Lines(string(data)) {
-		var old record
-		if json.Unmarshal([]byte(line), &old) != nil || old.Run != entry.Run || old.Run == "" {
-			continue // another's line, or one of which the end is missing
-		}
-		granted = granted || old.Event == allowed
-		written = written || old.Event == connects && slices.Equal(old.Targets, entry.Targets)
-	}
-	return granted, written, nil
 }
 
 func appendRecord(file string, entry record) error {

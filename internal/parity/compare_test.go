@@ -121,6 +121,28 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			},
 			[]string{"applications/plausible/sources/0/chart", "applications/plausible/sources/0/path", "applications/plausible/sources/0/repository"}, "",
 		},
+		"two versions of a component at once": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "tools", Workload: "Pod x", Reference: "hashicorp/vault:2"})
+			},
+			[]string{"components/vault/version"}, "found 1.19, 2 (images of hashicorp/vault: tools/Pod x, tools/StatefulSet vault)",
+		},
+		"a source that was taken out": {
+			func(_ *Manifest, f *Found) { f.Applications[2].Sources = f.Applications[2].Sources[:1] }, []string{"applications/plausible/sources"}, "",
+		},
+		"a tag where a branch is followed": {
+			func(_ *Manifest, f *Found) { f.Applications[0].Sources[0].Revision = "v1.0.0" }, []string{"applications/tools/revision"}, "expected branch, found tag (v1.0.0)",
+		},
+		"a service that is stopped": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Running = false }, []string{"outside/postgresql/hosts/pi2/running"}, "",
+		},
+		"a finer version than the one expected": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "postgres:16.3.2" }, nil, ""},
+		"a version that only begins like the one expected": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "postgres:16.30" }, []string{"outside/postgresql/hosts/pi2/version"}, "",
+		},
+		"a job that makes snapshots only": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Task = "snapshot" }, []string{"backups/erp/erp-data"}, "nightly is of task snapshot",
+		},
 		"two hosts of which one runs nothing": {
 			func(_ *Manifest, f *Found) { f.Hosts["pi3"] = FoundHost{Groups: []string{"postgres"}} }, []string{"outside/postgresql/hosts/pi3"}, "",
 		},

@@ -228,14 +228,13 @@ def wish(loader):
         if "i_mean_prod" not in everything:
             return None
         given, origin = everything["i_mean_prod"], "a file of variables"
-    if Process.run is None:
+    if not Process.run:
         Process.run = "%d-%d" % (int(time.time()), os.getpid())
-    said = _said([str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)] or ["all"])
-    said.update({
-        "value": given, "origin": origin, "command_line": on_command_line, "cluster": str(extra.get("i_mean_prod_cluster", "")),
-        "token": str(extra.get("i_mean_prod_token", "")), "playbooks": _playbooks(),
-    })
-    return said
+    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)]
+    return dict(
+        _record(patterns or ["all"]), value=given, origin=origin, command_line=on_command_line, cluster=str(extra.get("i_mean_prod_cluster", "")),
+        token=str(extra.get("i_mean_prod_token", "")), playbooks=_playbooks(),
+    )
 
 
 def meant(loader, boundary):
@@ -275,14 +274,14 @@ def promotes():
     return bool(_playbooks()) and all(name == PROMOTION or os.path.realpath(name) == ours for name in names)
 
 
-def _said(targets):
+def _record(targets):
     """Return what is written down of this run; the binary leaves secrets of the command line out."""
     return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": getpass.getuser()}
 
 
 def reached(target, boundary):
     """Write down whom a run that means production connects to; what cannot be written down is not connected to."""
-    status, out = guard(["override", "--reached", "--boundary", boundary, "--state", state_folder()], _said([target]))
+    status, out = guard(["override", "--reached", "--boundary", boundary, "--state", state_folder()], _record([target]))
     if status:
         raise Refusal(out.strip() or "the override cannot be written down")
 
@@ -349,8 +348,8 @@ def hold(loader, boundary):
     try:
         # A manifest that is not understood stops everything, whatever the command line says.
         guard(["check", "--boundary", boundary, "--kind", "text", "--", "nothing"])
-        Process.promotion = promotes()
         digest = digest_of(boundary)
+        Process.promotion = promotes()
         allowed = not Process.promotion and meant(loader, boundary)
         if not allowed:
             targets, reasons = _command_line(loader)

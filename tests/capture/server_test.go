@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-//go:build apiserver
+//go:build apiserver && linux
 
 package capture
 

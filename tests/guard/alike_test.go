@@ -182,7 +182,7 @@ func converse(t *testing.T, connection string, names []string) map[string][]any 
 	write("from/wrong", append([]byte("172.30.0.11 "), wrong...), 0o600)
 	require.NoError(t, sh("cd "+dir+" && cp "+ground.dir+"/keys/user from/locked && ssh-keygen -q -p -P '' -N secret -f from/locked"))
 	write("ansible.cfg", []byte("[defaults]\ninterpreter_python = "+ground.python+"\nhost_key_checking = True\ntimeout = 10\n[connection]\nssh_agent = auto\n"), 0o600)
-	write("inv/group_vars/raspberries.yml", []byte("ansible_connection: "+connection+"\nsandbox_boundary: "+dir+"/boundary.yml\nsecret: secret\nground: "+ground.dir+"\nthere: "+dir+"/there\nvariant: "+
+	write("inv/group_vars/raspberries.yml", []byte("ansible_connection: "+connection+"\nansible_pipelining: true\nsandbox_boundary: "+dir+"/boundary.yml\nsecret: secret\nground: "+ground.dir+"\nthere: "+dir+"/there\nvariant: "+
 		strings.ReplaceAll(connection, ".", "-")+"\nknown: -o UserKnownHostsFile="+ground.dir+"/known_hosts\nansible_ssh_common_args: \"{{ known }}\"\n"), 0o600)
 	write("results/.keep", nil, 0o600)
 

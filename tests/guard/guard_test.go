@@ -50,7 +50,7 @@ const (
 	shards = 3
 	perTry = 60 * time.Second
 	// How long all plays of alike_test.go may take by one connection.
-	alikeLimit = 15 * time.Minute
+	alikeLimit = 20 * time.Minute
 	prod       = "192.168.1.201"
 	prodV6     = "fd99::201"
 	sandbox    = "172.30.0.11"

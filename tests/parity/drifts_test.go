@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
@@ -562,14 +563,28 @@ func unreadable(t *testing.T, l *lab) {
 		require.NoError(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o600))
 		return judgement{kubeconfig: path}
 	}
+	as := func(user object) judgement {
+		var config object
+		require.NoError(t, yaml.Unmarshal(text, &config))
+		config["users"].([]any)[0].(object)["user"] = user
+		changed, err := yaml.Marshal(config)
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "kubeconfig")
+		require.NoError(t, os.WriteFile(path, changed, 0o600))
+		return judgement{kubeconfig: path}
+	}
+	// An account of a namespace, which has no rights of its own.
+	var token struct{ Status struct{ Token string } }
+	require.NoError(t, l.do(http.MethodPost, "/api/v1/namespaces/default/serviceaccounts/default/token", "application/json",
+		object{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": object{}}, &token))
 	for name, c := range map[string]struct {
 		asks judgement
 		says string
 	}{
-		"as somebody who may read nothing":  {change("client-certificate-data:", "as: nobody\n        client-certificate-data:"), "403 Forbidden"},
+		"as somebody who may read nothing":  {as(object{"token": token.Status.Token}), "403 Forbidden"},
 		"where nobody answers":              {change(":6443", ":6444"), "connection refused"},
 		"where production is":               {change("172.30.31.11", "192.168.1.201"), "is refused before anything is sent"},
-		"with credentials out of a program": {change("client-certificate-data:", "exec: {apiVersion: client.authentication.k8s.io/v1, command: 'true', interactiveMode: Never}\n        client-certificate-data:"), "gets credentials from a program"},
+		"with credentials out of a program": {as(object{"exec": object{"apiVersion": "client.authentication.k8s.io/v1", "command": "true", "interactiveMode": "Never"}}), "a program for its credentials (exec)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := l.judge(t, c.asks)

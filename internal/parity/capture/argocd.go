@@ -182,7 +182,8 @@ func flatten(n *yaml.Node, prefix string, into map[string]string) {
 
 // filled is a copy of a template with its variables filled; what is not known stays.
 func filled(n *yaml.Node, fields map[string]string) *yaml.Node {
-	out := *real(n)
+	n = real(n)
+	out := *n
 	if out.Kind == yaml.ScalarNode {
 		out.Value = setVariable.ReplaceAllStringFunc(out.Value, func(found string) string {
 			if value, ok := fields[setVariable.FindStringSubmatch(found)[1]]; ok {
