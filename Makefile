@@ -98,8 +98,8 @@ lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	ansible-lint --profile production --strict --offline
 
 unit: setup ## unit tests of Go (with the race detector) and Python
-	$(GO) test -race ./...
-	ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags ansible ./tests/...
+	$(GO) test -race -timeout 30m ./...
+	ANSIBLE_PYTHON=$(VENV)/bin/python $(GO) test -tags ansible -timeout 30m ./tests/...
 	GO=$(GO) tools/once.sh $(CACHE) test-plugins cmd internal modules plugins tests/plugins docs/schema go.mod requirements -- \
 		$(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/plugins
 	$(EMBEDDED_ENV) $(GO) test -C embedded ./...
@@ -109,7 +109,7 @@ test-engine: setup engine ## tests that need the Docker engine
 
 test-parity: setup engine embedded ## drifts of a sandbox of its own, each found
 	tools/once.sh $(CACHE) test-parity cmd internal modules plugins roles playbooks inventory tests/parity go.mod embedded requirements -- \
-		$(GO) test -tags sandbox -count=1 -timeout 15m -v ./tests/parity
+		$(GO) test -tags sandbox -count=1 -timeout 30m -v ./tests/parity
 
 test-capture: packages embedded ## kubeconfigs that could write, against a real API server
 	SANDBOX_K3S=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))/k3s-linux-$(ARCH) \
@@ -131,7 +131,7 @@ test-evidence-page: packages ## the page of the evidence in a browser
 test-prove: setup engine embedded ## the idempotence gate with prove, on a sandbox of its own
 	@tools/packages.sh kubernetes-client:kubectl
 	tools/once.sh $(CACHE) test-prove embedded tests/prove roles playbooks inventory plugins internal cmd modules go.mod -- \
-		$(GO) test -tags engine -count=1 -timeout 15m -v ./tests/prove/
+		$(GO) test -tags engine -count=1 -timeout 30m -v ./tests/prove/
 
 molecule: setup engine embedded ## the Molecule scenarios
 	@trap 'molecule destroy --scenario-name default' EXIT
