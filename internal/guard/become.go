@@ -74,7 +74,8 @@ func (p Process) become(ctx context.Context, program standin.Program, b become) 
 		return stop(err)
 	}
 	env := append(s.Env, EnvBoundary+"="+b.boundary, EnvPrograms+"="+b.programs, EnvAgent+"="+b.agent)
-	err = syscall.Exec(path, append([]string{path}, args...), env)
+	// By the name that it is called by otherwise, since it begins its messages with it.
+	err = syscall.Exec(path, append([]string{string(program)}, args...), env)
 	return stop(fmt.Errorf("starting %s: %w", path, err))
 }
 
