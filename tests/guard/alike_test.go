@@ -31,7 +31,7 @@ type behaviour struct {
 
 const (
 	works   = `ansible.builtin.raw: "echo it works"`
-	asGuest = `ansible_user: guest, ansible_ssh_private_key_file: "", ansible_password: "{{ secret }}"`
+	asGuest = `ansible_python_interpreter: /usr/bin/python3, ansible_user: guest, ansible_ssh_private_key_file: "", ansible_password: "{{ secret }}"`
 	upload  = `ansible.builtin.copy: {src: "from/tree/", dest: "{{ there }}/to/", mode: "0600", directory_mode: "0700"}`
 	hashes  = `ansible.builtin.shell: "cd '{{ there }}/to' && find . -type f -print0 | sort -z | xargs -0 sha256sum"`
 	big     = `ansible.builtin.fetch: {src: "{{ there }}/to/big", dest: "back/", flat: true}`
@@ -148,6 +148,7 @@ func comparable(value any, dir string) any {
 		return kept
 	case string:
 		v = strings.ReplaceAll(v, dir, "WORK")
+		v = regexp.MustCompile(`/tmp/alike-[a-z_-]+`).ReplaceAllString(v, "/tmp/alike")
 		v = regexp.MustCompile(`(?m)^(Shared connection to|debug\d:|OpenSSH_|Connection to) .*\n?`).ReplaceAllString(v, "")
 		v = regexp.MustCompile(`ansible_collections\.[a-z.]+\.connection\.(guarded_)?ssh`).ReplaceAllString(v, "the connection plugin")
 		v = regexp.MustCompile(`ansible-tmp-[0-9.-]+`).ReplaceAllString(v, "ansible-tmp")
@@ -252,6 +253,10 @@ func TestTheGuardedConnectionBehavesAsTheOther(t *testing.T) {
 		return
 	}
 	names := slices.Sorted(maps.Keys(behaviours))
+	only := os.Getenv("GUARD_BEHAVIOURS") // a pattern of names, while one works on them
+	if only != "" {
+		names = slices.DeleteFunc(names, func(name string) bool { return !regexp.MustCompile(only).MatchString(name) })
+	}
 	plain := converse(t, "ansible.builtin.ssh", names)
 	guarded := converse(t, "arcodange.sandbox.guarded_ssh", names)
 	for _, name := range names {
@@ -276,5 +281,7 @@ func TestTheGuardedConnectionBehavesAsTheOther(t *testing.T) {
 			}
 		}
 	}
-	assert.Greater(t, worked, 100)
+	if only == "" {
+		assert.Greater(t, worked, 100)
+	}
 }
