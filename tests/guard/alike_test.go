@@ -31,7 +31,7 @@ type behaviour struct {
 
 const (
 	works   = `ansible.builtin.raw: "echo it works"`
-	asGuest = `ansible_python_interpreter: /usr/bin/python3, ansible_user: guest, ansible_ssh_private_key_file: "", ansible_password: "{{ secret }}"`
+	asGuest = `ansible_ssh_args: "-o ControlMaster=no", ansible_python_interpreter: /usr/bin/python3, ansible_user: guest, ansible_ssh_private_key_file: "", ansible_password: "{{ secret }}"`
 	upload  = `ansible.builtin.copy: {src: "from/tree/", dest: "{{ there }}/to/", mode: "0600", directory_mode: "0700"}`
 	hashes  = `ansible.builtin.shell: "cd '{{ there }}/to' && find . -type f -print0 | sort -z | xargs -0 sha256sum"`
 	big     = `ansible.builtin.fetch: {src: "{{ there }}/to/big", dest: "back/", flat: true}`
