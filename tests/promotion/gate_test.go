@@ -46,7 +46,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 
 	l.write("factory/bin/x", "x")
 	l.commit("Of no class")
-	out, err = gate(kept...)
+	out, err = gate("-e", `{"sandbox_evidence": {"ledger": "`+l.ledger+`"}}`)
 	require.Error(t, err, out)
 	assert.Contains(t, out, "red: no_class: the file bin/x is of no class")
 	assert.Equal(t, "red", judged().Verdict)
