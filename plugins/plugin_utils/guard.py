@@ -19,6 +19,8 @@ import getpass
 import hashlib
 import json
 import os
+import shlex
+import stat
 import subprocess
 import sys
 import time
@@ -430,7 +432,7 @@ def guard_environment(boundary):
         Process.environment = dict(os.environ)
     for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
-    here = os.path.dirname(guard_binary())
+    here = _programs(boundary)
     for name in [name for name in os.environ if name.lower() in _PROXIES]:
         try:
             check(boundary, [{"kind": "text", "value": os.environ[name], "from": name}])
@@ -442,7 +444,7 @@ def guard_environment(boundary):
     os.environ["KUBECONFIG"] = _empty_kubeconfig(here)
     if not _docker_is_here():
         os.environ["DOCKER_CONTEXT"] = "default"
-    os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = os.path.join(here, "ssh")
+    os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = shlex.quote(os.path.join(here, "ssh"))
 
 
 def _docker_is_here():
@@ -461,18 +463,34 @@ def _docker_is_here():
         return False
 
 
+def _programs(boundary):
+    """Return the directory of an ssh, scp and sftp that ask this manifest, whatever the environment of a task names."""
+    guard, boundary = guard_binary(), os.path.abspath(boundary)
+    directory = os.path.join(os.path.dirname(guard), "for-" + hashlib.sha256(os.fsencode(boundary)).hexdigest()[:16])
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    for name in ("ssh", "scp", "sftp"):
+        text = "#!/bin/sh\nexec %s %s --boundary %s -- \"$@\"\n" % (shlex.quote(guard), name, shlex.quote(boundary))
+        _written(os.path.join(directory, name), text, 0o700)
+    return directory
+
+
 def _empty_kubeconfig(directory):
     """Return the path of a kubeconfig that leads nowhere: a current context that is missing is an error to every client."""
     text = "apiVersion: v1\nkind: Config\nclusters: []\ncontexts: []\nusers: []\ncurrent-context: nowhere\n"
-    path = os.path.join(directory, "kubeconfig-that-leads-nowhere")
+    return _written(os.path.join(directory, "kubeconfig-that-leads-nowhere"), text, 0o600)
+
+
+def _written(path, text, mode):
+    """Return the path of a file that holds this text, for everyone at once who reads or writes it meanwhile."""
     try:
-        with open(path, encoding="utf-8") as config:
-            if config.read() == text:
+        with open(path, encoding="utf-8", errors="surrogateescape") as there:
+            if there.read() == text and stat.S_IMODE(os.fstat(there.fileno()).st_mode) == mode:
                 return path
     except OSError:
         pass
     unfinished = "%s.%d" % (path, os.getpid())
-    with open(unfinished, "w", encoding="utf-8") as config:
-        config.write(text)
+    with open(unfinished, "w", encoding="utf-8", errors="surrogateescape") as out:
+        out.write(text)
+        os.chmod(unfinished, mode)
     os.replace(unfinished, path)
     return path
