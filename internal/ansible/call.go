@@ -6,10 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Module is one Ansible module.
@@ -138,7 +139,7 @@ func (c *Call) changed() bool {
 	return slices.ContainsFunc(c.differences, func(d difference) bool { return !d.still })
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var identifier = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reserved are the keys of a result that the protocol itself writes, and the
 // methods of a Python dict, which hide a key of that name from dot notation.

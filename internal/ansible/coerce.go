@@ -9,9 +9,10 @@ import (
 	"math/big"
 	"os"
 	"os/user"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Type is the type of an option, named as AnsibleModule names it.
@@ -298,7 +299,7 @@ func keyValues(text string) (any, error) {
 }
 
 var (
-	human = regexp.MustCompile(`^([0-9]*\.?[0-9]+)$`)
+	human = lazyregexp.New(`^([0-9]*\.?[0-9]+)$`)
 	units = map[byte]string{'B': "", 'K': "kilo", 'M': "mega", 'G': "giga", 'T': "tera", 'P': "peta", 'E': "exa", 'Z': "zetta", 'Y': "yotta"}
 	sizes = "BKMGTPEZY"
 )
@@ -342,7 +343,7 @@ func humanBytes(value any, bits bool) (any, error) {
 	return integer(n), nil
 }
 
-var variable = regexp.MustCompile(`\$([A-Za-z0-9_]+|\{[^}]*\})`)
+var variable = lazyregexp.New(`\$([A-Za-z0-9_]+|\{[^}]*\})`)
 
 // expandVars is os.path.expandvars: what is not set stays as it is written.
 func expandVars(path string) string {

@@ -5,10 +5,11 @@ package boundary
 import (
 	"errors"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 var (
@@ -16,8 +17,8 @@ var (
 	errSocket     = errors.New("it is a socket in the file system, and it cannot be told who listens")
 	errUnreadable = errors.New("it is not a URL or DSN of a database that can be read")
 
-	mysqlDSN = regexp.MustCompile(`^(?:[^/]*@)?([a-z0-9]+)\(([^)]*)\)/`)
-	keyword  = regexp.MustCompile(`^[ \t\r\n]*([A-Za-z_]+)[ \t\r\n]*=[ \t\r\n]*`)
+	mysqlDSN = lazyregexp.New(`^(?:[^/]*@)?([a-z0-9]+)\(([^)]*)\)/`)
+	keyword  = lazyregexp.New(`^[ \t\r\n]*([A-Za-z_]+)[ \t\r\n]*=[ \t\r\n]*`)
 )
 
 // databaseHosts lists host[:port] of everything that a URL or DSN may lead to. Nothing else of it is returned, nor put in an error.
@@ -195,8 +196,8 @@ func keywords(text string) (map[string]string, error) {
 }
 
 var (
-	password = regexp.MustCompile(`(?i)((?:password|passwd|pwd|token|secret|key)[ \t]*=[ \t]*)('(?:[^'\\]|\\.)*'?|[^&\s]*)`)
-	userinfo = regexp.MustCompile(`^([^/@:\s]*):.*@`)
+	password = lazyregexp.New(`(?i)((?:password|passwd|pwd|token|secret|key)[ \t]*=[ \t]*)('(?:[^'\\]|\\.)*'?|[^&\s]*)`)
+	userinfo = lazyregexp.New(`^([^/@:\s]*):.*@`)
 )
 
 // redact takes out of a target what people may have written into it that is

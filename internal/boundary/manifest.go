@@ -9,11 +9,12 @@ import (
 	"io"
 	"iter"
 	"os"
-	"regexp"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // PluginName marks a manifest as a source of an Ansible inventory.
@@ -305,7 +306,7 @@ func (r EndpointRule) overlaps(o EndpointRule) bool {
 	return r.Range.Overlaps(o.Range)
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)
 
 // yamlError writes yaml.v3's message in the form of a compiler's. yaml.v3 gives no column for a syntax error: column 1 stands for it.
 func yamlError(err error) error {

@@ -4,12 +4,13 @@ package boundary
 
 import (
 	"context"
-	"regexp"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // word is whatever could be a host's name or address inside a text.
-var word = regexp.MustCompile(`[0-9A-Za-z_.:\[\]-]+`)
+var word = lazyregexp.New(`[0-9A-Za-z_.:\[\]-]+`)
 
 // Mentions finds production in a free text, such as a variable's value or an
 // inventory: addresses in any spelling, and names that the manifest lists. It

@@ -9,11 +9,12 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 type (
@@ -302,11 +303,11 @@ func (p parser) path(text string) (string, error) {
 }
 
 var (
-	namePattern     = regexp.MustCompile(`^[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?(\.[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?)*$`)
-	wordPattern     = regexp.MustCompile(`^[A-Za-z0-9*_-]+$`)
-	variablePattern = regexp.MustCompile(`^[A-Za-z_*][A-Za-z0-9_*]*$`)
-	uidPattern      = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	helperPattern   = regexp.MustCompile(`^[A-Za-z0-9+.-]+::`)
+	namePattern     = lazyregexp.New(`^[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?(\.[a-z0-9*_]([a-z0-9*_-]*[a-z0-9*])?)*$`)
+	wordPattern     = lazyregexp.New(`^[A-Za-z0-9*_-]+$`)
+	variablePattern = lazyregexp.New(`^[A-Za-z_*][A-Za-z0-9_*]*$`)
+	uidPattern      = lazyregexp.New(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	helperPattern   = lazyregexp.New(`^[A-Za-z0-9+.-]+::`)
 )
 
 func canonicalName(text string) (string, error) {

@@ -196,35 +196,51 @@ func TestWhatTheSystemTakesForAProductionAddressIsRefused(t *testing.T) {
 		}
 		texts = append(texts, spell(r, a))
 	}
-	input, err := json.Marshal(texts)
-	require.NoError(t, err)
-	// AI_NUMERICHOST: getaddrinfo(3) reads, and asks nobody.
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", `
-import json, socket, sys
-for text in json.load(sys.stdin):
-    try:
-        print(" ".join(sorted({i[4][0] for i in socket.getaddrinfo(text, None, flags=socket.AI_NUMERICHOST)})))
-    except (OSError, UnicodeError, ValueError):
-        print()
-`)
-	cmd.Stdin = strings.NewReader(string(input))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.Output()
-	require.NoError(t, err)
-	e := engine(t)
-	lines := bufio.NewScanner(strings.NewReader(string(out)))
+	e, read := engine(t), systemReads(t)
 	understood := 0
 	for _, text := range texts {
-		require.True(t, lines.Scan())
-		for _, address := range strings.Fields(lines.Text()) {
+		for _, address := range read(t, text) {
 			understood++
-			checkReached(t, e, text, netip.MustParseAddr(strings.Split(address, "%")[0]))
+			checkReached(t, e, text, address)
 		}
 		for _, address := range reached(text) {
 			checkReached(t, e, text, address)
 		}
 	}
 	assert.Greater(t, understood, 10000)
+}
+
+// systemReads starts a process that reads addresses by getaddrinfo(3) with
+// AI_NUMERICHOST, which asks nobody, and returns how to ask it.
+func systemReads(t testing.TB) func(t *testing.T, text string) []netip.Addr {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "python3", "-uc", `
+import json, socket, sys
+for line in sys.stdin:
+    try:
+        print(" ".join(sorted({i[4][0] for i in socket.getaddrinfo(json.loads(line), None, flags=socket.AI_NUMERICHOST)})))
+    except (OSError, UnicodeError, ValueError):
+        print()
+`)
+	cmd.Stderr = os.Stderr
+	questions, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _, _ = questions.Close(), cmd.Wait() })
+	answers := bufio.NewScanner(out)
+	return func(t *testing.T, text string) (all []netip.Addr) {
+		question, err := json.Marshal(text)
+		require.NoError(t, err)
+		_, err = questions.Write(append(question, '\n'))
+		require.NoError(t, err)
+		require.True(t, answers.Scan(), "the process that asks getaddrinfo has ended")
+		for _, address := range strings.Fields(answers.Text()) {
+			all = append(all, netip.MustParseAddr(strings.Split(address, "%")[0]))
+		}
+		return all
+	}
 }
 
 // checkReached refuses an engine that allows a text that leads to address, or allows it as another address.
@@ -259,6 +275,21 @@ func FuzzDecideAton(f *testing.F) {
 	e := engine(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, address := range reached(text) {
+			checkReached(t, e, text, address)
+		}
+	})
+}
+
+// FuzzDecideNumeric: for any string, if the resolver of this system reaches a
+// production address with it, the engine refuses it.
+func FuzzDecideNumeric(f *testing.F) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 100 {
+		f.Add(spell(r, [4]byte{192, 168, 1, byte(200 + r.IntN(5))}))
+	}
+	e, read := engine(f), systemReads(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, address := range read(t, text) {
 			checkReached(t, e, text, address)
 		}
 	})

@@ -5,19 +5,18 @@ package couplings
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 var (
 	// Variables that carry credentials, or change what a program connects to in
 	// ways that no reading of their value tells. They are refused unless the
 	// manifest allows their name.
-	refusedByName = lazily(`^(?:` + strings.Join([]string{
+	refusedByName = lazyregexp.New(`^(?:` + strings.Join([]string{
 		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF_API|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW)_.*`,
 		`VAULT_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
 		`PG(?:PASSWORD|PASSFILE|SERVICE|SERVICEFILE|SSLKEY|SSLCERT|SYSCONFDIR)`,
@@ -29,22 +28,16 @@ var (
 	}, "|") + `)$`)
 
 	// Of these families, what neither carries a credential nor changes where anything leads.
-	harmless = lazily(`^(?:AWS_(?:CA_BUNDLE|PAGER|REGION|DEFAULT_REGION|DEFAULT_OUTPUT|EXECUTION_ENV)|CLOUDSDK_(?:CORE_CUSTOM_CA_CERTS_FILE|CORE_DISABLE_PROMPTS|PYTHON)` +
+	harmless = lazyregexp.New(`^(?:AWS_(?:CA_BUNDLE|PAGER|REGION|DEFAULT_REGION|DEFAULT_OUTPUT|EXECUTION_ENV)|CLOUDSDK_(?:CORE_CUSTOM_CA_CERTS_FILE|CORE_DISABLE_PROMPTS|PYTHON)` +
 		`|TF_(?:LOG.*|INPUT|IN_AUTOMATION|PLUGIN_CACHE_.*|IGNORE)` +
 		`|VAULT_(?:FORMAT|CLIENT_TIMEOUT|MAX_RETRIES|LOG_LEVEL)` +
 		`|ANSIBLE_SSH_(?:PIPELINING|RETRIES|TIMEOUT|CONTROL_PATH|CONTROL_PATH_DIR|TRANSFER_METHOD|VERBOSITY))$`)
 
-	proxyVariable    = lazily(`^(?i:(?:https?|all|ftp|socks|vault_http)_proxy)$`)
-	databaseVariable = lazily(`^(?:.+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_(?:URL|URI|DSN)$`)
-	endpointVariable = lazily(`^AWS_ENDPOINT_URL.*$`)
-	localSocket      = lazily(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
+	proxyVariable    = lazyregexp.New(`^(?i:(?:https?|all|ftp|socks|vault_http)_proxy)$`)
+	databaseVariable = lazyregexp.New(`^(?:.+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_(?:URL|URI|DSN)$`)
+	endpointVariable = lazyregexp.New(`^AWS_ENDPOINT_URL.*$`)
+	localSocket      = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
 )
-
-// lazily compiles an expression at its first use: the guard stands in for ssh,
-// and most of its runs never come here.
-func lazily(expression string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
-}
 
 func (r Reader) environment() []Finding {
 	var found []Finding
@@ -66,7 +59,7 @@ func (r Reader) environment() []Finding {
 			found = append(found, target(boundary.Vault, value, from))
 		case name == "PGHOST" || name == "PGHOSTADDR":
 			found = append(found, r.pghost(value, from)...)
-		case databaseVariable().MatchString(name):
+		case databaseVariable.MatchString(name):
 			if strings.ContainsAny(value, "/=(") {
 				found = append(found, target(boundary.Database, value, from))
 			} else {
@@ -74,14 +67,14 @@ func (r Reader) environment() []Finding {
 			}
 		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
 			found = append(found, engineHost(value, from)...)
-		case proxyVariable().MatchString(name):
+		case proxyVariable.MatchString(name):
 			if !strings.Contains(value, "://") {
 				value = "http://" + value
 			}
 			found = append(found, target(boundary.Endpoint, value, from))
-		case refusedByName().MatchString(name) && !harmless().MatchString(name):
+		case refusedByName.MatchString(name) && !harmless.MatchString(name):
 			found = append(found, target(boundary.Environment, name, from))
-			if endpointVariable().MatchString(name) {
+			if endpointVariable.MatchString(name) {
 				found = append(found, target(boundary.Endpoint, value, from))
 			}
 		}
@@ -147,7 +140,7 @@ func (r Reader) pghost(list, from string) []Finding {
 func engineHost(value, from string) []Finding {
 	scheme, rest, _ := strings.Cut(value, "://")
 	switch {
-	case scheme == "unix" && localSocket().MatchString(rest):
+	case scheme == "unix" && localSocket.MatchString(rest):
 		return nil
 	case scheme == "unix" || scheme == "npipe" || scheme == "fd":
 		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket in an unusual place, and it cannot be told who listens")}

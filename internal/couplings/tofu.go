@@ -9,12 +9,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -727,8 +727,8 @@ func (t *tofuReader) called(directory string) {
 }
 
 var (
-	forge    = regexp.MustCompile(`^(?:github\.com|bitbucket\.org)/[^/]+/[^/]+`)
-	registry = regexp.MustCompile(`^(?:([^/]+\.[^/]+)/)?[^/:.]+/[^/:.]+/[^/:.]+$`)
+	forge    = lazyregexp.New(`^(?:github\.com|bitbucket\.org)/[^/]+/[^/]+`)
+	registry = lazyregexp.New(`^(?:([^/]+\.[^/]+)/)?[^/:.]+/[^/:.]+/[^/:.]+$`)
 )
 
 // source is where a module is fetched from. Registries serve providers as well, and need be named only if they are not the usual one.

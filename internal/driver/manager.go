@@ -12,11 +12,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -352,8 +352,8 @@ func (h Home) prune() {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	userForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+	nameForm = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	userForm = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
 
 // check finds what no driver could satisfy.

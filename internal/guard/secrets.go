@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // hidden stands in the place of what may be a secret.
@@ -134,6 +136,6 @@ func arguments(string) string { return hidden }
 
 // scrubbed is a word without the password of an URL and without values that are named after a secret.
 func scrubbed(word string) string {
-	word = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s]*@`).ReplaceAllString(word, "${1}"+hidden+"@")
+	word = lazyregexp.New(`(://[^/\s:@]*:)[^/\s]*@`).ReplaceAllString(word, "${1}"+hidden+"@")
 	return regexp.MustCompile(`(?i)((?:pass|secret|token|credential|api.?key)[^=\s]*=)\S+`).ReplaceAllString(word, "${1}"+hidden)
 }

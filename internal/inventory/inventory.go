@@ -15,12 +15,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/relex/aini"
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Host is a host and the address that it is connected to.
@@ -37,7 +38,7 @@ type Inventory struct {
 }
 
 // What Ansible passes over in a directory of sources (INVENTORY_IGNORE_EXTS and INVENTORY_IGNORE_PATTERNS by default).
-var ignored = regexp.MustCompile(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group|host)_vars$`)
+var ignored = lazyregexp.New(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group|host)_vars$`)
 
 // longest is the longest line that aini reads; it drops what is behind a longer one without a word.
 const longest = 64*1024 - 1
@@ -119,7 +120,7 @@ func plain(name string) bool {
 	return plainName.MatchString(name) && !slices.Contains(words, strings.ToLower(name))
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*$`)
+var plainName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*$`)
 
 // words are what YAML 1.1 or Python read as something else than text.
 var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan"}
@@ -184,7 +185,7 @@ func (r *reader) source(file string) error {
 }
 
 // iniUnknown is what aini and Ansible read differently, or what only Ansible can read.
-var iniUnknown = regexp.MustCompile(`(?m)^[^#;\n]*(\{\{|\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:|!vault|\$ANSIBLE_VAULT)`)
+var iniUnknown = lazyregexp.New(`(?m)^[^#;\n]*(\{\{|\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:|!vault|\$ANSIBLE_VAULT)`)
 
 func (r *reader) ini(file string, data []byte) {
 	for line := range bytes.Lines(data) {

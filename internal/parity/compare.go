@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Drift is one thing that is not as the manifest has it.
@@ -352,7 +353,7 @@ func (j *judge) onHost(expected Outside, host string) {
 }
 
 // versionTag is a tag that tells a version, and no digest or name.
-var versionTag = regexp.MustCompile(`^v?[0-9]{1,6}(\.[0-9]{1,9})*([-+._][0-9A-Za-z._+-]*)?$`)
+var versionTag = lazyregexp.New(`^v?[0-9]{1,6}(\.[0-9]{1,9})*([-+._][0-9A-Za-z._+-]*)?$`)
 
 // version is the one that a container tells, and by what: the tag if it is a
 // version, as that is what production's compose file asks for; else what the

@@ -10,9 +10,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Manifest is what production is. Lists are sorted as Sort has it.
@@ -143,8 +144,8 @@ func DistributionOf(version string) Distribution {
 }
 
 var (
-	commitName = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	tagName    = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.+-]+)?$`)
+	commitName = lazyregexp.New(`^[0-9a-f]{40}$`)
+	tagName    = lazyregexp.New(`^v?[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.+-]+)?$`)
 )
 
 // Policies are the words that a manifest may have for a revision. Every other

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 type (
@@ -282,15 +283,15 @@ func (p parser) mapping(n *yaml.Node, required []string, keys keys) error {
 }
 
 var (
-	nameText          = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	versionText       = regexp.MustCompile(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
-	kubernetesVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
-	repositoryText    = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
-	pathText          = regexp.MustCompile(`^[^\s/\\][^\s\\]*$`)
+	nameText          = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	versionText       = lazyregexp.New(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
+	kubernetesVersion = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+	repositoryText    = lazyregexp.New(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
+	pathText          = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
 )
 
 // matching reads a string of one form. A number is none: 1.10 would be 1.1.
-func (p parser) matching(into *string, form *regexp.Regexp, what string) func(*yaml.Node) error {
+func (p parser) matching(into *string, form *lazyregexp.Regexp, what string) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		switch {
 		case n.Kind != yaml.ScalarNode:
@@ -328,7 +329,7 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)
 
 // yamlError writes yaml.v3's message in the form of a compiler's. yaml.v3 gives no column for a syntax error: column 1 stands for it.
 func yamlError(err error) error {

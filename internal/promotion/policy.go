@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // policyLimit is the largest policy that is read.
@@ -84,10 +85,10 @@ type Words struct {
 var gates = [...]string{"idempotence_gate", "parity_assert", "tofu_plan_gate"}
 
 // drillName is what a drill's records are called by.
-var drillName = regexp.MustCompile(`^drill_[a-z0-9]+(_[a-z0-9]+)*$`)
+var drillName = lazyregexp.New(`^drill_[a-z0-9]+(_[a-z0-9]+)*$`)
 
 // word is what a class or a repository may be called.
-var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var word = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // ParsePolicy reads a policy; file says in messages where it comes from. What
 // it does not understand is an error with line and column.
@@ -261,7 +262,7 @@ func (r reader) at(n *yaml.Node, format string, words ...any) error {
 	return fmt.Errorf("%s:%d:%d: %s", r.file, max(n.Line, 1), max(n.Column, 1), fmt.Sprintf(format, words...))
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var yamlLine = lazyregexp.New(`^yaml: (?:line (\d+): )?`)
 
 // yaml is an error of the YAML reader, which knows the line alone.
 func (r reader) yaml(err error) error {
@@ -326,7 +327,7 @@ func (r reader) list(n *yaml.Node, read func(*yaml.Node) error) error {
 	return nil
 }
 
-func (r reader) text(n *yaml.Node, shape *regexp.Regexp) (string, error) {
+func (r reader) text(n *yaml.Node, shape *lazyregexp.Regexp) (string, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || strings.TrimSpace(n.Value) == "" {
 		return "", r.at(n, "text is needed here: put it in quotes")
 	}
@@ -343,7 +344,7 @@ func (r reader) truth(n *yaml.Node) (bool, error) {
 	return strings.EqualFold(n.Value, "true"), nil
 }
 
-func (r reader) texts(n *yaml.Node, shape *regexp.Regexp) ([]string, error) {
+func (r reader) texts(n *yaml.Node, shape *lazyregexp.Regexp) ([]string, error) {
 	var out []string
 	err := r.list(n, func(n *yaml.Node) error {
 		text, err := r.text(n, shape)

@@ -466,7 +466,7 @@ def _docker_is_here():
 def _programs(boundary):
     """Return the directory of an ssh, scp and sftp that ask this manifest, whatever the environment of a task names."""
     guard, boundary = guard_binary(), os.path.abspath(boundary)
-    directory = os.path.join(os.path.dirname(guard), "for-" + hashlib.sha256(os.fsencode(boundary)).hexdigest()[:16])
+    directory = os.path.join(user_folder("XDG_STATE_HOME", ".local", "state"), "programs", hashlib.sha256(os.fsencode(boundary)).hexdigest()[:16])
     os.makedirs(directory, mode=0o700, exist_ok=True)
     for name in ("ssh", "scp", "sftp"):
         text = "#!/bin/sh\nexec %s %s --boundary %s -- \"$@\"\n" % (shlex.quote(guard), name, shlex.quote(boundary))

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -298,8 +298,8 @@ func (j *judgement) changed(e Event, finding Finding) {
 }
 
 var (
-	ofCheckMode = regexp.MustCompile(`(?i)check[ _-]?mode`)
-	noItems     = regexp.MustCompile(`(?i)no items in the list`)
+	ofCheckMode = lazyregexp.New(`(?i)check[ _-]?mode`)
+	noItems     = lazyregexp.New(`(?i)no items in the list`)
 )
 
 // becauseOfCheckMode tells whether check mode is why something was skipped. A

@@ -5,10 +5,10 @@ package tofuplan
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // dns says by which attributes a type tells its zone: zone by id or name,
@@ -58,7 +58,7 @@ var dnsTypes = map[string]dns{
 }
 
 // What the type of something to do with DNS usually has in its name.
-var dnsLike = regexp.MustCompile(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zones?|records?|recordset|rrsets?|route53[a-z]*|nameservers?)(?:_|$)`)
+var dnsLike = lazyregexp.New(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zones?|records?|recordset|rrsets?|route53[a-z]*|nameservers?)(?:_|$)`)
 
 // judgeDNS asks the boundary about every zone and name that a change is for, before and after.
 func judgeDNS(ctx context.Context, engine boundary.Engine, r Resource) []Finding {

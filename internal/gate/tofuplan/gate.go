@@ -22,6 +22,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -174,7 +175,7 @@ func flagged(argument string) (rule string) {
 }
 
 // What may be added to plan: it changes neither what is planned nor against what.
-var harmlessArguments = regexp.MustCompile(`^-{1,2}(?:parallelism=\d+|compact-warnings|concise|consolidate-(?:warnings|errors)(?:=\w+)?|(?:refresh|lock)=true)$`)
+var harmlessArguments = lazyregexp.New(`^-{1,2}(?:parallelism=\d+|compact-warnings|concise|consolidate-(?:warnings|errors)(?:=\w+)?|(?:refresh|lock)=true)$`)
 
 func arguments(report *Report, given []string) bool {
 	for _, argument := range given {
@@ -721,7 +722,7 @@ func unrefreshed(stdout []byte, p Plan) bool {
 	return there && !looked
 }
 
-var userinfo = regexp.MustCompile(`://[^/@\s]*@`)
+var userinfo = lazyregexp.New(`://[^/@\s]*@`)
 
 // mask takes secrets out of a text. Shorter ones would tear every text to pieces, and are too short to keep.
 func mask(text string, secrets []string) string {

@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/parity"
 )
 
@@ -126,7 +127,7 @@ func source(url, folder, chartName, revision string) parity.Source {
 }
 
 // setVariable is what an ApplicationSet's template may hold to be followed: {{name}} or, with goTemplate, {{.name}}.
-var setVariable = regexp.MustCompile(`\{\{\s*\.?([A-Za-z0-9_.-]+)\s*\}\}`)
+var setVariable = lazyregexp.New(`\{\{\s*\.?([A-Za-z0-9_.-]+)\s*\}\}`)
 
 // applicationSet follows an ApplicationSet whose generators are lists. What
 // another generator finds, it finds when it runs.
@@ -257,7 +258,7 @@ func (s *scan) declared(a AppOfApps, values, template *file) error {
 	return nil
 }
 
-var field = regexp.MustCompile(`\{([A-Za-z0-9_.-]+)(\|[^{}]*)?\}`)
+var field = lazyregexp.New(`\{([A-Za-z0-9_.-]+)(\|[^{}]*)?\}`)
 
 // expand fills a pattern of AppOfApps.
 func expand(pattern string, fields map[string]string) (string, error) {

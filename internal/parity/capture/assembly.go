@@ -7,10 +7,10 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/parity"
 )
 
@@ -85,7 +85,7 @@ func (a *assembly) kubernetes() {
 	a.manifest.Kubernetes = parity.Kubernetes{Distribution: parity.DistributionOf(version), Version: version}
 }
 
-var kubernetesVersion = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+var kubernetesVersion = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
 
 // machines are the nodes as the inventory has them.
 func (a *assembly) machines() []parity.Node {

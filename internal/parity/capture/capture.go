@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/parity"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -138,7 +139,7 @@ func (c Capturer) Capture(ctx context.Context, o Options) (*Result, error) {
 	return result, nil
 }
 
-var repositoryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var repositoryName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // scanAll reads every repository, and the lists of Applications that are declared.
 func (c Capturer) scanAll(ctx context.Context, s *scan, o Options, trees map[string]*tree, inventory *hosts) error {
@@ -265,7 +266,7 @@ func withSources(text []byte, sources []Pinned, cluster bool) []byte {
 }
 
 // literal finds what may be an address in a text.
-var literal = regexp.MustCompile(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*[0-9A-Fa-f]`)
+var literal = lazyregexp.New(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*[0-9A-Fa-f]`)
 
 // holdsAddress tells whether a text has a literal address in it.
 func holdsAddress(text string) bool {

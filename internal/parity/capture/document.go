@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // maxNodes is how many nodes a document may have with its aliases followed. It
@@ -49,7 +50,7 @@ func documents(data []byte) ([]*yaml.Node, error) {
 	}
 }
 
-var yamlLine = regexp.MustCompile(`line (\d+)`)
+var yamlLine = lazyregexp.New(`line (\d+)`)
 
 // decode reads one document. yaml.v3's own messages quote what they could not
 // read, so that only the line is told; and it panics on some input.

@@ -6,16 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/parity"
 )
 
 // exact is a version of a chart that means one version; a range does not.
-var exact = regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+var exact = lazyregexp.New(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
 
 func at(where string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", where, n.Line) }
 

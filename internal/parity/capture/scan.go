@@ -6,11 +6,12 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // Problem is why a manifest cannot be written from what was read.
@@ -212,7 +213,7 @@ func (s *scan) file(f *file, charts []string) {
 }
 
 // embedded tells whether a text in a file holds a manifest, as an Ansible task that copies one has it.
-var embedded = regexp.MustCompile(`(?s)apiVersion:.*\n.*kind:|kind:.*\n.*apiVersion:`)
+var embedded = lazyregexp.New(`(?s)apiVersion:.*\n.*kind:|kind:.*\n.*apiVersion:`)
 
 // walk finds every object in a document, at whatever depth.
 func (s *scan) walk(where string, n *yaml.Node, known variables) {
@@ -280,7 +281,7 @@ func named(n *yaml.Node) string {
 }
 
 // relevant are the words without which a text holds nothing that is looked for.
-var relevant = regexp.MustCompile(`helm\.cattle\.io/|argoproj\.io/|longhorn\.io/|PersistentVolumeClaim|StatefulSet|StorageClass|image:`)
+var relevant = lazyregexp.New(`helm\.cattle\.io/|argoproj\.io/|longhorn\.io/|PersistentVolumeClaim|StatefulSet|StorageClass|image:`)
 
 // fillAll fills plain variables in the texts of an object in an Ansible file.
 func fillAll(n *yaml.Node, known variables, depth int) {

@@ -5,8 +5,9 @@ package capture
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
 // variables is what a template's plain variables stand for.
@@ -21,12 +22,12 @@ func unfilled(text string) bool {
 }
 
 var (
-	expression = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
-	comment    = regexp.MustCompile(`(?s)\{#.*?#\}`)
-	variable   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	expression = lazyregexp.New(`(?s)\{\{.*?\}\}`)
+	comment    = lazyregexp.New(`(?s)\{#.*?#\}`)
+	variable   = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// simple is what can stand anywhere in YAML without changing what is around it.
-	simple  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+/@:-]*$`)
-	control = regexp.MustCompile(`^(if|else|end|range|with|define|block|template|break|continue)\b`)
+	simple  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+/@:-]*$`)
+	control = lazyregexp.New(`^(if|else|end|range|with|define|block|template|break|continue)\b`)
 )
 
 // jinja fills the plain variables of a Jinja template, {{ name }}. Another
