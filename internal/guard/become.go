@@ -19,11 +19,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/standin"
+	"golang.org/x/sys/unix"
 )
 
 // become is what a stand-in is told besides the command line it stands in for.
 type become struct {
 	boundary string
+	digest   string // SHA-256 of the manifest as it was when the run began, in hexadecimal; empty if nobody says
 	programs string // directory of the real programs; empty means the usual ones
 	agent    string // socket of an agent that may be used; empty for none
 	args     []string
@@ -36,6 +38,7 @@ func (p Process) becomeFlags(ctx context.Context, program standin.Program, args 
 	set := flags(string(program) + " [flags] -- ARGUMENTS OF " + strings.ToUpper(string(program)))
 	var b become
 	set.StringVar(&b.boundary, "boundary", "", "the boundary manifest")
+	set.StringVar(&b.digest, "digest", "", "SHA-256 of the boundary manifest when the run began; another one is refused")
 	set.StringVar(&b.agent, "agent", "", "socket of an agent that holds the sandbox's key only; without it no agent is used")
 	set.StringVar(&b.programs, "programs", "", "directory of the real programs")
 	if status, done := p.parse(set, args); done {
@@ -61,6 +64,12 @@ func (p Process) become(ctx context.Context, program standin.Program, b become) 
 	if err != nil {
 		return stop(err)
 	}
+	if b.digest != "" && b.digest != engine.digest {
+		return stop(fmt.Errorf("refused: the boundary manifest %s has changed since this run began; begin again", engine.file))
+	}
+	if program == standin.SSHKeyscan {
+		return stop(p.keyscan(ctx, engine, b))
+	}
 	s, err := p.standin(engine, b)
 	if err != nil {
 		return stop(err)
@@ -77,6 +86,37 @@ func (p Process) become(ctx context.Context, program standin.Program, b become) 
 	// By the name that it is called by otherwise, since it begins its messages with it.
 	err = syscall.Exec(path, append([]string{string(program)}, args...), env)
 	return stop(fmt.Errorf("starting %s: %w", path, err))
+}
+
+// keyscan becomes the real ssh-keyscan, or says why not.
+func (p Process) keyscan(ctx context.Context, decider standin.Decider, b become) error {
+	args, input, err := standin.Keyscan(ctx, decider, b.args)
+	if err != nil {
+		return err
+	}
+	path, err := find(string(standin.SSHKeyscan), b.programs)
+	if err != nil {
+		return err
+	}
+	if input != "" {
+		// A pipe holds 4 KiB at the least, on every system, without anybody at its other end.
+		if len(input) > 4096 {
+			return fmt.Errorf("giving ssh-keyscan its hosts: they are too many at once; ask for fewer")
+		}
+		out, in, err := os.Pipe()
+		if err != nil {
+			return fmt.Errorf("giving ssh-keyscan its hosts: %w", err)
+		}
+		if _, err := in.WriteString(input); err != nil {
+			return fmt.Errorf("giving ssh-keyscan its hosts: %w", err)
+		}
+		in.Close()
+		if err := unix.Dup2(int(out.Fd()), 0); err != nil {
+			return fmt.Errorf("giving ssh-keyscan its hosts: %w", err)
+		}
+	}
+	err = syscall.Exec(path, append([]string{string(standin.SSHKeyscan)}, args...), keep(p.Env))
+	return fmt.Errorf("starting %s: %w", path, err)
 }
 
 // engine decides; its manifest is read when it is first asked, since a

@@ -65,7 +65,7 @@ const usage = `usage: prod-ip-guard COMMAND [flags] ...
   token     make a token for one override, where the manifest asks for one
   override  decide whether a run that says i_mean_prod is let through
   fence     run a command in a network that leads to the sandbox only (Linux)
-  ssh, scp, sftp
+  ssh, scp, sftp, ssh-keyscan
             check where the command line leads, then become that program
 
 Under the name ssh, scp or sftp it stands in for that program; the boundary
@@ -101,7 +101,7 @@ func Main(p Process) int {
 		return p.token(ctx, args)
 	case "fence":
 		return p.fence(ctx, args)
-	case "ssh", "scp", "sftp":
+	case "ssh", "scp", "sftp", "ssh-keyscan":
 		return p.becomeFlags(ctx, standin.Program(command), args)
 	case "help", "--help", "-h":
 		fmt.Fprint(p.Stdout, usage)

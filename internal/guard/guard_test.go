@@ -101,6 +101,8 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"an explanation of two things":         {Usage, "takes one target", []string{"explain", "--boundary", good, "a", "b"}},
 		"ssh to production":                    {notConnected, "refused: 192.0.2.1 leads to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
 		"ssh without a manifest":               {notConnected, "no boundary manifest", []string{"ssh", "--", "172.30.0.11"}},
+		"ssh with a manifest that has changed": {notConnected, "has changed since this run began", []string{"ssh", "--boundary", good, "--digest", strings.Repeat("0", 64), "--", "172.30.0.11"}},
+		"a scan of production's keys":          {notConnected, "192.0.2.1", []string{"ssh-keyscan", "--boundary", good, "--", "-T", "1", "172.30.0.11", "192.0.2.1"}},
 		"ssh with an option that nobody knows": {notConnected, "is not an option", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
 		"ssh where there is no ssh":            {notConnected, "there is no ssh", []string{"ssh", "--boundary", good, "--programs", "/nonexistent", "--", "172.30.0.11"}},
 		"a fence around nothing":               {Usage, "", []string{"fence", "--boundary", good}},

@@ -11,11 +11,12 @@ import (
 // Program is what is stood in for.
 type Program string
 
-// The three programs of OpenSSH that connect.
+// The programs of OpenSSH that connect.
 const (
-	SSH  Program = "ssh"
-	SCP  Program = "scp"
-	SFTP Program = "sftp"
+	SSH        Program = "ssh"
+	SCP        Program = "scp"
+	SFTP       Program = "sftp"
+	SSHKeyscan Program = "ssh-keyscan"
 )
 
 // grammar is how a program reads its command line: the letters that take a
@@ -30,6 +31,8 @@ func (p Program) grammar() grammar {
 		return grammar{valued: "cDFiJlMoPSX", plain: "12346ABCOpqRrTv"}
 	case SFTP:
 		return grammar{valued: "BbcDFiJlMoPRSsX", plain: "1246AaCfhNpqrv"}
+	case SSHKeyscan:
+		return grammar{valued: "fOpTt", plain: "46cDHqv"}
 	default:
 		return grammar{valued: "BbcDEeFIiJLlmOopQRSWw", plain: "1246AaCfGgKkMNnqsTtVvXxYy"}
 	}

@@ -37,7 +37,7 @@ func classOf(name string) class {
 	case "canonicalizehostname", "permitlocalcommand", "tunnel", "tunneldevice", "forwardagent", "identityagent", "identitiesonly",
 		"stricthostkeychecking", "verifyhostkeydns", "updatehostkeys", "proxyusefdpass", "securitykeyprovider", "pkcs11provider", "smartcarddevice",
 		"forwardx11", "forwardx11trusted", "forwardx11timeout", "xauthlocation", "gssapidelegatecredentials", "kerberostgtpassing", "afstokenpassing",
-		"controlpath", "controlmaster", "controlpersist", "clearallforwardings", "revokedhostkeys", "globalknownhostsfile", "globalknownhostsfile2",
+		"controlpath", "controlmaster", "controlpersist", "clearallforwardings", "revokedhostkeys", "globalknownhostsfile", "globalknownhostsfile2", "escapechar",
 		// There is no agent to add to, and no key that is not checked.
 		"addkeystoagent", "usekeychain", "nohostauthenticationforlocalhost":
 		return held
@@ -45,7 +45,7 @@ func classOf(name string) class {
 		return refused
 	case "user", "batchmode", "bindaddress", "bindinterface", "casignaturealgorithms", "certificatefile", "challengeresponseauthentication", "channeltimeout",
 		"checkhostip", "cipher", "ciphers", "compression", "compressionlevel", "connectionattempts", "connecttimeout", "dsaauthentication",
-		"enableescapecommandline", "enablesshkeysign", "escapechar", "exitonforwardfailure", "fallbacktorsh", "fingerprinthash", "forkafterauthentication",
+		"enableescapecommandline", "enablesshkeysign", "exitonforwardfailure", "fallbacktorsh", "fingerprinthash", "forkafterauthentication",
 		"gatewayports", "gssapiauthentication", "gssapiclientidentity", "gssapikexalgorithms", "gssapikeyexchange", "gssapirenewalforcesrekey",
 		"gssapiserveridentity", "gssapitrustdns", "hashknownhosts", "hostbasedacceptedalgorithms", "hostbasedauthentication", "hostbasedkeytypes",
 		"hostbasedacceptedkeytypes", "hostkeyalgorithms", "identityfile", "identityfile2", "ipqos", "kbdinteractiveauthentication", "kbdinteractivedevices",

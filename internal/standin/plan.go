@@ -63,11 +63,13 @@ var forced = []string{
 	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
 	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
+	"EscapeChar=none", // whoever types ~C could forward any port, unchecked
 }
 
 // Letters that would undo a forced setting, since ssh does not take the first
-// of those: a screen, an agent, Kerberos tickets, sockets and jumps of one's own.
-const undoing = "SJXYAK"
+// of those: a screen, an agent, Kerberos tickets, sockets and jumps of one's own,
+// an escape character.
+const undoing = "SJXYAKe"
 
 // Prepare is the command line to put in place of the given one, without its
 // first word. A *Refusal is a decision; any other error means that none could

@@ -263,7 +263,7 @@ func TestWhatIsHeldIsNamed(t *testing.T) {
 			t.Errorf("%s is forced, but its class is %q", setting, class)
 		}
 	}
-	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -v node id"))
+	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -e ~ -v node id"))
 	require.NoError(t, err)
 	assert.Equal(t, "-v -- node id", strings.Join(words[len(words)-4:], " "))
 	assert.Contains(t, words, "PKCS11Provider=none")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
@@ -55,16 +56,46 @@ class ActionModule(KitAction):
         return True
 
     def _targets(self):
-        """Every host of the play, by the address that Ansible renders for it."""
-        targets = []
-        for host in self._hosts.get("ansible_play_hosts_all") or []:
-            variables = self._hosts["hostvars"][host]
-            if variables.get("ansible_connection") == "local":
-                continue
-            target = {"host": host, "address": str(variables.get("ansible_host") or host)}
-            if variables.get("ansible_port"):
-                target["port"] = int(variables["ansible_port"])
-            targets.append(target)
+        """Every host of the play, and every one that its tasks delegate to, by the address that Ansible renders for it."""
+        hosts = self._hosts.get("ansible_play_hosts_all") or []
+        targets = [target for host in hosts for target in self._target(host)]
+        for name in sorted(self._delegated(hosts) - set(hosts)):
+            targets += self._target(name)
         if not targets:
             raise AnsibleActionFail("prod_ip_guard: the play has no host that is connected to, and a guard that checked nothing has not guarded")
         return targets
+
+    def _target(self, host):
+        """Yield the host's target; none if it is this machine."""
+        hostvars = self._hosts["hostvars"]
+        variables = hostvars[host] if host in hostvars else {}
+        if variables.get("ansible_connection") == "local" or not variables and host in C.LOCALHOST:
+            return
+        target = {"host": host, "address": str(variables.get("ansible_host") or host)}
+        if variables.get("ansible_port"):
+            target["port"] = int(variables["ansible_port"])
+        yield target
+
+    def _delegated(self, hosts):
+        """Return the names that the play's tasks delegate to, as far as they can be rendered now; the connection checks the others."""
+        found = set()
+        play = getattr(getattr(self._task, "_parent", None), "_play", None)
+        waiting = list(play.compile()) if play else []
+        while waiting:
+            item = waiting.pop()
+            for section in ("block", "rescue", "always"):
+                waiting += getattr(item, section, None) or []
+            name = getattr(item, "delegate_to", None)
+            if not name:
+                continue
+            for host in hosts:
+                hostvars = self._hosts["hostvars"]
+                variables = dict(hostvars.raw_get(host), hostvars=hostvars, **{**play.get_vars(), **item.get_vars()})
+                templar = self._templar.copy_with_new_env(available_variables=variables)
+                try:
+                    rendered = templar.template(name)
+                except Exception:  # pylint: disable=broad-except
+                    continue  # what it needs is set later, by a loop or a task
+                if isinstance(rendered, str) and rendered:
+                    found.add(rendered)
+        return found

@@ -25,6 +25,8 @@ import subprocess
 import sys
 import time
 
+import yaml
+from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
@@ -45,16 +47,24 @@ _HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
 # Names under which the guarded connection is asked for. `smart` is what Ansible says when nobody said anything.
 _SSH = frozenset(["ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart", GUARDED])
 
+# Inventory plugins that ask nobody: they work on what other sources said, or read a file that is looked at itself. None is no plugin.
+_ASKS_NOBODY = frozenset([None] + [
+    "the plugin " + name for name in ("constructed", "ansible.builtin.constructed", "generator", "ansible.builtin.generator", "arcodange.sandbox.boundary")
+])
+
 # Variables of production's tools; a name that ends in * stands for all that begin so.
 _PRODUCTION = (
     "KUBECONFIG", "VAULT_*", "TF_*", "TOFU_*", "AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "CLOUDFLARE_*", "CF_*", "OVH_*", "PG*",
     "DATABASE_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINER_SSHKEY", "BUILDKIT_HOST", "LIBVIRT_DEFAULT_URI",
-    "K8S_AUTH_*", "HELM_KUBE*", "ANSIBLE_HASHI_VAULT_*", "CONSUL_*", "NOMAD_*", "ETCDCTL_*", "RESTIC_*", "BORG_*", "MC_HOST_*", "ARGOCD_*", "GITEA_*",
+    "K8S_AUTH_*", "KUBE_CONFIG*", "KUBE_HOST", "KUBE_TOKEN", "KUBE_CTX*", "KUBE_CLUSTER_*", "KUBE_CLIENT_*", "KUBE_EXEC*", "KUBERNETES_MASTER", "KUBERNETES_SERVICE_HOST",
+    "HCLOUD_*", "DIGITALOCEAN_*", "SCW_*", "ARM_*", "AZURE_*", "GCP_*", "HELM_KUBE*", "ANSIBLE_HASHI_VAULT_*", "CONSUL_*", "NOMAD_*", "ETCDCTL_*", "RESTIC_*", "BORG_*", "MC_HOST_*", "ARGOCD_*", "GITEA_*",
     "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_PROXY_COMMAND",
+    "GIT_CONFIG", "GIT_CONFIG_*", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN",
     "RSYNC_RSH", "RSYNC_CONNECT_PROG", "SANDBOX_PROGRAMS",
 )
-# Names of proxies, in lower case: a company's own is needed for packages, one of production is a way into it.
-_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "rsync_proxy")
+# What a process cannot do without, and what only says where it is or came from.
+_OWN = frozenset(["PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
+                  "HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"])
 # Where the sandbox itself is made; no credential.
 _KEPT = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "PGSYSCONFDIR", "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE")
 
@@ -199,7 +209,28 @@ def _other_sources(boundary):
         for path in _files(real):
             if os.access(path, os.X_OK):
                 reasons.append("%s: %s is a program, and nobody can tell where it leads; leave it out" % (where, path))
+            elif (plugin := _plugin(path)) not in _ASKS_NOBODY:
+                reasons.append("%s: %s is for %s, and nobody can tell whom that asks; leave it out" % (where, path, plugin))
     return targets, reasons
+
+
+def _plugin(path):
+    """Return the inventory plugin that a file configures, or None if it configures none."""
+    if not path.endswith((".yml", ".yaml", ".json") + tuple(C.YAML_FILENAME_EXTENSIONS)):
+        return None
+    try:
+        with open(path, encoding="utf-8") as text:
+            content = yaml.load(text, Loader=_Plain)
+    except (OSError, ValueError, yaml.YAMLError):
+        return "a plugin that cannot be read"
+    return "the plugin %s" % content["plugin"] if isinstance(content, dict) and "plugin" in content else None
+
+
+class _Plain(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads what a plugin's configuration may hold, and does nothing with it: vaulted and marked values are texts here."""
+
+
+_Plain.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
 
 
 def _sources():
@@ -433,11 +464,8 @@ def guard_environment(boundary):
     for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
     here = _programs(boundary)
-    for name in [name for name in os.environ if name.lower() in _PROXIES]:
-        try:
-            check(boundary, [{"kind": "text", "value": os.environ[name], "from": name}])
-        except Refusal:
-            del os.environ[name]
+    for name in _mentions(boundary, {name: value for name, value in os.environ.items() if name not in _OWN}):
+        del os.environ[name]
     os.environ["SANDBOX_BOUNDARY"] = boundary
     os.environ["PATH"] = os.pathsep.join([here] + [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != here])
     # kubectl reads the home's own file unless it is told another; an empty one leads nowhere.
@@ -445,6 +473,15 @@ def guard_environment(boundary):
     if not _docker_is_here():
         os.environ["DOCKER_CONTEXT"] = "default"
     os.environ["GIT_SSH_COMMAND"] = os.environ["RSYNC_RSH"] = shlex.quote(os.path.join(here, "ssh"))
+
+
+def _mentions(boundary, variables):
+    """Return the names of the variables whose value mentions production: proxies, and whatever a callback or a tool sends to."""
+    lines = "".join(json.dumps({"kind": "text", "value": value, "from": name}) + "\n" for name, value in variables.items() if value)
+    if not lines:
+        return []
+    status, out = guard(["check", "--boundary", boundary, "--output", "json", "--targets-from-stdin"], lines)
+    return [] if status == 0 else sorted({decision["from"] for decision in json.loads(out)["decisions"] if not decision["allowed"]})
 
 
 def _docker_is_here():
@@ -464,13 +501,14 @@ def _docker_is_here():
 
 
 def _programs(boundary):
-    """Return the directory of an ssh, scp and sftp that ask this manifest, whatever the environment of a task names."""
-    guard, boundary = guard_binary(), os.path.abspath(boundary)
-    directory = os.path.join(user_folder("XDG_STATE_HOME", ".local", "state"), "programs", hashlib.sha256(os.fsencode(boundary)).hexdigest()[:16])
+    """Return the directory of an ssh, scp and sftp that ask this manifest as it is now, whatever the environment of a task names."""
+    guard_, boundary, digest = guard_binary(), os.path.abspath(boundary), digest_of(boundary)
+    name = hashlib.sha256(os.fsencode("%s %s" % (digest, boundary))).hexdigest()[:16]
+    directory = os.path.join(user_folder("XDG_STATE_HOME", ".local", "state"), "programs", name)
     os.makedirs(directory, mode=0o700, exist_ok=True)
-    for name in ("ssh", "scp", "sftp"):
-        text = "#!/bin/sh\nexec %s %s --boundary %s -- \"$@\"\n" % (shlex.quote(guard), name, shlex.quote(boundary))
-        _written(os.path.join(directory, name), text, 0o700)
+    for name, program in (("ssh", "ssh"), ("slogin", "ssh"), ("scp", "scp"), ("sftp", "sftp"), ("ssh-keyscan", "ssh-keyscan")):
+        words = [guard_, program, "--boundary", boundary, "--digest", digest, "--"]
+        _written(os.path.join(directory, name), "#!/bin/sh\nexec %s \"$@\"\n" % " ".join(shlex.quote(word) for word in words), 0o700)
     return directory
 
 

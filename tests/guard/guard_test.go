@@ -479,7 +479,12 @@ sandbox:
 		write("inv/group_vars/all.yml", "ansible_connection: arcodange.sandbox.guarded_ssh\nsandbox_boundary: $WORK/boundary.yml\n")
 	case "all":
 		write("inv/boundary.yml", "plugin: arcodange.sandbox.boundary\n"+manifest)
-		write("inv/group_vars/all.yml", "ansible_connection: arcodange.sandbox.guarded_ssh\n")
+		// As shipped, but for the arguments of ssh: they would keep the configuration out that some honest uses need.
+		for _, name := range []string{"group_vars/all/guard.yml", "host_vars/localhost.yml"} {
+			shipped, err := os.ReadFile(filepath.Join(ground.repo, "inventory/sandbox", name))
+			require.NoError(t, err)
+			write("inv/"+name, string(shipped))
+		}
 	default:
 		write("boundary.yml", manifest)
 	}

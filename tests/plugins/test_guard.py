@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import ROOT
 
 ASK = """
 import sys
@@ -27,6 +28,10 @@ print(guard.is_production(%r, %r))
         ("DOCKER_HOST", "ssh://192.0.2.1", True),
         ("DOCKER_HOST", "unix:///run/user/1000/docker.sock", False),
         ("TF_CLI_CONFIG_FILE", "/home/me/.terraformrc", False),
+        ("KUBE_CONFIG_PATH", "/home/me/.kube/prod", True),
+        ("KUBE_HOST", "https://kube.example:6443", True),
+        ("HCLOUD_TOKEN", "x", True),
+        ("GIT_CONFIG_COUNT", "1", True),
         ("PATH", "/usr/bin", False),
         ("HOME", "/home/me", False),
         ("KUBE_EDITOR", "vi", False),
@@ -37,3 +42,52 @@ def test_production_leaves_the_environment_and_the_machines_own_engine_stays(sta
         [sys.executable, "-c", ASK % (str(stage.collections), name, value)], env=stage.environment(), capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() == str(leaves)
+
+
+def test_the_guard_looks_at_whom_the_play_delegates_to(real):
+    (real.directory / "play.yml").write_text(
+        """
+- hosts: pi1
+  gather_facts: false
+  vars: {elsewhere: 192.0.2.7}
+  tasks:
+    - arcodange.sandbox.prod_ip_guard: {boundary: b.yml, content: "{production: {addresses: [192.0.2.7]}, sandbox: {addresses: [172.30.0.0/24]}}"}
+      delegate_to: localhost
+    - when: false
+      block:
+        - {ansible.builtin.raw: "true", delegate_to: "{{ not_yet }}"}
+        - {ansible.builtin.raw: "true", delegate_to: "{{ item }}", loop: [192.0.2.8]}
+        - {ansible.builtin.raw: "true", delegate_to: localhost}
+        - block:
+            - ansible.builtin.meta: noop
+          rescue:
+            - {ansible.builtin.raw: "true", delegate_to: "{{ elsewhere }}"}
+""",
+        encoding="utf-8",
+    )
+    (real.directory / "hosts").write_text("pi1 ansible_host=172.30.0.11\nlocalhost ansible_connection=local\n", encoding="utf-8")
+    done = real.run("ansible-playbook", "-i", str(real.directory / "hosts"), str(real.directory / "play.yml"))
+    assert done.returncode != 0
+    assert "1 of 2 targets are not the sandbox's: 192.0.2.7" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ansible", "pi1", "-m", "ansible.builtin.raw", "-a", "true"),
+        ("ansible", "pi1", "-m", "ansible.builtin.raw", "-a", "true", "-e", "ansible_connection=ssh"),
+        ("ansible", "localhost", "-m", "ansible.builtin.raw", "-a", "touch {mark}"),
+        ("ansible-playbook", "{play}"),
+    ],
+)
+def test_a_file_of_the_inventory_without_its_directory_leads_nowhere(real, words):
+    mark, play = real.directory / "mark", real.directory / "play.yml"
+    play.write_text(
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - {ansible.builtin.raw: 'true', delegate_to: 127.0.0.9}\n", encoding="utf-8"
+    )
+    words = [word.format(mark=mark, play=play) for word in words]
+    hosts = ROOT / "inventory" / "sandbox" / "hosts.yml"
+    done = real.run(words[0], "-i", str(hosts), *words[1:])
+    assert done.returncode != 0
+    assert "load the whole inventory" in done.stdout + done.stderr
+    assert not mark.exists()
