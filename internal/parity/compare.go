@@ -423,13 +423,28 @@ func (j *judge) uncovered(claim FoundClaim) string {
 		return fmt.Sprintf("the volume %s is not one of Longhorn", claim.Volume)
 	}
 	handle := j.found.Volumes[at].Handle
-	at = slices.IndexFunc(j.found.Longhorn.Volumes, func(v FoundLonghornVolume) bool { return v.Name == handle })
-	if at < 0 {
+	there := false
+	for _, volume := range j.found.Longhorn.Volumes {
+		if volume.Name != handle {
+			continue
+		}
+		there = true
+		// Of two by that name one is Longhorn's, and it cannot be told which.
+		if why := j.unsaved(volume); why != "" {
+			return why
+		}
+	}
+	if !there {
 		return fmt.Sprintf("Longhorn has no volume %s", handle)
 	}
-	volume := j.found.Longhorn.Volumes[at]
+	return ""
+}
+
+// unsaved says why no job backs a volume of Longhorn up; empty if one does.
+// Targets and jobs of other namespaces are none: Longhorn never looks there.
+func (j *judge) unsaved(volume FoundLonghornVolume) string {
 	name := cmp.Or(volume.Target, "default")
-	at = slices.IndexFunc(j.found.Longhorn.Targets, func(t FoundTarget) bool { return t.Name == name })
+	at := slices.IndexFunc(j.found.Longhorn.Targets, func(t FoundTarget) bool { return t.Namespace == volume.Namespace && t.Name == name })
 	switch {
 	case at < 0 || j.found.Longhorn.Targets[at].URL == "":
 		return fmt.Sprintf("the backup target %s leads nowhere", name)
@@ -454,11 +469,14 @@ func (j *judge) uncovered(claim FoundClaim) string {
 // runs for the volumes that carry its label or that of one of its groups; what
 // carries none of either belongs to the group default, as Longhorn has it.
 func (job FoundJob) passesOver(volume FoundLonghornVolume) string {
+	if job.Namespace != volume.Namespace {
+		return fmt.Sprintf("is of the namespace %s, and the volume of %s", job.Namespace, volume.Namespace)
+	}
 	if job.Task != "backup" && job.Task != "backup-force-create" {
 		return "is of task " + cmp.Or(job.Task, "none")
 	}
-	if job.Cron == "" {
-		return "has no schedule"
+	if why := never(job.Cron); why != "" {
+		return why
 	}
 	labelled := false
 	for label := range volume.Labels {

@@ -52,9 +52,9 @@ func stand(t *testing.T) (*Manifest, Found) {
 
 func longhorn() FoundLonghorn {
 	return FoundLonghorn{
-		Volumes: []FoundLonghornVolume{{Name: "pvc", Labels: map[string]string{"recurring-job-group.longhorn.io/default": "enabled"}}},
-		Jobs:    []FoundJob{{Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}},
-		Targets: []FoundTarget{{Name: "default", URL: "s3://x@y/"}},
+		Volumes: []FoundLonghornVolume{{Namespace: "longhorn-system", Name: "pvc", Labels: map[string]string{"recurring-job-group.longhorn.io/default": "enabled"}}},
+		Jobs:    []FoundJob{{Namespace: "longhorn-system", Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}},
+		Targets: []FoundTarget{{Namespace: "longhorn-system", Name: "default", URL: "s3://x@y/"}},
 	}
 }
 
@@ -180,6 +180,38 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 		"no backup target at all": {func(_ *Manifest, f *Found) { f.Longhorn.Targets = nil }, []string{"backups/erp/erp-data"}, "the backup target default leads nowhere"},
 		"a volume with a target of its own that is not there": {
 			func(_ *Manifest, f *Found) { f.Longhorn.Volumes[0].Target = "other" }, []string{"backups/erp/erp-data"}, "the backup target other leads nowhere",
+		},
+		"a job of another namespace, where Longhorn does not look": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Namespace = "erp" }, []string{"backups/erp/erp-data"},
+			"no job covers it: nightly is of the namespace erp, and the volume of longhorn-system",
+		},
+		"a job of another namespace that the volume names": {
+			func(_ *Manifest, f *Found) {
+				f.Longhorn.Jobs[0].Namespace, f.Longhorn.Jobs[0].Groups = "default", nil
+				f.Longhorn.Volumes[0].Labels = map[string]string{"recurring-job.longhorn.io/nightly": "enabled"}
+			}, []string{"backups/erp/erp-data"}, "nightly is of the namespace default",
+		},
+		"a backup target of another namespace": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Targets[0].Namespace = "erp" }, []string{"backups/erp/erp-data"}, "the backup target default leads nowhere",
+		},
+		"a backup target of another namespace beside Longhorn's, which does not answer": {
+			func(_ *Manifest, f *Found) {
+				f.Longhorn.Targets[0].Unavailable = true
+				f.Longhorn.Targets = append([]FoundTarget{{Namespace: "erp", Name: "default", URL: "s3://x@y/"}}, f.Longhorn.Targets...)
+			}, []string{"backups/erp/erp-data"}, "the backup target default is not available",
+		},
+		"a volume of another namespace that a job of there covers": {
+			func(_ *Manifest, f *Found) {
+				other := longhorn()
+				other.Volumes[0].Namespace, other.Jobs[0].Namespace, other.Targets[0].Namespace = "erp", "erp", "erp"
+				f.Longhorn.Volumes = append(other.Volumes, f.Longhorn.Volumes...)
+				f.Longhorn.Targets = append(other.Targets, f.Longhorn.Targets...)
+				f.Longhorn.Jobs = other.Jobs
+			}, []string{"backups/erp/erp-data"}, "nightly is of the namespace erp",
+		},
+		"a schedule of a day that no year has": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Cron = "0 0 31 2 *" }, []string{"backups/erp/erp-data"},
+			`nightly has the schedule "0 0 31 2 *", which never comes`,
 		},
 		"nothing but a cluster": {
 			func(_ *Manifest, f *Found) { *f = Found{Version: f.Version, Nodes: f.Nodes} },

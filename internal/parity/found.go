@@ -74,7 +74,8 @@ type FoundVolume struct {
 	Name, Driver, Handle string // of CSI; empty if it is not one
 }
 
-// FoundLonghorn is what Longhorn knows of volumes and of their backups.
+// FoundLonghorn is what Longhorn knows of volumes and of their backups. Longhorn
+// looks into one namespace, its own; objects of others are found all the same.
 type FoundLonghorn struct {
 	Volumes []FoundLonghornVolume
 	Jobs    []FoundJob
@@ -83,21 +84,24 @@ type FoundLonghorn struct {
 
 // FoundLonghornVolume is a volume of Longhorn.
 type FoundLonghornVolume struct {
-	Name   string
-	Labels map[string]string
-	Target string // name of its backup target
+	Namespace string
+	Name      string
+	Labels    map[string]string
+	Target    string // name of its backup target
 }
 
 // FoundJob is a RecurringJob.
 type FoundJob struct {
-	Name   string
-	Task   string
-	Cron   string
-	Groups []string
+	Namespace string
+	Name      string
+	Task      string
+	Cron      string
+	Groups    []string
 }
 
 // FoundTarget is a BackupTarget.
 type FoundTarget struct {
+	Namespace   string
 	Name        string
 	URL         string
 	Unavailable bool // Longhorn says so

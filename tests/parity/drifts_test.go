@@ -383,6 +383,41 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 			seed:  func(t *testing.T, l *lab) { l.change(t, nightly, spec(object{"cron": ""})) },
 			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: "nightly has no schedule",
 		},
+		"a backup job whose day no year has": {
+			seed:  func(t *testing.T, l *lab) { l.change(t, nightly, spec(object{"cron": "0 0 31 2 *"})) },
+			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: `nightly has the schedule "0 0 31 2 *", which never comes`,
+		},
+		"a backup job once a year": {
+			seed:  func(t *testing.T, l *lab) { l.change(t, nightly, spec(object{"cron": "@yearly"})) },
+			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: "with more than 35 days between two times",
+		},
+		"a backup job whose schedule is none": {
+			seed:  func(t *testing.T, l *lab) { l.change(t, nightly, spec(object{"cron": "every night"})) },
+			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: `nightly has the schedule "every night", which is none`,
+		},
+		"a backup job once a month, by its name": {
+			seed: func(t *testing.T, l *lab) { l.change(t, nightly, spec(object{"cron": "@monthly"})) },
+		},
+		"a backup job in a namespace that Longhorn does not look into": {
+			seed: func(t *testing.T, l *lab) {
+				l.remove(t, nightly)
+				l.create(t, object{
+					"apiVersion": "longhorn.io/v1beta2", "kind": "RecurringJob", "metadata": object{"name": "nightly", "namespace": "erp"},
+					"spec": object{"name": "nightly", "task": "backup", "cron": "0 3 * * *", "retain": 7, "concurrency": 1, "groups": []string{"default"}},
+				})
+			},
+			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: "nightly is of the namespace erp, and the volume of longhorn-system",
+		},
+		"a backup target in a namespace that Longhorn does not look into": {
+			seed: func(t *testing.T, l *lab) {
+				l.remove(t, target)
+				l.create(t, object{
+					"apiVersion": "longhorn.io/v1beta2", "kind": "BackupTarget", "metadata": object{"name": "default", "namespace": "erp"},
+					"spec": object{"backupTargetURL": "s3://sandbox@us-east-1/"},
+				})
+			},
+			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: "the backup target default leads nowhere",
+		},
 		"a backup job that is gone": {
 			seed:  func(t *testing.T, l *lab) { l.remove(t, nightly) },
 			wants: []string{"backups/erp/erp-data", "backups/tools/vault-data"}, says: "no job covers it: often is of task snapshot",

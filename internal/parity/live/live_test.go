@@ -50,8 +50,8 @@ func small() cluster {
 		"/api/v1/persistentvolumeclaims":          `{"kind": "PersistentVolumeClaimList", "items": [{"metadata": {"name": "old", "namespace": "a", "annotations": {"volume.beta.kubernetes.io/storage-class": "longhorn"}}, "spec": {"volumeName": "pv"}}]}`,
 		"/api/v1/persistentvolumes":               `{"kind": "PersistentVolumeList", "items": [{"metadata": {"name": "pv"}, "spec": {"csi": {"driver": "driver.longhorn.io", "volumeHandle": "pvc-1"}}}]}`,
 		"/apis/argoproj.io/v1alpha1/applications": `{"kind": "ApplicationList", "items": [{"metadata": {"name": "erp", "namespace": "argocd"}, "spec": {"source": {"repoURL": "https://forge.test/o/erp.git", "path": "chart"}}}]}`,
-		"/apis/longhorn.io/v1beta2/volumes":       `{"kind": "VolumeList", "items": []}`,
-		"/apis/longhorn.io/v1beta1/recurringjobs": `{"kind": "RecurringJobList", "items": [{"metadata": {"name": "nightly"}, "spec": {"task": "backup", "cron": "@daily", "groups": ["default"]}}]}`,
+		"/apis/longhorn.io/v1beta2/volumes":       `{"kind": "VolumeList", "items": [{"metadata": {"name": "pvc-1", "namespace": "longhorn-system", "labels": {"a": "b"}}, "spec": {"backupTargetName": "second"}}]}`,
+		"/apis/longhorn.io/v1beta1/recurringjobs": `{"kind": "RecurringJobList", "items": [{"metadata": {"name": "nightly", "namespace": "longhorn-system"}, "spec": {"task": "backup", "cron": "@daily", "groups": ["default"]}}]}`,
 	}
 }
 
@@ -114,10 +114,24 @@ func TestWhatStandsIsRead(t *testing.T) {
 	assert.Equal(t, []parity.FoundClaim{{Namespace: "a", Name: "old", StorageClass: "longhorn", Volume: "pv"}}, found.Claims)
 	assert.Equal(t, []parity.FoundVolume{{Name: "pv", Driver: "driver.longhorn.io", Handle: "pvc-1"}}, found.Volumes)
 	assert.Equal(t, []parity.FoundApplication{{Namespace: "argocd", Name: "erp", Sources: []parity.Source{{Repository: "https://forge.test/o/erp.git", Path: "chart"}}}}, found.Applications)
-	assert.Equal(t, []parity.FoundJob{{Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}}, found.Longhorn.Jobs, "of a version that is not the preferred one")
+	assert.Equal(t, []parity.FoundJob{{Namespace: "longhorn-system", Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}}, found.Longhorn.Jobs, "of a version that is not the preferred one")
+	assert.Equal(t, []parity.FoundLonghornVolume{{Namespace: "longhorn-system", Name: "pvc-1", Labels: map[string]string{"a": "b"}, Target: "second"}}, found.Longhorn.Volumes)
 	assert.Empty(t, found.Longhorn.Targets, "a resource that is not there is absent")
 	assert.Empty(t, found.HelmCharts, "a group that is not served is absent")
 	assert.Empty(t, found.Releases)
+}
+
+func TestABackupTargetIsReadWithItsNamespace(t *testing.T) {
+	t.Parallel()
+	served := small()
+	served["/apis/longhorn.io/v1beta2/backuptargets"] = `{"kind": "BackupTargetList", "items": [
+		{"metadata": {"name": "default", "namespace": "longhorn-system"}, "spec": {"backupTargetURL": "s3://x@y/"}, "status": {"available": false}},
+		{"metadata": {"name": "default", "namespace": "erp"}, "spec": {"backupTargetURL": "s3://x@z/"}}]}`
+	found, err := served.read(t, Wanted{})
+	require.NoError(t, err)
+	assert.Equal(t, []parity.FoundTarget{
+		{Namespace: "longhorn-system", Name: "default", URL: "s3://x@y/", Unavailable: true}, {Namespace: "erp", Name: "default", URL: "s3://x@z/"},
+	}, found.Longhorn.Targets)
 }
 
 func TestWhatCannotBeReadIsAnErrorAndNeverAbsent(t *testing.T) {

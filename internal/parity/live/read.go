@@ -321,7 +321,9 @@ func (c *Client) longhornVolumes(ctx context.Context, served []parity.FoundGroup
 	read, err := custom[volume](ctx, c, served, "longhorn.io", "volumes")
 	var volumes []parity.FoundLonghornVolume
 	for _, one := range read {
-		volumes = append(volumes, parity.FoundLonghornVolume{Name: one.Metadata.Name, Labels: one.Metadata.Labels, Target: one.Spec.BackupTargetName})
+		volumes = append(volumes, parity.FoundLonghornVolume{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Labels: one.Metadata.Labels, Target: one.Spec.BackupTargetName,
+		})
 	}
 	return volumes, err
 }
@@ -337,7 +339,9 @@ func (c *Client) jobs(ctx context.Context, served []parity.FoundGroup) ([]parity
 	read, err := custom[job](ctx, c, served, "longhorn.io", "recurringjobs")
 	var jobs []parity.FoundJob
 	for _, one := range read {
-		jobs = append(jobs, parity.FoundJob{Name: one.Metadata.Name, Task: one.Spec.Task, Cron: one.Spec.Cron, Groups: one.Spec.Groups})
+		jobs = append(jobs, parity.FoundJob{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Task: one.Spec.Task, Cron: one.Spec.Cron, Groups: one.Spec.Groups,
+		})
 	}
 	return jobs, err
 }
@@ -352,7 +356,9 @@ func (c *Client) targets(ctx context.Context, served []parity.FoundGroup) ([]par
 	var targets []parity.FoundTarget
 	for _, one := range read {
 		available := one.Status.Available
-		targets = append(targets, parity.FoundTarget{Name: one.Metadata.Name, URL: one.Spec.BackupTargetURL, Unavailable: available != nil && !*available})
+		targets = append(targets, parity.FoundTarget{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, URL: one.Spec.BackupTargetURL, Unavailable: available != nil && !*available,
+		})
 	}
 	return targets, err
 }
