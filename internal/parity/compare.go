@@ -402,8 +402,13 @@ func (j *judge) backups() {
 				judge(claim)
 			}
 		}
-		if !there && expected.StorageClass == "" {
-			j.say("backed up", "no such claim", "claims of the API server", "backups", expected.Namespace, expected.Claim)
+		const source = "claims of the API server"
+		switch {
+		case there || expected.MayBeEmpty:
+		case expected.StorageClass == "":
+			j.say("backed up", "no such claim", source, "backups", expected.Namespace, expected.Claim)
+		default: // all of them may have gone to a class that nobody backs up
+			j.say("claims that are backed up", "no claim of the class", source, "backups", expected.StorageClass)
 		}
 	}
 }

@@ -213,9 +213,25 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Cron = "0 0 31 2 *" }, []string{"backups/erp/erp-data"},
 			`nightly has the schedule "0 0 31 2 *", which never comes`,
 		},
+		"claims that all moved to another class": {
+			func(_ *Manifest, f *Found) { f.Claims[0].StorageClass = "local-path" }, []string{"backups/longhorn"},
+			"backups/longhorn: expected claims that are backed up, found no claim of the class (claims of the API server)",
+		},
+		"no claim of a class that may be empty": {
+			func(m *Manifest, f *Found) {
+				m.Backups = []Backup{{StorageClass: "longhorn", MayBeEmpty: true}}
+				f.Claims[0].StorageClass = "local-path"
+			}, nil, "",
+		},
+		"a claim of a class that may be empty": {
+			func(m *Manifest, f *Found) {
+				m.Backups = []Backup{{StorageClass: "longhorn", MayBeEmpty: true}}
+				f.Longhorn.Jobs = nil
+			}, []string{"backups/erp/erp-data"}, "",
+		},
 		"nothing but a cluster": {
 			func(_ *Manifest, f *Found) { *f = Found{Version: f.Version, Nodes: f.Nodes} },
-			[]string{"applications/erp", "applications/plausible", "applications/tools", "backups/erp/erp-data", "components/cert-manager", "components/longhorn", "components/traefik", "components/vault", "outside/postgresql/hosts"}, "",
+			[]string{"applications/erp", "applications/plausible", "applications/tools", "backups/erp/erp-data", "backups/longhorn", "components/cert-manager", "components/longhorn", "components/traefik", "components/vault", "outside/postgresql/hosts"}, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -129,6 +129,7 @@ type Backup struct {
 	Namespace    string
 	Claim        string
 	StorageClass string
+	MayBeEmpty   bool // no claim of the class is no drift
 }
 
 // DistributionOf tells the distribution of a version.

@@ -51,6 +51,14 @@ func TestAManifestIsWrittenInOneOrderAndReadBackAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, string(first), string(second))
 	assert.Contains(t, string(first), `version: "1.19"`)
+
+	m.Backups[0].MayBeEmpty = true
+	text, err := Marshal(m)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "{storage_class: longhorn, may_be_empty: true}")
+	back, err = Parse("again.yml", text)
+	require.NoError(t, err)
+	assert.Equal(t, m, back)
 	t.Log(string(first))
 }
 
@@ -76,6 +84,8 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"an application with both":               {"    - name: plausible\n", "    - name: plausible\n      path: chart\n", `the application plausible has sources, so`},
 		"a backup of half a claim":               {"{namespace: erp, claim: erp-data}", "{claim: erp-data}", `lab.yml:23:5: either namespace and claim are needed here, or storage_class`},
 		"a backup of a claim and a class":        {"{storage_class: longhorn}", "{storage_class: longhorn, claim: x}", `either namespace and claim are needed here, or storage_class`},
+		"a claim that may be none":               {"{namespace: erp, claim: erp-data}", "{namespace: erp, claim: erp-data, may_be_empty: true}", `lab.yml:23:5: may_be_empty is for a storage_class`},
+		"a class that must not be empty":         {"{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: false}", `lab.yml:24:45: only true may stand here`},
 		"a backup of nothing":                    {"{storage_class: longhorn}", "{}", `either namespace and claim are needed here, or storage_class`},
 		"an alias":                               {"[agent], architecture: arm64}\n  - {name: pi1, roles: [server, etcd]", "&r [agent], architecture: arm64}\n  - {name: pi1, roles: *r", `lab.yml:5:24: a list is needed here`},
 		"a second document":                      {"backups:", "---\nbackups:", `lab.yml:22:1: a second YAML document begins here`},
@@ -98,6 +108,7 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 // written, and is the same when it is read again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(lab))
+	f.Add([]byte(strings.Replace(lab, "{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: true}", 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse("f.yml", data)
 		if err != nil {

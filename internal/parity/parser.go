@@ -242,9 +242,13 @@ func (p parser) outside(n *yaml.Node, into *Outside) error {
 func (p parser) backup(n *yaml.Node, into *Backup) error {
 	err := p.mapping(n, nil, keys{
 		"namespace": p.name(&into.Namespace), "claim": p.name(&into.Claim), "storage_class": p.name(&into.StorageClass),
+		"may_be_empty": func(n *yaml.Node) error { return p.yes(n, &into.MayBeEmpty) },
 	})
 	if err == nil && ((into.StorageClass == "") != (into.Namespace != "" && into.Claim != "") || into.StorageClass != "" && into.Namespace+into.Claim != "") {
 		err = p.at(n, "either namespace and claim are needed here, or storage_class")
+	}
+	if err == nil && into.MayBeEmpty && into.StorageClass == "" {
+		err = p.at(n, "may_be_empty is for a storage_class: a claim is there or not")
 	}
 	return err
 }
@@ -327,6 +331,14 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 		*into = n.Value
 		return nil
 	}
+}
+
+// yes reads what can only be true: what is not so is left out.
+func (p parser) yes(n *yaml.Node, into *bool) error {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil || !*into {
+		return p.at(n, "only true may stand here; leave the key out otherwise")
+	}
+	return nil
 }
 
 var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)

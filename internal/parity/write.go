@@ -30,7 +30,7 @@ func Marshal(m *Manifest) ([]byte, error) {
 				row("project", text(o.Compose.Project), "service", text(o.Compose.Service), "image", text(o.Compose.Image)))
 		}),
 		"backups", each(sorted.Backups, func(b Backup) *yaml.Node {
-			return row("storage_class", optional(b.StorageClass), "namespace", optional(b.Namespace), "claim", optional(b.Claim))
+			return row("storage_class", optional(b.StorageClass), "may_be_empty", mark(b.MayBeEmpty), "namespace", optional(b.Namespace), "claim", optional(b.Claim))
 		}),
 	)
 	document.HeadComment = heading
@@ -98,6 +98,14 @@ func optional(value string) *yaml.Node {
 		return nil
 	}
 	return text(value)
+}
+
+// mark is nothing for what is not so.
+func mark(is bool) *yaml.Node {
+	if !is {
+		return nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
 }
 
 // block is a mapping of keys and values, without those whose value is nothing.

@@ -96,6 +96,24 @@ func claim(name, volume string) object {
 	return object{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": object{"name": name, "namespace": "erp"}, "spec": wants}
 }
 
+// unclaim takes a claim away until the test ends.
+func unclaim(t *testing.T, l *lab, name, volume string) {
+	l.remove(t, at("v1", "PersistentVolumeClaim", name))
+	t.Cleanup(func() { // the volume is still kept for the claim that was
+		require.NoError(t, l.do(http.MethodPatch, "/api/v1/persistentvolumes/"+volume, "application/merge-patch+json",
+			spec(object{"claimRef": object{"uid": nil, "resourceVersion": nil}}), nil))
+	})
+}
+
+// elsewhere puts a claim of another class in the place of all that are Longhorn's.
+func elsewhere(t *testing.T, l *lab) {
+	unclaim(t, l, "erp/erp-data", "pv-erp")
+	unclaim(t, l, "tools/vault-data", "pv-vault")
+	local := claim("uploads", "")
+	local["spec"].(object)["storageClassName"] = "local-path"
+	l.create(t, local)
+}
+
 // instead is the lab's manifest with one text for another.
 func instead(t *testing.T, l *lab, from, to string) judgement {
 	require.Contains(t, l.manifest, from)
@@ -453,14 +471,17 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 			wants: []string{"backups/erp/erp-data"}, says: "Longhorn has no volume pvc-erp",
 		},
 		"a claim that is gone": {
-			seed: func(t *testing.T, l *lab) {
-				const volume = "/api/v1/persistentvolumes/pv-erp"
-				l.remove(t, at("v1", "PersistentVolumeClaim", "erp/erp-data"))
-				t.Cleanup(func() { // the volume is still kept for the claim that was
-					require.NoError(t, l.do(http.MethodPatch, volume, "application/merge-patch+json", spec(object{"claimRef": object{"uid": nil, "resourceVersion": nil}}), nil))
-				})
-			},
+			seed:  func(t *testing.T, l *lab) { unclaim(t, l, "erp/erp-data", "pv-erp") },
 			wants: []string{"backups/erp/erp-data"}, says: "no such claim",
+		},
+		"claims that all moved to another class": {
+			seed:  func(t *testing.T, l *lab) { elsewhere(t, l) },
+			asks:  instead(t, l, "\n  - {namespace: erp, claim: erp-data}", ""),
+			wants: []string{"backups/longhorn"}, says: "expected claims that are backed up, found no claim of the class",
+		},
+		"claims that all moved to another class, of one that may be empty": {
+			seed: func(t *testing.T, l *lab) { elsewhere(t, l) },
+			asks: instead(t, l, "{storage_class: longhorn}\n  - {namespace: erp, claim: erp-data}", "{storage_class: longhorn, may_be_empty: true}"),
 		},
 		"a backup target that leads nowhere": {
 			seed:  func(t *testing.T, l *lab) { l.change(t, target, spec(object{"backupTargetURL": ""})) },

@@ -71,6 +71,7 @@ GOOD = {
     "an application of several sources": changed("applications", "items", 0, to={"name": "x", "sources": [SOURCE, dict(SOURCE, path="a")]}),
     "an application of a chart": changed("applications", "items", 0, to=dict(SOURCE, name="x", chart="c")),
     "a claim": changed("backups", to=[{"namespace": "a", "claim": "b"}]),
+    "a class that may be empty": changed("backups", to=[{"storage_class": "a", "may_be_empty": True}]),
     "a server of more roles": changed("nodes", 0, "roles", to=["server", "etcd"]),
     "a repository on a port": changed("outside", 0, "compose", "image", to="registry.test:5000/a/b"),
 }
@@ -99,6 +100,8 @@ BAD = {
     "half a service": changed("outside", 0, "compose", "service", take=True),
     "half a claim": changed("backups", to=[{"claim": "b"}]),
     "a claim and a class": changed("backups", to=[{"namespace": "a", "claim": "b", "storage_class": "c"}]),
+    "a claim that may be none": changed("backups", to=[{"namespace": "a", "claim": "b", "may_be_empty": True}]),
+    "a class that must not be empty": changed("backups", to=[{"storage_class": "a", "may_be_empty": False}]),
     "nothing to back up": changed("backups", to=[{}]),
 }
 
