@@ -327,7 +327,7 @@ func (j *judge) onHost(expected Outside, host string) {
 		repository, _ := SplitImage(c.Image)
 		switch {
 		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
-			if container == nil || c.Running { // one that replaces another runs beside it for a moment
+			if container == nil || c.state() == running { // one that replaces another runs beside it for a moment
 				container = &j.found.Hosts[host].Containers[i]
 			}
 		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
@@ -344,12 +344,27 @@ func (j *judge) onHost(expected Outside, host string) {
 	if !SameRepository(repository, expected.Compose.Image) {
 		j.say(expected.Compose.Image, repository, source, at("image")...)
 	}
-	if !container.Running {
-		j.say("running", "stopped", source, at("running")...)
+	if state := container.state(); state != running {
+		j.say(running, state, source, at("running")...)
 	}
 	if version, told := container.version(); !sameVersion(version, expected.Version) {
 		j.say(expected.Version, version, source+", "+told, at("version")...)
 	}
+}
+
+const running = "running"
+
+// state is "running" for what does, and what there is to say otherwise. Docker
+// has one that ends over and over as running in between, and one that answers
+// nobody all the time; so one that is asked for its health has to be well.
+func (c FoundContainer) state() string {
+	switch {
+	case c.Status != running:
+		return c.Status
+	case c.Health == "" || c.Health == "none" || c.Health == "healthy":
+		return running
+	}
+	return running + ", and its health is " + c.Health
 }
 
 // versionTag is a tag that tells a version, and no digest or name.

@@ -43,7 +43,7 @@ func stand(t *testing.T) (*Manifest, Found) {
 		Longhorn: longhorn(),
 		Hosts: map[string]FoundHost{
 			"pi2": {Groups: []string{"postgres"}, Containers: []FoundContainer{
-				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Running: true},
+				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Status: "running", Health: "healthy"},
 			}},
 			"pi1": {Groups: []string{"pihole"}, Containers: []FoundContainer{}},
 		},
@@ -134,7 +134,33 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Applications[0].Sources[0].Revision = "v1.0.0" }, []string{"applications/tools/revision"}, "expected branch, found tag (v1.0.0)",
 		},
 		"a service that is stopped": {
-			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Running = false }, []string{"outside/postgresql/hosts/pi2/running"}, "",
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Status = "exited" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"outside/postgresql/hosts/pi2/running: expected running, found exited (Docker engine of pi2)",
+		},
+		"a service that ends over and over": {
+			func(_ *Manifest, f *Found) {
+				f.Hosts["pi2"].Containers[0].Status, f.Hosts["pi2"].Containers[0].Health = "restarting", "starting"
+			}, []string{"outside/postgresql/hosts/pi2/running"}, "expected running, found restarting",
+		},
+		"a service that runs and is not well": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "unhealthy" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"expected running, found running, and its health is unhealthy",
+		},
+		"a service that was never well yet": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "starting" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"found running, and its health is starting",
+		},
+		"a service whose health nobody asks for":  {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "" }, nil, ""},
+		"a service whose health is not looked at": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "none" }, nil, ""},
+		"a new container that is not well beside the one that it replaced": {
+			func(_ *Manifest, f *Found) {
+				host := f.Hosts["pi2"]
+				old := host.Containers[0]
+				old.Status, old.Health = "exited", ""
+				host.Containers[0].Health = "unhealthy"
+				host.Containers = append([]FoundContainer{old}, host.Containers...)
+				f.Hosts["pi2"] = host
+			}, []string{"outside/postgresql/hosts/pi2/running"}, "",
 		},
 		"a finer version than the one expected": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "postgres:16.3.2" }, nil, ""},
 		"a version that only begins like the one expected": {
@@ -152,7 +178,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 		"a new container beside the one that it replaced": {
 			func(_ *Manifest, f *Found) {
 				old := f.Hosts["pi2"].Containers[0]
-				old.Running, old.Image = false, "postgres:15.1"
+				old.Status, old.Image = "exited", "postgres:15.1"
 				host := f.Hosts["pi2"]
 				host.Containers = append(host.Containers, old)
 				f.Hosts["pi2"] = host
@@ -407,17 +433,18 @@ func FuzzParseWaivers(f *testing.F) {
 func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
 	t.Parallel()
 	hosts, err := ReadHosts(map[string]any{"pi2": map[string]any{"groups": []any{"postgres"}, "containers": []any{map[string]any{
-		"name": "/postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:16.3", "running": true, "environment": []any{"PG_MAJOR=16"},
+		"name": "/postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:16.3", "status": "running", "health": "healthy", "environment": []any{"PG_MAJOR=16"},
 	}}}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"pi2"}, slices.Collect(maps.Keys(hosts)))
 	assert.Equal(t, FoundContainer{
-		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Running: true, Environment: map[string]string{"PG_MAJOR": "16"},
+		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Status: "running", Health: "healthy", Environment: map[string]string{"PG_MAJOR": "16"},
 	}, hosts["pi2"].Containers[0])
 	for says, given := range map[string]any{
 		"nothing was read from the Docker engine of pi2": map[string]any{"groups": []any{}},
-		"unknown field":                        map[string]any{"groups": []any{}, "containers": []any{map[string]any{"password": "x"}}},
-		"each must have groups and containers": "pi2",
+		"unknown field":                         map[string]any{"groups": []any{}, "containers": []any{map[string]any{"password": "x"}}},
+		"each must have groups and containers":  "pi2",
+		"the container pg of pi2 has no status": map[string]any{"groups": []any{}, "containers": []any{map[string]any{"name": "/pg"}}},
 	} {
 		_, err := ReadHosts(map[string]any{"pi2": given})
 		require.ErrorContains(t, err, says)

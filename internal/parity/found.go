@@ -121,5 +121,6 @@ type FoundContainer struct {
 	Image       string            // reference
 	Environment map[string]string // only what tells a version
 	Labels      map[string]string // only what tells a version
-	Running     bool
+	Status      string            // Docker's word: running, restarting, exited, …
+	Health      string            // Docker's word: healthy, unhealthy, starting; empty or none if nobody asks for it
 }

@@ -85,7 +85,7 @@ backups: []
 - hosts: localhost
   gather_facts: false
   vars:
-    containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", running: true}]
+    containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", status: running, health: healthy}]
   module_defaults:
     arcodange.sandbox.parity_assert:
       manifest: manifest.yml
@@ -114,6 +114,14 @@ backups: []
       arcodange.sandbox.parity_assert: {hosts: {pi2: {groups: [postgres]}}, report: unread.json}
       register: unread
       ignore_errors: true
+    - name: Judge what runs and is not well
+      arcodange.sandbox.parity_assert:
+        waivers: waivers.yml
+        report: unwell.json
+        hosts: {pi2: {groups: [postgres], containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", status: running, health: unhealthy}]}}
+        evidence: "{{ omit }}"
+      register: unwell
+      ignore_errors: true
     - name: Judge with evidence that says another distribution
       arcodange.sandbox.parity_assert:
         waivers: waivers.yml
@@ -133,6 +141,8 @@ backups: []
           - checked is failed and checked.drifts == red.drifts and checked.evidence is undefined
           - production is failed and production.msg is search('192.0.2.1') and production.msg is search('before anything is sent') and production.drifts is undefined
           - unread is failed and unread.msg is search('nothing was read from the Docker engine of pi2')
+          - unwell is failed and unwell.drifts | map(attribute='path') | list == ['outside/postgresql/hosts/pi2/running']
+          - unwell.drifts[0].found == 'running, and its health is unhealthy'
           - claimed is failed and claimed.msg is search('what runs is embedded') and claimed.evidence.verdict == 'red'
 `)
 	res, err := run.Exec{}.Run(t.Context(), run.Cmd{

@@ -505,6 +505,26 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 	}
 }
 
+// edited changes the compose file of PostgreSQL until the test ends.
+func edited(t *testing.T, l *lab, change string) {
+	const file = "/opt/arcodange/postgres/compose.yml"
+	up := []string{"docker", "compose", "--project-directory", "/opt/arcodange/postgres", "up", "--detach", "--pull", "never"}
+	l.on(t, l.postgresql, "cp", file, "/root/compose.before")
+	t.Cleanup(func() {
+		l.on(t, l.postgresql, "cp", "/root/compose.before", file)
+		l.on(t, l.postgresql, up...)
+	})
+	l.on(t, l.postgresql, "sed", "-i", change, file)
+	l.on(t, l.postgresql, up...)
+}
+
+// inspected waits until Docker says something of PostgreSQL's container.
+func inspected(t *testing.T, l *lab, format, says string) {
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		assert.Equal(t, says, strings.TrimSpace(l.on(t, l.postgresql, "docker", "inspect", "--format", format, "postgres-postgres-1")))
+	}, soon, 100*time.Millisecond)
+}
+
 func outsideCluster() map[string]seeded {
 	const project = "/opt/arcodange/postgres"
 	compose := func(t *testing.T, l *lab, args ...string) {
@@ -519,7 +539,27 @@ func outsideCluster() map[string]seeded {
 				compose(t, l, "stop")
 				t.Cleanup(func() { compose(t, l, "start") })
 			},
-			wants: []string{"outside/postgresql/hosts/pi2/running"}, says: "expected running, found stopped (Docker engine of pi2)",
+			wants: []string{"outside/postgresql/hosts/pi2/running"}, says: "expected running, found exited (Docker engine of pi2)",
+		},
+		"PostgreSQL ends over and over": {
+			seed: func(t *testing.T, l *lab) {
+				edited(t, l, `s|^    restart: .*|&\n    entrypoint: ["false"]|`)
+				inspected(t, l, "{{.State.Status}}", "restarting")
+			},
+			wants: []string{"outside/postgresql/hosts/pi2/running"}, says: "expected running, found r",
+		},
+		"PostgreSQL runs and is not well": {
+			seed: func(t *testing.T, l *lab) {
+				edited(t, l, `s|"pg_isready".*|"false"]|; s|retries: .*|retries: 1|`)
+				inspected(t, l, "{{.State.Health.Status}}", "unhealthy")
+			},
+			wants: []string{"outside/postgresql/hosts/pi2/running"}, says: "expected running, found running, and its health is unhealthy",
+		},
+		"PostgreSQL runs and was never well": {
+			seed: func(t *testing.T, l *lab) {
+				edited(t, l, `s|"pg_isready".*|"false"]|; s|retries: .*|retries: 1000|`)
+			},
+			wants: []string{"outside/postgresql/hosts/pi2/running"}, says: "expected running, found running, and its health is starting",
 		},
 		"PostgreSQL is gone": {
 			seed: func(t *testing.T, l *lab) {
@@ -670,7 +710,7 @@ func throughAnsible(t *testing.T, l *lab) {
 	assert.Contains(t, err.Error(), "components/vault/version: expected 1.19.0, found 1.20.0 (images of hashicorp/vault: tools/StatefulSet vault) (and 1 more)")
 	assert.Contains(t, err.Error(), `-    "components/vault/version": "1.19.0",`)
 	assert.Contains(t, err.Error(), `+    "components/vault/version": "1.20.0",`)
-	assert.Contains(t, err.Error(), `+    "outside/postgresql/hosts/pi2/running": "stopped"`)
+	assert.Contains(t, err.Error(), `+    "outside/postgresql/hosts/pi2/running": "exited"`)
 	entries, err := evidence.Read(ledger)
 	require.NoError(t, err)
 	require.Len(t, entries, 2)
@@ -680,6 +720,9 @@ func throughAnsible(t *testing.T, l *lab) {
 		assert.Equal(t, "embedded", entries[n].Distribution, "as it was measured")
 		assert.Len(t, entries[n].Deviations, 1)
 	}
+	l.on(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "start")
+	edited(t, l, `s|"pg_isready".*|"false"]|; s|retries: .*|retries: 1|`)
+	require.ErrorContains(t, l.play(t, asks[0], asks[1:4]...), `+    "outside/postgresql/hosts/pi2/running": "running, and its health is unhealthy"`)
 }
 
 // nodes takes a node away in steps. Its agent is stopped first, so that nobody

@@ -315,7 +315,10 @@ func (l *lab) hosts(t require.TestingT) object {
 			Labels map[string]string
 			Env    []string
 		}
-		State struct{ Running bool }
+		State struct {
+			Status string
+			Health struct{ Status string }
+		}
 	}
 	ids := strings.Fields(l.on(t, l.postgresql, "docker", "ps", "--all", "--quiet", "--no-trunc"))
 	read := []object{}
@@ -331,7 +334,7 @@ func (l *lab) hosts(t require.TestingT) object {
 		}
 		read = append(read, object{
 			"name": c.Name, "project": c.Config.Labels["com.docker.compose.project"], "service": c.Config.Labels["com.docker.compose.service"],
-			"image": c.Config.Image, "environment": environment, "running": c.State.Running,
+			"image": c.Config.Image, "environment": environment, "status": c.State.Status, "health": c.State.Health.Status,
 		})
 	}
 	return object{l.postgresql: object{"groups": []string{"postgres", "gitea", "raspberries"}, "containers": read}}
