@@ -300,19 +300,40 @@ func (j *judge) outside() {
 	}
 }
 
-// inside looks for what must stand outside Kubernetes among what runs in it.
+// inside looks for what must stand outside Kubernetes among what runs in it: by
+// its images, and else by its port. What production has there as a component is
+// meant to be there.
 func (j *judge) inside(expected Outside) {
-	var where []string
+	known, _ := expected.software()
+	var named, serving []string
 	for _, image := range j.found.Images {
 		repository, _ := SplitImage(image.Reference)
-		last := path.Base(repository)
-		if !image.Ends && (last == path.Base(expected.Compose.Image) || last == expected.Name) {
-			where = append(where, fmt.Sprintf("%s/%s with %s", image.Namespace, image.Workload, image.Reference))
+		if image.Ends || j.component(image.Namespace, repository) {
+			continue
+		}
+		where := fmt.Sprintf("%s/%s with %s", image.Namespace, image.Workload, image.Reference)
+		switch {
+		case expected.is(repository):
+			named = append(named, where)
+		case known.port != 0 && slices.Contains(image.Ports, known.port) && !goesBetween.MatchString(path.Base(repository)):
+			serving = append(serving, where)
 		}
 	}
-	if len(where) > 0 {
-		j.say("outside Kubernetes", strings.Join(unique(where), ", "), "workloads of the API server", "outside", expected.Name, "kubernetes")
+	const source = "workloads of the API server"
+	if len(named) > 0 {
+		j.say("outside Kubernetes", strings.Join(unique(named), ", "), source, "outside", expected.Name, "kubernetes")
 	}
+	if len(serving) > 0 {
+		j.say(fmt.Sprintf("nothing in Kubernetes that serves its port %d", known.port), strings.Join(unique(serving), ", "), source, "outside", expected.Name, "port")
+	}
+}
+
+// component tells whether an image is one of a component of the manifest.
+func (j *judge) component(namespace, repository string) bool {
+	return slices.ContainsFunc(j.m.Components, func(c Component) bool {
+		by := c.FoundBy.Image
+		return by != nil && (by.Namespace == "" || by.Namespace == namespace) && SameRepository(repository, by.Repository)
+	})
 }
 
 func (j *judge) onHost(expected Outside, host string) {

@@ -110,6 +110,48 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			},
 			[]string{"outside/postgresql/kubernetes"}, "db/Pod x with ghcr.test/cloudnative-pg/postgresql:16",
 		},
+		"an outside thing by an image that the manifest adds": {
+			func(m *Manifest, f *Found) {
+				m.Outside[0].Images = []string{"lab/database"}
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "registry.test/lab/database:3"})
+			},
+			[]string{"outside/postgresql/kubernetes"}, "db/Pod x with registry.test/lab/database:3",
+		},
+		"an outside thing that is only known by its port": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/database:3", Ports: []int{8008, 5432}})
+			},
+			[]string{"outside/postgresql/port"}, "expected nothing in Kubernetes that serves its port 5432, found db/Pod x with lab/database:3",
+		},
+		"an outside thing by its image is not told of by its port too": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "postgres:17", Ports: []int{5432}})
+			},
+			[]string{"outside/postgresql/kubernetes"}, "",
+		},
+		"a Job that serves its port": {func(_ *Manifest, f *Found) {
+			f.Images = append(f.Images, FoundImage{Reference: "lab/check:3", Ports: []int{5432}, Ends: true})
+		}, nil, ""},
+		"ways to an outside thing are not it": {func(_ *Manifest, f *Found) {
+			for _, image := range []string{
+				"edoburu/pgbouncer:1", "bitnami/pgpool:4", "rancher/klipper-lb:v0.4.9", "rancher/mirrored-library-traefik:3", "haproxytech/haproxy-alpine:3",
+				"envoyproxy/envoy:v1", "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2", "alpine/socat:1", "registry.k8s.io/ingress-nginx/nginx-ingress:1",
+			} {
+				f.Images = append(f.Images, FoundImage{Namespace: "erp", Workload: "Pod x", Reference: image, Ports: []int{5432}})
+			}
+		}, nil, ""},
+		"what production has in the cluster is meant to be there": {
+			func(m *Manifest, f *Found) {
+				m.Components = append(m.Components, Component{Name: "vectors", Version: "pg17", FoundBy: FoundBy{Image: &Image{Namespace: "ai", Repository: "pgvector/pgvector"}}})
+				f.Images = append(f.Images, FoundImage{Namespace: "ai", Workload: "Pod x", Reference: "pgvector/pgvector:pg17", Ports: []int{5432}})
+			}, nil, "",
+		},
+		"what production has in another namespace of the cluster is not": {
+			func(m *Manifest, f *Found) {
+				m.Components = append(m.Components, Component{Name: "vectors", Version: "pg17", FoundBy: FoundBy{Image: &Image{Namespace: "ai", Repository: "pgvector/pgvector"}}})
+				f.Images = append(f.Images, FoundImage{Namespace: "ai", Workload: "Pod x", Reference: "pgvector/pgvector:pg17"}, FoundImage{Namespace: "erp", Workload: "Pod y", Reference: "pgvector/pgvector:pg17"})
+			}, []string{"outside/postgresql/kubernetes"}, "found erp/Pod y with pgvector/pgvector:pg17 (",
+		},
 		"an application of another namespace with the same name": {
 			func(_ *Manifest, f *Found) {
 				f.Applications = append(f.Applications, FoundApplication{Namespace: "x", Name: "erp"})

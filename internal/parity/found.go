@@ -46,7 +46,8 @@ type FoundImage struct {
 	Workload  string // kind and name, as Deployment vault
 	Container string
 	Reference string
-	Ends      bool // of a Job: it runs to its end, so nothing stands there
+	Ports     []int // that the container names as served; it may serve others
+	Ends      bool  // of a Job: it runs to its end, so nothing stands there
 }
 
 // FoundGroup is an API group that is served.

@@ -231,12 +231,30 @@ func (p parser) outside(n *yaml.Node, into *Outside) error {
 		"name":    p.name(&into.Name),
 		"hosts":   p.name(&into.Hosts),
 		"version": p.version(&into.Version),
+		"images":  func(n *yaml.Node) error { return p.images(n, &into.Images) },
 		"compose": func(n *yaml.Node) error {
 			return p.mapping(n, []string{"project", "service", "image"}, keys{
 				"project": p.name(&into.Compose.Project), "service": p.name(&into.Compose.Service), "image": p.repository(&into.Compose.Image),
 			})
 		},
 	})
+}
+
+func (p parser) images(n *yaml.Node, into *[]string) error {
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		return p.at(n, "a list is needed here; leave the key out for none")
+	}
+	for _, entry := range n.Content {
+		var image string
+		if err := p.repository(&image)(entry); err != nil {
+			return err
+		}
+		if slices.Contains(*into, image) {
+			return p.at(entry, "the image %s stands here twice", image)
+		}
+		*into = append(*into, image)
+	}
+	return nil
 }
 
 func (p parser) backup(n *yaml.Node, into *Backup) error {

@@ -26,7 +26,11 @@ func Marshal(m *Manifest) ([]byte, error) {
 		"components", each(sorted.Components, componentNode),
 		"applications", block("namespace", text(m.Applications.Namespace), "items", each(sorted.Applications.Items, applicationNode)),
 		"outside", each(sorted.Outside, func(o Outside) *yaml.Node {
-			return block("name", text(o.Name), "hosts", text(o.Hosts), "version", text(o.Version), "compose",
+			var images *yaml.Node
+			if len(o.Images) > 0 {
+				images = flow(each(o.Images, text))
+			}
+			return block("name", text(o.Name), "hosts", text(o.Hosts), "version", text(o.Version), "images", images, "compose",
 				row("project", text(o.Compose.Project), "service", text(o.Compose.Service), "image", text(o.Compose.Image)))
 		}),
 		"backups", each(sorted.Backups, func(b Backup) *yaml.Node {
@@ -58,6 +62,9 @@ func (m *Manifest) clone() *Manifest {
 	}
 	out.Components, out.Applications.Items = slices.Clone(m.Components), slices.Clone(m.Applications.Items)
 	out.Outside, out.Backups = slices.Clone(m.Outside), slices.Clone(m.Backups)
+	for i := range out.Outside {
+		out.Outside[i].Images = slices.Clone(out.Outside[i].Images)
+	}
 	return &out
 }
 

@@ -62,6 +62,10 @@ func containers(image string) object {
 	return object{"containers": []object{{"name": "main", "image": image}}}
 }
 
+func serving(image string, port int) object {
+	return object{"containers": []object{{"name": "main", "image": image, "ports": []object{{"containerPort": port}}}}}
+}
+
 func application(namespace, name, repository, path, revision string) object {
 	return object{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": object{"name": name, "namespace": namespace},
@@ -354,6 +358,31 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 				l.create(t, workload("StatefulSet", "erp", "db", containers("bitnami/postgresql:17.2.0")))
 			},
 			wants: []string{"outside/postgresql/kubernetes"},
+		},
+		"PostgreSQL moved into the cluster under a name that is well known": {
+			seed: func(t *testing.T, l *lab) {
+				l.create(t, workload("StatefulSet", "erp", "db", containers("ghcr.io/zalando/spilo-17:4.0-p2")))
+				l.create(t, workload("StatefulSet", "erp", "maps", containers("postgis/postgis:17-3.5")))
+			},
+			wants: []string{"outside/postgresql/kubernetes"}, says: "found erp/StatefulSet db with ghcr.io/zalando/spilo-17:4.0-p2, erp/StatefulSet maps with postgis/postgis:17-3.5",
+		},
+		"PostgreSQL moved into the cluster under a name that the manifest adds": {
+			seed: func(t *testing.T, l *lab) {
+				l.create(t, workload("StatefulSet", "erp", "db", containers("registry.sandbox.test/arcodange-org/database:17")))
+			},
+			asks:  instead(t, l, "    version: \"17\"\n", "    version: \"17\"\n    images: [arcodange-org/database]\n"),
+			wants: []string{"outside/postgresql/kubernetes"}, says: "with registry.sandbox.test/arcodange-org/database:17",
+		},
+		"PostgreSQL moved into the cluster under a name that nobody knows": {
+			seed: func(t *testing.T, l *lab) {
+				l.create(t, workload("StatefulSet", "erp", "db", serving("arcodange-org/database:17", 5432)))
+			},
+			wants: []string{"outside/postgresql/port"}, says: "expected nothing in Kubernetes that serves its port 5432, found erp/StatefulSet db with arcodange-org/database:17",
+		},
+		"a pool of connections to PostgreSQL, which is not it": {
+			seed: func(t *testing.T, l *lab) {
+				l.create(t, workload("Deployment", "erp", "pool", serving("edoburu/pgbouncer:1.24", 5432)))
+			},
 		},
 		"PostgreSQL moved into the cluster as a lone pod": {
 			seed: func(t *testing.T, l *lab) {

@@ -43,7 +43,7 @@ func small() cluster {
 			"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+k3s1"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
 		"/api/v1/pods": `{"kind": "PodList", "items": [
 			{"metadata": {"name": "done", "namespace": "a"}, "spec": {"containers": [{"image": "old:1"}]}, "status": {"phase": "Succeeded"}},
-			{"metadata": {"name": "runs", "namespace": "a"}, "spec": {"containers": [{"name": "c", "image": "x:1"}], "initContainers": [{"image": "init:1"}, {"name": "s", "image": "side:1", "restartPolicy": "Always"}]}, "status": {"phase": "Running"}}]}`,
+			{"metadata": {"name": "runs", "namespace": "a"}, "spec": {"containers": [{"name": "c", "image": "x:1", "ports": [{"containerPort": 5432}, {"containerPort": 8008}]}], "initContainers": [{"image": "init:1"}, {"name": "s", "image": "side:1", "restartPolicy": "Always"}]}, "status": {"phase": "Running"}}]}`,
 		"/apis/apps/v1/deployments":               `{"kind": "DeploymentList", "items": []}`,
 		"/apis/apps/v1/statefulsets":              `{"kind": "StatefulSetList", "items": []}`,
 		"/apis/apps/v1/daemonsets":                `{"kind": "DaemonSetList", "items": []}`,
@@ -110,7 +110,7 @@ func TestWhatStandsIsRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "v1.34.3+k3s1", found.Version)
 	assert.Equal(t, []parity.FoundNode{{Name: "pi1", Roles: []string{"server", "etcd"}, Architecture: "arm64", Version: "v1.34.3+k3s1", Ready: true}}, found.Nodes)
-	assert.Equal(t, []parity.FoundImage{{Namespace: "a", Workload: "Pod runs", Container: "c", Reference: "x:1"}, {Namespace: "a", Workload: "Pod runs", Container: "s", Reference: "side:1"}}, found.Images)
+	assert.Equal(t, []parity.FoundImage{{Namespace: "a", Workload: "Pod runs", Container: "c", Reference: "x:1", Ports: []int{5432, 8008}}, {Namespace: "a", Workload: "Pod runs", Container: "s", Reference: "side:1"}}, found.Images)
 	assert.Equal(t, []parity.FoundClaim{{Namespace: "a", Name: "old", StorageClass: "longhorn", Volume: "pv"}}, found.Claims)
 	assert.Equal(t, []parity.FoundVolume{{Name: "pv", Driver: "driver.longhorn.io", Handle: "pvc-1"}}, found.Volumes)
 	assert.Equal(t, []parity.FoundApplication{{Namespace: "argocd", Name: "erp", Sources: []parity.Source{{Repository: "https://forge.test/o/erp.git", Path: "chart"}}}}, found.Applications)

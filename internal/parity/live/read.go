@@ -178,6 +178,15 @@ func rolesOf(labels map[string]string) []string {
 type container struct {
 	Name, Image   string
 	RestartPolicy string
+	Ports         []struct{ ContainerPort int }
+}
+
+func (c container) ports() []int {
+	var ports []int
+	for _, one := range c.Ports {
+		ports = append(ports, one.ContainerPort)
+	}
+	return ports
 }
 
 type podSpec struct{ Containers, InitContainers []container }
@@ -211,7 +220,7 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 		ends := slices.ContainsFunc(p.Metadata.OwnerReferences, func(o struct{ Kind, Name string }) bool { return o.Kind == "Job" })
 		for _, one := range p.Spec.standing() {
 			images = append(images, parity.FoundImage{
-				Namespace: p.Metadata.Namespace, Workload: "Pod " + p.Metadata.Name, Container: one.Name, Reference: one.Image, Ends: ends,
+				Namespace: p.Metadata.Namespace, Workload: "Pod " + p.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(), Ends: ends,
 			})
 		}
 	}
@@ -227,7 +236,7 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 		for _, w := range workloads {
 			for _, one := range w.Spec.Template.Spec.standing() {
 				images = append(images, parity.FoundImage{
-					Namespace: w.Metadata.Namespace, Workload: kind.kind + " " + w.Metadata.Name, Container: one.Name, Reference: one.Image,
+					Namespace: w.Metadata.Namespace, Workload: kind.kind + " " + w.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(),
 				})
 			}
 		}
