@@ -143,6 +143,29 @@ func TestEachDriftOfTheSandboxIsFoundAndNothingElse(t *testing.T) {
 	t.Run("a node that is not as it was", func(t *testing.T) { nodes(t, l) })
 }
 
+// least is how many differences stand in the tables: one that is taken out of
+// them has to be taken out here as well, where it is seen.
+const least = 62
+
+func TestNoDifferenceIsTakenOutOfTheTablesUnseen(t *testing.T) {
+	l := &lab{t: t, manifest: manifest(t)}
+	red := map[string]int{} // by section
+	all := 0
+	for _, table := range []map[string]seeded{inCluster(t, l), outsideCluster()} {
+		for _, s := range table {
+			if len(s.wants) > 0 {
+				section, _, _ := strings.Cut(s.wants[0], "/")
+				red[section]++
+				all++
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, all, least, "differences that must be found: %v", red)
+	for _, section := range []string{"kubernetes", "nodes", "components", "applications", "outside", "backups"} {
+		assert.NotZero(t, red[section], "of the section %s", section)
+	}
+}
+
 func run(t *testing.T, l *lab, name string, s seeded) {
 	t.Run(name, func(t *testing.T) {
 		if s.seed != nil {

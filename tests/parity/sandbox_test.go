@@ -85,11 +85,16 @@ func bringUp(t *testing.T) *lab {
 	l.client, err = rest.HTTPClientFor(config)
 	require.NoError(t, err)
 	l.client.Timeout = 20 * time.Second
-	text, err := os.ReadFile("testdata/manifest.yml")
-	require.NoError(t, err)
-	l.manifest = strings.ReplaceAll(string(text), "ARCH", runtime.GOARCH)
+	l.manifest = manifest(t)
 	l.furnish()
 	return l
+}
+
+// manifest is what the sandbox is held to.
+func manifest(t *testing.T) string {
+	text, err := os.ReadFile("testdata/manifest.yml")
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(text), "ARCH", runtime.GOARCH)
 }
 
 func (l *lab) kubeconfig() string { return filepath.Join(l.state, "kubeconfig") }
