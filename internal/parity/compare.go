@@ -286,18 +286,26 @@ func sources(list []Source) string {
 
 func (j *judge) outside() {
 	for _, expected := range j.m.Outside {
-		var hosts []string
-		for _, name := range slices.Sorted(maps.Keys(j.found.Hosts)) {
-			if slices.Contains(j.found.Hosts[name].Groups, expected.Hosts) {
-				hosts = append(hosts, name)
-				j.onHost(expected, name)
-			}
+		hosts := j.hosts(expected)
+		for _, name := range hosts {
+			j.onHost(expected, name)
 		}
 		if len(hosts) == 0 {
 			j.say("a host of the group "+expected.Hosts, "none", "inventory", "outside", expected.Name, "hosts")
 		}
 		j.inside(expected)
 	}
+}
+
+// hosts are those that an entry has to run on.
+func (j *judge) hosts(expected Outside) []string {
+	var hosts []string
+	for _, name := range slices.Sorted(maps.Keys(j.found.Hosts)) {
+		if slices.Contains(j.found.Hosts[name].Groups, expected.Hosts) {
+			hosts = append(hosts, name)
+		}
+	}
+	return hosts
 }
 
 // inside looks for what must stand outside Kubernetes among what runs in it: by
@@ -342,21 +350,7 @@ func (j *judge) onHost(expected Outside, host string) {
 	at := func(more ...string) []string {
 		return append([]string{"outside", expected.Name, "hosts", host}, more...)
 	}
-	var container *FoundContainer
-	var others []string
-	for i, c := range j.found.Hosts[host].Containers {
-		repository, _ := SplitImage(c.Image)
-		switch {
-		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
-			if container == nil || c.state() == running { // one that replaces another runs beside it for a moment
-				container = &j.found.Hosts[host].Containers[i]
-			}
-		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
-			others = append(others, fmt.Sprintf("the container %s, which docker compose did not start", c.Name))
-		case SameRepository(repository, expected.Compose.Image):
-			others = append(others, fmt.Sprintf("the service %s of the project %s", c.Service, c.Project))
-		}
-	}
+	container, others := j.container(expected, host)
 	if container == nil {
 		j.say(service, cmp.Or(strings.Join(others, ", "), absent), source, at()...)
 		return
@@ -371,6 +365,25 @@ func (j *judge) onHost(expected Outside, host string) {
 	if version, told := container.version(); !sameVersion(version, expected.Version) {
 		j.say(expected.Version, version, source+", "+told, at("version")...)
 	}
+}
+
+// container is the one of an entry's service on a host, nothing if there is
+// none; and what else is there of its image.
+func (j *judge) container(expected Outside, host string) (container *FoundContainer, others []string) {
+	for i, c := range j.found.Hosts[host].Containers {
+		repository, _ := SplitImage(c.Image)
+		switch {
+		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
+			if container == nil || c.state() == running { // one that replaces another runs beside it for a moment
+				container = &j.found.Hosts[host].Containers[i]
+			}
+		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
+			others = append(others, fmt.Sprintf("the container %s, which docker compose did not start", c.Name))
+		case SameRepository(repository, expected.Compose.Image):
+			others = append(others, fmt.Sprintf("the service %s of the project %s", c.Service, c.Project))
+		}
+	}
+	return container, others
 }
 
 const running = "running"

@@ -165,6 +165,7 @@ backups: []
 		require.NoError(t, json.Unmarshal(data, &report))
 		assert.Equal(t, verdict, report.Verdict, name)
 		assert.Equal(t, "embedded", report.Distribution)
+		assert.Equal(t, map[string]string{"kubernetes": "v1.34.3+embedded", "vault": "1.20.0", "postgresql": "16.3"}, report.Versions, "as they were measured")
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
