@@ -312,7 +312,7 @@ func (j *judge) hosts(expected Outside) []string {
 // its images, and else by its port. What production has there as a component is
 // meant to be there.
 func (j *judge) inside(expected Outside) {
-	known, _ := expected.software()
+	port := expected.Port()
 	var named, serving []string
 	for _, image := range j.found.Images {
 		repository, _ := SplitImage(image.Reference)
@@ -323,7 +323,7 @@ func (j *judge) inside(expected Outside) {
 		switch {
 		case expected.is(repository):
 			named = append(named, where)
-		case known.port != 0 && slices.Contains(image.Ports, known.port) && !goesBetween.MatchString(path.Base(repository)):
+		case port != 0 && slices.Contains(image.Ports, port) && !goesBetween.MatchString(path.Base(repository)):
 			serving = append(serving, where)
 		}
 	}
@@ -331,9 +331,48 @@ func (j *judge) inside(expected Outside) {
 	if len(named) > 0 {
 		j.say("outside Kubernetes", strings.Join(unique(named), ", "), source, "outside", expected.Name, "kubernetes")
 	}
-	if len(serving) > 0 {
-		j.say(fmt.Sprintf("nothing in Kubernetes that serves its port %d", known.port), strings.Join(unique(serving), ", "), source, "outside", expected.Name, "port")
+	if port != 0 && len(named)+len(serving) == 0 { // what was found has a Service too
+		serving = j.behind(expected, port)
 	}
+	if len(serving) > 0 {
+		j.say(fmt.Sprintf("nothing in Kubernetes that serves its port %d", port), strings.Join(unique(serving), ", "), source, "outside", expected.Name, "port")
+	}
+}
+
+// behind are the workloads that a Service leads to a port of, whether their
+// containers name it or not.
+func (j *judge) behind(expected Outside, port int) []string {
+	var where []string
+	for _, service := range j.found.Services {
+		if !slices.Contains(service.Ports, port) {
+			continue
+		}
+		images := map[string][]string{}
+		passes := map[string]bool{} // workloads that pass it on, or are meant to be there
+		for _, image := range j.found.Images {
+			if image.Namespace != service.Namespace || image.Ends || !selects(service.Selector, image.Labels) {
+				continue
+			}
+			repository, _ := SplitImage(image.Reference)
+			images[image.Workload] = append(images[image.Workload], image.Reference)
+			passes[image.Workload] = passes[image.Workload] || goesBetween.MatchString(path.Base(repository)) || j.component(image.Namespace, repository)
+		}
+		for workload, references := range images {
+			if !passes[workload] {
+				where = append(where, fmt.Sprintf("%s/%s with %s behind the Service %s", service.Namespace, workload, strings.Join(references, " and "), service.Name))
+			}
+		}
+	}
+	return where
+}
+
+func selects(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if has, there := labels[key]; !there || has != value {
+			return false
+		}
+	}
+	return true
 }
 
 // component tells whether an image is one of a component of the manifest.

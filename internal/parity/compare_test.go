@@ -123,9 +123,30 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			},
 			[]string{"outside/postgresql/port"}, "expected nothing in Kubernetes that serves its port 5432, found db/Pod x with lab/database:3",
 		},
+		"an outside thing that is only known by its Service": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/database:3", Labels: map[string]string{"app": "x", "more": ""}},
+					FoundImage{Namespace: "db", Workload: "Pod y", Reference: "lab/web:3", Labels: map[string]string{"app": "y"}},
+					FoundImage{Namespace: "erp", Workload: "Pod x", Reference: "lab/web:3", Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{15432, 5432}}}
+			},
+			[]string{"outside/postgresql/port"}, "port 5432, found db/Pod x with lab/database:3 behind the Service main (",
+		},
+		"a Service that leads to a pool of connections, or to nothing": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "edoburu/pgbouncer:1", Labels: map[string]string{"app": "x"}},
+					FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/exporter:1", Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{
+					{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{5432}},
+					{Namespace: "db", Name: "none", Selector: map[string]string{"app": "none"}, Ports: []int{5432}},
+					{Namespace: "tools", Name: "web", Selector: map[string]string{}, Ports: []int{80}},
+				}
+			}, nil, "",
+		},
 		"an outside thing by its image is not told of by its port too": {
 			func(_ *Manifest, f *Found) {
-				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "postgres:17", Ports: []int{5432}})
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "postgres:17", Ports: []int{5432}, Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{5432}}}
 			},
 			[]string{"outside/postgresql/kubernetes"}, "",
 		},

@@ -11,6 +11,7 @@ type Found struct {
 	Releases     []FoundRelease
 	HelmCharts   []FoundHelmChart
 	Images       []FoundImage
+	Services     []FoundService
 	Groups       []FoundGroup
 	Applications []FoundApplication
 	Claims       []FoundClaim
@@ -46,8 +47,16 @@ type FoundImage struct {
 	Workload  string // kind and name, as Deployment vault
 	Container string
 	Reference string
-	Ports     []int // that the container names as served; it may serve others
-	Ends      bool  // of a Job: it runs to its end, so nothing stands there
+	Ports     []int             // that the container names as served; it may serve others
+	Labels    map[string]string // of the pods, by which Services find them
+	Ends      bool              // of a Job: it runs to its end, so nothing stands there
+}
+
+// FoundService is a Service that leads to pods.
+type FoundService struct {
+	Namespace, Name string
+	Selector        map[string]string
+	Ports           []int // its own, and those of the pods where they are numbers
 }
 
 // FoundGroup is an API group that is served.

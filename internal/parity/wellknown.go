@@ -43,6 +43,12 @@ func (o Outside) software() (software, bool) {
 	return software{}, false
 }
 
+// Port is the one that it serves by default; 0 if that tells nothing.
+func (o Outside) Port() int {
+	known, _ := o.software()
+	return known.port
+}
+
 // is tells whether a repository of images holds what an entry is about.
 func (o Outside) is(repository string) bool {
 	last := path.Base(repository)

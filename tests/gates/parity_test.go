@@ -33,6 +33,7 @@ var answers = map[string]string{
 	"/api/v1/nodes": `{"kind": "NodeList", "items": [{"metadata": {"name": "pi1", "labels": {"node-role.kubernetes.io/control-plane": "true"}},
 		"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+embedded"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
 	"/api/v1/pods":                   `{"kind": "PodList", "items": [{"metadata": {"name": "vault-0", "namespace": "tools"}, "spec": {"containers": [{"name": "vault", "image": "hashicorp/vault:1.20.0"}]}}]}`,
+	"/api/v1/services":               `{"kind": "ServiceList", "items": []}`,
 	"/apis/apps/v1/deployments":      `{"kind": "DeploymentList", "items": []}`,
 	"/apis/apps/v1/statefulsets":     `{"kind": "StatefulSetList", "items": []}`,
 	"/apis/apps/v1/daemonsets":       `{"kind": "DaemonSetList", "items": []}`,

@@ -157,7 +157,7 @@ func (f failure) Error() string { return f.text }
 func resource(version, kind string) string {
 	return map[string]string{
 		"v1 Namespace": "/namespaces", "v1 Node": "/nodes", "v1 PersistentVolume": "/persistentvolumes",
-		"v1 PersistentVolumeClaim": "persistentvolumeclaims", "v1 Secret": "secrets", "v1 Pod": "pods",
+		"v1 PersistentVolumeClaim": "persistentvolumeclaims", "v1 Secret": "secrets", "v1 Pod": "pods", "v1 Service": "services",
 		"apps/v1 Deployment": "deployments", "apps/v1 StatefulSet": "statefulsets", "apps/v1 DaemonSet": "daemonsets",
 		"batch/v1 Job": "jobs", "argoproj.io/v1alpha1 Application": "applications", "longhorn.io/v1beta2 Volume": "volumes",
 		"longhorn.io/v1beta2 RecurringJob": "recurringjobs", "longhorn.io/v1beta2 BackupTarget": "backuptargets",

@@ -121,6 +121,28 @@ func TestWhatStandsIsRead(t *testing.T) {
 	assert.Empty(t, found.Releases)
 }
 
+func TestServicesThatLeadToPodsAreReadIfSomethingOutsideHasAPort(t *testing.T) {
+	t.Parallel()
+	served := small()
+	served["/api/v1/services"] = `{"kind": "ServiceList", "items": [
+		{"metadata": {"name": "db", "namespace": "erp"}, "spec": {"type": "ClusterIP", "selector": {"app": "db"}, "ports": [{"port": 5432, "targetPort": 15432}, {"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 81}]}},
+		{"metadata": {"name": "outside", "namespace": "erp"}, "spec": {"ports": [{"port": 5432}]}},
+		{"metadata": {"name": "named", "namespace": "erp"}, "spec": {"type": "ExternalName", "selector": {"app": "db"}, "ports": [{"port": 5432}]}}]}`
+	served["/apis/apps/v1/deployments"] = `{"kind": "DeploymentList", "items": [{"metadata": {"name": "db", "namespace": "erp", "labels": {"of": "object"}},
+		"spec": {"template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}}}}]}`
+	found, err := served.read(t, Of(&parity.Manifest{Outside: []parity.Outside{{Name: "postgresql"}}}))
+	require.NoError(t, err)
+	assert.Equal(t, []parity.FoundService{{Namespace: "erp", Name: "db", Selector: map[string]string{"app": "db"}, Ports: []int{5432, 15432, 80, 81}}}, found.Services)
+	assert.Contains(t, found.Images, parity.FoundImage{Namespace: "erp", Workload: "Deployment db", Container: "c", Reference: "x:1", Labels: map[string]string{"app": "db"}})
+
+	found, err = served.read(t, Of(&parity.Manifest{Outside: []parity.Outside{{Name: "pihole"}}}))
+	require.NoError(t, err)
+	assert.Empty(t, found.Services)
+	delete(served, "/api/v1/services")
+	_, err = served.read(t, Wanted{Services: true})
+	require.ErrorContains(t, err, "404")
+}
+
 func TestABackupTargetIsReadWithItsNamespace(t *testing.T) {
 	t.Parallel()
 	served := small()
