@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	filippo.io/edwards25519 v1.1.1
 	github.com/hashicorp/hcl/v2 v2.25.0
+	github.com/robfig/cron/v3 v3.0.1
 	github.com/spf13/pflag v1.0.10
 	github.com/stretchr/testify v1.12.1
 	github.com/zclconf/go-cty v1.20.0

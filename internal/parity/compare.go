@@ -286,12 +286,9 @@ func sources(list []Source) string {
 
 func (j *judge) outside() {
 	for _, expected := range j.m.Outside {
-		var hosts []string
-		for _, name := range slices.Sorted(maps.Keys(j.found.Hosts)) {
-			if slices.Contains(j.found.Hosts[name].Groups, expected.Hosts) {
-				hosts = append(hosts, name)
-				j.onHost(expected, name)
-			}
+		hosts := j.hosts(expected)
+		for _, name := range hosts {
+			j.onHost(expected, name)
 		}
 		if len(hosts) == 0 {
 			j.say("a host of the group "+expected.Hosts, "none", "inventory", "outside", expected.Name, "hosts")
@@ -300,19 +297,90 @@ func (j *judge) outside() {
 	}
 }
 
-// inside looks for what must stand outside Kubernetes among what runs in it.
-func (j *judge) inside(expected Outside) {
-	var where []string
-	for _, image := range j.found.Images {
-		repository, _ := SplitImage(image.Reference)
-		last := path.Base(repository)
-		if !image.Ends && (last == path.Base(expected.Compose.Image) || last == expected.Name) {
-			where = append(where, fmt.Sprintf("%s/%s with %s", image.Namespace, image.Workload, image.Reference))
+// hosts are those that an entry has to run on.
+func (j *judge) hosts(expected Outside) []string {
+	var hosts []string
+	for _, name := range slices.Sorted(maps.Keys(j.found.Hosts)) {
+		if slices.Contains(j.found.Hosts[name].Groups, expected.Hosts) {
+			hosts = append(hosts, name)
 		}
 	}
-	if len(where) > 0 {
-		j.say("outside Kubernetes", strings.Join(unique(where), ", "), "workloads of the API server", "outside", expected.Name, "kubernetes")
+	return hosts
+}
+
+// inside looks for what must stand outside Kubernetes among what runs in it: by
+// its images, and else by its port. What production has there as a component is
+// meant to be there.
+func (j *judge) inside(expected Outside) {
+	port := expected.Port()
+	var named, serving []string
+	for _, image := range j.found.Images {
+		repository, _ := SplitImage(image.Reference)
+		if image.Ends || j.component(image.Namespace, repository) {
+			continue
+		}
+		where := fmt.Sprintf("%s/%s with %s", image.Namespace, image.Workload, image.Reference)
+		switch {
+		case expected.is(repository):
+			named = append(named, where)
+		case port != 0 && slices.Contains(image.Ports, port) && !goesBetween.MatchString(path.Base(repository)):
+			serving = append(serving, where)
+		}
 	}
+	const source = "workloads of the API server"
+	if len(named) > 0 {
+		j.say("outside Kubernetes", strings.Join(unique(named), ", "), source, "outside", expected.Name, "kubernetes")
+	}
+	if port != 0 && len(named)+len(serving) == 0 { // what was found has a Service too
+		serving = j.behind(expected, port)
+	}
+	if len(serving) > 0 {
+		j.say(fmt.Sprintf("nothing in Kubernetes that serves its port %d", port), strings.Join(unique(serving), ", "), source, "outside", expected.Name, "port")
+	}
+}
+
+// behind are the workloads that a Service leads to a port of, whether their
+// containers name it or not.
+func (j *judge) behind(expected Outside, port int) []string {
+	var where []string
+	for _, service := range j.found.Services {
+		if !slices.Contains(service.Ports, port) {
+			continue
+		}
+		images := map[string][]string{}
+		passes := map[string]bool{} // workloads that pass it on, or are meant to be there
+		for _, image := range j.found.Images {
+			if image.Namespace != service.Namespace || image.Ends || !selects(service.Selector, image.Labels) {
+				continue
+			}
+			repository, _ := SplitImage(image.Reference)
+			images[image.Workload] = append(images[image.Workload], image.Reference)
+			passes[image.Workload] = passes[image.Workload] || goesBetween.MatchString(path.Base(repository)) || j.component(image.Namespace, repository)
+		}
+		for workload, references := range images {
+			if !passes[workload] {
+				where = append(where, fmt.Sprintf("%s/%s with %s behind the Service %s", service.Namespace, workload, strings.Join(references, " and "), service.Name))
+			}
+		}
+	}
+	return where
+}
+
+func selects(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if has, there := labels[key]; !there || has != value {
+			return false
+		}
+	}
+	return true
+}
+
+// component tells whether an image is one of a component of the manifest.
+func (j *judge) component(namespace, repository string) bool {
+	return slices.ContainsFunc(j.m.Components, func(c Component) bool {
+		by := c.FoundBy.Image
+		return by != nil && (by.Namespace == "" || by.Namespace == namespace) && SameRepository(repository, by.Repository)
+	})
 }
 
 func (j *judge) onHost(expected Outside, host string) {
@@ -321,21 +389,7 @@ func (j *judge) onHost(expected Outside, host string) {
 	at := func(more ...string) []string {
 		return append([]string{"outside", expected.Name, "hosts", host}, more...)
 	}
-	var container *FoundContainer
-	var others []string
-	for i, c := range j.found.Hosts[host].Containers {
-		repository, _ := SplitImage(c.Image)
-		switch {
-		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
-			if container == nil || c.Running { // one that replaces another runs beside it for a moment
-				container = &j.found.Hosts[host].Containers[i]
-			}
-		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
-			others = append(others, fmt.Sprintf("the container %s, which docker compose did not start", c.Name))
-		case SameRepository(repository, expected.Compose.Image):
-			others = append(others, fmt.Sprintf("the service %s of the project %s", c.Service, c.Project))
-		}
-	}
+	container, others := j.container(expected, host)
 	if container == nil {
 		j.say(service, cmp.Or(strings.Join(others, ", "), absent), source, at()...)
 		return
@@ -344,12 +398,46 @@ func (j *judge) onHost(expected Outside, host string) {
 	if !SameRepository(repository, expected.Compose.Image) {
 		j.say(expected.Compose.Image, repository, source, at("image")...)
 	}
-	if !container.Running {
-		j.say("running", "stopped", source, at("running")...)
+	if state := container.state(); state != running {
+		j.say(running, state, source, at("running")...)
 	}
 	if version, told := container.version(); !sameVersion(version, expected.Version) {
 		j.say(expected.Version, version, source+", "+told, at("version")...)
 	}
+}
+
+// container is the one of an entry's service on a host, nothing if there is
+// none; and what else is there of its image.
+func (j *judge) container(expected Outside, host string) (container *FoundContainer, others []string) {
+	for i, c := range j.found.Hosts[host].Containers {
+		repository, _ := SplitImage(c.Image)
+		switch {
+		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
+			if container == nil || c.state() == running { // one that replaces another runs beside it for a moment
+				container = &j.found.Hosts[host].Containers[i]
+			}
+		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
+			others = append(others, fmt.Sprintf("the container %s, which docker compose did not start", c.Name))
+		case SameRepository(repository, expected.Compose.Image):
+			others = append(others, fmt.Sprintf("the service %s of the project %s", c.Service, c.Project))
+		}
+	}
+	return container, others
+}
+
+const running = "running"
+
+// state is "running" for what does, and what there is to say otherwise. Docker
+// has one that ends over and over as running in between, and one that answers
+// nobody all the time; so one that is asked for its health has to be well.
+func (c FoundContainer) state() string {
+	switch {
+	case c.Status != running:
+		return c.Status
+	case c.Health == "" || c.Health == "none" || c.Health == "healthy":
+		return running
+	}
+	return running + ", and its health is " + c.Health
 }
 
 // versionTag is a tag that tells a version, and no digest or name.
@@ -402,8 +490,13 @@ func (j *judge) backups() {
 				judge(claim)
 			}
 		}
-		if !there && expected.StorageClass == "" {
-			j.say("backed up", "no such claim", "claims of the API server", "backups", expected.Namespace, expected.Claim)
+		const source = "claims of the API server"
+		switch {
+		case there || expected.MayBeEmpty:
+		case expected.StorageClass == "":
+			j.say("backed up", "no such claim", source, "backups", expected.Namespace, expected.Claim)
+		default: // all of them may have gone to a class that nobody backs up
+			j.say("claims that are backed up", "no claim of the class", source, "backups", expected.StorageClass)
 		}
 	}
 }
@@ -423,13 +516,28 @@ func (j *judge) uncovered(claim FoundClaim) string {
 		return fmt.Sprintf("the volume %s is not one of Longhorn", claim.Volume)
 	}
 	handle := j.found.Volumes[at].Handle
-	at = slices.IndexFunc(j.found.Longhorn.Volumes, func(v FoundLonghornVolume) bool { return v.Name == handle })
-	if at < 0 {
+	there := false
+	for _, volume := range j.found.Longhorn.Volumes {
+		if volume.Name != handle {
+			continue
+		}
+		there = true
+		// Of two by that name one is Longhorn's, and it cannot be told which.
+		if why := j.unsaved(volume); why != "" {
+			return why
+		}
+	}
+	if !there {
 		return fmt.Sprintf("Longhorn has no volume %s", handle)
 	}
-	volume := j.found.Longhorn.Volumes[at]
+	return ""
+}
+
+// unsaved says why no job backs a volume of Longhorn up; empty if one does.
+// Targets and jobs of other namespaces are none: Longhorn never looks there.
+func (j *judge) unsaved(volume FoundLonghornVolume) string {
 	name := cmp.Or(volume.Target, "default")
-	at = slices.IndexFunc(j.found.Longhorn.Targets, func(t FoundTarget) bool { return t.Name == name })
+	at := slices.IndexFunc(j.found.Longhorn.Targets, func(t FoundTarget) bool { return t.Namespace == volume.Namespace && t.Name == name })
 	switch {
 	case at < 0 || j.found.Longhorn.Targets[at].URL == "":
 		return fmt.Sprintf("the backup target %s leads nowhere", name)
@@ -454,11 +562,14 @@ func (j *judge) uncovered(claim FoundClaim) string {
 // runs for the volumes that carry its label or that of one of its groups; what
 // carries none of either belongs to the group default, as Longhorn has it.
 func (job FoundJob) passesOver(volume FoundLonghornVolume) string {
+	if job.Namespace != volume.Namespace {
+		return fmt.Sprintf("is of the namespace %s, and the volume of %s", job.Namespace, volume.Namespace)
+	}
 	if job.Task != "backup" && job.Task != "backup-force-create" {
 		return "is of task " + cmp.Or(job.Task, "none")
 	}
-	if job.Cron == "" {
-		return "has no schedule"
+	if why := never(job.Cron); why != "" {
+		return why
 	}
 	labelled := false
 	for label := range volume.Labels {

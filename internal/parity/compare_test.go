@@ -43,7 +43,7 @@ func stand(t *testing.T) (*Manifest, Found) {
 		Longhorn: longhorn(),
 		Hosts: map[string]FoundHost{
 			"pi2": {Groups: []string{"postgres"}, Containers: []FoundContainer{
-				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Running: true},
+				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Status: "running", Health: "healthy"},
 			}},
 			"pi1": {Groups: []string{"pihole"}, Containers: []FoundContainer{}},
 		},
@@ -52,9 +52,9 @@ func stand(t *testing.T) (*Manifest, Found) {
 
 func longhorn() FoundLonghorn {
 	return FoundLonghorn{
-		Volumes: []FoundLonghornVolume{{Name: "pvc", Labels: map[string]string{"recurring-job-group.longhorn.io/default": "enabled"}}},
-		Jobs:    []FoundJob{{Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}},
-		Targets: []FoundTarget{{Name: "default", URL: "s3://x@y/"}},
+		Volumes: []FoundLonghornVolume{{Namespace: "longhorn-system", Name: "pvc", Labels: map[string]string{"recurring-job-group.longhorn.io/default": "enabled"}}},
+		Jobs:    []FoundJob{{Namespace: "longhorn-system", Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}},
+		Targets: []FoundTarget{{Namespace: "longhorn-system", Name: "default", URL: "s3://x@y/"}},
 	}
 }
 
@@ -110,6 +110,69 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			},
 			[]string{"outside/postgresql/kubernetes"}, "db/Pod x with ghcr.test/cloudnative-pg/postgresql:16",
 		},
+		"an outside thing by an image that the manifest adds": {
+			func(m *Manifest, f *Found) {
+				m.Outside[0].Images = []string{"lab/database"}
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "registry.test/lab/database:3"})
+			},
+			[]string{"outside/postgresql/kubernetes"}, "db/Pod x with registry.test/lab/database:3",
+		},
+		"an outside thing that is only known by its port": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/database:3", Ports: []int{8008, 5432}})
+			},
+			[]string{"outside/postgresql/port"}, "expected nothing in Kubernetes that serves its port 5432, found db/Pod x with lab/database:3",
+		},
+		"an outside thing that is only known by its Service": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/database:3", Labels: map[string]string{"app": "x", "more": ""}},
+					FoundImage{Namespace: "db", Workload: "Pod y", Reference: "lab/web:3", Labels: map[string]string{"app": "y"}},
+					FoundImage{Namespace: "erp", Workload: "Pod x", Reference: "lab/web:3", Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{15432, 5432}}}
+			},
+			[]string{"outside/postgresql/port"}, "port 5432, found db/Pod x with lab/database:3 behind the Service main (",
+		},
+		"a Service that leads to a pool of connections, or to nothing": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "edoburu/pgbouncer:1", Labels: map[string]string{"app": "x"}},
+					FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/exporter:1", Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{
+					{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{5432}},
+					{Namespace: "db", Name: "none", Selector: map[string]string{"app": "none"}, Ports: []int{5432}},
+					{Namespace: "tools", Name: "web", Selector: map[string]string{}, Ports: []int{80}},
+				}
+			}, nil, "",
+		},
+		"an outside thing by its image is not told of by its port too": {
+			func(_ *Manifest, f *Found) {
+				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "postgres:17", Ports: []int{5432}, Labels: map[string]string{"app": "x"}})
+				f.Services = []FoundService{{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{5432}}}
+			},
+			[]string{"outside/postgresql/kubernetes"}, "",
+		},
+		"a Job that serves its port": {func(_ *Manifest, f *Found) {
+			f.Images = append(f.Images, FoundImage{Reference: "lab/check:3", Ports: []int{5432}, Ends: true})
+		}, nil, ""},
+		"ways to an outside thing are not it": {func(_ *Manifest, f *Found) {
+			for _, image := range []string{
+				"edoburu/pgbouncer:1", "bitnami/pgpool:4", "rancher/klipper-lb:v0.4.9", "rancher/mirrored-library-traefik:3", "haproxytech/haproxy-alpine:3",
+				"envoyproxy/envoy:v1", "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2", "alpine/socat:1", "registry.k8s.io/ingress-nginx/nginx-ingress:1",
+			} {
+				f.Images = append(f.Images, FoundImage{Namespace: "erp", Workload: "Pod x", Reference: image, Ports: []int{5432}})
+			}
+		}, nil, ""},
+		"what production has in the cluster is meant to be there": {
+			func(m *Manifest, f *Found) {
+				m.Components = append(m.Components, Component{Name: "vectors", Version: "pg17", FoundBy: FoundBy{Image: &Image{Namespace: "ai", Repository: "pgvector/pgvector"}}})
+				f.Images = append(f.Images, FoundImage{Namespace: "ai", Workload: "Pod x", Reference: "pgvector/pgvector:pg17", Ports: []int{5432}})
+			}, nil, "",
+		},
+		"what production has in another namespace of the cluster is not": {
+			func(m *Manifest, f *Found) {
+				m.Components = append(m.Components, Component{Name: "vectors", Version: "pg17", FoundBy: FoundBy{Image: &Image{Namespace: "ai", Repository: "pgvector/pgvector"}}})
+				f.Images = append(f.Images, FoundImage{Namespace: "ai", Workload: "Pod x", Reference: "pgvector/pgvector:pg17"}, FoundImage{Namespace: "erp", Workload: "Pod y", Reference: "pgvector/pgvector:pg17"})
+			}, []string{"outside/postgresql/kubernetes"}, "found erp/Pod y with pgvector/pgvector:pg17 (",
+		},
 		"an application of another namespace with the same name": {
 			func(_ *Manifest, f *Found) {
 				f.Applications = append(f.Applications, FoundApplication{Namespace: "x", Name: "erp"})
@@ -134,7 +197,33 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Applications[0].Sources[0].Revision = "v1.0.0" }, []string{"applications/tools/revision"}, "expected branch, found tag (v1.0.0)",
 		},
 		"a service that is stopped": {
-			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Running = false }, []string{"outside/postgresql/hosts/pi2/running"}, "",
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Status = "exited" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"outside/postgresql/hosts/pi2/running: expected running, found exited (Docker engine of pi2)",
+		},
+		"a service that ends over and over": {
+			func(_ *Manifest, f *Found) {
+				f.Hosts["pi2"].Containers[0].Status, f.Hosts["pi2"].Containers[0].Health = "restarting", "starting"
+			}, []string{"outside/postgresql/hosts/pi2/running"}, "expected running, found restarting",
+		},
+		"a service that runs and is not well": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "unhealthy" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"expected running, found running, and its health is unhealthy",
+		},
+		"a service that was never well yet": {
+			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "starting" }, []string{"outside/postgresql/hosts/pi2/running"},
+			"found running, and its health is starting",
+		},
+		"a service whose health nobody asks for":  {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "" }, nil, ""},
+		"a service whose health is not looked at": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "none" }, nil, ""},
+		"a new container that is not well beside the one that it replaced": {
+			func(_ *Manifest, f *Found) {
+				host := f.Hosts["pi2"]
+				old := host.Containers[0]
+				old.Status, old.Health = "exited", ""
+				host.Containers[0].Health = "unhealthy"
+				host.Containers = append([]FoundContainer{old}, host.Containers...)
+				f.Hosts["pi2"] = host
+			}, []string{"outside/postgresql/hosts/pi2/running"}, "",
 		},
 		"a finer version than the one expected": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "postgres:16.3.2" }, nil, ""},
 		"a version that only begins like the one expected": {
@@ -152,7 +241,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 		"a new container beside the one that it replaced": {
 			func(_ *Manifest, f *Found) {
 				old := f.Hosts["pi2"].Containers[0]
-				old.Running, old.Image = false, "postgres:15.1"
+				old.Status, old.Image = "exited", "postgres:15.1"
 				host := f.Hosts["pi2"]
 				host.Containers = append(host.Containers, old)
 				f.Hosts["pi2"] = host
@@ -181,9 +270,57 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 		"a volume with a target of its own that is not there": {
 			func(_ *Manifest, f *Found) { f.Longhorn.Volumes[0].Target = "other" }, []string{"backups/erp/erp-data"}, "the backup target other leads nowhere",
 		},
+		"a job of another namespace, where Longhorn does not look": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Namespace = "erp" }, []string{"backups/erp/erp-data"},
+			"no job covers it: nightly is of the namespace erp, and the volume of longhorn-system",
+		},
+		"a job of another namespace that the volume names": {
+			func(_ *Manifest, f *Found) {
+				f.Longhorn.Jobs[0].Namespace, f.Longhorn.Jobs[0].Groups = "default", nil
+				f.Longhorn.Volumes[0].Labels = map[string]string{"recurring-job.longhorn.io/nightly": "enabled"}
+			}, []string{"backups/erp/erp-data"}, "nightly is of the namespace default",
+		},
+		"a backup target of another namespace": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Targets[0].Namespace = "erp" }, []string{"backups/erp/erp-data"}, "the backup target default leads nowhere",
+		},
+		"a backup target of another namespace beside Longhorn's, which does not answer": {
+			func(_ *Manifest, f *Found) {
+				f.Longhorn.Targets[0].Unavailable = true
+				f.Longhorn.Targets = append([]FoundTarget{{Namespace: "erp", Name: "default", URL: "s3://x@y/"}}, f.Longhorn.Targets...)
+			}, []string{"backups/erp/erp-data"}, "the backup target default is not available",
+		},
+		"a volume of another namespace that a job of there covers": {
+			func(_ *Manifest, f *Found) {
+				other := longhorn()
+				other.Volumes[0].Namespace, other.Jobs[0].Namespace, other.Targets[0].Namespace = "erp", "erp", "erp"
+				f.Longhorn.Volumes = append(other.Volumes, f.Longhorn.Volumes...)
+				f.Longhorn.Targets = append(other.Targets, f.Longhorn.Targets...)
+				f.Longhorn.Jobs = other.Jobs
+			}, []string{"backups/erp/erp-data"}, "nightly is of the namespace erp",
+		},
+		"a schedule of a day that no year has": {
+			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Cron = "0 0 31 2 *" }, []string{"backups/erp/erp-data"},
+			`nightly has the schedule "0 0 31 2 *", which never comes`,
+		},
+		"claims that all moved to another class": {
+			func(_ *Manifest, f *Found) { f.Claims[0].StorageClass = "local-path" }, []string{"backups/longhorn"},
+			"backups/longhorn: expected claims that are backed up, found no claim of the class (claims of the API server)",
+		},
+		"no claim of a class that may be empty": {
+			func(m *Manifest, f *Found) {
+				m.Backups = []Backup{{StorageClass: "longhorn", MayBeEmpty: true}}
+				f.Claims[0].StorageClass = "local-path"
+			}, nil, "",
+		},
+		"a claim of a class that may be empty": {
+			func(m *Manifest, f *Found) {
+				m.Backups = []Backup{{StorageClass: "longhorn", MayBeEmpty: true}}
+				f.Longhorn.Jobs = nil
+			}, []string{"backups/erp/erp-data"}, "",
+		},
 		"nothing but a cluster": {
 			func(_ *Manifest, f *Found) { *f = Found{Version: f.Version, Nodes: f.Nodes} },
-			[]string{"applications/erp", "applications/plausible", "applications/tools", "backups/erp/erp-data", "components/cert-manager", "components/longhorn", "components/traefik", "components/vault", "outside/postgresql/hosts"}, "",
+			[]string{"applications/erp", "applications/plausible", "applications/tools", "backups/erp/erp-data", "backups/longhorn", "components/cert-manager", "components/longhorn", "components/traefik", "components/vault", "outside/postgresql/hosts"}, "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -359,17 +496,18 @@ func FuzzParseWaivers(f *testing.F) {
 func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
 	t.Parallel()
 	hosts, err := ReadHosts(map[string]any{"pi2": map[string]any{"groups": []any{"postgres"}, "containers": []any{map[string]any{
-		"name": "/postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:16.3", "running": true, "environment": []any{"PG_MAJOR=16"},
+		"name": "/postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:16.3", "status": "running", "health": "healthy", "environment": []any{"PG_MAJOR=16"},
 	}}}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"pi2"}, slices.Collect(maps.Keys(hosts)))
 	assert.Equal(t, FoundContainer{
-		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Running: true, Environment: map[string]string{"PG_MAJOR": "16"},
+		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Status: "running", Health: "healthy", Environment: map[string]string{"PG_MAJOR": "16"},
 	}, hosts["pi2"].Containers[0])
 	for says, given := range map[string]any{
 		"nothing was read from the Docker engine of pi2": map[string]any{"groups": []any{}},
-		"unknown field":                        map[string]any{"groups": []any{}, "containers": []any{map[string]any{"password": "x"}}},
-		"each must have groups and containers": "pi2",
+		"unknown field":                         map[string]any{"groups": []any{}, "containers": []any{map[string]any{"password": "x"}}},
+		"each must have groups and containers":  "pi2",
+		"the container pg of pi2 has no status": map[string]any{"groups": []any{}, "containers": []any{map[string]any{"name": "/pg"}}},
 	} {
 		_, err := ReadHosts(map[string]any{"pi2": given})
 		require.ErrorContains(t, err, says)

@@ -11,6 +11,7 @@ type Found struct {
 	Releases     []FoundRelease
 	HelmCharts   []FoundHelmChart
 	Images       []FoundImage
+	Services     []FoundService
 	Groups       []FoundGroup
 	Applications []FoundApplication
 	Claims       []FoundClaim
@@ -46,7 +47,16 @@ type FoundImage struct {
 	Workload  string // kind and name, as Deployment vault
 	Container string
 	Reference string
-	Ends      bool // of a Job: it runs to its end, so nothing stands there
+	Ports     []int             // that the container names as served; it may serve others
+	Labels    map[string]string // of the pods, by which Services find them
+	Ends      bool              // of a Job: it runs to its end, so nothing stands there
+}
+
+// FoundService is a Service that leads to pods.
+type FoundService struct {
+	Namespace, Name string
+	Selector        map[string]string
+	Ports           []int // its own, and those of the pods where they are numbers
 }
 
 // FoundGroup is an API group that is served.
@@ -74,7 +84,8 @@ type FoundVolume struct {
 	Name, Driver, Handle string // of CSI; empty if it is not one
 }
 
-// FoundLonghorn is what Longhorn knows of volumes and of their backups.
+// FoundLonghorn is what Longhorn knows of volumes and of their backups. Longhorn
+// looks into one namespace, its own; objects of others are found all the same.
 type FoundLonghorn struct {
 	Volumes []FoundLonghornVolume
 	Jobs    []FoundJob
@@ -83,21 +94,24 @@ type FoundLonghorn struct {
 
 // FoundLonghornVolume is a volume of Longhorn.
 type FoundLonghornVolume struct {
-	Name   string
-	Labels map[string]string
-	Target string // name of its backup target
+	Namespace string
+	Name      string
+	Labels    map[string]string
+	Target    string // name of its backup target
 }
 
 // FoundJob is a RecurringJob.
 type FoundJob struct {
-	Name   string
-	Task   string
-	Cron   string
-	Groups []string
+	Namespace string
+	Name      string
+	Task      string
+	Cron      string
+	Groups    []string
 }
 
 // FoundTarget is a BackupTarget.
 type FoundTarget struct {
+	Namespace   string
 	Name        string
 	URL         string
 	Unavailable bool // Longhorn says so
@@ -117,5 +131,6 @@ type FoundContainer struct {
 	Image       string            // reference
 	Environment map[string]string // only what tells a version
 	Labels      map[string]string // only what tells a version
-	Running     bool
+	Status      string            // Docker's word: running, restarting, exited, …
+	Health      string            // Docker's word: healthy, unhealthy, starting; empty or none if nobody asks for it
 }

@@ -20,7 +20,8 @@ func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
 		Image       string            `json:"image"`
 		Environment []string          `json:"environment"`
 		Labels      map[string]string `json:"labels"`
-		Running     bool              `json:"running"`
+		Status      string            `json:"status"`
+		Health      string            `json:"health"`
 	}
 	type host struct {
 		Groups     []string     `json:"groups"`
@@ -34,7 +35,7 @@ func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
 	decoder.DisallowUnknownFields()
 	var read map[string]host
 	if err := decoder.Decode(&read); err != nil {
-		return nil, fmt.Errorf("reading hosts: each must have groups and containers, each of those name, project, service, image, environment, labels and running: %w", err)
+		return nil, fmt.Errorf("reading hosts: each must have groups and containers, each of those name, project, service, image, environment, labels, status and health: %w", err)
 	}
 	hosts := map[string]FoundHost{}
 	for name, h := range read {
@@ -45,7 +46,10 @@ func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
 		for _, c := range *h.Containers {
 			one := FoundContainer{
 				Name: strings.TrimPrefix(c.Name, "/"), Project: c.Project, Service: c.Service, Image: c.Image,
-				Labels: c.Labels, Running: c.Running, Environment: map[string]string{},
+				Labels: c.Labels, Status: c.Status, Health: c.Health, Environment: map[string]string{},
+			}
+			if one.Status == "" {
+				return nil, fmt.Errorf("reading hosts: the container %s of %s has no status: give the word that Docker has for it, such as running", one.Name, name)
 			}
 			for _, line := range c.Environment {
 				key, value, _ := strings.Cut(line, "=")

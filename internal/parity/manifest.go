@@ -114,6 +114,9 @@ type Outside struct {
 	Hosts   string // group of the inventory; it runs on each host of it
 	Version string // 17 stands for every 17.x
 	Compose Compose
+	// Images are repositories that hold it too, besides Compose.Image and those
+	// that are well known: in the cluster it is found by them. See SameRepository.
+	Images []string
 }
 
 // Compose is a service of a project of docker compose.
@@ -129,6 +132,7 @@ type Backup struct {
 	Namespace    string
 	Claim        string
 	StorageClass string
+	MayBeEmpty   bool // no claim of the class is no drift
 }
 
 // DistributionOf tells the distribution of a version.
@@ -222,6 +226,9 @@ func (m *Manifest) Sort() {
 	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Components, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Applications.Items, func(a, b Application) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range m.Outside {
+		slices.Sort(m.Outside[i].Images)
+	}
 	slices.SortFunc(m.Outside, func(a, b Outside) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(m.Backups, func(a, b Backup) int {
 		return cmp.Or(cmp.Compare(b.StorageClass, a.StorageClass), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Claim, b.Claim))

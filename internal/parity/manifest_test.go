@@ -51,6 +51,17 @@ func TestAManifestIsWrittenInOneOrderAndReadBackAsItIs(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, string(first), string(second))
 	assert.Contains(t, string(first), `version: "1.19"`)
+
+	m.Backups[0].MayBeEmpty, m.Outside[0].Images = true, []string{"lab/database", "a/b"}
+	text, err := Marshal(m)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "{storage_class: longhorn, may_be_empty: true}")
+	assert.Contains(t, string(text), "images: [a/b, lab/database]")
+	assert.Equal(t, []string{"lab/database", "a/b"}, m.Outside[0].Images, "what is written stays as it was")
+	m.Sort()
+	back, err = Parse("again.yml", text)
+	require.NoError(t, err)
+	assert.Equal(t, m, back)
 	t.Log(string(first))
 }
 
@@ -74,8 +85,13 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a repository with its scheme":           {"repository: arcodange-org/erp", "repository: https://forge.example/arcodange-org/erp", `is not the name of a repository`},
 		"an application without a revision":      {"path: chart, revision: main", "path: chart", `lab.yml:15:7: the application erp needs repository and revision, or sources`},
 		"an application with both":               {"    - name: plausible\n", "    - name: plausible\n      path: chart\n", `the application plausible has sources, so`},
+		"no more images":                         {`version: "16.3"`, `version: "16.3", images: []`, `lab.yml:21:66: a list is needed here; leave the key out for none`},
+		"an image twice":                         {`version: "16.3"`, `version: "16.3", images: [a/b, a/b]`, `lab.yml:21:72: the image a/b stands here twice`},
+		"an image with its tag":                  {`version: "16.3"`, `version: "16.3", images: ["a/b:1"]`, `is not the name of a repository`},
 		"a backup of half a claim":               {"{namespace: erp, claim: erp-data}", "{claim: erp-data}", `lab.yml:23:5: either namespace and claim are needed here, or storage_class`},
 		"a backup of a claim and a class":        {"{storage_class: longhorn}", "{storage_class: longhorn, claim: x}", `either namespace and claim are needed here, or storage_class`},
+		"a claim that may be none":               {"{namespace: erp, claim: erp-data}", "{namespace: erp, claim: erp-data, may_be_empty: true}", `lab.yml:23:5: may_be_empty is for a storage_class`},
+		"a class that must not be empty":         {"{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: false}", `lab.yml:24:45: only true may stand here`},
 		"a backup of nothing":                    {"{storage_class: longhorn}", "{}", `either namespace and claim are needed here, or storage_class`},
 		"an alias":                               {"[agent], architecture: arm64}\n  - {name: pi1, roles: [server, etcd]", "&r [agent], architecture: arm64}\n  - {name: pi1, roles: *r", `lab.yml:5:24: a list is needed here`},
 		"a second document":                      {"backups:", "---\nbackups:", `lab.yml:22:1: a second YAML document begins here`},
@@ -98,6 +114,8 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 // written, and is the same when it is read again.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(lab))
+	f.Add([]byte(strings.Replace(lab, "{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: true}", 1)))
+	f.Add([]byte(strings.Replace(lab, `version: "16.3"`, `version: "16.3", images: [b/c, a]`, 1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse("f.yml", data)
 		if err != nil {

@@ -231,6 +231,7 @@ func (p parser) outside(n *yaml.Node, into *Outside) error {
 		"name":    p.name(&into.Name),
 		"hosts":   p.name(&into.Hosts),
 		"version": p.version(&into.Version),
+		"images":  func(n *yaml.Node) error { return p.images(n, &into.Images) },
 		"compose": func(n *yaml.Node) error {
 			return p.mapping(n, []string{"project", "service", "image"}, keys{
 				"project": p.name(&into.Compose.Project), "service": p.name(&into.Compose.Service), "image": p.repository(&into.Compose.Image),
@@ -239,12 +240,33 @@ func (p parser) outside(n *yaml.Node, into *Outside) error {
 	})
 }
 
+func (p parser) images(n *yaml.Node, into *[]string) error {
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		return p.at(n, "a list is needed here; leave the key out for none")
+	}
+	for _, entry := range n.Content {
+		var image string
+		if err := p.repository(&image)(entry); err != nil {
+			return err
+		}
+		if slices.Contains(*into, image) {
+			return p.at(entry, "the image %s stands here twice", image)
+		}
+		*into = append(*into, image)
+	}
+	return nil
+}
+
 func (p parser) backup(n *yaml.Node, into *Backup) error {
 	err := p.mapping(n, nil, keys{
 		"namespace": p.name(&into.Namespace), "claim": p.name(&into.Claim), "storage_class": p.name(&into.StorageClass),
+		"may_be_empty": func(n *yaml.Node) error { return p.yes(n, &into.MayBeEmpty) },
 	})
 	if err == nil && ((into.StorageClass == "") != (into.Namespace != "" && into.Claim != "") || into.StorageClass != "" && into.Namespace+into.Claim != "") {
 		err = p.at(n, "either namespace and claim are needed here, or storage_class")
+	}
+	if err == nil && into.MayBeEmpty && into.StorageClass == "" {
+		err = p.at(n, "may_be_empty is for a storage_class: a claim is there or not")
 	}
 	return err
 }
@@ -327,6 +349,14 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 		*into = n.Value
 		return nil
 	}
+}
+
+// yes reads what can only be true: what is not so is left out.
+func (p parser) yes(n *yaml.Node, into *bool) error {
+	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil || !*into {
+		return p.at(n, "only true may stand here; leave the key out otherwise")
+	}
+	return nil
 }
 
 var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)

@@ -26,11 +26,15 @@ func Marshal(m *Manifest) ([]byte, error) {
 		"components", each(sorted.Components, componentNode),
 		"applications", block("namespace", text(m.Applications.Namespace), "items", each(sorted.Applications.Items, applicationNode)),
 		"outside", each(sorted.Outside, func(o Outside) *yaml.Node {
-			return block("name", text(o.Name), "hosts", text(o.Hosts), "version", text(o.Version), "compose",
+			var images *yaml.Node
+			if len(o.Images) > 0 {
+				images = flow(each(o.Images, text))
+			}
+			return block("name", text(o.Name), "hosts", text(o.Hosts), "version", text(o.Version), "images", images, "compose",
 				row("project", text(o.Compose.Project), "service", text(o.Compose.Service), "image", text(o.Compose.Image)))
 		}),
 		"backups", each(sorted.Backups, func(b Backup) *yaml.Node {
-			return row("storage_class", optional(b.StorageClass), "namespace", optional(b.Namespace), "claim", optional(b.Claim))
+			return row("storage_class", optional(b.StorageClass), "may_be_empty", mark(b.MayBeEmpty), "namespace", optional(b.Namespace), "claim", optional(b.Claim))
 		}),
 	)
 	document.HeadComment = heading
@@ -58,6 +62,9 @@ func (m *Manifest) clone() *Manifest {
 	}
 	out.Components, out.Applications.Items = slices.Clone(m.Components), slices.Clone(m.Applications.Items)
 	out.Outside, out.Backups = slices.Clone(m.Outside), slices.Clone(m.Backups)
+	for i := range out.Outside {
+		out.Outside[i].Images = slices.Clone(out.Outside[i].Images)
+	}
 	return &out
 }
 
@@ -98,6 +105,14 @@ func optional(value string) *yaml.Node {
 		return nil
 	}
 	return text(value)
+}
+
+// mark is nothing for what is not so.
+func mark(is bool) *yaml.Node {
+	if !is {
+		return nil
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
 }
 
 // block is a mapping of keys and values, without those whose value is nothing.

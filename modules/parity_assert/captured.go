@@ -89,6 +89,7 @@ func capturedOptions() map[string]ansible.Option {
 		"applications_namespace": {Default: "argocd"},
 		"outside": dicts(map[string]ansible.Option{
 			"name": needed, "hosts": needed, "repository": needed, "compose": needed, "service": needed, "project": text,
+			"images": {Type: ansible.List, Elements: ansible.Str},
 		}),
 		"longhorn_storage_classes": {Type: ansible.List, Elements: ansible.Str, Default: []string{"longhorn", "longhorn-static"}},
 		"prefer":                   {Choices: []string{"repositories", "cluster"}},

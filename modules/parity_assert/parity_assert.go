@@ -74,17 +74,18 @@ func Module() ansible.Module {
 
 // Report is what a run leaves for people, a JSON file.
 type Report struct {
-	Verdict      string          `json:"verdict"`
-	Time         time.Time       `json:"time"`
-	Manifest     string          `json:"manifest"`
-	Distribution string          `json:"distribution"`
-	Version      string          `json:"version"`
-	Drifts       []parity.Drift  `json:"drifts"`
-	Waived       []parity.Waived `json:"waived"`
-	Unused       []parity.Waiver `json:"unused_waivers"`
-	Deviations   []string        `json:"deviations"`
-	Seconds      float64         `json:"seconds"`
-	waivers      []string        // that were needed, as evidence has them
+	Verdict      string            `json:"verdict"`
+	Time         time.Time         `json:"time"`
+	Manifest     string            `json:"manifest"`
+	Distribution string            `json:"distribution"`
+	Version      string            `json:"version"`
+	Versions     map[string]string `json:"versions"` // as they were measured, by name; for evidence
+	Drifts       []parity.Drift    `json:"drifts"`
+	Waived       []parity.Waived   `json:"waived"`
+	Unused       []parity.Waiver   `json:"unused_waivers"`
+	Deviations   []string          `json:"deviations"`
+	Seconds      float64           `json:"seconds"`
+	waivers      []string          // that were needed, as evidence has them
 }
 
 // asserted compares what stands with the manifest.
@@ -151,7 +152,7 @@ func compare(ctx context.Context, args arguments, now time.Time) (Report, error)
 	drifts, deviations := parity.Compare(manifest, found)
 	report := Report{
 		Verdict: "green", Time: now.UTC(), Manifest: args.Manifest,
-		Distribution: string(parity.DistributionOf(found.Version)), Version: found.Version, Deviations: deviations,
+		Distribution: string(parity.DistributionOf(found.Version)), Version: found.Version, Versions: parity.Versions(manifest, found), Deviations: deviations,
 	}
 	report.Drifts, report.Waived, report.Unused = parity.Waive(drifts, waivers, now)
 	if len(report.Drifts) > 0 {

@@ -215,6 +215,10 @@ options:
           project:
             description: Project of docker compose; the file's C(name) if not given.
             type: str
+          images:
+            description: Images that hold it too, besides the service's own and those that are well known. In the cluster it is found by them.
+            type: list
+            elements: str
       longhorn_storage_classes:
         description: Storage classes that are Longhorn's, where no manifest says it.
         type: list

@@ -66,7 +66,8 @@ options:
     description:
       - What was gathered of the hosts beside the cluster, by their names in the inventory.
       - Each has C(groups), a list, and C(containers), a list of those of its Docker engine with C(name), C(project), C(service), C(image),
-        C(running), and, to tell a version by where the tag does not, C(environment), a list of C(NAME=VALUE), and C(labels).
+        C(status) and C(health) in the words that Docker has for them (the latter empty where no health is asked for), and, to tell a version
+        by where the tag does not, C(environment), a list of C(NAME=VALUE), and C(labels).
     type: dict
   timeout:
     description: Seconds that all of it may take.
@@ -94,7 +95,8 @@ EXAMPLES = r"""
             project: postgres
             service: postgres
             image: postgres:16.3
-            running: true
+            status: running
+            health: healthy
 
 - name: Write the manifest from production's repositories
   arcodange.sandbox.parity_assert:

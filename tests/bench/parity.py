@@ -23,7 +23,7 @@ def main():
             "report": str(Path(directory) / "report.json"),
             # What the playbook gathers before.
             "hosts": {"pi2": {"groups": ["postgres", "gitea"], "containers": [
-                {"name": "postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:17", "running": True},
+                {"name": "postgres-postgres-1", "project": "postgres", "service": "postgres", "image": "postgres:17", "status": "running", "health": "healthy"},
             ]}},
         })
         took = []

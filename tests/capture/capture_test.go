@@ -128,7 +128,7 @@ func options(t *testing.T, repositories []capture.Repository) capture.Options {
 		Applications: "argocd",
 		Outside: []capture.Outside{
 			{Name: "postgresql", Hosts: "postgres", Repository: "factory", Compose: "ansible/roles/postgres/templates/docker-compose.yml.j2", Service: "postgres"},
-			{Name: "gitea", Hosts: "gitea", Repository: "factory", Compose: "ansible/roles/gitea/files/docker-compose.yml", Service: "gitea", Project: "gitea"},
+			{Name: "gitea", Hosts: "gitea", Repository: "factory", Compose: "ansible/roles/gitea/files/docker-compose.yml", Service: "gitea", Project: "gitea", Images: []string{"arcodange-org/forge"}},
 		},
 		StorageClasses: []string{"longhorn"},
 	}

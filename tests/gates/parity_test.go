@@ -33,6 +33,7 @@ var answers = map[string]string{
 	"/api/v1/nodes": `{"kind": "NodeList", "items": [{"metadata": {"name": "pi1", "labels": {"node-role.kubernetes.io/control-plane": "true"}},
 		"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+embedded"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
 	"/api/v1/pods":                   `{"kind": "PodList", "items": [{"metadata": {"name": "vault-0", "namespace": "tools"}, "spec": {"containers": [{"name": "vault", "image": "hashicorp/vault:1.20.0"}]}}]}`,
+	"/api/v1/services":               `{"kind": "ServiceList", "items": []}`,
 	"/apis/apps/v1/deployments":      `{"kind": "DeploymentList", "items": []}`,
 	"/apis/apps/v1/statefulsets":     `{"kind": "StatefulSetList", "items": []}`,
 	"/apis/apps/v1/daemonsets":       `{"kind": "DaemonSetList", "items": []}`,
@@ -85,7 +86,7 @@ backups: []
 - hosts: localhost
   gather_facts: false
   vars:
-    containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", running: true}]
+    containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", status: running, health: healthy}]
   module_defaults:
     arcodange.sandbox.parity_assert:
       manifest: manifest.yml
@@ -114,6 +115,14 @@ backups: []
       arcodange.sandbox.parity_assert: {hosts: {pi2: {groups: [postgres]}}, report: unread.json}
       register: unread
       ignore_errors: true
+    - name: Judge what runs and is not well
+      arcodange.sandbox.parity_assert:
+        waivers: waivers.yml
+        report: unwell.json
+        hosts: {pi2: {groups: [postgres], containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", status: running, health: unhealthy}]}}
+        evidence: "{{ omit }}"
+      register: unwell
+      ignore_errors: true
     - name: Judge with evidence that says another distribution
       arcodange.sandbox.parity_assert:
         waivers: waivers.yml
@@ -133,6 +142,8 @@ backups: []
           - checked is failed and checked.drifts == red.drifts and checked.evidence is undefined
           - production is failed and production.msg is search('192.0.2.1') and production.msg is search('before anything is sent') and production.drifts is undefined
           - unread is failed and unread.msg is search('nothing was read from the Docker engine of pi2')
+          - unwell is failed and unwell.drifts | map(attribute='path') | list == ['outside/postgresql/hosts/pi2/running']
+          - unwell.drifts[0].found == 'running, and its health is unhealthy'
           - claimed is failed and claimed.msg is search('what runs is embedded') and claimed.evidence.verdict == 'red'
 `)
 	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
@@ -155,6 +166,7 @@ backups: []
 		require.NoError(t, json.Unmarshal(data, &report))
 		assert.Equal(t, verdict, report.Verdict, name)
 		assert.Equal(t, "embedded", report.Distribution)
+		assert.Equal(t, map[string]string{"kubernetes": "v1.34.3+embedded", "vault": "1.20.0", "postgresql": "16.3"}, report.Versions, "as they were measured")
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)

@@ -85,11 +85,16 @@ func bringUp(t *testing.T) *lab {
 	l.client, err = rest.HTTPClientFor(config)
 	require.NoError(t, err)
 	l.client.Timeout = 20 * time.Second
-	text, err := os.ReadFile("testdata/manifest.yml")
-	require.NoError(t, err)
-	l.manifest = strings.ReplaceAll(string(text), "ARCH", runtime.GOARCH)
+	l.manifest = manifest(t)
 	l.furnish()
 	return l
+}
+
+// manifest is what the sandbox is held to.
+func manifest(t *testing.T) string {
+	text, err := os.ReadFile("testdata/manifest.yml")
+	require.NoError(t, err)
+	return strings.ReplaceAll(string(text), "ARCH", runtime.GOARCH)
 }
 
 func (l *lab) kubeconfig() string { return filepath.Join(l.state, "kubeconfig") }
@@ -152,7 +157,7 @@ func (f failure) Error() string { return f.text }
 func resource(version, kind string) string {
 	return map[string]string{
 		"v1 Namespace": "/namespaces", "v1 Node": "/nodes", "v1 PersistentVolume": "/persistentvolumes",
-		"v1 PersistentVolumeClaim": "persistentvolumeclaims", "v1 Secret": "secrets", "v1 Pod": "pods",
+		"v1 PersistentVolumeClaim": "persistentvolumeclaims", "v1 Secret": "secrets", "v1 Pod": "pods", "v1 Service": "services",
 		"apps/v1 Deployment": "deployments", "apps/v1 StatefulSet": "statefulsets", "apps/v1 DaemonSet": "daemonsets",
 		"batch/v1 Job": "jobs", "argoproj.io/v1alpha1 Application": "applications", "longhorn.io/v1beta2 Volume": "volumes",
 		"longhorn.io/v1beta2 RecurringJob": "recurringjobs", "longhorn.io/v1beta2 BackupTarget": "backuptargets",
@@ -315,7 +320,10 @@ func (l *lab) hosts(t require.TestingT) object {
 			Labels map[string]string
 			Env    []string
 		}
-		State struct{ Running bool }
+		State struct {
+			Status string
+			Health struct{ Status string }
+		}
 	}
 	ids := strings.Fields(l.on(t, l.postgresql, "docker", "ps", "--all", "--quiet", "--no-trunc"))
 	read := []object{}
@@ -331,7 +339,7 @@ func (l *lab) hosts(t require.TestingT) object {
 		}
 		read = append(read, object{
 			"name": c.Name, "project": c.Config.Labels["com.docker.compose.project"], "service": c.Config.Labels["com.docker.compose.service"],
-			"image": c.Config.Image, "environment": environment, "running": c.State.Running,
+			"image": c.Config.Image, "environment": environment, "status": c.State.Status, "health": c.State.Health.Status,
 		})
 	}
 	return object{l.postgresql: object{"groups": []string{"postgres", "gitea", "raspberries"}, "containers": read}}

@@ -70,7 +70,9 @@ GOOD = {
     "a component by an image anywhere": changed("components", 0, "found_by", to=IMAGE),
     "an application of several sources": changed("applications", "items", 0, to={"name": "x", "sources": [SOURCE, dict(SOURCE, path="a")]}),
     "an application of a chart": changed("applications", "items", 0, to=dict(SOURCE, name="x", chart="c")),
+    "an outside thing of more images": changed("outside", 0, "images", to=["lab/forge", "registry.test:5000/a/b"]),
     "a claim": changed("backups", to=[{"namespace": "a", "claim": "b"}]),
+    "a class that may be empty": changed("backups", to=[{"storage_class": "a", "may_be_empty": True}]),
     "a server of more roles": changed("nodes", 0, "roles", to=["server", "etcd"]),
     "a repository on a port": changed("outside", 0, "compose", "image", to="registry.test:5000/a/b"),
 }
@@ -96,9 +98,14 @@ BAD = {
     "an application of no sources": changed("applications", "items", 0, to={"name": "x", "sources": []}),
     "an application of path and chart": changed("applications", "items", 0, to=dict(SOURCE, name="x", path="a", chart="c")),
     "an absolute path": changed("applications", "items", 0, "path", to="/chart"),
+    "an outside thing of no more images": changed("outside", 0, "images", to=[]),
+    "an outside thing of an image twice": changed("outside", 0, "images", to=["a/b", "a/b"]),
+    "an outside thing of an image with its tag": changed("outside", 0, "images", to=["a/b:1"]),
     "half a service": changed("outside", 0, "compose", "service", take=True),
     "half a claim": changed("backups", to=[{"claim": "b"}]),
     "a claim and a class": changed("backups", to=[{"namespace": "a", "claim": "b", "storage_class": "c"}]),
+    "a claim that may be none": changed("backups", to=[{"namespace": "a", "claim": "b", "may_be_empty": True}]),
+    "a class that must not be empty": changed("backups", to=[{"storage_class": "a", "may_be_empty": False}]),
     "nothing to back up": changed("backups", to=[{}]),
 }
 

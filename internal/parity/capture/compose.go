@@ -18,11 +18,13 @@ type Outside struct {
 	Compose    string `arg:"compose"`    // path of the file, which may be a template of Jinja
 	Service    string `arg:"service"`
 	Project    string `arg:"project"` // if not given: the file's name key
+	// Images hold it too, which no file of production's can tell.
+	Images []string `arg:"images"`
 }
 
 // composed reads the image of a service out of a compose file.
 func composed(o Outside, f *file, known variables) (parity.Outside, error) {
-	out := parity.Outside{Name: o.Name, Hosts: o.Hosts, Compose: parity.Compose{Project: o.Project, Service: o.Service}}
+	out := parity.Outside{Name: o.Name, Hosts: o.Hosts, Images: o.Images, Compose: parity.Compose{Project: o.Project, Service: o.Service}}
 	text, err := jinja(string(f.Data), known)
 	if err != nil {
 		return out, err

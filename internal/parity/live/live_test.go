@@ -43,15 +43,15 @@ func small() cluster {
 			"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+k3s1"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
 		"/api/v1/pods": `{"kind": "PodList", "items": [
 			{"metadata": {"name": "done", "namespace": "a"}, "spec": {"containers": [{"image": "old:1"}]}, "status": {"phase": "Succeeded"}},
-			{"metadata": {"name": "runs", "namespace": "a"}, "spec": {"containers": [{"name": "c", "image": "x:1"}], "initContainers": [{"image": "init:1"}, {"name": "s", "image": "side:1", "restartPolicy": "Always"}]}, "status": {"phase": "Running"}}]}`,
+			{"metadata": {"name": "runs", "namespace": "a"}, "spec": {"containers": [{"name": "c", "image": "x:1", "ports": [{"containerPort": 5432}, {"containerPort": 8008}]}], "initContainers": [{"image": "init:1"}, {"name": "s", "image": "side:1", "restartPolicy": "Always"}]}, "status": {"phase": "Running"}}]}`,
 		"/apis/apps/v1/deployments":               `{"kind": "DeploymentList", "items": []}`,
 		"/apis/apps/v1/statefulsets":              `{"kind": "StatefulSetList", "items": []}`,
 		"/apis/apps/v1/daemonsets":                `{"kind": "DaemonSetList", "items": []}`,
 		"/api/v1/persistentvolumeclaims":          `{"kind": "PersistentVolumeClaimList", "items": [{"metadata": {"name": "old", "namespace": "a", "annotations": {"volume.beta.kubernetes.io/storage-class": "longhorn"}}, "spec": {"volumeName": "pv"}}]}`,
 		"/api/v1/persistentvolumes":               `{"kind": "PersistentVolumeList", "items": [{"metadata": {"name": "pv"}, "spec": {"csi": {"driver": "driver.longhorn.io", "volumeHandle": "pvc-1"}}}]}`,
 		"/apis/argoproj.io/v1alpha1/applications": `{"kind": "ApplicationList", "items": [{"metadata": {"name": "erp", "namespace": "argocd"}, "spec": {"source": {"repoURL": "https://forge.test/o/erp.git", "path": "chart"}}}]}`,
-		"/apis/longhorn.io/v1beta2/volumes":       `{"kind": "VolumeList", "items": []}`,
-		"/apis/longhorn.io/v1beta1/recurringjobs": `{"kind": "RecurringJobList", "items": [{"metadata": {"name": "nightly"}, "spec": {"task": "backup", "cron": "@daily", "groups": ["default"]}}]}`,
+		"/apis/longhorn.io/v1beta2/volumes":       `{"kind": "VolumeList", "items": [{"metadata": {"name": "pvc-1", "namespace": "longhorn-system", "labels": {"a": "b"}}, "spec": {"backupTargetName": "second"}}]}`,
+		"/apis/longhorn.io/v1beta1/recurringjobs": `{"kind": "RecurringJobList", "items": [{"metadata": {"name": "nightly", "namespace": "longhorn-system"}, "spec": {"task": "backup", "cron": "@daily", "groups": ["default"]}}]}`,
 	}
 }
 
@@ -110,14 +110,50 @@ func TestWhatStandsIsRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "v1.34.3+k3s1", found.Version)
 	assert.Equal(t, []parity.FoundNode{{Name: "pi1", Roles: []string{"server", "etcd"}, Architecture: "arm64", Version: "v1.34.3+k3s1", Ready: true}}, found.Nodes)
-	assert.Equal(t, []parity.FoundImage{{Namespace: "a", Workload: "Pod runs", Container: "c", Reference: "x:1"}, {Namespace: "a", Workload: "Pod runs", Container: "s", Reference: "side:1"}}, found.Images)
+	assert.Equal(t, []parity.FoundImage{{Namespace: "a", Workload: "Pod runs", Container: "c", Reference: "x:1", Ports: []int{5432, 8008}}, {Namespace: "a", Workload: "Pod runs", Container: "s", Reference: "side:1"}}, found.Images)
 	assert.Equal(t, []parity.FoundClaim{{Namespace: "a", Name: "old", StorageClass: "longhorn", Volume: "pv"}}, found.Claims)
 	assert.Equal(t, []parity.FoundVolume{{Name: "pv", Driver: "driver.longhorn.io", Handle: "pvc-1"}}, found.Volumes)
 	assert.Equal(t, []parity.FoundApplication{{Namespace: "argocd", Name: "erp", Sources: []parity.Source{{Repository: "https://forge.test/o/erp.git", Path: "chart"}}}}, found.Applications)
-	assert.Equal(t, []parity.FoundJob{{Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}}, found.Longhorn.Jobs, "of a version that is not the preferred one")
+	assert.Equal(t, []parity.FoundJob{{Namespace: "longhorn-system", Name: "nightly", Task: "backup", Cron: "@daily", Groups: []string{"default"}}}, found.Longhorn.Jobs, "of a version that is not the preferred one")
+	assert.Equal(t, []parity.FoundLonghornVolume{{Namespace: "longhorn-system", Name: "pvc-1", Labels: map[string]string{"a": "b"}, Target: "second"}}, found.Longhorn.Volumes)
 	assert.Empty(t, found.Longhorn.Targets, "a resource that is not there is absent")
 	assert.Empty(t, found.HelmCharts, "a group that is not served is absent")
 	assert.Empty(t, found.Releases)
+}
+
+func TestServicesThatLeadToPodsAreReadIfSomethingOutsideHasAPort(t *testing.T) {
+	t.Parallel()
+	served := small()
+	served["/api/v1/services"] = `{"kind": "ServiceList", "items": [
+		{"metadata": {"name": "db", "namespace": "erp"}, "spec": {"type": "ClusterIP", "selector": {"app": "db"}, "ports": [{"port": 5432, "targetPort": 15432}, {"port": 80, "targetPort": "http"}, {"port": 81, "targetPort": 81}]}},
+		{"metadata": {"name": "outside", "namespace": "erp"}, "spec": {"ports": [{"port": 5432}]}},
+		{"metadata": {"name": "named", "namespace": "erp"}, "spec": {"type": "ExternalName", "selector": {"app": "db"}, "ports": [{"port": 5432}]}}]}`
+	served["/apis/apps/v1/deployments"] = `{"kind": "DeploymentList", "items": [{"metadata": {"name": "db", "namespace": "erp", "labels": {"of": "object"}},
+		"spec": {"template": {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "x:1"}]}}}}]}`
+	found, err := served.read(t, Of(&parity.Manifest{Outside: []parity.Outside{{Name: "postgresql"}}}))
+	require.NoError(t, err)
+	assert.Equal(t, []parity.FoundService{{Namespace: "erp", Name: "db", Selector: map[string]string{"app": "db"}, Ports: []int{5432, 15432, 80, 81}}}, found.Services)
+	assert.Contains(t, found.Images, parity.FoundImage{Namespace: "erp", Workload: "Deployment db", Container: "c", Reference: "x:1", Labels: map[string]string{"app": "db"}})
+
+	found, err = served.read(t, Of(&parity.Manifest{Outside: []parity.Outside{{Name: "pihole"}}}))
+	require.NoError(t, err)
+	assert.Empty(t, found.Services)
+	delete(served, "/api/v1/services")
+	_, err = served.read(t, Wanted{Services: true})
+	require.ErrorContains(t, err, "404")
+}
+
+func TestABackupTargetIsReadWithItsNamespace(t *testing.T) {
+	t.Parallel()
+	served := small()
+	served["/apis/longhorn.io/v1beta2/backuptargets"] = `{"kind": "BackupTargetList", "items": [
+		{"metadata": {"name": "default", "namespace": "longhorn-system"}, "spec": {"backupTargetURL": "s3://x@y/"}, "status": {"available": false}},
+		{"metadata": {"name": "default", "namespace": "erp"}, "spec": {"backupTargetURL": "s3://x@z/"}}]}`
+	found, err := served.read(t, Wanted{})
+	require.NoError(t, err)
+	assert.Equal(t, []parity.FoundTarget{
+		{Namespace: "longhorn-system", Name: "default", URL: "s3://x@y/", Unavailable: true}, {Namespace: "erp", Name: "default", URL: "s3://x@z/"},
+	}, found.Longhorn.Targets)
 }
 
 func TestWhatCannotBeReadIsAnErrorAndNeverAbsent(t *testing.T) {

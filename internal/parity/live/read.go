@@ -25,11 +25,15 @@ import (
 // Wanted says what to read besides what is always read.
 type Wanted struct {
 	Releases bool // of Helm, which lie in secrets
+	Services bool
 }
 
 // Of is what a manifest has to be compared with.
 func Of(m *parity.Manifest) Wanted {
-	return Wanted{Releases: slices.ContainsFunc(m.Components, func(c parity.Component) bool { return c.FoundBy.HelmRelease != nil })}
+	return Wanted{
+		Releases: slices.ContainsFunc(m.Components, func(c parity.Component) bool { return c.FoundBy.HelmRelease != nil }),
+		Services: slices.ContainsFunc(m.Outside, func(o parity.Outside) bool { return o.Port() != 0 }),
+	}
 }
 
 // Read reads what stands in the cluster; Hosts of it stays empty. A cluster
@@ -73,6 +77,9 @@ func (c *Client) Read(ctx context.Context, wanted Wanted) (parity.Found, error) 
 	do(func() (err error) { found.Longhorn.Targets, err = c.targets(ctx, served); return })
 	if wanted.Releases {
 		do(func() (err error) { found.Releases, err = c.releases(ctx); return })
+	}
+	if wanted.Services {
+		do(func() (err error) { found.Services, err = c.services(ctx); return })
 	}
 	all.Wait()
 	if failed == nil && len(found.Nodes) == 0 {
@@ -178,6 +185,15 @@ func rolesOf(labels map[string]string) []string {
 type container struct {
 	Name, Image   string
 	RestartPolicy string
+	Ports         []struct{ ContainerPort int }
+}
+
+func (c container) ports() []int {
+	var ports []int
+	for _, one := range c.Ports {
+		ports = append(ports, one.ContainerPort)
+	}
+	return ports
 }
 
 type podSpec struct{ Containers, InitContainers []container }
@@ -211,13 +227,18 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 		ends := slices.ContainsFunc(p.Metadata.OwnerReferences, func(o struct{ Kind, Name string }) bool { return o.Kind == "Job" })
 		for _, one := range p.Spec.standing() {
 			images = append(images, parity.FoundImage{
-				Namespace: p.Metadata.Namespace, Workload: "Pod " + p.Metadata.Name, Container: one.Name, Reference: one.Image, Ends: ends,
+				Namespace: p.Metadata.Namespace, Workload: "Pod " + p.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(), Ends: ends, Labels: p.Metadata.Labels,
 			})
 		}
 	}
 	type workload struct {
 		Metadata metadata
-		Spec     struct{ Template struct{ Spec podSpec } }
+		Spec     struct {
+			Template struct {
+				Metadata metadata
+				Spec     podSpec
+			}
+		}
 	}
 	for _, kind := range []struct{ resource, kind string }{{"deployments", "Deployment"}, {"statefulsets", "StatefulSet"}, {"daemonsets", "DaemonSet"}} {
 		workloads, err := list[workload](ctx, c, "/apis/apps/v1/"+kind.resource, nil)
@@ -227,12 +248,45 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 		for _, w := range workloads {
 			for _, one := range w.Spec.Template.Spec.standing() {
 				images = append(images, parity.FoundImage{
-					Namespace: w.Metadata.Namespace, Workload: kind.kind + " " + w.Metadata.Name, Container: one.Name, Reference: one.Image,
+					Namespace: w.Metadata.Namespace, Workload: kind.kind + " " + w.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(),
+					Labels: w.Spec.Template.Metadata.Labels,
 				})
 			}
 		}
 	}
 	return images, nil
+}
+
+// services lists those with a selector: one without leads to no pods, as one
+// that gives a name to what stands outside.
+func (c *Client) services(ctx context.Context) ([]parity.FoundService, error) {
+	type service struct {
+		Metadata metadata
+		Spec     struct {
+			Type     string
+			Selector map[string]string
+			Ports    []struct {
+				Port       int
+				TargetPort any // a number, or the name of a container's port
+			}
+		}
+	}
+	read, err := list[service](ctx, c, "/api/v1/services", nil)
+	var services []parity.FoundService
+	for _, one := range read {
+		if len(one.Spec.Selector) == 0 || one.Spec.Type == "ExternalName" {
+			continue
+		}
+		found := parity.FoundService{Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Selector: one.Spec.Selector}
+		for _, port := range one.Spec.Ports {
+			found.Ports = append(found.Ports, port.Port)
+			if target, is := port.TargetPort.(float64); is && int(target) != port.Port {
+				found.Ports = append(found.Ports, int(target))
+			}
+		}
+		services = append(services, found)
+	}
+	return services, err
 }
 
 // storageClassAnnotation is where claims had their class before there was a field for it.
@@ -321,7 +375,9 @@ func (c *Client) longhornVolumes(ctx context.Context, served []parity.FoundGroup
 	read, err := custom[volume](ctx, c, served, "longhorn.io", "volumes")
 	var volumes []parity.FoundLonghornVolume
 	for _, one := range read {
-		volumes = append(volumes, parity.FoundLonghornVolume{Name: one.Metadata.Name, Labels: one.Metadata.Labels, Target: one.Spec.BackupTargetName})
+		volumes = append(volumes, parity.FoundLonghornVolume{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Labels: one.Metadata.Labels, Target: one.Spec.BackupTargetName,
+		})
 	}
 	return volumes, err
 }
@@ -337,7 +393,9 @@ func (c *Client) jobs(ctx context.Context, served []parity.FoundGroup) ([]parity
 	read, err := custom[job](ctx, c, served, "longhorn.io", "recurringjobs")
 	var jobs []parity.FoundJob
 	for _, one := range read {
-		jobs = append(jobs, parity.FoundJob{Name: one.Metadata.Name, Task: one.Spec.Task, Cron: one.Spec.Cron, Groups: one.Spec.Groups})
+		jobs = append(jobs, parity.FoundJob{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Task: one.Spec.Task, Cron: one.Spec.Cron, Groups: one.Spec.Groups,
+		})
 	}
 	return jobs, err
 }
@@ -352,7 +410,9 @@ func (c *Client) targets(ctx context.Context, served []parity.FoundGroup) ([]par
 	var targets []parity.FoundTarget
 	for _, one := range read {
 		available := one.Status.Available
-		targets = append(targets, parity.FoundTarget{Name: one.Metadata.Name, URL: one.Spec.BackupTargetURL, Unavailable: available != nil && !*available})
+		targets = append(targets, parity.FoundTarget{
+			Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, URL: one.Spec.BackupTargetURL, Unavailable: available != nil && !*available,
+		})
 	}
 	return targets, err
 }

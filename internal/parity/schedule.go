@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parity
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// rarest is how long a schedule may leave between two times: one of every
+// month is the rarest that is still a backup.
+const rarest = 35 * 24 * time.Hour
+
+// never says why nothing is backed up by a schedule, or too rarely; empty if it
+// is. Longhorn makes a CronJob of it, whose controller in Kubernetes reads it
+// with the same parser. The whole of a year is looked at, and no clock: a gate
+// that is green only in the month of a yearly job proves nothing.
+func never(schedule string) string {
+	if strings.TrimSpace(schedule) == "" {
+		return "has no schedule"
+	}
+	// Kubernetes refuses a CronJob with a zone, and the parser ends the program at one without fields.
+	if strings.Contains(schedule, "TZ") {
+		return fmt.Sprintf("has the schedule %q, in which Kubernetes takes no time zone", schedule)
+	}
+	times, err := cron.ParseStandard(schedule)
+	if err != nil {
+		return fmt.Sprintf("has the schedule %q, which is none: %s", schedule, err)
+	}
+	// A year of 365 days has the longest gaps. The time at its end is in the next one, which is such a year too.
+	for at, end := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Before(end); {
+		next := times.Next(at)
+		if next.IsZero() {
+			return fmt.Sprintf("has the schedule %q, which never comes", schedule)
+		}
+		if next.Sub(at) > rarest {
+			return fmt.Sprintf("has the schedule %q, with more than %d days between two times", schedule, rarest/(24*time.Hour))
+		}
+		// Where it comes often, a look at each day is enough.
+		at = at.AddDate(0, 0, 1)
+		if next.After(at) {
+			at = next
+		}
+	}
+	return ""
+}

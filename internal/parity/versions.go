@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package parity
+
+import "strings"
+
+// Versions are those that were measured, by name, as evidence keeps them:
+// "kubernetes" as the API server has it, the distribution with it; and what the
+// manifest names, components and what stands outside, as far as it was found.
+// Several at once are joined by a comma.
+func Versions(m *Manifest, found Found) map[string]string {
+	j := &judge{m: m, found: found}
+	all := map[string]string{}
+	keep := func(name string, versions []string) {
+		if len(versions) > 0 {
+			all[name] = strings.Join(versions, ", ")
+		}
+	}
+	for _, c := range m.Components {
+		versions, _, _ := j.versions(c.FoundBy)
+		keep(c.Name, versions)
+	}
+	for _, o := range m.Outside {
+		var versions []string
+		for _, host := range j.hosts(o) {
+			if container, _ := j.container(o, host); container != nil {
+				version, _ := container.version()
+				versions = append(versions, version)
+			}
+		}
+		keep(o.Name, unique(versions))
+	}
+	keep("kubernetes", []string{found.Version})
+	return all
+}
