@@ -137,7 +137,7 @@ func (g Gate) Judge(ctx context.Context, o Options) (Report, error) {
 		}
 	}
 	events, broken, ended := g.play(ctx, o, dir, check, "--check")
-	first := judge(check, events, broken, ended, Want{Hosts: o.Hosts, Skips: o.Skips, Tags: o.Tags, SkipTags: o.SkipTags})
+	first := judge(check, events, broken, ended, Want{Hosts: o.Hosts, Skips: o.Skips, Tags: o.Tags, SkipTags: o.SkipTags, Compared: o.Prove})
 	var second *judgement
 	if o.Prove && len(blind) == 0 && !first.has(NothingRan, NotCheck, Incomplete) {
 		if second, err = g.prove(ctx, o, dir, before, cluster, first); err != nil {
