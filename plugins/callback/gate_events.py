@@ -46,6 +46,7 @@ import re
 import time
 
 from ansible import context
+from ansible.release import __version__
 from ansible.plugins.callback import CallbackBase
 
 # What one difference may take in the file. Whether there is one is judged before it is cut.
@@ -217,6 +218,7 @@ class CallbackModule(CallbackBase):
             "begin",
             {
                 "version": 1,
+                "ansible_core": __version__,
                 "check": bool(arguments.get("check")),
                 "tags": [str(tag) for tag in arguments.get("tags") or []],
                 "skip_tags": [str(tag) for tag in arguments.get("skip_tags") or []],

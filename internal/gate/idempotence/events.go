@@ -19,6 +19,7 @@ type Event struct {
 
 	// begin
 	Version  int      `json:"version"`
+	Core     string   `json:"ansible_core"` // its version
 	Check    bool     `json:"check"`
 	Tags     []string `json:"tags"`
 	SkipTags []string `json:"skip_tags"`
