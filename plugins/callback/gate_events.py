@@ -295,7 +295,8 @@ class CallbackModule(CallbackBase):
                 on.append(_said("when", " and ".join(by)))
         sets = [str(name) for name in task.args] if short == "set_fact" else []
         if task.register:
-            sets.append(str(task.register))
+            # Since ansible-core 2.21 a task may register several, by name.
+            sets.extend([task.register] if isinstance(task.register, str) else map(str, task.register))
         if sets and (by or self._mode.hinges(list(_templates(task.args)), task, own)):
             self._mode.carry(sets)
         on = [one for one in on if one["keyword"] not in ("file", "name") or one["says"] not in self._imported]
