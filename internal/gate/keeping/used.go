@@ -5,9 +5,7 @@ package keeping
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -78,7 +76,7 @@ func (e *Evidence) inventoryIs(sources []string) error {
 		if hostList(source) {
 			return fmt.Errorf("evidence.inventory is %s, and the gate runs with the list of hosts %q: leave it out, and it is filled in", e.Inventory, source)
 		}
-		if _, inside := below(resolved(e.Inventory), resolved(source)); !inside {
+		if _, inside := below(evidence.Resolve(e.Inventory), evidence.Resolve(source)); !inside {
 			return fmt.Errorf("evidence.inventory is %s, and the gate runs with %s: leave it out, and it is filled in", e.Inventory, source)
 		}
 	}
@@ -86,7 +84,7 @@ func (e *Evidence) inventoryIs(sources []string) error {
 }
 
 func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*reports.In, error) {
-	path := resolved(used.Path)
+	path := evidence.Resolve(used.Path)
 	var found *reports.In
 	var top string
 	for _, name := range slices.Sorted(maps.Keys(e.Repositories)) {
@@ -98,7 +96,7 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*r
 		if err != nil {
 			return nil, err
 		}
-		tree = resolved(tree)
+		tree = evidence.Resolve(tree)
 		// Of repositories within each other the innermost holds it.
 		if relative, inside := below(tree, path); inside && len(tree) > len(top) {
 			found, top = &reports.In{Repository: name, Path: filepath.ToSlash(relative)}, tree
@@ -158,26 +156,7 @@ func (e Evidence) inventory() (string, error) {
 // hostList tells whether Ansible reads a source as names of hosts.
 func hostList(source string) bool { return strings.Contains(source, ",") }
 
-func same(a, b string) bool { return resolved(a) == resolved(b) }
-
-// resolved is the path without links, as far as it exists.
-func resolved(path string) string {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	rest := ""
-	for at := absolute; ; at = filepath.Dir(at) {
-		real, err := filepath.EvalSymlinks(at)
-		if err == nil {
-			return filepath.Join(real, rest)
-		}
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			return absolute
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
-}
+func same(a, b string) bool { return evidence.Resolve(a) == evidence.Resolve(b) }
 
 // below is the way from a folder to what lies in it, or is it.
 func below(folder, path string) (string, bool) {
