@@ -271,6 +271,47 @@ func TestALedgerWithoutAHeadIsNotTrusted(t *testing.T) {
 	assert.Empty(t, result.Problems)
 }
 
+func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
+	t.Parallel()
+	l := book(t, 5, nil)
+	result, err := l.Verify(t.Context(), Check{})
+	require.NoError(t, err)
+	assert.Empty(t, result.Problems)
+	assert.True(t, result.Anchored)
+	lines := content(t, l)
+	entry, err := parse([]byte(lines[2]))
+	require.NoError(t, err)
+	put(t, l, lines[:3])
+	require.NoError(t, writeHead(l.Path+".head", Head{Sequence: 3, Hash: entry.Hash}))
+	require.NoError(t, os.RemoveAll(l.Anchors))
+	result, err = l.Verify(t.Context(), Check{})
+	require.NoError(t, err)
+	require.Len(t, result.Problems, 1)
+	assert.Equal(t, Headless, result.Problems[0].Kind)
+	assert.Contains(t, result.Problems[0].Message, "the second head "+l.heads()[1]+" is missing")
+	assert.False(t, result.Anchored)
+	for name, check := range map[string]Check{"told not to mind": {Heedless: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
+		result, err = l.Verify(t.Context(), check)
+		require.NoError(t, err)
+		assert.Empty(t, result.Problems, name)
+	}
+}
+
+func TestALedgerHasOneSecondHeadHoweverItIsSpelled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "kept"), 0o700))
+	require.NoError(t, os.Symlink("kept", filepath.Join(dir, "linked")))
+	heads := func(path string) []string {
+		l, err := Open(filepath.Join(dir, path))
+		require.NoError(t, err)
+		return l.heads()
+	}
+	assert.Equal(t, heads("kept/ledger.jsonl"), heads("linked/ledger.jsonl"))
+	assert.Equal(t, heads("kept/not/yet/ledger.jsonl"), heads("linked/not/yet/ledger.jsonl"))
+	assert.NotEqual(t, heads("kept/ledger.jsonl"), heads("kept/other.jsonl"))
+}
+
 func TestALedgerThatIsGoneIsMissed(t *testing.T) {
 	t.Parallel()
 	l := book(t, 5, nil)

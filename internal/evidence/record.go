@@ -24,7 +24,7 @@ type Record struct {
 	Driver       string            `json:"driver,omitempty"`       // as "docker"
 	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"; "other" if it was measured to be neither
 	Deviations   []string          `json:"deviations,omitempty"`   // from production, in force while it ran
-	Waivers      []string          `json:"waivers,omitempty"`      // of parity, in force while it ran
+	Waivers      []string          `json:"waivers,omitempty"`      // in force while it ran: of parity, and what else a gate was told not to mind
 	Duration     time.Duration     `json:"duration"`               // nanoseconds
 	Report       Report            `json:"report"`                 //
 }

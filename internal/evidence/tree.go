@@ -28,6 +28,32 @@ func TreeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
 	return tree, nil
 }
 
+// Top is the top of the working tree in which dir lies.
+func Top(ctx context.Context, runner run.Runner, dir string) (string, error) {
+	g := git{runner: runner, dir: dir, env: GitEnv(os.Environ())}
+	top, err := g.text(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel")
+	if err != nil {
+		return "", fmt.Errorf("finding the working tree of the repository %s: %w", dir, err)
+	}
+	return top, nil
+}
+
+// Holds tells whether what TreeOf takes for the tree at top holds path, or anything below it.
+func Holds(ctx context.Context, runner run.Runner, top, path string) (bool, error) {
+	g := git{runner: runner, dir: top, env: append(GitEnv(os.Environ()), "GIT_LITERAL_PATHSPECS=1")}
+	found, err := g.run(ctx, nil, "ls-files", "-z", "--cached", "--others", "--exclude-per-directory=.gitignore", "--", path)
+	if err != nil {
+		return false, fmt.Errorf("looking for %s in the repository %s: %w", path, top, err)
+	}
+	// A repository within is listed as a folder, and what it holds is not in the tree.
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(found), "\x00"), "\x00") {
+		if name != "" && !strings.HasSuffix(name, "/") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func treeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
 	scratch, err := os.MkdirTemp("", "arcodange-tree-")
 	if err != nil {

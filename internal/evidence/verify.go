@@ -42,7 +42,7 @@ func (p Problem) String() string { return p.Message }
 type Check struct {
 	Allowed *Allowed // every record must be signed by one of these; nil asks for no signature
 	Heads   []Head   // what was known of it elsewhere
-	// Heedless lets a ledger without heads pass: one that was carried here from another machine.
+	// Heedless lets a ledger pass of which no head that lies elsewhere is known: one that was carried here from another machine.
 	Heedless bool
 	// Keep asks for the entries as well: what was verified, and not what a second look finds.
 	Keep bool
@@ -56,7 +56,7 @@ type Verification struct {
 	Problems []Problem `json:"problems"` // by line
 	// Anchored says that a head that does not lie beside the ledger told how far
 	// it had come, see Ledger.Anchors.
-	Anchored bool    `json:"-"`
+	Anchored bool    `json:"anchored"`
 	Entries  []Entry `json:"-"` // if Check.Keep; empty where a line is no record
 }
 
@@ -108,9 +108,16 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		result.Head = Head{Sequence: last.sequence, Hash: last.hash}
 	}
 	result.Problems = chain(links, heads)
-	if known == 0 && len(check.Heads) == 0 && !check.Heedless && len(links) > 0 {
+	switch {
+	case len(check.Heads) > 0 || check.Heedless || len(links) == 0:
+	case known == 0:
 		result.Problems = append(result.Problems, Problem{Kind: Headless, Message: fmt.Sprintf(
 			"the head %s.head is missing: records may have been removed at the end", l.Path)})
+	case !anchored && l.Anchors != "":
+		// Whoever can write the ledger can write the head beside it.
+		result.Problems = append(result.Problems, Problem{Kind: Headless, Message: fmt.Sprintf(
+			"the second head %s is missing: records may have been removed at the end, and the head beside the ledger with them; "+
+				"give a head that was noted elsewhere, or without_head if the ledger was carried here", l.heads()[1])})
 	}
 	return result, nil
 }

@@ -138,6 +138,7 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 		return err
 	}
 	c.Return("records", result.Records)
+	c.Return("anchored", result.Anchored)
 	c.Return("problems", append([]ledger.Problem{}, result.Problems...))
 	if result.Records > 0 {
 		c.Return("head", fmt.Sprintf("%d:%s", result.Head.Sequence, result.Head.Hash))

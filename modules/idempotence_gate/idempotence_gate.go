@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -103,12 +105,22 @@ func judge(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return err
 	}
+	sources := slices.Clone(args.Inventory)
+	for i, source := range sources {
+		if args.Dir != "" && !filepath.IsAbs(source) && !strings.HasPrefix(source, "~") && !strings.Contains(source, ",") {
+			sources[i] = filepath.Join(args.Dir, source)
+		}
+	}
+	about, in, err := args.Evidence.On(ctx, run.Exec{}, keeping.Used{Runs: true, Inventory: sources, What: "the playbook", Path: playbook})
+	if err != nil {
+		return err
+	}
 	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
 	if args.Prove && args.Config != "" {
 		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
 	}
 	var report idempotence.Report
-	err = keeping.Run(ctx, c, run.Exec{}, args.Evidence, "idempotence_gate", func(ctx context.Context) (keeping.Outcome, error) {
+	err = keeping.Run(ctx, c, run.Exec{}, about, "idempotence_gate", func(ctx context.Context) (keeping.Outcome, error) {
 		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
 		defer stop()
 		var err error
@@ -120,11 +132,15 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		if err != nil {
 			return keeping.Outcome{}, err
 		}
+		report.In = in
 		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
-		return keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where}, nil
+		return keeping.Outcome{
+			Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where, Waivers: report.Waivers(),
+			Versions: map[string]string{"ansible-core": report.Core},
+		}, nil
 	})
 	if err != nil {
 		return err
@@ -144,6 +160,7 @@ func tell(c *ansible.Call, report idempotence.Report, where string) {
 	c.Return("findings", report.Findings)
 	c.Return("report", where)
 	c.Return("proved", report.Proved)
+	c.Return("narrowed", append([]string{}, report.Narrowed...))
 	c.Return("hosts", report.Hosts)
 	c.Return("seconds", report.Seconds)
 }

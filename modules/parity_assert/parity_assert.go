@@ -94,8 +94,12 @@ func asserted(ctx context.Context, c *ansible.Call, args arguments, now time.Tim
 	if err != nil {
 		return err
 	}
+	about, _, err := args.Evidence.On(ctx, run.Exec{}, keeping.Used{Boundary: args.Boundary, Manifest: args.Manifest})
+	if err != nil {
+		return err
+	}
 	var report Report
-	err = keeping.Run(ctx, c, run.Exec{}, args.Evidence, "parity_assert", func(ctx context.Context) (keeping.Outcome, error) {
+	err = keeping.Run(ctx, c, run.Exec{}, about, "parity_assert", func(ctx context.Context) (keeping.Outcome, error) {
 		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
 		defer stop()
 		var err error

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -105,6 +107,10 @@ func judge(ctx context.Context, c *ansible.Call) error {
 			}
 		}
 	}
+	about, in, err := args.Evidence.On(ctx, run.Exec{}, keeping.Used{Boundary: args.Boundary, What: "the root module", Path: args.Root})
+	if err != nil {
+		return err
+	}
 	gates, err := reports.Folder(os.Getenv)
 	if err != nil {
 		return fmt.Errorf("finding the folder for private copies: %w", err)
@@ -126,7 +132,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		Rules:       tofuplan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Engine{Manifest: manifest}},
 	}
 	var report tofuplan.Report
-	err = keeping.Run(ctx, c, run.Exec{}, args.Evidence, "tofu_plan_gate", func(ctx context.Context) (keeping.Outcome, error) {
+	err = keeping.Run(ctx, c, run.Exec{}, about, "tofu_plan_gate", func(ctx context.Context) (keeping.Outcome, error) {
 		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
 		defer stop()
 		var err error
@@ -139,11 +145,18 @@ func judge(ctx context.Context, c *ansible.Call) error {
 				c.Secret(secret)
 			}
 		}
+		report.In = in
 		if err := reports.Write(where, report); err != nil {
 			return keeping.Outcome{}, err
 		}
 		tell(c, report, where)
-		return keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where}, nil
+		out := keeping.Outcome{
+			Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where, Waivers: waivers(args.Allowed, report.Unused),
+		}
+		if report.Product != "" {
+			out.Versions = map[string]string{strings.ToLower(report.Product): report.Version}
+		}
+		return out, nil
 	})
 	if err != nil {
 		return err
@@ -171,6 +184,17 @@ func tell(c *ansible.Call, report tofuplan.Report, where string) {
 	c.Return("version", report.Version)
 	c.Return("state", report.State)
 	c.Return("seconds", report.Seconds)
+}
+
+// waivers are the losses that were allowed and would have been red, as a ledger keeps it.
+func waivers(allowed, unused []tofuplan.Allowed) []string {
+	var out []string
+	for _, a := range allowed {
+		if !slices.Contains(unused, a) {
+			out = append(out, "allowed to "+a.Action+" "+a.Address+": "+a.Reason)
+		}
+	}
+	return out
 }
 
 func absolute(path *string) error {

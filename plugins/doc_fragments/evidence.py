@@ -18,19 +18,20 @@ ledger:
 repositories:
   description:
     - What is under test, as C(name=path of the working tree). The name is the one that the promotion policy uses.
+    - If any are named, a gate's playbook or root module must lie in one of them.
     - The tree that really lies there is recorded, with uncommitted changes and untracked files. Those that C(.gitignore) names are left out.
   type: dict
 signing_key:
   description: SSH key to sign the record with; a public one if an agent holds the other half. A key that asks for a passphrase fails.
   type: path
 inventory:
-  description: Inventory of the run, a file or a folder; its digest is recorded.
+  description: Inventory of the run, a file or a folder; its digest is recorded. That of the gate if not given; another one is refused.
   type: path
 boundary:
-  description: Boundary manifest of the run; its digest is recorded.
+  description: Boundary manifest of the run; its digest is recorded. That of the gate if not given; another one is refused.
   type: path
 manifest:
-  description: Parity manifest that the sandbox is held to; its digest is recorded.
+  description: Parity manifest that the sandbox is held to; its digest is recorded. That of the gate if not given; another one is refused.
   type: path
 mode:
   description: How the sandbox stands.
@@ -48,7 +49,7 @@ deviations:
   type: list
   elements: str
 waivers:
-  description: Waivers of parity in force.
+  description: Waivers in force, besides those that a gate finds itself.
   type: list
   elements: str
 classes:
@@ -56,7 +57,7 @@ classes:
   type: list
   elements: str
 versions:
-  description: Versions of what took part, by name.
+  description: Versions of what took part, by name. What a gate meets itself stands over them.
   type: dict
 """
 

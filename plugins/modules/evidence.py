@@ -72,7 +72,7 @@ options:
     description: What RV(head) was at an earlier time. The ledger must still hold that record.
     type: str
   without_head:
-    description: Do not complain that the ledger has no head, as one that was carried here from another machine.
+    description: Do not complain that the ledger has no head beside it or no second one, as one that was carried here from another machine.
     type: bool
     default: false
   page:
@@ -129,6 +129,10 @@ head:
   description: Number and hash of the last record, for O(head) of a later task.
   returned: when it was verified and holds a record
   type: str
+anchored:
+  description: Whether the second head, which does not lie beside the ledger, told how far it had come.
+  returned: when it was verified
+  type: bool
 problems:
   description: What is wrong with the ledger.
   returned: when it was verified

@@ -66,12 +66,12 @@ options:
     type: list
     elements: str
   skips:
-    description: Tasks that may be skipped because of check mode.
+    description: Tasks that may be skipped because of check mode, or on which it decides otherwise; plays likewise.
     type: list
     elements: dict
     suboptions:
       task:
-        description: "The task's name as Ansible shows it; for a task of a role C(role : task)."
+        description: "The task's name as Ansible shows it; for a task of a role C(role : task). For a play, its name."
         type: str
         required: true
       reason:
@@ -206,6 +206,13 @@ proved:
   description: Whether it converged for real and the machines were compared.
   returned: when the playbook was judged
   type: bool
+narrowed:
+  description:
+    - "What made the run less than a whole one, or another, such as C(limit: pi1), C(tags: web), C(variables: x)."
+    - With O(evidence) each is a waiver of the record.
+  returned: when the playbook was judged
+  type: list
+  elements: str
 hosts:
   description: Hosts that took part.
   returned: when the playbook was judged

@@ -5,6 +5,7 @@
 package gates
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -90,6 +93,24 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
         {playbook: factory/green.yml, inventory: [hosts], report: unkept.json, evidence: "{{ about | combine({'ledger': '/proc/ledger.jsonl'}) }}"}
       register: unkept
       ignore_errors: true
+    - name: Elsewhere
+      arcodange.sandbox.idempotence_gate: {playbook: gate.yml, inventory: [hosts], report: elsewhere.json, evidence: "{{ about }}"}
+      register: elsewhere
+      ignore_errors: true
+    - name: Another inventory
+      arcodange.sandbox.idempotence_gate: {playbook: factory/green.yml, inventory: [ansible.cfg], report: another.json, evidence: "{{ about }}"}
+      register: another
+      ignore_errors: true
+    - name: Narrowed
+      arcodange.sandbox.idempotence_gate:
+        playbook: factory/green.yml
+        inventory: [hosts]
+        limit: web1
+        skip_tags: [slow]
+        variables: {given: x}
+        report: narrowed.json
+        evidence: "{{ about | combine({'ledger': playbook_dir ~ '/narrowed.jsonl', 'versions': {'ansible-core': '1'}}) }}"
+      register: narrowed
     - name: A drill
       arcodange.sandbox.evidence:
         {state: recorded, what: drill_restore, verdict: green, summary: "Restored", seconds: 2.5, report: green.json, ledger: "{{ about.ledger }}", signing_key: "{{ about.signing_key }}"}
@@ -105,7 +126,11 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
           - moves is failed and moves.msg is search('the repository factory changed while idempotence_gate ran')
           - check is not failed and check.evidence is not defined
           - unkept is failed and unkept.msg is search('ledger /proc/ledger.jsonl')
+          - elsewhere is failed and elsewhere.msg is search('lies in none of evidence.repositories .factory.') and elsewhere.evidence is not defined
+          - another is failed and another.msg is search('evidence.inventory is .*hosts, and the gate runs with') and another.verdict is not defined
+          - narrowed.verdict == 'green' and narrowed.narrowed | length == 3
           - drill is changed
+          - verified.anchored
           - verified.records == 6 and verified.problems == [] and not verified.changed
     - name: Rendered, foretold
       arcodange.sandbox.evidence: {state: rendered, ledger: "{{ about.ledger }}", page: kept/index.html}
@@ -168,6 +193,18 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
 		assert.Equal(t, wanted.verdict, string(entries[i].Verdict), entries[i].Summary)
 		assert.Contains(t, entries[i].Summary, wanted.summary)
 	}
+	narrowed, err := ledger.Read(filepath.Join(root, "narrowed.jsonl"))
+	require.NoError(t, err)
+	require.Len(t, narrowed, 1)
+	assert.Equal(t, []string{"narrowed: limit web1", "narrowed: skip_tags slow", "narrowed: variables given"}, narrowed[0].Waivers)
+	assert.NotEqual(t, "1", narrowed[0].Versions["ansible-core"], "what was met stands over what the task says")
+	assert.Empty(t, entries[0].Waivers)
+	var report idempotence.Report
+	data, err := os.ReadFile(filepath.Join(root, "green.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &report))
+	assert.Equal(t, &reports.In{Repository: "factory", Path: "green.yml"}, report.In)
+	assert.Equal(t, narrowed[0].Versions["ansible-core"], report.Core)
 	assert.Equal(t, "factory", entries[0].Trees[0].Repository)
 	assert.False(t, entries[0].Trees[0].Dirty)
 	assert.Len(t, entries[0].Inventory, 64)

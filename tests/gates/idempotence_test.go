@@ -251,6 +251,123 @@ func faults() map[string]fault {
 			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.file: {path: DIR/new, state: directory}\n      tags: hidden\n", config: "[tags]\nskip=hidden\n"},
 			rule: idempotence.Narrowed, says: "hidden",
 		},
+		"a play that ends itself in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - name: Leave\n      ansible.builtin.meta: end_play\n      when: ansible_check_mode\n    - ansible.builtin.command: rm DIR/there\n"},
+			rule: idempotence.CheckModeSkip, says: `task "Leave"`, where: "site.yml:5",
+		},
+		"a host that ends itself in check mode, through a variable": {
+			site: site{playbook: `- hosts: web1
+  gather_facts: false
+  vars: {looking: "{{ only }}", only: "{{ ansible_check_mode }}"}
+  tasks:
+    - ansible.builtin.debug: {msg: hello}
+    - ansible.builtin.meta: end_host
+      when: looking
+    - ansible.builtin.command: rm DIR/there
+`}, rule: idempotence.CheckModeSkip, says: "its when is looking", where: "site.yml:6",
+		},
+		"a batch that ends itself in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.meta: end_batch\n      when: ansible_check_mode\n    - ansible.builtin.command: rm DIR/there\n"},
+			rule: idempotence.CheckModeSkip, says: "its when is ansible_check_mode", where: "site.yml:5",
+		},
+		"a file that is another in check mode": {
+			site: site{
+				playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.include_tasks: \"{{ 'empty.yml' if ansible_check_mode else 'real.yml' }}\"\n",
+				files:    map[string]string{"empty.yml": "[]\n", "real.yml": "- ansible.builtin.command: rm DIR/there\n"},
+			}, rule: idempotence.CheckModeSkip, says: "its file is", where: "site.yml:5",
+		},
+		"an imported file that is another in check mode": {
+			site: site{
+				playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.import_tasks: \"{{ 'empty.yml' if ansible_check_mode else 'real.yml' }}\"\n",
+				files:    map[string]string{"empty.yml": "[]\n", "real.yml": "- ansible.builtin.command: rm DIR/there\n"},
+			}, rule: idempotence.CheckModeSkip, says: "the play's import_tasks is", where: "site.yml:1",
+		},
+		"a role that is another in check mode": {
+			site: site{
+				playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.include_role: {name: \"{{ 'nothing' if ansible_check_mode else 'real' }}\"}\n",
+				files:    map[string]string{"roles/nothing/tasks/main.yml": "[]\n", "roles/real/tasks/main.yml": "- ansible.builtin.command: rm DIR/there\n"},
+			}, rule: idempotence.CheckModeSkip, says: "its name is", where: "site.yml:5",
+		},
+		"a loop that is empty in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.command: rm DIR/there\n      loop: \"{{ [] if ansible_check_mode else [1] }}\"\n"},
+			rule: idempotence.CheckModeSkip, says: "its loop is", where: "site.yml:5",
+		},
+		"a loop over a variable that is empty in check mode": {
+			site: site{
+				playbook: "- hosts: web1\n  gather_facts: false\n  roles: [app]\n",
+				files: map[string]string{
+					"roles/app/defaults/main.yml": "app_all: \"{{ [] if ansible_check_mode else [1] }}\"\n",
+					"roles/app/tasks/main.yml":    "- ansible.builtin.debug: {msg: hello}\n- ansible.builtin.command: rm DIR/there\n  with_items: \"{{ app_all }}\"\n",
+				},
+			}, rule: idempotence.CheckModeSkip, says: "its loop is", where: "roles/app/tasks/main.yml:2",
+		},
+		"a condition whose variable is check mode by another name": {
+			site: site{playbook: `- hosts: web1
+  gather_facts: false
+  vars: {really: "{{ not ansible_check_mode }}"}
+  tasks:
+    - ansible.builtin.debug: {msg: hello}
+    - ansible.builtin.command: rm DIR/there
+      when: really
+`}, rule: idempotence.CheckModeSkip, says: "a variable in its condition hinges on it: really", where: "site.yml:6",
+		},
+		"a condition whose variable a group sets": {
+			site: site{
+				playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.command: rm DIR/there\n      when: really\n",
+				files:    map[string]string{"group_vars/web.yml": "really: \"{{ not ansible_check_mode }}\"\n"},
+			}, rule: idempotence.CheckModeSkip, says: "a variable in its condition hinges on it: really", where: "site.yml:5",
+		},
+		"a condition whose variable a task has set": {
+			site: site{playbook: "\n    - ansible.builtin.set_fact: {really: '{{ not ansible_check_mode }}'}\n    - ansible.builtin.command: rm DIR/there\n      when: really\n"},
+			rule: idempotence.CheckModeSkip, says: "a variable in its condition hinges on it: really", where: "site.yml:5",
+		},
+		"a condition whose variable a file has set": {
+			site: site{
+				playbook: "\n    - ansible.builtin.include_vars: more.yml\n    - ansible.builtin.command: rm DIR/there\n      when: really\n",
+				files:    map[string]string{"more.yml": "really: \"{{ not ansible_check_mode }}\"\n"},
+			}, rule: idempotence.CheckModeSkip, says: "a variable in its condition hinges on it: really", where: "site.yml:5",
+		},
+		"a condition on what a command says of check mode": {
+			site: site{playbook: "\n    - ansible.builtin.command: echo {{ ansible_check_mode }}\n      register: said\n      check_mode: false\n      changed_when: false\n    - ansible.builtin.command: rm DIR/there\n      when: said.stdout == 'False'\n"},
+			rule: idempotence.CheckModeSkip, says: "a variable in its condition hinges on it: said", where: "site.yml:8",
+		},
+		"a change that is none in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.command: 'true'\n      check_mode: false\n      changed_when: not ansible_check_mode\n"},
+			rule: idempotence.CheckModeSkip, says: "its changed_when is", where: "site.yml:4",
+		},
+		"a failure that is none in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n      failed_when: not ansible_check_mode\n"},
+			rule: idempotence.CheckModeSkip, says: "its failed_when is", where: "site.yml:4",
+		},
+		"tasks that a tag leaves out in check mode": {
+			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.command: rm DIR/there\n      tags: \"{{ ['never'] if ansible_check_mode else [] }}\"\n"},
+			rule: idempotence.CheckModeSkip, says: "the play's tags is", where: "site.yml:1",
+		},
+		"hosts that are others in check mode": {
+			site: site{playbook: "- hosts: \"{{ 'web1' if ansible_check_mode else 'web' }}\"\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n"},
+			rule: idempotence.CheckModeSkip, says: "the play's hosts is", where: "site.yml:1",
+		},
+		"a host that ends itself in check mode, and what only the converge then runs": {
+			site: site{playbook: `
+    - ansible.builtin.debug: {msg: hello}
+    - ansible.builtin.meta: end_host
+      when: ansible_check_mode
+    - name: Work
+      ansible.builtin.command: 'true'
+      changed_when: false
+`, options: proved}, rule: idempotence.CheckModeSkip, says: `task "Work"`, where: "site.yml:7",
+		},
+		"a loop of which the converge does more": {
+			site: site{playbook: "\n    - name: Work\n      ansible.builtin.command: 'true'\n      check_mode: false\n      changed_when: false\n      loop: \"{{ [1] if ansible_check_mode else [1, 2] }}\"\n", options: proved},
+			rule: idempotence.CheckModeSkip, says: "it ran for 1 items in the check", where: "site.yml:4",
+		},
+		"a file that only the converge includes": {
+			site: site{
+				playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - ansible.builtin.include_tasks: \"{{ 'empty.yml' if ansible_check_mode else 'real.yml' }}\"\n",
+				files:    map[string]string{"empty.yml": "[]\n", "real.yml": "- name: Work\n  ansible.builtin.command: 'true'\n  changed_when: false\n"},
+				options:  proved,
+			}, rule: idempotence.CheckModeSkip, says: "the check never came to it", where: "real.yml:1",
+		},
 		"a file that a command writes behind changed_when false": {
 			site: site{playbook: "\n    - name: Count\n      ansible.builtin.shell: date +%s%N >DIR/watched/stamp\n      changed_when: false\n      check_mode: false\n", options: proved},
 			rule: idempotence.Liar, says: "changed_when is False", where: "site.yml:4",
@@ -331,6 +448,23 @@ func TestHonestPlaybooksAreGreen(t *testing.T) {
 		"a skip that is listed with its reason": {
 			playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - name: Ask\n      ansible.builtin.command: 'true'\n      changed_when: false\n",
 			options:  idempotence.Options{Skips: []idempotence.Skip{{Task: "Ask", Reason: "it only asks"}}},
+		},
+		"check mode that is only spoken of": {playbook: `- hosts: web1
+  gather_facts: false
+  vars: {looking: "{{ ansible_check_mode }}", two: [1, 2]}
+  tasks:
+    - ansible.builtin.debug: {msg: "check mode is {{ ansible_check_mode }}, {{ looking }}"}
+    - ansible.builtin.assert: {that: ansible_check_mode or two | length == 2}
+    - ansible.builtin.debug: {msg: "{{ item }}"}
+      loop: "{{ two }}"
+      when: ansible_check_mode or item > 5
+    - ansible.builtin.meta: end_play
+      when: two | length == 3
+    - ansible.builtin.include_tasks: "{{ 'more' }}.yml"
+`, files: map[string]string{"more.yml": "- ansible.builtin.debug: {msg: more}\n"}},
+		"an end in check mode that is listed with its reason": {
+			playbook: "\n    - ansible.builtin.debug: {msg: hello}\n    - name: Leave\n      ansible.builtin.meta: end_play\n      when: ansible_check_mode\n    - ansible.builtin.debug: {msg: on}\n",
+			options:  idempotence.Options{Skips: []idempotence.Skip{{Task: "Leave", Reason: "a test"}}},
 		},
 		"a command that creates what is there":                    {playbook: "\n    - ansible.builtin.command: {cmd: 'true', creates: DIR/there}\n"},
 		"a loop over nothing, and one of which some do not apply": {playbook: "\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: []\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: [1, 2]\n      when: item == 1\n"},

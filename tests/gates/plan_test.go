@@ -119,6 +119,9 @@ output "user" {
 	}
 	entries, err := ledger.Read(filepath.Join(root, "ledger.jsonl"))
 	require.NoError(t, err)
+	require.NotEmpty(t, entries)
+	assert.Len(t, entries[0].Boundary, 64, "the gate fills in the boundary that it runs with")
+	assert.NotEmpty(t, entries[0].Versions["opentofu"])
 	verdicts := []string{}
 	for _, entry := range entries {
 		verdicts = append(verdicts, string(entry.Verdict))

@@ -13,12 +13,13 @@ import (
 
 // Event is one line that the callback gate_events writes.
 type Event struct {
-	Kind   string  `json:"event"` // begin, playbook, play, no_hosts, result, end
+	Kind   string  `json:"event"` // begin, playbook, play, hinge, no_hosts, result, end
 	Number int     `json:"number"`
 	Time   float64 `json:"time"`
 
 	// begin
 	Version  int      `json:"version"`
+	Core     string   `json:"ansible_core"` // its version
 	Check    bool     `json:"check"`
 	Tags     []string `json:"tags"`
 	SkipTags []string `json:"skip_tags"`
@@ -26,6 +27,9 @@ type Event struct {
 
 	// play, no_hosts
 	Play string `json:"play"`
+
+	// hinge: what of a task or a play check mode decides on, and no result tells
+	Hinges []Hinge `json:"hinges"`
 
 	// play: the names of those it matched; end: Ansible's own counts of each
 	Hosts json.RawMessage `json:"hosts"`
@@ -39,7 +43,8 @@ type Event struct {
 	ChangedWhen []string  `json:"changed_when"`
 	FailedWhen  []string  `json:"failed_when"`
 	When        []string  `json:"when"`
-	CheckMode   *bool     `json:"check_mode"` // what the task or play itself asks for
+	HingingWhen []string  `json:"hinging_when"` // those of When on which check mode decides, be it through variables
+	CheckMode   *bool     `json:"check_mode"`   // what the task or play itself asks for
 	Host        string    `json:"host"`
 	On          string    `json:"on"` // whom it was delegated to
 	Result      string    `json:"kind"`
@@ -47,6 +52,12 @@ type Event struct {
 	Ignored     bool      `json:"ignored"`
 	Items       []Outcome `json:"items"`
 	Outcome
+}
+
+// Hinge is a keyword whose value mentions check mode, by itself or through variables.
+type Hinge struct {
+	Keyword string `json:"keyword"`
+	Says    string `json:"says"`
 }
 
 // Outcome is what a task, or one item of its loop, said of itself.

@@ -14,12 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -66,20 +68,26 @@ type Gate struct {
 
 // Report is the verdict and what it rests on.
 type Report struct {
-	Gate     string         `json:"gate"`
-	Verdict  string         `json:"verdict"` // green or red
-	Playbook string         `json:"playbook"`
-	Limit    string         `json:"limit,omitempty"`
-	Began    time.Time      `json:"began"`
-	Seconds  float64        `json:"seconds"`
-	Proved   bool           `json:"proved"` // it converged for real, and the machines were compared
-	Hosts    []string       `json:"hosts"`  // who took part
-	Tasks    int            `json:"tasks"`  // results that were judged
-	Skips    []Skip         `json:"skips,omitempty"`
-	Ignored  []Ignore       `json:"ignored,omitempty"`
-	Findings []Finding      `json:"findings"`
-	Unused   []string       `json:"unused_skips,omitempty"` // listed, and not needed
-	Rules    map[string]int `json:"rules"`
+	Gate     string      `json:"gate"`
+	Verdict  string      `json:"verdict"` // green or red
+	Playbook string      `json:"playbook"`
+	In       *reports.In `json:"playbook_in,omitempty"` // where the playbook lies in the repositories of the evidence
+	Limit    string      `json:"limit,omitempty"`
+	// Narrowed is what made this less than, or another than, the whole playbook on all of its inventory.
+	Narrowed  []string       `json:"narrowed,omitempty"`
+	Inventory []string       `json:"inventory,omitempty"`
+	Expected  []string       `json:"expected_hosts,omitempty"`
+	Core      string         `json:"ansible_core,omitempty"` // version of ansible-core
+	Began     time.Time      `json:"began"`
+	Seconds   float64        `json:"seconds"`
+	Proved    bool           `json:"proved"` // it converged for real, and the machines were compared
+	Hosts     []string       `json:"hosts"`  // who took part
+	Tasks     int            `json:"tasks"`  // results that were judged
+	Skips     []Skip         `json:"skips,omitempty"`
+	Ignored   []Ignore       `json:"ignored,omitempty"`
+	Findings  []Finding      `json:"findings"`
+	Unused    []string       `json:"unused_skips,omitempty"` // listed, and not needed
+	Rules     map[string]int `json:"rules"`
 }
 
 // Summary is the report on one line.
@@ -137,7 +145,7 @@ func (g Gate) Judge(ctx context.Context, o Options) (Report, error) {
 		}
 	}
 	events, broken, ended := g.play(ctx, o, dir, check, "--check")
-	first := judge(check, events, broken, ended, Want{Hosts: o.Hosts, Skips: o.Skips, Tags: o.Tags, SkipTags: o.SkipTags})
+	first := judge(check, events, broken, ended, Want{Hosts: o.Hosts, Skips: o.Skips, Tags: o.Tags, SkipTags: o.SkipTags, Compared: o.Prove})
 	var second *judgement
 	if o.Prove && len(blind) == 0 && !first.has(NothingRan, NotCheck, Incomplete) {
 		if second, err = g.prove(ctx, o, dir, before, cluster, first); err != nil {
@@ -159,6 +167,11 @@ func (g Gate) Judge(ctx context.Context, o Options) (Report, error) {
 		report.Findings = append(report.Findings, f)
 	}
 	report.sum(first)
+	report.Inventory, report.Expected = o.Inventory, o.Hosts
+	report.Narrowed = o.narrowed(first)
+	if len(events) > 0 {
+		report.Core = events[0].Core
+	}
 	for _, s := range o.Skips {
 		if !first.used[s.Task] {
 			report.Unused = append(report.Unused, s.Task)
@@ -166,6 +179,52 @@ func (g Gate) Judge(ctx context.Context, o Options) (Report, error) {
 	}
 	report.Seconds = time.Since(began).Seconds()
 	return report, nil
+}
+
+// narrowed tells what of the options made the run less than a whole one. Hosts
+// that are expected narrow it where a play matched others, which then may idle.
+func (o Options) narrowed(first *judgement) []string {
+	var out []string
+	add := func(what string, list []string) {
+		if len(list) > 0 {
+			out = append(out, what+": "+strings.Join(list, ", "))
+		}
+	}
+	if o.Limit != "" {
+		add("limit", []string{o.Limit})
+	}
+	add("tags", o.Tags)
+	add("skip_tags", o.SkipTags)
+	add("variables", slices.Sorted(maps.Keys(o.Vars)))
+	if len(o.Hosts) > 0 {
+		var idle []string
+		for _, host := range slices.Sorted(maps.Keys(first.matched)) {
+			if !first.part[host] && !slices.Contains(o.Hosts, host) {
+				idle = append(idle, host)
+			}
+		}
+		add("not expected", idle)
+	}
+	return out
+}
+
+// Waivers are what was not held against the playbook, as a ledger keeps it.
+func (r Report) Waivers() []string {
+	var out []string
+	for _, n := range r.Narrowed {
+		out = append(out, "narrowed: "+strings.Replace(n, ": ", " ", 1))
+	}
+	for _, s := range r.Skips {
+		if !slices.Contains(r.Unused, s.Task) {
+			out = append(out, "skip "+s.Task+": "+s.Reason)
+		}
+	}
+	if r.Proved {
+		for _, i := range r.Ignored {
+			out = append(out, "ignore "+i.What+": "+i.Reason)
+		}
+	}
+	return out
 }
 
 func (r *Report) sum(first *judgement) {

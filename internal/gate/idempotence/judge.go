@@ -70,6 +70,9 @@ type Want struct {
 	Skips    []Skip
 	Tags     []string
 	SkipTags []string
+	// Compared says that a real run is held against this one, which tells what
+	// check mode left out. Without it, what might have been left out is red.
+	Compared bool
 }
 
 func (j *judgement) add(f Finding) {
@@ -156,6 +159,8 @@ func judge(name string, events []Event, broken error, ended error, want Want) *j
 		case "play":
 			plays++
 			j.play(e)
+		case "hinge":
+			j.hinge(e)
 		case "no_hosts":
 			j.add(Finding{Rule: NoHosts, Where: e.Where, Expected: "at least one host", Found: fmt.Sprintf("the play %q matched no host", e.Play)})
 		case "result":
@@ -305,13 +310,16 @@ var (
 // becauseOfCheckMode tells whether check mode is why something was skipped. A
 // condition that names it is one; so is a skip by the module itself that names
 // it, or, as the raw module's, gives no reason at all.
-func becauseOfCheckMode(o Outcome, when []string) (string, bool) {
+func becauseOfCheckMode(o Outcome, when, hinging []string) (string, bool) {
 	if !o.Skipped {
 		return "", false
 	}
 	if o.FalseCondition != "" {
 		if ofCheckMode.MatchString(o.FalseCondition) {
 			return "its condition is: " + oneLine(o.FalseCondition), true
+		}
+		if slices.Contains(hinging, o.FalseCondition) {
+			return "a variable in its condition hinges on it: " + oneLine(o.FalseCondition), true
 		}
 		return "", false
 	}
@@ -326,6 +334,9 @@ func becauseOfCheckMode(o Outcome, when []string) (string, bool) {
 		if joined := strings.Join(when, " and "); ofCheckMode.MatchString(joined) {
 			return "its condition is: " + oneLine(joined), true
 		}
+		if len(hinging) > 0 {
+			return "a variable in its condition hinges on it: " + oneLine(strings.Join(hinging, " and ")), true
+		}
 		return "", false
 	case said == "":
 		return "the module skipped itself and gave no reason", true
@@ -339,18 +350,39 @@ func (j *judgement) skipped(e Event, finding Finding) {
 	}
 	var reason, item string
 	var because bool
+	hinging := e.HingingWhen
+	if j.want.Compared {
+		hinging = nil
+	}
 	if len(e.Items) > 0 {
 		for _, outcome := range e.Items {
-			if reason, because = becauseOfCheckMode(outcome, e.When); because {
+			if reason, because = becauseOfCheckMode(outcome, e.When, hinging); because {
 				item = outcome.Item
 				break
 			}
 		}
 	} else {
-		reason, because = becauseOfCheckMode(e.Outcome, e.When)
+		reason, because = becauseOfCheckMode(e.Outcome, e.When, hinging)
 	}
 	if because {
 		j.skip(finding, item, "it was skipped because of check mode: "+reason)
+	}
+}
+
+// hinge tells of a task or a play on which check mode decides unseen: whether a
+// play ends, what a loop or an include holds, what a failure or a change is.
+// Only a real run beside this one could tell that nothing was left out.
+func (j *judgement) hinge(e Event) {
+	if j.run != check || j.want.Compared {
+		return
+	}
+	f, what := Finding{Task: e.Task, Where: e.Where}, "its "
+	if e.Task == "" {
+		f.Task = e.Play
+		what = "the play's "
+	}
+	for _, h := range e.Hinges {
+		j.skip(f, "", "it hinges on check mode, so that a real run may do what this one did not: "+what+h.Keyword+" is "+oneLine(h.Says))
 	}
 }
 

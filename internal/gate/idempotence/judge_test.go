@@ -237,3 +237,20 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 	_, err := Cluster{Runner: kubectl{"", false}, Kubectl: "kubectl"}.Objects(t.Context())
 	require.ErrorContains(t, err, "not one object")
 }
+
+func TestANarrowedRunIsAWaiver(t *testing.T) {
+	t.Parallel()
+	first := &judgement{part: map[string]bool{"a": true}, matched: map[string]bool{"a": true, "b": true}}
+	o := Options{Limit: "localhost", Tags: []string{"a", "b"}, SkipTags: []string{"c"}, Vars: map[string]any{"y": 1, "x": "secret"}, Hosts: []string{"a"}}
+	narrowed := o.narrowed(first)
+	assert.Equal(t, []string{"limit: localhost", "tags: a, b", "skip_tags: c", "variables: x, y", "not expected: b"}, narrowed)
+	report := Report{
+		Narrowed: narrowed[:1], Skips: []Skip{{"Ask", "it asks"}, {"Gone", "it was"}}, Unused: []string{"Gone"},
+		Ignored: []Ignore{{"file /x", "it moves"}},
+	}
+	assert.Equal(t, []string{"narrowed: limit localhost", "skip Ask: it asks"}, report.Waivers())
+	report.Proved = true
+	assert.Contains(t, report.Waivers(), "ignore file /x: it moves")
+	assert.Empty(t, Options{Hosts: []string{"a", "b"}}.narrowed(first), "who is expected and idle is a finding")
+	assert.Empty(t, Report{}.Waivers())
+}

@@ -169,27 +169,64 @@ func machineOf(e Event) string {
 	return e.Host
 }
 
-// onlyConverged tells of tasks that ran for real and were skipped in the check,
-// by a condition that did not say so.
+// onlyConverged tells of tasks, and items of loops, that ran for real and not in
+// the check, whatever kept them out of it: a condition that did not say so, a
+// play that ended early, a loop or an include that was another.
 func onlyConverged(first, second *judgement) {
-	key := func(e Event) string { return e.Where + "\x00" + e.Host }
-	ran := map[string]bool{}
-	for _, e := range second.events {
-		if e.Kind == "result" && e.Result != "skipped" {
-			ran[key(e)] = true
+	type place struct{ where, host string }
+	type count struct{ runs, items int }
+	key := func(e Event) place { return place{e.Where, e.Host} }
+	ran := func(events []Event, each func(Event, int)) {
+		for _, e := range events {
+			if e.Kind != "result" || e.Result == "skipped" || e.Implicit || e.Where == "" {
+				continue
+			}
+			items := 0
+			for _, item := range e.Items {
+				if !item.Skipped {
+					items++
+				}
+			}
+			each(e, items)
 		}
 	}
+	checked, converged := map[place]count{}, map[place]count{}
+	ran(first.events, func(e Event, items int) {
+		c := checked[key(e)]
+		checked[key(e)] = count{c.runs + 1, c.items + items}
+	})
+	skipped := map[place]bool{}
 	for _, e := range first.events {
-		if e.Kind != "result" || e.Result != "skipped" || !ran[key(e)] || e.Where == "" {
-			continue
-		}
-		told := slices.ContainsFunc(first.findings, func(f Finding) bool {
-			return f.Rule == CheckModeSkip && f.Where == e.Where && f.Host == e.Host
-		})
-		if !told {
-			first.skip(Finding{Task: e.Task, Where: e.Where, Host: e.Host}, "", "it was skipped in check mode and ran in the converge")
+		if e.Kind == "result" && e.Result == "skipped" {
+			skipped[key(e)] = true
 		}
 	}
+	told := map[place]bool{}
+	for _, f := range first.findings {
+		if f.Rule == CheckModeSkip {
+			told[place{f.Where, f.Host}] = true
+		}
+	}
+	ran(second.events, func(e Event, items int) {
+		c := converged[key(e)]
+		c = count{c.runs + 1, c.items + items}
+		converged[key(e)] = c
+		was, at := checked[key(e)], key(e)
+		if told[at] || c.runs <= was.runs && c.items <= was.items {
+			return
+		}
+		told[at] = true
+		found := "it ran in the converge, and the check never came to it"
+		switch {
+		case was.runs == 0 && skipped[at]:
+			found = "it was skipped in check mode and ran in the converge"
+		case was.runs > 0 && c.runs > was.runs:
+			found = fmt.Sprintf("it ran %d times in the check and more often in the converge", was.runs)
+		case was.runs > 0:
+			found = fmt.Sprintf("it ran for %d items in the check and for more in the converge", was.items)
+		}
+		first.skip(Finding{Task: e.Task, Where: e.Where, Host: e.Host}, "", found)
+	})
 }
 
 // compare tells what is another, in the order in which it became so.

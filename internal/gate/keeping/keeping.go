@@ -65,6 +65,8 @@ type Evidence struct {
 	Waivers      []string       `arg:"waivers"`
 	Classes      []string       `arg:"classes"`
 	Versions     map[string]any `arg:"versions"`
+
+	sources []string // of the inventory of which the option says nothing, see On
 }
 
 // Outcome is what a gate found.
@@ -76,6 +78,9 @@ type Outcome struct {
 
 	Deviations   []string // from production that it found, besides those that the task names
 	Distribution string   // of Kubernetes as it was measured; empty if it was not
+
+	// Versions are what took part, as the gate met it; they stand over those that the task names.
+	Versions map[string]string
 
 	// Trees are what was judged, where that is not what lies in a working tree.
 	Trees []evidence.Tree
@@ -119,6 +124,15 @@ func Run(ctx context.Context, c *ansible.Call, runner run.Runner, asked *Evidenc
 			failed = fmt.Errorf("evidence.distribution is %s, and what runs is %s: leave it out, since it is measured", asked.Distribution, measured)
 		}
 		record.Distribution = measured
+	}
+	for name, version := range outcome.Versions {
+		if version == "" {
+			continue
+		}
+		if record.Versions == nil {
+			record.Versions = map[string]string{}
+		}
+		record.Versions[name] = version
 	}
 	record.Trees = append(slices.Clone(before.Trees), outcome.Trees...)
 	if failed != nil {
@@ -179,9 +193,9 @@ func (e Evidence) look(ctx context.Context, runner run.Runner) (evidence.Record,
 		Deviations: e.Deviations, Waivers: e.Waivers,
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Repositories)) {
-		dir, isText := e.Repositories[name].(string)
-		if !isText || dir == "" {
-			return evidence.Record{}, fmt.Errorf("the repository %s: its path is %v: write `%s: path`", name, e.Repositories[name], name)
+		dir, err := e.repository(name)
+		if err != nil {
+			return evidence.Record{}, err
 		}
 		tree, err := evidence.TreeOf(ctx, runner, dir)
 		if err != nil {
@@ -190,14 +204,17 @@ func (e Evidence) look(ctx context.Context, runner run.Runner) (evidence.Record,
 		tree.Repository = name
 		record.Trees = append(record.Trees, tree)
 	}
+	var err error
+	if record.Inventory, err = e.inventory(); err != nil {
+		return evidence.Record{}, err
+	}
 	for _, one := range []struct {
 		path string
 		into *string
-	}{{e.Inventory, &record.Inventory}, {e.Boundary, &record.Boundary}, {e.Manifest, &record.Manifest}} {
+	}{{e.Boundary, &record.Boundary}, {e.Manifest, &record.Manifest}} {
 		if one.path == "" {
 			continue
 		}
-		var err error
 		if *one.into, err = evidence.Digest(one.path); err != nil {
 			return evidence.Record{}, err
 		}

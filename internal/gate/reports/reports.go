@@ -15,6 +15,12 @@ import (
 	"github.com/arcodange-org/sandbox/internal/place"
 )
 
+// In is where in a repository something lies.
+type In struct {
+	Repository string `json:"repository"` // the name by which the evidence knows it
+	Path       string `json:"path"`       // relative to its working tree, with slashes
+}
+
 // Folder is the user's folder for what gates leave behind: below the state
 // folder, see place.State.
 func Folder(getenv func(string) string) (string, error) {

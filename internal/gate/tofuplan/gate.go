@@ -22,6 +22,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -56,14 +57,16 @@ type Report struct {
 	Verdict  string    `json:"verdict"`
 	Findings []Finding `json:"findings"`
 	Root     string    `json:"root"`
-	Product  string    `json:"product"`
-	Version  string    `json:"version"`
-	State    string    `json:"state"`
-	Changes  []Planned `json:"changes"`
-	Text     []string  `json:"summary"`
-	Unused   []Allowed `json:"unused"`
-	Warnings []string  `json:"warnings"`
-	Seconds  float64   `json:"seconds"`
+	// In is where the root module lies in the repositories of the evidence.
+	In       *reports.In `json:"root_in,omitempty"`
+	Product  string      `json:"product"`
+	Version  string      `json:"version"`
+	State    string      `json:"state"`
+	Changes  []Planned   `json:"changes"`
+	Text     []string    `json:"summary"`
+	Unused   []Allowed   `json:"unused"`
+	Warnings []string    `json:"warnings"`
+	Seconds  float64     `json:"seconds"`
 	// Secrets must not leave the process.
 	Secrets []string `json:"-"`
 }
