@@ -19,6 +19,18 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
+// mildPolicy wants nothing of anything.
+const mildPolicy = `
+repositories:
+  factory:
+    classes:
+      - class: all
+        paths: ["**"]
+classes:
+  all:
+    nothing: It is late
+`
+
 // Changes of a record.
 func of(verdict evidence.Verdict) func(*evidence.Record) {
 	return func(r *evidence.Record) { r.Verdict = verdict }
@@ -176,7 +188,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"evidence with another boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
-			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("production: none\n"), 0o600))
+			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("# Otherwise\n"+boundaryText), 0o600))
 		}, RuleEvidence, "run with another boundary manifest"},
 		"evidence without a boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
@@ -608,6 +620,88 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
 		}, RuleIdle, "the pattern roles/longhorm/ of the class longhorn means no file"},
+		"a mild policy from outside of a repository that has one": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside, for a repository called otherwise": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Repository = "fork"
+			l.outside(strings.ReplaceAll(mildPolicy, "factory", "fork"))
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside of a repository that has one at another place": {func(l *lab) {
+			l.git("mv", "promotion.yml", "lab.yaml")
+			l.question.Base = l.commit("Move it")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, lab.yaml, and"},
+		"a mild policy from outside while the range breaks the repository's own": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.question.Base = l.commit("Away")
+			l.write("promotion.yml", "{")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside while the range takes the repository's own away": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside, by a link in the repository": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+			require.NoError(l.t, os.Symlink(l.question.Policy, filepath.Join(l.repo, "mild.yml")))
+			l.question.Policy = filepath.Join(l.repo, "mild.yml")
+		}, RulePolicy, "mild.yml is not in base"},
+		"a mild policy for a bare repository": {func(l *lab) {
+			l.question.Head = l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Path = filepath.Join(l.dir, "bare.git")
+			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.question.Path)
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild example in the repository": {func(l *lab) {
+			l.write("docs/mild.md.yml", mildPolicy)
+			l.question.Base = l.commit("An example")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Policy = filepath.Join(l.repo, "docs/mild.md.yml")
+		}, RulePolicy, "another policy for factory than docs/mild.md.yml: promotion.yml"},
+		"another policy than the boundary manifest names": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.name("strict.yml")
+			l.outside(mildPolicy)
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"the repository's own policy where the boundary manifest names another": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.name("strict.yml")
+			l.evidence()
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"a boundary manifest that the range has name a mild policy": {func(l *lab) {
+			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.name(l.repo + "/promotion.yml")
+			l.question.Base = l.commit("A boundary")
+			l.change("roles/longhorn/x.yml")
+			l.outside(mildPolicy)
+			l.name(l.question.Policy)
+			l.commit("Name the mild one")
+			l.record("drill_other")
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"a boundary manifest that the range brings names a mild policy": {func(l *lab) {
+			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.change("roles/longhorn/x.yml")
+			l.outside(mildPolicy)
+			l.name(l.question.Policy)
+			l.commit("Name the mild one")
+			l.record("drill_other")
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
 		"a policy that does not know the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.question.Repository = "fork" },
 			RulePolicy, `does not know the repository "fork"`},
 		"another repository that nobody names": {func(l *lab) {

@@ -245,6 +245,7 @@ func (j *judging) judge(ctx context.Context) {
 	if !known {
 		return
 	}
+	j.authority(ctx)
 	policies := j.policies(ctx)
 	j.digests(ctx)
 	j.clock(ctx)
@@ -340,7 +341,7 @@ func (j *judging) versions(ctx context.Context, path string, complain func(of st
 		data, err := j.git.blob(ctx, j.trees[of], name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			complain(of, fmt.Errorf("%s is not in %s: commit it, or for the first time name a copy that lies outside of the repository", name, of))
+			complain(of, fmt.Errorf("%s is not in %s: commit it, or for the first time give a copy that lies outside of the repository and is named by policy.promotion in the boundary manifest", name, of))
 		case err != nil:
 			complain(of, fmt.Errorf("%s in %s: %w", name, of, err))
 		default:

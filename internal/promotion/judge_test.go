@@ -84,22 +84,41 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.git("checkout", "-q", l.base)
 		}, "ansible"},
 		"a policy outside of the repository": {func(l *lab) {
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
+			l.outside(policyText)
+			l.name("policy.yml")
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"a policy outside of a repository that has none": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.question.Base = l.commit("Away")
+			l.outside(strings.Replace(policyText, "paths: [/promotion.yml, ", "paths: [", 1))
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"the repository's own policy, named by the boundary manifest": {func(l *lab) {
+			l.name("factory/promotion.yml")
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"an outside policy that the boundary manifest names by a link": {func(l *lab) {
+			l.outside(policyText)
+			require.NoError(l.t, os.Symlink(l.dir, l.dir+"/again"))
+			l.name("again/policy.yml")
 			l.change("playbooks/site.yml")
 			l.evidence()
 		}, "ansible"},
 		"a whole history, for a production that has nothing": {func(l *lab) {
 			l.question.Base = strings.Repeat("0", 40)
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
+			l.outside(policyText)
+			l.name("policy.yml")
 			l.evidence()
 		}, "ansible docs longhorn policy"},
 		"a bare repository": {func(l *lab) {
 			l.question.Head = l.change("playbooks/site.yml")
+			l.outside(policyText)
+			l.name("policy.yml")
 			l.evidence()
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
 			l.question.Path = filepath.Join(l.dir, "bare.git")
 			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.question.Path)
 		}, "ansible"},
@@ -151,7 +170,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.write("playbooks/inventory/hosts.yml", "all:\n")
 			l.write("playbooks/inventory/bin/run", "#!/bin/sh\n")
 			require.NoError(l.t, os.Chmod(filepath.Join(l.repo, "playbooks/inventory/bin/run"), 0o775))
-			l.write("playbooks/inventory/boundary.yml", "production: {}\n")
+			l.write("playbooks/inventory/boundary.yml", boundaryText)
 			l.commit("An inventory")
 			l.question.Boundary = filepath.Join(l.repo, "playbooks/inventory/boundary.yml")
 			l.question.Inventory = filepath.Join(l.repo, "playbooks/inventory")

@@ -68,6 +68,7 @@ options:
     description:
       - The promotion policy.
       - If it lies in the repository, it is read from base and from head, and both have to be satisfied.
+      - One that lies elsewhere is refused if the repository has one, unless C(policy.promotion) of the boundary manifest names it. If that names one, no other counts.
     type: path
     required: true
   ledger:
