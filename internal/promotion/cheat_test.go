@@ -244,19 +244,45 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence(func(r *evidence.Record) { r.Deviations = []string{"kubernetes.distribution: embedded", "nodes: 2"} })
 		}, RuleEvidence, `the deviation "nodes: 2" was in force`},
 		"a gate over a playbook that does nothing": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
-			l.base = l.commit("Ask for the playbook")
-			l.question.Base = l.base
-			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
-		}, RuleEvidence, `says "/x/nothing.yml" of playbook, and must say site.yml`},
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook": "/x/playbooks/nothing.yml", "playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+		}, RuleEvidence, `is of the playbook playbooks/nothing.yml of factory, and must be of playbooks/site.yml of factory`},
+		"a gate over a playbook of that name that lies in no repository": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook": "/tmp/empty/playbooks/site.yml"}`))
+		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+		"a gate over a playbook of that name in another folder": {func(l *lab) {
+			l.asks("report: {playbook: site.yml}")
+			l.evidence(l.report(`{"playbook": "/x/empty/site.yml", "playbook_in": {"repository": "factory", "path": "empty/site.yml"}}`))
+		}, RuleEvidence, `is of the playbook empty/site.yml of factory, and must be of site.yml of factory`},
+		"a gate over a playbook of that name in another repository": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook_in": {"repository": "empty", "path": "playbooks/site.yml"}}`))
+		}, RuleEvidence, `of empty, and must be of playbooks/site.yml of factory`},
+		"a gate over a root where a playbook is asked for": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"root_in": {"repository": "factory", "path": "playbooks/site.yml"}}`))
+		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+		"a gate over a root of another repository": {func(l *lab) {
+			l.asks("in: factory")
+			l.evidence(l.report(`{"root_in": {"repository": "empty", "path": "iac"}}`))
+		}, RuleEvidence, `is of the root iac of empty, and must be of one of factory`},
+		"a gate over what lies in no repository": {func(l *lab) {
+			l.asks("in: factory")
+			l.evidence(l.report(`{"root": "/tmp/empty"}`))
+		}, RuleEvidence, `does not say that what was run lies in the repository factory`},
+		"a gate over a repository of which no tree is asked": {func(l *lab) {
+			l.asks("in: gitops")
+			l.evidence(l.report(`{"root_in": {"repository": "gitops", "path": "iac"}}`))
+		}, RuleEvidence, `put it under with of factory`},
+		"a report that ends with what is asked": {func(l *lab) {
+			l.asks("report: {product: OpenTofu}")
+			l.evidence(l.report(`{"product": "not/OpenTofu"}`))
+		}, RuleEvidence, `says "not/OpenTofu" of product, and must say OpenTofu`},
 		"a report that was edited": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
-			l.base = l.commit("Ask for the playbook")
-			l.question.Base = l.base
-			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
-			l.put(filepath.Join(l.dir, "report.json"), `{"playbook": "/x/site.yml"}`)
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+			l.put(filepath.Join(l.dir, "report.json"), `{"playbook_in": {"repository": "factory", "path": "playbooks/site.yml"}}`)
 		}, RuleEvidence, "is not the one that was recorded"},
 
 		// The ledger.
@@ -750,6 +776,14 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			assert.Contains(t, strings.Join(of, "\n"), c.says, "%+v", report.Findings)
 		})
 	}
+}
+
+// asks has the policy ask more of the gate for playbooks, and changes one.
+func (l *lab) asks(more string) {
+	l.t.Helper()
+	l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, "+more+"}]", 1))
+	l.question.Base = l.commit("Ask for more")
+	l.change("playbooks/site.yml")
 }
 
 // report makes a record point at a report of that text.

@@ -794,7 +794,17 @@ func (j *judging) counts(n int, class Class, name string, need Need, with []evid
 			}
 			return ""
 		},
-		func() string { return reported(e.Report, need.Report) },
+		func() string {
+			in := need.In
+			if in == "" {
+				in = j.q.Repository
+			}
+			// Of another repository the tree counts only if the policy asks for it.
+			if in != j.q.Repository && !slices.ContainsFunc(with, func(t evidence.Tree) bool { return t.Repository == in }) {
+				return "what is run has to lie in " + in + ", of which the policy asks no tree: put it under with of " + j.q.Repository
+			}
+			return reported(e.Report, need, in)
+		},
 	}
 	for passed, test := range tests {
 		if why := test(); why != "" {

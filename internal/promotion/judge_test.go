@@ -152,10 +152,27 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.evidence()
 		}, "ansible"},
 		"the report of the playbook that was asked for": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: playbooks/site.yml, product: Ansible}}]", 1))
 			l.question.Base = l.commit("Ask for the playbook")
 			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/site.yml"}`))
+			l.evidence(l.report(`{"playbook": "/x/factory/playbooks/site.yml", "playbook_in": {"repository": "factory", "path": "playbooks/site.yml"}, "product": "Ansible"}`))
+		}, "ansible"},
+		"the report of a playbook of another repository that the policy names": {func(l *lab) {
+			l.together()
+			l.write("promotion.yml", strings.Replace(l.read("promotion.yml"), "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}, in: gitops}]", 1))
+			l.question.Base = l.commit("Ask for the playbook")
+			other := newLab(l.t)
+			l.question.With = map[string]string{"gitops": other.repo}
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"playbook_in": {"repository": "gitops", "path": "site.yml"}}`), func(r *evidence.Record) {
+				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+			})
+		}, "ansible"},
+		"the report of any root of the repository": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, in: factory}]", 1))
+			l.question.Base = l.commit("Ask for the repository")
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"root_in": {"repository": "factory", "path": "erp/iac"}}`))
 		}, "ansible"},
 		"another repository where it has to be": {func(l *lab) {
 			l.together()

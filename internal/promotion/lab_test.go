@@ -125,6 +125,13 @@ func (l *lab) write(path, text string) {
 	require.NoError(l.t, os.WriteFile(full, []byte(text), 0o644))
 }
 
+func (l *lab) read(path string) string {
+	l.t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.repo, path))
+	require.NoError(l.t, err)
+	return string(data)
+}
+
 // commit commits everything and returns the hash.
 func (l *lab) commit(message string) string {
 	l.t.Helper()

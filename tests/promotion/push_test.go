@@ -78,6 +78,35 @@ func TestThePrePushHookLetsThroughWhatMayReachProductionAlone(t *testing.T) {
 	require.NoError(t, err, "a remote that is not the forge: %s", out)
 }
 
+func TestThePrePushHookTellsWhereOtherRepositoriesLie(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.write("factory/promotion.yml", strings.Replace(policy, "  factory:\n", "  factory:\n    with: [tools, gitops]\n", 1))
+	l.base = l.commit("Ask for two more")
+	remote := filepath.Join(l.root, "forge.git")
+	l.shell(l.root, "git", "clone", "-q", "--bare", l.repo, remote)
+	l.git("remote", "add", "origin", remote)
+	require.NoError(t, os.Symlink(filepath.Join(l.root, "ansible_collections/arcodange/sandbox/promotion/pre-push"), filepath.Join(l.repo, ".git/hooks/pre-push")))
+	for name, value := range map[string]string{"inventory": l.inventory, "repository": "factory", "policy": "promotion.yml", "ledger": l.ledger} {
+		l.git("config", "promotion."+name, value)
+	}
+	l.change("second", ledger.Green)
+	push := func() string {
+		out, err := l.command(l.repo, "git", "push", "-q", "origin", "main").CombinedOutput()
+		require.Error(t, err, string(out))
+		return strings.Join(strings.Fields(string(out)), " ")
+	}
+	assert.Contains(t, push(), "nobody says where it lies")
+	for _, name := range []string{"tools", "gitops"} {
+		other := filepath.Join(l.root, `other "`+name+`"=1`)
+		l.shell(l.root, "git", "clone", "-q", remote, other)
+		l.git("config", "--add", "promotion.with", name+"="+other)
+	}
+	out := push()
+	assert.NotContains(t, out, "nobody says where it lies")
+	assert.Contains(t, out, "it does not tell of the repository tools")
+}
+
 // workflow is what is read of the example for a forge's CI.
 type workflow struct {
 	Jobs map[string]struct {
