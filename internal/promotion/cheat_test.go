@@ -243,6 +243,42 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Deviations = []string{"kubernetes.distribution: embedded", "nodes: 2"} })
 		}, RuleEvidence, `the deviation "nodes: 2" was in force`},
+		"a gate that was narrowed to some hosts": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit localhost"))
+		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
+		"a gate that was narrowed to some tasks": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: tags never"))
+		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		"a gate that left tasks out": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: skip_tags site"))
+		}, RuleEvidence, `the waiver "narrowed: skip_tags site" was in force`},
+		"a gate that was told what to skip": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("skip Write the configuration: it takes long"))
+		}, RuleEvidence, `the waiver "skip Write the configuration: it takes long" was in force`},
+		"a gate that was told what to overlook": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("ignore /etc: it moves"))
+		}, RuleEvidence, `the waiver "ignore /etc: it moves" was in force`},
+		"a plan gate that let a deletion through": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("allowed terraform_data.a delete: meant"))
+		}, RuleEvidence, `the waiver "allowed terraform_data.a delete: meant" was in force`},
+		"a gate that was narrowed more than the policy lets through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
+			l.question.Base = l.commit("Let a limit through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit vm1", "narrowed: tags never"))
+		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		"a narrowed gate that says it was a deviation that is let through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `deviations: any`, 1))
+			l.question.Base = l.commit("Let deviations through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit localhost"))
+		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
 		"a gate over a playbook that does nothing": {func(l *lab) {
 			l.asks("report: {playbook: playbooks/site.yml}")
 			l.evidence(l.report(`{"playbook": "/x/playbooks/nothing.yml", "playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
@@ -776,6 +812,11 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			assert.Contains(t, strings.Join(of, "\n"), c.says, "%+v", report.Findings)
 		})
 	}
+}
+
+// waived makes a record say what was let through, as the gates write it.
+func waived(waivers ...string) func(*evidence.Record) {
+	return func(r *evidence.Record) { r.Waivers = waivers }
 }
 
 // asks has the policy ask more of the gate for playbooks, and changes one.

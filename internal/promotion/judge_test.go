@@ -168,6 +168,12 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 		}, "ansible"},
+		"a narrowed gate where the policy lets that through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
+			l.question.Base = l.commit("Let a limit through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit vm1, vm2"))
+		}, "ansible"},
 		"the report of any root of the repository": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, in: factory}]", 1))
 			l.question.Base = l.commit("Ask for the repository")
