@@ -441,6 +441,70 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence()
 		}, RuleLedger, "is signed by a key that is not allowed"},
 
+		"red followed by deleted red, on a branch, for who never saw it": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.branch(lines)
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a red record cut out of a branch, and others put behind it": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.anew()
+			l.evidence()
+			l.carried(l.branch(l.lines()))
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a red record on a side that a merge left behind": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.record("idempotence_gate", of(evidence.Red))
+			green := l.git("rev-parse", "evidence")
+			l.branch(l.lines())
+			l.git("update-ref", "refs/heads/evidence", l.git("commit-tree", "-p", green, "-p", "evidence", "-m", "Merge", green+"^{tree}"))
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a ledger that is behind its branch": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.lines()
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a ledger taken off its branch": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.branch(nil)
+			l.carried(lines)
+		}, RuleLedger, "ledger.jsonl is not there in refs/heads/evidence"},
+		"a branch that is not there": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.carried(l.lines())
+		}, RuleLedger, `"refs/heads/evidence" is no commit here`},
+		"a branch without a path": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.question.LedgerHistory = "refs/heads/evidence"
+		}, RuleLedger, "is not a branch and a path in it"},
+		"a history in the place of signatures": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.carried(l.branch(l.lines()))
+		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
+
 		// The clock.
 		"a clock set back": {func(l *lab) {
 			l.change("playbooks/site.yml")
@@ -850,6 +914,39 @@ func (l *lab) copied(lines []string) string {
 	require.NoError(l.t, err)
 	l.put(path+".head", string(head))
 	return path
+}
+
+// signed has all records signed from now on, and asks for that.
+func (l *lab) signed() {
+	l.t.Helper()
+	l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+	l.put(l.question.AllowedSigners, l.key("ops"))
+}
+
+// branch commits lines as the ledger on the branch evidence, after what is there.
+func (l *lab) branch(lines []string) []string {
+	l.t.Helper()
+	scratch := filepath.Join(l.t.TempDir(), "evidence")
+	l.shell(l.dir, "git", "init", "-q", "-b", "evidence", scratch)
+	if l.git("for-each-ref", "refs/heads/evidence") != "" {
+		l.shell(scratch, "git", "pull", "-q", l.repo, "evidence")
+	}
+	l.shell(scratch, "git", "rm", "-q", "--ignore-unmatch", "ledger.jsonl")
+	if lines != nil {
+		l.put(filepath.Join(scratch, "ledger.jsonl"), strings.TrimSuffix(strings.Join(lines, ""), "\n")+"\n")
+		l.shell(scratch, "git", "add", ".")
+	}
+	l.shell(scratch, "git", "commit", "-q", "--allow-empty", "-m", "The ledger")
+	l.shell(scratch, "git", "push", "-q", l.repo, "evidence")
+	return lines
+}
+
+// carried asks about a ledger of those lines as a machine does that never saw it.
+func (l *lab) carried(lines []string) {
+	l.t.Helper()
+	l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+	l.question.LedgerHistory = "refs/heads/evidence:ledger.jsonl"
+	require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 }
 
 // old makes the files of the ledger, and the commit, as old as that.

@@ -41,6 +41,7 @@ type Question struct {
 	AllowedSigners string            `json:"allowed_signers,omitempty"` // in the repository, or elsewhere
 	LedgerHead     string            `json:"ledger_head,omitempty"`     // "number:hash", noted at an earlier time
 	WithoutHead    bool              `json:"without_head,omitempty"`    // the ledger was carried here from another machine
+	LedgerHistory  string            `json:"ledger_history,omitempty"`  // "ref:path": all that a branch of the repository ever held has to be in the ledger
 	Boundary       string            `json:"boundary"`                  // evidence must be of runs with exactly these
 	Manifest       string            `json:"manifest,omitempty"`        //
 	Inventory      string            `json:"inventory,omitempty"`       //
@@ -123,8 +124,9 @@ type Report struct {
 	Policies   []Used            `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
-	LedgerIs   string            `json:"ledger_is"` // hash of its first record, by which it is known wherever it lies
-	Boundary   string            `json:"boundary"`  // digest
+	LedgerPast int               `json:"ledger_past,omitempty"` // commits whose version of the ledger was held against it
+	LedgerIs   string            `json:"ledger_is"`             // hash of its first record, by which it is known wherever it lies
+	Boundary   string            `json:"boundary"`              // digest
 	With       []evidence.Tree   `json:"with,omitempty"`
 	Files      []Judged          `json:"files"`
 	Classes    []string          `json:"classes"`
@@ -579,6 +581,11 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 		j.report.LedgerIs = j.entries[0].Hash
 		if head, known := j.seen.Ledgers[j.report.LedgerIs]; known && (len(j.entries) < head.Sequence || j.entries[head.Sequence-1].Hash != head.Hash) {
 			j.red(RuleLedger, "the ledger had %d records when it was last judged, by %s, and the last of them is not there any more", head.Sequence, j.gate.Witness)
+		}
+	}
+	if j.q.LedgerHistory != "" {
+		if j.report.LedgerPast, err = j.past(ctx); err != nil {
+			j.red(RuleLedger, "the ledger cannot be trusted by its history: %v", err)
 		}
 	}
 	j.least = make([]time.Time, len(j.entries))

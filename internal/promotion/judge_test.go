@@ -138,6 +138,18 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()), true
 			require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 		}, "ansible"},
+		"a ledger that was carried here with all that its branch ever held": {func(l *lab) {
+			l.signed()
+			l.branch(nil)
+			l.record("drill_other")
+			l.branch(l.lines())
+			l.branch(l.lines())
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.branch(l.lines())
+			l.record("drill_other") // not there yet
+			l.carried(l.lines())
+		}, "ansible"},
 		"a ledger that was carried here, with a head noted elsewhere": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()

@@ -141,14 +141,14 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	l.git("remote", "add", "origin", remote)
 	l.inventory = filepath.Join(l.repo, "inventory", "sandbox")
 	l.key = filepath.Join(l.root, "key")
-	publish := func() {
+	clone := filepath.Join(t.TempDir(), "evidence")
+	l.shell(l.root, "git", "init", "-q", "-b", "evidence", clone)
+	publish := func() { // a commit after the others: the forge takes nothing else
 		l.git("push", "-q", "origin", "main")
-		clone := filepath.Join(t.TempDir(), "evidence")
-		l.shell(l.root, "git", "init", "-q", "-b", "evidence", clone)
 		l.shell(l.root, "cp", l.ledger, filepath.Join(clone, "ledger.jsonl"))
 		l.shell(clone, "git", "add", ".")
-		l.shell(clone, "git", "commit", "-qm", "The ledger")
-		l.shell(clone, "git", "push", "-qf", remote, "evidence")
+		l.shell(clone, "git", "commit", "-q", "--allow-empty", "-m", "The ledger")
+		l.shell(clone, "git", "push", "-q", remote, "evidence")
 	}
 	ci := func(event map[string]string) (string, error) {
 		work := filepath.Join(t.TempDir(), "work")
@@ -210,4 +210,11 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
 	assert.Contains(t, out, "had 2 records when it was last judged")
+
+	// A runner that has seen nothing is told by the branch.
+	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-judged")))
+	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
+	require.Error(t, err)
+	assert.Contains(t, out, "is not how the ledger begins now")
+	assert.NotContains(t, out, "when it was last judged")
 }
