@@ -54,6 +54,7 @@ type Policy struct {
 	ClusterName string        // has to be typed; empty if nothing has to be
 	TokenExpiry time.Duration // how long a token counts; zero if none is asked for
 	Evidence    string        // path of the file that has to show promotion; empty if none is asked for
+	Promotion   string        // path of the promotion policy that counts; empty if the repository's own does
 }
 
 // Rule is an entry of the manifest, so that a decision can point at it.

@@ -267,18 +267,22 @@ func (p parser) policy(n *yaml.Node, policy *Policy) error {
 			policy.TokenExpiry = d
 			return nil
 		},
-		"evidence": func(n *yaml.Node) error {
-			if err := p.text(n); err != nil {
-				return err
-			}
-			path, err := p.path(n.Value)
-			if err != nil {
-				return p.at(n, "%v", err)
-			}
-			policy.Evidence = path
-			return nil
-		},
+		"evidence":  func(n *yaml.Node) error { return p.place(n, &policy.Evidence) },
+		"promotion": func(n *yaml.Node) error { return p.place(n, &policy.Promotion) },
 	})
+}
+
+// place reads a path.
+func (p parser) place(n *yaml.Node, into *string) error {
+	if err := p.text(n); err != nil {
+		return err
+	}
+	path, err := p.path(n.Value)
+	if err != nil {
+		return p.at(n, "%v", err)
+	}
+	*into = path
+	return nil
 }
 
 // path makes a path absolute: ~ is the home of who runs this, and the rest is relative to the manifest.

@@ -288,10 +288,24 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 		d.refuse(nil, "it is not backend:location")
 		return
 	}
+	leads := ""
 	if backend = strings.ToLower(backend); backend == "local" {
 		path, err := filepath.Abs(location)
 		if err != nil {
 			d.refuse(nil, "it is not known where it lies")
+			return
+		}
+		// Not of the path made shorter: what `..` behind a link means, the link decides.
+		if !filepath.IsAbs(location) {
+			here, err := os.Getwd()
+			if err != nil {
+				d.refuse(nil, "it is not known where it lies")
+				return
+			}
+			location = here + "/" + location
+		}
+		if leads, err = LeadsTo(location); err != nil {
+			d.refuse(nil, "it cannot be told where it leads (%v)", err)
 			return
 		}
 		location = path
@@ -303,6 +317,53 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 		}
 	}
 	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+	// A link is judged by its own place and by the place that it leads to, be it there or not yet.
+	if leads != "" && leads != location && d.Allowed {
+		judge(d, backend+":"+leads, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+	}
+}
+
+// linksLimit is how many links the kernel follows in one path.
+const linksLimit = 40
+
+// LeadsTo is where an absolute path leads, step by step as the kernel goes:
+// links are followed, a link to what is not there yet as well, and `..` is taken
+// from where a link led to. Of what is not there, the rest is as it is written.
+func LeadsTo(path string) (string, error) {
+	at := "/"
+	left := strings.Split(path, "/")
+	for links := 0; len(left) > 0; {
+		step := left[0]
+		left = left[1:]
+		switch step {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		next := filepath.Join(at, step)
+		info, err := os.Lstat(next)
+		if err != nil && !os.IsNotExist(err) {
+			return "", err
+		}
+		if err != nil || info.Mode()&os.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		if links++; links > linksLimit {
+			return "", fmt.Errorf("%s leads through too many links", path)
+		}
+		target, err := os.Readlink(next)
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(target) {
+			at = "/"
+		}
+		left = append(strings.Split(target, "/"), left...)
+	}
+	return at, nil
 }
 
 func (e Engine) decideTofuProvider(d *Decision, t Target) {

@@ -66,7 +66,13 @@ func servicesEngine(t *testing.T) (Engine, string) {
 		require.NoError(t, os.Mkdir(filepath.Join(root, directory), 0o700))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(root, "prod/keys.json"), nil, 0o600))
-	require.NoError(t, os.Symlink("../prod/keys.json", filepath.Join(root, "sandbox/link.json")))
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "prod/deep"), 0o700))
+	for name, target := range map[string]string{
+		"link.json": "../prod/keys.json", "folder": "../prod", "deep": root + "/prod/deep", "dangling": "../prod/new.tfstate", "out": "/elsewhere/x",
+		"within": "x", "round": "round", "chain": "dangling",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(root, "sandbox", name)))
+	}
 	m, err := Load(file)
 	require.NoError(t, err)
 	resolver := names{
@@ -145,6 +151,10 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"what is no repository":                 {of(Git, "", "-oProxyCommand=x", "ext::ssh x", "fd::3", "file://host/x", "svn://172.30.0.11/x"), "", false, ""},
 		"a state of the sandbox":                {of(TofuState, "gcs:sandbox-tf/a", "local:ROOT/sandbox/x", "GCS:sandbox-tf//a"), "sandbox.tofu_state", true, ""},
 		"a state of production":                 {of(TofuState, "gcs:prod-tf", "gcs:prod-tf/a/b", "local:ROOT/sandbox/../prod/x"), "production.tofu_state", false, "it is a state of production"},
+		"a link to a state of the sandbox":      {of(TofuState, "local:ROOT/sandbox/within", "local:ROOT/sandbox/./within"), "sandbox.tofu_state", true, ""},
+		"a link to a state of production":       {of(TofuState, "local:ROOT/sandbox/link.json", "local:ROOT/sandbox/folder/default.tfstate", "local:ROOT/sandbox/dangling", "local:ROOT/sandbox/chain", "local:ROOT/sandbox/folder/new/x", "local:ROOT/sandbox/deep/../default.tfstate"), "production.tofu_state", false, "it is a state of production"},
+		"a link to a state that is not known":   {of(TofuState, "local:ROOT/sandbox/out", "local:ROOT/sandbox/out/x"), "", false, "does not list as sandbox"},
+		"a link that leads round":               {of(TofuState, "local:ROOT/sandbox/round"), "", false, "it cannot be told where it leads"},
 		"a state that is not known":             {of(TofuState, "gcs:x", "s3:sandbox-tf/a", "gcs", "gcs:", "gcs:sandbox-tf/../prod-tf/a"), "", false, ""},
 		"a provider that is allowed":            {of(TofuProvider, "cloudflare"), "sandbox.tofu_providers", true, ""},
 		"a provider of production":              {of(TofuProvider, "ovh"), "production.tofu_providers", false, "it is a provider of production"},

@@ -463,12 +463,23 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		if directory := n.maybe("workspace_dir"); directory != "" {
 			n.add(boundary.TofuState, "local:"+t.expand(directory, t.root.Directory))
 		}
-		absolute, err := filepath.Abs(t.expand(path, t.root.Directory))
+		root, err := filepath.Abs(t.root.Directory)
 		if err != nil {
 			t.problem(n.what, from, "it is not known where it lies")
 			return
 		}
-		n.add(boundary.TofuState, "local:"+absolute)
+		if !strings.HasPrefix(path, "~/") && !filepath.IsAbs(path) {
+			path = root + "/" + path
+		}
+		path = t.expand(path, root)
+		// It is made shorter only where that leads to the same: behind a link `..` may not.
+		short := filepath.Clean(path)
+		if a, err := boundary.LeadsTo(path); err == nil {
+			if b, err := boundary.LeadsTo(short); err == nil && a == b {
+				path = short
+			}
+		}
+		n.add(boundary.TofuState, "local:"+path)
 	case "gcs":
 		location := n.must("bucket")
 		if prefix := strings.Trim(n.maybe("prefix"), "/"); prefix != "" {

@@ -19,6 +19,18 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
+// mildPolicy wants nothing of anything.
+const mildPolicy = `
+repositories:
+  factory:
+    classes:
+      - class: all
+        paths: ["**"]
+classes:
+  all:
+    nothing: It is late
+`
+
 // Changes of a record.
 func of(verdict evidence.Verdict) func(*evidence.Record) {
 	return func(r *evidence.Record) { r.Verdict = verdict }
@@ -176,7 +188,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"evidence with another boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
-			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("production: none\n"), 0o600))
+			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("# Otherwise\n"+boundaryText), 0o600))
 		}, RuleEvidence, "run with another boundary manifest"},
 		"evidence without a boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
@@ -231,20 +243,82 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Deviations = []string{"kubernetes.distribution: embedded", "nodes: 2"} })
 		}, RuleEvidence, `the deviation "nodes: 2" was in force`},
+		"a gate that was narrowed to some hosts": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit localhost"))
+		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
+		"a gate that was narrowed to some tasks": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: tags never"))
+		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		"a gate that left tasks out": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: skip_tags site"))
+		}, RuleEvidence, `the waiver "narrowed: skip_tags site" was in force`},
+		"a gate that was told what to skip": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("skip Write the configuration: it takes long"))
+		}, RuleEvidence, `the waiver "skip Write the configuration: it takes long" was in force`},
+		"a gate that was told what to overlook": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("ignore /etc: it moves"))
+		}, RuleEvidence, `the waiver "ignore /etc: it moves" was in force`},
+		"a plan gate that let a deletion through": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence(waived("allowed terraform_data.a delete: meant"))
+		}, RuleEvidence, `the waiver "allowed terraform_data.a delete: meant" was in force`},
+		"a gate that was narrowed more than the policy lets through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
+			l.question.Base = l.commit("Let a limit through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit vm1", "narrowed: tags never"))
+		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		"a narrowed gate that says it was a deviation that is let through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `deviations: any`, 1))
+			l.question.Base = l.commit("Let deviations through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit localhost"))
+		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
 		"a gate over a playbook that does nothing": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
-			l.base = l.commit("Ask for the playbook")
-			l.question.Base = l.base
-			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
-		}, RuleEvidence, `says "/x/nothing.yml" of playbook, and must say site.yml`},
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook": "/x/playbooks/nothing.yml", "playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+		}, RuleEvidence, `is of the playbook playbooks/nothing.yml of factory, and must be of playbooks/site.yml of factory`},
+		"a gate over a playbook of that name that lies in no repository": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook": "/tmp/empty/playbooks/site.yml"}`))
+		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+		"a gate over a playbook of that name in another folder": {func(l *lab) {
+			l.asks("report: {playbook: site.yml}")
+			l.evidence(l.report(`{"playbook": "/x/empty/site.yml", "playbook_in": {"repository": "factory", "path": "empty/site.yml"}}`))
+		}, RuleEvidence, `is of the playbook empty/site.yml of factory, and must be of site.yml of factory`},
+		"a gate over a playbook of that name in another repository": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook_in": {"repository": "empty", "path": "playbooks/site.yml"}}`))
+		}, RuleEvidence, `of empty, and must be of playbooks/site.yml of factory`},
+		"a gate over a root where a playbook is asked for": {func(l *lab) {
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"root_in": {"repository": "factory", "path": "playbooks/site.yml"}}`))
+		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+		"a gate over a root of another repository": {func(l *lab) {
+			l.asks("in: factory")
+			l.evidence(l.report(`{"root_in": {"repository": "empty", "path": "iac"}}`))
+		}, RuleEvidence, `is of the root iac of empty, and must be of one of factory`},
+		"a gate over what lies in no repository": {func(l *lab) {
+			l.asks("in: factory")
+			l.evidence(l.report(`{"root": "/tmp/empty"}`))
+		}, RuleEvidence, `does not say that what was run lies in the repository factory`},
+		"a gate over a repository of which no tree is asked": {func(l *lab) {
+			l.asks("in: gitops")
+			l.evidence(l.report(`{"root_in": {"repository": "gitops", "path": "iac"}}`))
+		}, RuleEvidence, `put it under with of factory`},
+		"a report that ends with what is asked": {func(l *lab) {
+			l.asks("report: {product: OpenTofu}")
+			l.evidence(l.report(`{"product": "not/OpenTofu"}`))
+		}, RuleEvidence, `says "not/OpenTofu" of product, and must say OpenTofu`},
 		"a report that was edited": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
-			l.base = l.commit("Ask for the playbook")
-			l.question.Base = l.base
-			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/nothing.yml"}`))
-			l.put(filepath.Join(l.dir, "report.json"), `{"playbook": "/x/site.yml"}`)
+			l.asks("report: {playbook: playbooks/site.yml}")
+			l.evidence(l.report(`{"playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+			l.put(filepath.Join(l.dir, "report.json"), `{"playbook_in": {"repository": "factory", "path": "playbooks/site.yml"}}`)
 		}, RuleEvidence, "is not the one that was recorded"},
 
 		// The ledger.
@@ -366,6 +440,70 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.commit("A stranger may sign")
 			l.evidence()
 		}, RuleLedger, "is signed by a key that is not allowed"},
+
+		"red followed by deleted red, on a branch, for who never saw it": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.branch(lines)
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a red record cut out of a branch, and others put behind it": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.anew()
+			l.evidence()
+			l.carried(l.branch(l.lines()))
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a red record on a side that a merge left behind": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.record("idempotence_gate", of(evidence.Red))
+			green := l.git("rev-parse", "evidence")
+			l.branch(l.lines())
+			l.git("update-ref", "refs/heads/evidence", l.git("commit-tree", "-p", green, "-p", "evidence", "-m", "Merge", green+"^{tree}"))
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a ledger that is behind its branch": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.lines()
+			l.record("idempotence_gate", of(evidence.Red))
+			l.branch(l.lines())
+			l.carried(lines)
+		}, RuleLedger, "is not how the ledger begins now"},
+		"a ledger taken off its branch": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			lines := l.branch(l.lines())
+			l.branch(nil)
+			l.carried(lines)
+		}, RuleLedger, "ledger.jsonl is not there in refs/heads/evidence"},
+		"a branch that is not there": {func(l *lab) {
+			l.signed()
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.carried(l.lines())
+		}, RuleLedger, `"refs/heads/evidence" is no commit here`},
+		"a branch without a path": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.question.LedgerHistory = "refs/heads/evidence"
+		}, RuleLedger, "is not a branch and a path in it"},
+		"a history in the place of signatures": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.carried(l.branch(l.lines()))
+		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
 
 		// The clock.
 		"a clock set back": {func(l *lab) {
@@ -608,6 +746,88 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
 		}, RuleIdle, "the pattern roles/longhorm/ of the class longhorn means no file"},
+		"a mild policy from outside of a repository that has one": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside, for a repository called otherwise": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Repository = "fork"
+			l.outside(strings.ReplaceAll(mildPolicy, "factory", "fork"))
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside of a repository that has one at another place": {func(l *lab) {
+			l.git("mv", "promotion.yml", "lab.yaml")
+			l.question.Base = l.commit("Move it")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, lab.yaml, and"},
+		"a mild policy from outside while the range breaks the repository's own": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.question.Base = l.commit("Away")
+			l.write("promotion.yml", "{")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside while the range takes the repository's own away": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild policy from outside, by a link in the repository": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.outside(mildPolicy)
+			require.NoError(l.t, os.Symlink(l.question.Policy, filepath.Join(l.repo, "mild.yml")))
+			l.question.Policy = filepath.Join(l.repo, "mild.yml")
+		}, RulePolicy, "mild.yml is not in base"},
+		"a mild policy for a bare repository": {func(l *lab) {
+			l.question.Head = l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Path = filepath.Join(l.dir, "bare.git")
+			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.question.Path)
+			l.outside(mildPolicy)
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		"a mild example in the repository": {func(l *lab) {
+			l.write("docs/mild.md.yml", mildPolicy)
+			l.question.Base = l.commit("An example")
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.question.Policy = filepath.Join(l.repo, "docs/mild.md.yml")
+		}, RulePolicy, "another policy for factory than docs/mild.md.yml: promotion.yml"},
+		"another policy than the boundary manifest names": {func(l *lab) {
+			l.change("roles/longhorn/x.yml")
+			l.record("drill_other")
+			l.name("strict.yml")
+			l.outside(mildPolicy)
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"the repository's own policy where the boundary manifest names another": {func(l *lab) {
+			l.change("playbooks/site.yml")
+			l.name("strict.yml")
+			l.evidence()
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"a boundary manifest that the range has name a mild policy": {func(l *lab) {
+			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.name(l.repo + "/promotion.yml")
+			l.question.Base = l.commit("A boundary")
+			l.change("roles/longhorn/x.yml")
+			l.outside(mildPolicy)
+			l.name(l.question.Policy)
+			l.commit("Name the mild one")
+			l.record("drill_other")
+		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		"a boundary manifest that the range brings names a mild policy": {func(l *lab) {
+			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.change("roles/longhorn/x.yml")
+			l.outside(mildPolicy)
+			l.name(l.question.Policy)
+			l.commit("Name the mild one")
+			l.record("drill_other")
+		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
 		"a policy that does not know the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.question.Repository = "fork" },
 			RulePolicy, `does not know the repository "fork"`},
 		"another repository that nobody names": {func(l *lab) {
@@ -658,6 +878,19 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
+// waived makes a record say what was let through, as the gates write it.
+func waived(waivers ...string) func(*evidence.Record) {
+	return func(r *evidence.Record) { r.Waivers = waivers }
+}
+
+// asks has the policy ask more of the gate for playbooks, and changes one.
+func (l *lab) asks(more string) {
+	l.t.Helper()
+	l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, "+more+"}]", 1))
+	l.question.Base = l.commit("Ask for more")
+	l.change("playbooks/site.yml")
+}
+
 // report makes a record point at a report of that text.
 func (l *lab) report(text string) func(*evidence.Record) {
 	l.t.Helper()
@@ -681,6 +914,39 @@ func (l *lab) copied(lines []string) string {
 	require.NoError(l.t, err)
 	l.put(path+".head", string(head))
 	return path
+}
+
+// signed has all records signed from now on, and asks for that.
+func (l *lab) signed() {
+	l.t.Helper()
+	l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
+	l.put(l.question.AllowedSigners, l.key("ops"))
+}
+
+// branch commits lines as the ledger on the branch evidence, after what is there.
+func (l *lab) branch(lines []string) []string {
+	l.t.Helper()
+	scratch := filepath.Join(l.t.TempDir(), "evidence")
+	l.shell(l.dir, "git", "init", "-q", "-b", "evidence", scratch)
+	if l.git("for-each-ref", "refs/heads/evidence") != "" {
+		l.shell(scratch, "git", "pull", "-q", l.repo, "evidence")
+	}
+	l.shell(scratch, "git", "rm", "-q", "--ignore-unmatch", "ledger.jsonl")
+	if lines != nil {
+		l.put(filepath.Join(scratch, "ledger.jsonl"), strings.TrimSuffix(strings.Join(lines, ""), "\n")+"\n")
+		l.shell(scratch, "git", "add", ".")
+	}
+	l.shell(scratch, "git", "commit", "-q", "--allow-empty", "-m", "The ledger")
+	l.shell(scratch, "git", "push", "-q", l.repo, "evidence")
+	return lines
+}
+
+// carried asks about a ledger of those lines as a machine does that never saw it.
+func (l *lab) carried(lines []string) {
+	l.t.Helper()
+	l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+	l.question.LedgerHistory = "refs/heads/evidence:ledger.jsonl"
+	require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 }
 
 // old makes the files of the ledger, and the commit, as old as that.

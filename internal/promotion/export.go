@@ -219,8 +219,9 @@ func objectHash(kind string, content []byte, size int) string {
 
 // reported tells why a report does not say what it has to; empty if it does.
 // The report is the one that was recorded: its digest stands in the record.
-func reported(report evidence.Report, wanted map[string]string) string {
-	if len(wanted) == 0 {
+// What was run has to lie in the repository in, which the record tells the tree of.
+func reported(report evidence.Report, need Need, in string) string {
+	if len(need.Report) == 0 && need.In == "" {
 		return ""
 	}
 	if report.Path == "" {
@@ -233,17 +234,55 @@ func reported(report evidence.Report, wanted map[string]string) string {
 	if fmt.Sprintf("%x", sha256.Sum256(data)) != report.SHA256 {
 		return "its report " + report.Path + " is not the one that was recorded"
 	}
-	var said map[string]any
+	var said map[string]json.RawMessage
 	if err := json.Unmarshal(data, &said); err != nil {
 		return fmt.Sprintf("its report cannot be read: %v", err)
 	}
-	for _, key := range slices.Sorted(maps.Keys(wanted)) {
-		text, is := said[key].(string)
-		if !is || text != wanted[key] && !strings.HasSuffix(filepath.ToSlash(text), "/"+wanted[key]) {
-			return fmt.Sprintf("its report says %q of %s, and must say %s", text, key, wanted[key])
+	held := false
+	for _, key := range slices.Sorted(maps.Keys(located)) {
+		wanted, asked := need.Report[key]
+		if !asked && need.In == "" {
+			continue
+		}
+		var found struct{ Repository, Path string }
+		raw, there := said[key+"_in"]
+		if !there && !asked {
+			continue
+		}
+		if there {
+			if err := json.Unmarshal(raw, &found); err != nil {
+				return fmt.Sprintf("its report does not say where the %s lies: %v", key, err)
+			}
+		}
+		switch {
+		case found.Repository == "":
+			return fmt.Sprintf("its report does not say that the %s lies in a repository, and it must be %s of %s", key, anything(wanted), in)
+		case found.Repository != in || asked && found.Path != wanted:
+			return fmt.Sprintf("its report is of the %s %s of %s, and must be of %s of %s", key, Show(found.Path), found.Repository, anything(wanted), in)
+		}
+		held = true
+	}
+	if need.In != "" && !held {
+		return "its report does not say that what was run lies in the repository " + in
+	}
+	for _, key := range slices.Sorted(maps.Keys(need.Report)) {
+		if located[key] {
+			continue
+		}
+		var text string
+		if err := json.Unmarshal(said[key], &text); err != nil || text != need.Report[key] {
+			return fmt.Sprintf("its report says %q of %s, and must say %s", text, key, need.Report[key])
 		}
 	}
 	return ""
+}
+
+// anything is a path that is wanted, in words.
+func anything(path string) string {
+	if path == "" {
+		return "one"
+	}
+	return path
 }
 
 // writePrivate writes a file for its owner alone, whole or not at all.

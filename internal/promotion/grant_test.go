@@ -115,7 +115,7 @@ func TestAGrantThatDoesNotHoldIsUsedUpForNothing(t *testing.T) {
 		"a red run since":             {func(l *lab, _ string) { l.record("idempotence_gate", of(evidence.Red)) }, "does not hold any more: idempotence_gate is missing"},
 		"a ledger cut since":          {func(l *lab, _ string) { l.put(l.question.Ledger, l.lines()[:2]...) }, "does not hold any more: the ledger cannot be trusted"},
 		"a ledger written anew since": {func(l *lab, _ string) { e := l.entries(); e[0].Summary = "Another"; l.anew(e...) }, "does not hold any more: the ledger cannot be trusted"},
-		"a boundary changed since":    {func(l *lab, _ string) { l.put(l.question.Boundary, "other") }, "does not hold any more: idempotence_gate is missing"},
+		"a boundary changed since":    {func(l *lab, _ string) { l.put(l.question.Boundary, boundaryText+"# Otherwise\n") }, "does not hold any more: idempotence_gate is missing"},
 		"a repository that went":      {func(l *lab, _ string) { require.NoError(l.t, os.RemoveAll(l.repo)) }, "does not hold any more"},
 	} {
 		t.Run(name, func(t *testing.T) {

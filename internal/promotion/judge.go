@@ -41,6 +41,7 @@ type Question struct {
 	AllowedSigners string            `json:"allowed_signers,omitempty"` // in the repository, or elsewhere
 	LedgerHead     string            `json:"ledger_head,omitempty"`     // "number:hash", noted at an earlier time
 	WithoutHead    bool              `json:"without_head,omitempty"`    // the ledger was carried here from another machine
+	LedgerHistory  string            `json:"ledger_history,omitempty"`  // "ref:path": all that a branch of the repository ever held has to be in the ledger
 	Boundary       string            `json:"boundary"`                  // evidence must be of runs with exactly these
 	Manifest       string            `json:"manifest,omitempty"`        //
 	Inventory      string            `json:"inventory,omitempty"`       //
@@ -123,8 +124,9 @@ type Report struct {
 	Policies   []Used            `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
-	LedgerIs   string            `json:"ledger_is"` // hash of its first record, by which it is known wherever it lies
-	Boundary   string            `json:"boundary"`  // digest
+	LedgerPast int               `json:"ledger_past,omitempty"` // commits whose version of the ledger was held against it
+	LedgerIs   string            `json:"ledger_is"`             // hash of its first record, by which it is known wherever it lies
+	Boundary   string            `json:"boundary"`              // digest
 	With       []evidence.Tree   `json:"with,omitempty"`
 	Files      []Judged          `json:"files"`
 	Classes    []string          `json:"classes"`
@@ -245,6 +247,7 @@ func (j *judging) judge(ctx context.Context) {
 	if !known {
 		return
 	}
+	j.authority(ctx)
 	policies := j.policies(ctx)
 	j.digests(ctx)
 	j.clock(ctx)
@@ -340,7 +343,7 @@ func (j *judging) versions(ctx context.Context, path string, complain func(of st
 		data, err := j.git.blob(ctx, j.trees[of], name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			complain(of, fmt.Errorf("%s is not in %s: commit it, or for the first time name a copy that lies outside of the repository", name, of))
+			complain(of, fmt.Errorf("%s is not in %s: commit it, or for the first time give a copy that lies outside of the repository and is named by policy.promotion in the boundary manifest", name, of))
 		case err != nil:
 			complain(of, fmt.Errorf("%s in %s: %w", name, of, err))
 		default:
@@ -580,6 +583,11 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 			j.red(RuleLedger, "the ledger had %d records when it was last judged, by %s, and the last of them is not there any more", head.Sequence, j.gate.Witness)
 		}
 	}
+	if j.q.LedgerHistory != "" {
+		if j.report.LedgerPast, err = j.past(ctx); err != nil {
+			j.red(RuleLedger, "the ledger cannot be trusted by its history: %v", err)
+		}
+	}
 	j.least = make([]time.Time, len(j.entries))
 	least, newest := time.Time{}, time.Time{}
 	for n, entry := range slices.Backward(j.entries) {
@@ -793,7 +801,17 @@ func (j *judging) counts(n int, class Class, name string, need Need, with []evid
 			}
 			return ""
 		},
-		func() string { return reported(e.Report, need.Report) },
+		func() string {
+			in := need.In
+			if in == "" {
+				in = j.q.Repository
+			}
+			// Of another repository the tree counts only if the policy asks for it.
+			if in != j.q.Repository && !slices.ContainsFunc(with, func(t evidence.Tree) bool { return t.Repository == in }) {
+				return "what is run has to lie in " + in + ", of which the policy asks no tree: put it under with of " + j.q.Repository
+			}
+			return reported(e.Report, need, in)
+		},
 	}
 	for passed, test := range tests {
 		if why := test(); why != "" {

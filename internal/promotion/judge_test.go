@@ -84,22 +84,41 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.git("checkout", "-q", l.base)
 		}, "ansible"},
 		"a policy outside of the repository": {func(l *lab) {
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
+			l.outside(policyText)
+			l.name("policy.yml")
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"a policy outside of a repository that has none": {func(l *lab) {
+			l.git("rm", "-q", "promotion.yml")
+			l.question.Base = l.commit("Away")
+			l.outside(strings.Replace(policyText, "paths: [/promotion.yml, ", "paths: [", 1))
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"the repository's own policy, named by the boundary manifest": {func(l *lab) {
+			l.name("factory/promotion.yml")
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"an outside policy that the boundary manifest names by a link": {func(l *lab) {
+			l.outside(policyText)
+			require.NoError(l.t, os.Symlink(l.dir, l.dir+"/again"))
+			l.name("again/policy.yml")
 			l.change("playbooks/site.yml")
 			l.evidence()
 		}, "ansible"},
 		"a whole history, for a production that has nothing": {func(l *lab) {
 			l.question.Base = strings.Repeat("0", 40)
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
+			l.outside(policyText)
+			l.name("policy.yml")
 			l.evidence()
 		}, "ansible docs longhorn policy"},
 		"a bare repository": {func(l *lab) {
 			l.question.Head = l.change("playbooks/site.yml")
+			l.outside(policyText)
+			l.name("policy.yml")
 			l.evidence()
-			l.question.Policy = filepath.Join(l.dir, "policy.yml")
-			l.put(l.question.Policy, policyText)
 			l.question.Path = filepath.Join(l.dir, "bare.git")
 			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.question.Path)
 		}, "ansible"},
@@ -119,6 +138,18 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()), true
 			require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 		}, "ansible"},
+		"a ledger that was carried here with all that its branch ever held": {func(l *lab) {
+			l.signed()
+			l.branch(nil)
+			l.record("drill_other")
+			l.branch(l.lines())
+			l.branch(l.lines())
+			l.change("playbooks/site.yml")
+			l.evidence()
+			l.branch(l.lines())
+			l.record("drill_other") // not there yet
+			l.carried(l.lines())
+		}, "ansible"},
 		"a ledger that was carried here, with a head noted elsewhere": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
@@ -133,10 +164,33 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.evidence()
 		}, "ansible"},
 		"the report of the playbook that was asked for": {func(l *lab) {
-			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}}]", 1))
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: playbooks/site.yml, product: Ansible}}]", 1))
 			l.question.Base = l.commit("Ask for the playbook")
 			l.change("playbooks/site.yml")
-			l.evidence(l.report(`{"playbook": "/x/site.yml"}`))
+			l.evidence(l.report(`{"playbook": "/x/factory/playbooks/site.yml", "playbook_in": {"repository": "factory", "path": "playbooks/site.yml"}, "product": "Ansible"}`))
+		}, "ansible"},
+		"the report of a playbook of another repository that the policy names": {func(l *lab) {
+			l.together()
+			l.write("promotion.yml", strings.Replace(l.read("promotion.yml"), "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, report: {playbook: site.yml}, in: gitops}]", 1))
+			l.question.Base = l.commit("Ask for the playbook")
+			other := newLab(l.t)
+			l.question.With = map[string]string{"gitops": other.repo}
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"playbook_in": {"repository": "gitops", "path": "site.yml"}}`), func(r *evidence.Record) {
+				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+			})
+		}, "ansible"},
+		"a narrowed gate where the policy lets that through": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
+			l.question.Base = l.commit("Let a limit through")
+			l.change("playbooks/site.yml")
+			l.evidence(waived("narrowed: limit vm1, vm2"))
+		}, "ansible"},
+		"the report of any root of the repository": {func(l *lab) {
+			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, in: factory}]", 1))
+			l.question.Base = l.commit("Ask for the repository")
+			l.change("playbooks/site.yml")
+			l.evidence(l.report(`{"root_in": {"repository": "factory", "path": "erp/iac"}}`))
 		}, "ansible"},
 		"another repository where it has to be": {func(l *lab) {
 			l.together()
@@ -151,7 +205,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.write("playbooks/inventory/hosts.yml", "all:\n")
 			l.write("playbooks/inventory/bin/run", "#!/bin/sh\n")
 			require.NoError(l.t, os.Chmod(filepath.Join(l.repo, "playbooks/inventory/bin/run"), 0o775))
-			l.write("playbooks/inventory/boundary.yml", "production: {}\n")
+			l.write("playbooks/inventory/boundary.yml", boundaryText)
 			l.commit("An inventory")
 			l.question.Boundary = filepath.Join(l.repo, "playbooks/inventory/boundary.yml")
 			l.question.Inventory = filepath.Join(l.repo, "playbooks/inventory")

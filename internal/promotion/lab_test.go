@@ -68,6 +68,8 @@ classes:
     nothing: Nothing but people reads them
 `
 
+const boundaryText = "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.1]}\n"
+
 // lab is a repository with one commit that production has, a policy in it, and a ledger.
 type lab struct {
 	t        testing.TB
@@ -91,7 +93,7 @@ func newLab(t testing.TB) *lab {
 	l.write("roles/longhorn/tasks/main.yml", "- debug:\n")
 	l.write("README.md", "# Factory\n")
 	l.base = l.commit("What production has")
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "boundary.yml"), []byte("production: {}\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "boundary.yml"), []byte(boundaryText), 0o600))
 	l.question = Question{
 		Repository: "factory", Path: l.repo, Base: l.base, Head: "HEAD", Policy: filepath.Join(l.repo, "promotion.yml"),
 		Ledger: filepath.Join(dir, "ledger.jsonl"), Boundary: filepath.Join(dir, "boundary.yml"),
@@ -121,6 +123,13 @@ func (l *lab) write(path, text string) {
 	full := filepath.Join(l.repo, path)
 	require.NoError(l.t, os.MkdirAll(filepath.Dir(full), 0o755))
 	require.NoError(l.t, os.WriteFile(full, []byte(text), 0o644))
+}
+
+func (l *lab) read(path string) string {
+	l.t.Helper()
+	data, err := os.ReadFile(filepath.Join(l.repo, path))
+	require.NoError(l.t, err)
+	return string(data)
 }
 
 // commit commits everything and returns the hash.
@@ -186,6 +195,19 @@ func (l *lab) judge() Report {
 	report, err := l.gate.Judge(context.Background(), l.question)
 	require.NoError(l.t, err)
 	return report
+}
+
+// outside writes a policy outside of the repository, and asks by it.
+func (l *lab) outside(text string) {
+	l.t.Helper()
+	l.question.Policy = filepath.Join(l.dir, "policy.yml")
+	require.NoError(l.t, os.WriteFile(l.question.Policy, []byte(text), 0o600))
+}
+
+// name has the boundary manifest name a policy.
+func (l *lab) name(path string) {
+	l.t.Helper()
+	require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte(boundaryText+"policy: {promotion: "+path+"}\n"), 0o600))
 }
 
 // key makes a key that signs from now on, and returns its line of allowed signers.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -63,6 +64,7 @@ type Class struct {
 type Need struct {
 	Name   string            `json:"name"`
 	Report map[string]string `json:"report,omitempty"` // what its report has to say, by key
+	In     string            `json:"in,omitempty"`     // the repository that has to hold what was run; the judged one if empty
 }
 
 // Fidelity is how much like production the sandbox has to have been.
@@ -79,6 +81,15 @@ type Fidelity struct {
 type Words struct {
 	Any  bool     `json:"any"` // whatever it is, and also if nobody said
 	List []string `json:"list,omitempty"`
+}
+
+// located are the keys of reports that name what was run. A policy names it by
+// its path in a repository: one that is called alike elsewhere is another.
+var located = map[string]bool{"playbook": true, "root": true}
+
+// plainPath tells whether text is a path as git writes it.
+func plainPath(text string) bool {
+	return text == "." || path.Clean(text) == text && !path.IsAbs(text) && text != ".." && !strings.HasPrefix(text, "../")
 }
 
 // gates are what of this collection judges the sandbox and may be asked for.
@@ -396,9 +407,13 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 					need.Report = map[string]string{}
 					return r.each(n, func(key, n *yaml.Node) (err error) {
 						need.Report[key.Value], err = r.text(n, nil)
+						if err == nil && located[key.Value] && !plainPath(need.Report[key.Value]) {
+							err = r.at(n, "%q is no path in a repository: write it as git does, such as playbooks/site.yml", n.Value)
+						}
 						return err
 					})
 				},
+				"in": func(n *yaml.Node) (err error) { need.In, err = r.text(n, word); return err },
 			})
 			if err != nil {
 				return err
@@ -412,7 +427,9 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 		if err := good(need.Name); err != nil {
 			return r.at(named, "%v", err)
 		}
-		if slices.ContainsFunc(out, func(other Need) bool { return other.Name == need.Name && maps.Equal(other.Report, need.Report) }) {
+		if slices.ContainsFunc(out, func(other Need) bool {
+			return other.Name == need.Name && other.In == need.In && maps.Equal(other.Report, need.Report)
+		}) {
 			return r.at(named, "%s stands here twice", need.Name)
 		}
 		out = append(out, need)

@@ -43,6 +43,17 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 	} {
 		assert.Equal(t, class, of("tools", path), path)
 	}
+	for name, class := range p.Classes {
+		for _, need := range class.Gates {
+			switch {
+			case need.Name == "idempotence_gate":
+				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"playbook": "playbooks/site.yml"}, In: "factory"}, need, name)
+			case name == "infrastructure":
+				assert.Equal(t, "tools", need.In)
+			}
+		}
+	}
+	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].With)
 	for _, class := range []string{"longhorn", "recovery"} {
 		assert.Equal(t, Words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
 	}
@@ -67,40 +78,44 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	with := func(class string) string { return repository + "classes:\n  a:\n" + class }
 	const good = "    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":                       {"", ":1:1: it is empty"},
-		"no mapping":                    {"[]", ":1:1: a mapping is needed"},
-		"no YAML":                       {"a: b: c", ":1:1: mapping values"},
-		"a tab":                         {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
-		"two documents":                 {repository + class + "---\nb: 1\n", "a second YAML document"},
-		"an unknown key":                {repository + class + "extra: 1\n", `:11:1: unknown key "extra": known here are classes, repositories, signed`},
-		"a repeated key":                {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" stands here twice`},
-		"signed by a word":              {repository + class + "signed: 'yes'\n", ":11:9: true or false"},
-		"no classes":                    {repository, "no repositories or no classes"},
-		"no repositories":               {class, "no repositories or no classes"},
-		"a class nobody describes":      {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not among classes`},
-		"a class twice":                 {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" stands here twice`},
-		"a repository of no classes":    {"repositories:\n  r: {classes: []}\n" + class, "it has no classes"},
-		"a class of no paths":           {"repositories:\n  r:\n    classes:\n      - class: a\n" + class, `:4:16: the class "a" has no paths`},
-		"paths of no class":             {"repositories:\n  r:\n    classes:\n      - paths: [x]\n" + class, "does not say which class"},
-		"a pattern that is none":        {strings.Replace(repository, "[x]", `["!x"]`, 1) + class, ":5:17: the pattern"},
-		"a pattern that is a number":    {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: text is needed"},
-		"a name with a slash":           {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "is no name"},
-		"an alias":                      {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "a list is needed"},
-		"a merge key":                   {with("    <<: {max_age: 1h}\n"), "a key must be plain text"},
-		"a gate that is not known":      {with("    gates: [smoke_gate]\n" + good), `:8:13: there is no gate "smoke_gate"`},
-		"the promotion gate itself":     {with("    gates: [promotion_gate]\n" + good), "there is no gate"},
-		"a gate twice":                  {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "stands here twice"},
-		"a drill that is none":          {with("    drills: [idempotence_gate]\n" + good), "is no drill"},
-		"a need with a wrong key":       {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates": known here are gate, report`},
-		"a need without a name":         {with("    gates: [{report: {playbook: x}}]\n" + good), "there is no gate \"\""},
-		"an age that is none":           {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: the age"},
-		"an age below zero":             {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: the age"},
-		"no age":                        {with("    gates: [idempotence_gate]\n    fidelity: {modes: any, distributions: any}\n"), "max_age is missing"},
-		"no fidelity":                   {with("    gates: [idempotence_gate]\n    max_age: 1h\n"), "fidelity is missing"},
-		"half a fidelity":               {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both needed"},
-		"a class that asks for nothing": {with(good), "asks for neither gates nor drills"},
-		"nothing, and something":        {with("    nothing: pages\n    gates: [idempotence_gate]\n"), "it needs nothing, and something"},
-		"too much":                      {strings.Repeat("#", policyLimit+1), "at most 1048576"},
+		"nothing":                        {"", ":1:1: it is empty"},
+		"no mapping":                     {"[]", ":1:1: a mapping is needed"},
+		"no YAML":                        {"a: b: c", ":1:1: mapping values"},
+		"a tab":                          {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
+		"two documents":                  {repository + class + "---\nb: 1\n", "a second YAML document"},
+		"an unknown key":                 {repository + class + "extra: 1\n", `:11:1: unknown key "extra": known here are classes, repositories, signed`},
+		"a repeated key":                 {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" stands here twice`},
+		"signed by a word":               {repository + class + "signed: 'yes'\n", ":11:9: true or false"},
+		"no classes":                     {repository, "no repositories or no classes"},
+		"no repositories":                {class, "no repositories or no classes"},
+		"a class nobody describes":       {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not among classes`},
+		"a class twice":                  {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" stands here twice`},
+		"a repository of no classes":     {"repositories:\n  r: {classes: []}\n" + class, "it has no classes"},
+		"a class of no paths":            {"repositories:\n  r:\n    classes:\n      - class: a\n" + class, `:4:16: the class "a" has no paths`},
+		"paths of no class":              {"repositories:\n  r:\n    classes:\n      - paths: [x]\n" + class, "does not say which class"},
+		"a pattern that is none":         {strings.Replace(repository, "[x]", `["!x"]`, 1) + class, ":5:17: the pattern"},
+		"a pattern that is a number":     {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: text is needed"},
+		"a name with a slash":            {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "is no name"},
+		"an alias":                       {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "a list is needed"},
+		"a merge key":                    {with("    <<: {max_age: 1h}\n"), "a key must be plain text"},
+		"a gate that is not known":       {with("    gates: [smoke_gate]\n" + good), `:8:13: there is no gate "smoke_gate"`},
+		"the promotion gate itself":      {with("    gates: [promotion_gate]\n" + good), "there is no gate"},
+		"a gate twice":                   {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "stands here twice"},
+		"a drill that is none":           {with("    drills: [idempotence_gate]\n" + good), "is no drill"},
+		"a need with a wrong key":        {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates": known here are gate, in, report`},
+		"a playbook that is no path":     {with("    gates: [{gate: idempotence_gate, report: {playbook: /tmp/site.yml}}]\n" + good), `:8:57: "/tmp/site.yml" is no path in a repository`},
+		"a playbook outside":             {with("    gates: [{gate: idempotence_gate, report: {playbook: ../site.yml}}]\n" + good), "is no path in a repository"},
+		"a root with a slash at its end": {with("    gates: [{gate: tofu_plan_gate, report: {root: iac/}}]\n" + good), "is no path in a repository"},
+		"a repository that is no name":   {with("    gates: [{gate: tofu_plan_gate, in: ../x}]\n" + good), "is no name"},
+		"a need without a name":          {with("    gates: [{report: {playbook: x}}]\n" + good), "there is no gate \"\""},
+		"an age that is none":            {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: the age"},
+		"an age below zero":              {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: the age"},
+		"no age":                         {with("    gates: [idempotence_gate]\n    fidelity: {modes: any, distributions: any}\n"), "max_age is missing"},
+		"no fidelity":                    {with("    gates: [idempotence_gate]\n    max_age: 1h\n"), "fidelity is missing"},
+		"half a fidelity":                {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both needed"},
+		"a class that asks for nothing":  {with(good), "asks for neither gates nor drills"},
+		"nothing, and something":         {with("    nothing: pages\n    gates: [idempotence_gate]\n"), "it needs nothing, and something"},
+		"too much":                       {strings.Repeat("#", policyLimit+1), "at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -49,6 +49,7 @@ type arguments struct {
 	AllowedSigners string            `arg:"allowed_signers"`
 	LedgerHead     string            `arg:"ledger_head"`
 	WithoutHead    bool              `arg:"without_head"`
+	LedgerHistory  string            `arg:"ledger_history"`
 	Boundary       string            `arg:"boundary"`
 	Manifest       string            `arg:"manifest"`
 	Inventory      string            `arg:"inventory"`
@@ -82,6 +83,7 @@ func Module() ansible.Module {
 				"allowed_signers":      {Type: ansible.Path},
 				"ledger_head":          {},
 				"without_head":         {Type: ansible.Bool, Default: false},
+				"ledger_history":       {},
 				"boundary":             {Type: ansible.Path, Required: true},
 				"manifest":             {Type: ansible.Path},
 				"inventory":            {Type: ansible.Path},
@@ -142,7 +144,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 func (a arguments) question() (promotion.Question, error) {
 	q := promotion.Question{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
-		LedgerHead: a.LedgerHead, WithoutHead: a.WithoutHead, Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		LedgerHead: a.LedgerHead, WithoutHead: a.WithoutHead, LedgerHistory: a.LedgerHistory, Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
 	}
 	for name, path := range a.With {
 		text, is := path.(string)

@@ -68,6 +68,8 @@ options:
     description:
       - The promotion policy.
       - If it lies in the repository, it is read from base and from head, and both have to be satisfied.
+      - One that lies elsewhere is refused if the repository has one, unless C(policy.promotion) of the boundary manifest names it.
+        If that names one, no other counts.
     type: path
     required: true
   ledger:
@@ -86,6 +88,11 @@ options:
     description: The ledger was carried here from another machine and has no head. It then needs O(allowed_signers) or O(ledger_head).
     type: bool
     default: false
+  ledger_history:
+    description:
+      - A branch of the repository that the ledger is kept on, and its path there, as C(refs/remotes/origin/evidence:ledger.jsonl).
+      - Every version that a commit of that branch ever had must be how O(ledger) begins, so that records which were taken out again are noticed.
+    type: str
   boundary:
     description: The boundary manifest. Evidence has to be from runs with exactly this one.
     type: path

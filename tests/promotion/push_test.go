@@ -78,6 +78,35 @@ func TestThePrePushHookLetsThroughWhatMayReachProductionAlone(t *testing.T) {
 	require.NoError(t, err, "a remote that is not the forge: %s", out)
 }
 
+func TestThePrePushHookTellsWhereOtherRepositoriesLie(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.write("factory/promotion.yml", strings.Replace(policy, "  factory:\n", "  factory:\n    with: [tools, gitops]\n", 1))
+	l.base = l.commit("Ask for two more")
+	remote := filepath.Join(l.root, "forge.git")
+	l.shell(l.root, "git", "clone", "-q", "--bare", l.repo, remote)
+	l.git("remote", "add", "origin", remote)
+	require.NoError(t, os.Symlink(filepath.Join(l.root, "ansible_collections/arcodange/sandbox/promotion/pre-push"), filepath.Join(l.repo, ".git/hooks/pre-push")))
+	for name, value := range map[string]string{"inventory": l.inventory, "repository": "factory", "policy": "promotion.yml", "ledger": l.ledger} {
+		l.git("config", "promotion."+name, value)
+	}
+	l.change("second", ledger.Green)
+	push := func() string {
+		out, err := l.command(l.repo, "git", "push", "-q", "origin", "main").CombinedOutput()
+		require.Error(t, err, string(out))
+		return strings.Join(strings.Fields(string(out)), " ")
+	}
+	assert.Contains(t, push(), "nobody says where it lies")
+	for _, name := range []string{"tools", "gitops"} {
+		other := filepath.Join(l.root, `other "`+name+`"=1`)
+		l.shell(l.root, "git", "clone", "-q", remote, other)
+		l.git("config", "--add", "promotion.with", name+"="+other)
+	}
+	out := push()
+	assert.NotContains(t, out, "nobody says where it lies")
+	assert.Contains(t, out, "it does not tell of the repository tools")
+}
+
 // workflow is what is read of the example for a forge's CI.
 type workflow struct {
 	Jobs map[string]struct {
@@ -112,14 +141,14 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	l.git("remote", "add", "origin", remote)
 	l.inventory = filepath.Join(l.repo, "inventory", "sandbox")
 	l.key = filepath.Join(l.root, "key")
-	publish := func() {
+	clone := filepath.Join(t.TempDir(), "evidence")
+	l.shell(l.root, "git", "init", "-q", "-b", "evidence", clone)
+	publish := func() { // a commit after the others: the forge takes nothing else
 		l.git("push", "-q", "origin", "main")
-		clone := filepath.Join(t.TempDir(), "evidence")
-		l.shell(l.root, "git", "init", "-q", "-b", "evidence", clone)
 		l.shell(l.root, "cp", l.ledger, filepath.Join(clone, "ledger.jsonl"))
 		l.shell(clone, "git", "add", ".")
-		l.shell(clone, "git", "commit", "-qm", "The ledger")
-		l.shell(clone, "git", "push", "-qf", remote, "evidence")
+		l.shell(clone, "git", "commit", "-q", "--allow-empty", "-m", "The ledger")
+		l.shell(clone, "git", "push", "-q", remote, "evidence")
 	}
 	ci := func(event map[string]string) (string, error) {
 		work := filepath.Join(t.TempDir(), "work")
@@ -181,4 +210,11 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
 	assert.Contains(t, out, "had 2 records when it was last judged")
+
+	// A runner that has seen nothing is told by the branch.
+	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-judged")))
+	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
+	require.Error(t, err)
+	assert.Contains(t, out, "is not how the ledger begins now")
+	assert.NotContains(t, out, "when it was last judged")
 }

@@ -137,6 +137,17 @@ func (w *world) judge() gate.Report {
 	return report
 }
 
+// link puts a link in a file's place.
+func (w *world) link(name, target string) {
+	w.t.Helper()
+	path := filepath.Join(w.dir, name)
+	require.NoError(w.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	if err := os.Remove(path); !os.IsNotExist(err) {
+		require.NoError(w.t, err)
+	}
+	require.NoError(w.t, os.Symlink(target, path))
+}
+
 func rules(r gate.Report) []string {
 	var out []string
 	for _, f := range r.Findings {
@@ -236,19 +247,36 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 		"a resource moved": {one, strings.ReplaceAll(one, "\"a\" {\n  input", "\"b\" {\n  input") + "moved {\n  from = terraform_data.a\n  to   = terraform_data.b\n}\n", func(w *world) {
 			w.write("root/main.tf", strings.Replace(w.read("root/main.tf"), "terraform_data.a.input", "terraform_data.b.input", 1))
 		}, "moved"},
-		"a resource would be deleted":                          {one + "resource \"terraform_data\" \"b\" {}\n", one + "resource \"terraform_data\" \"c\" {}\n", changes, "delete"},
-		"a deletion is listed for another address":             {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.bb", "delete")), "delete"},
-		"a deletion is listed as a replacement":                {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.b", "replace")), "delete"},
-		"one of several instances would be deleted":            {"resource \"terraform_data\" \"a\" {\n  count = 2\n}\n", "resource \"terraform_data\" \"a\" {\n  count = 1\n}\n", do(changes, allow("terraform_data.a", "delete")), "delete"},
-		"a resource would be replaced":                         {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n}\n", changes, "replace"},
-		"a replacement creates before it deletes":              {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n  lifecycle {\n    create_before_destroy = true\n  }\n}\n", changes, "replace"},
-		"a resource would be forgotten":                        {one + "resource \"terraform_data\" \"b\" {}\n", one + "removed {\n  from = terraform_data.b\n}\n", changes, "forget"},
-		"nothing would change though something must":           {one, one, changes, "no_change"},
-		"the root is empty":                                    {"", "terraform {}\n", nil, "nothing_planned"},
-		"the state is production's":                            {one, one, func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) }, "production_state"},
-		"production's backend is not overridden":               {one, one, do(files("root/backend.tf", "terraform {\n  backend \"gcs\" {\n    bucket = \"prod-tf\"\n    prefix = \"x\"\n  }\n}\n"), func(w *world) { w.opts.Override = "" }), "production_state"},
-		"the state is in a place that the manifest knows not":  {one, one, func(w *world) { w.write("override.tf", w.backend("elsewhere/default.tfstate")) }, "unknown_state"},
-		"the state leads up out of the sandbox":                {one, one, func(w *world) { w.write("override.tf", w.backend("sandbox/../elsewhere/x")) }, "unknown_state"},
+		"a resource would be deleted":                         {one + "resource \"terraform_data\" \"b\" {}\n", one + "resource \"terraform_data\" \"c\" {}\n", changes, "delete"},
+		"a deletion is listed for another address":            {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.bb", "delete")), "delete"},
+		"a deletion is listed as a replacement":               {one + "resource \"terraform_data\" \"b\" {}\n", one, do(changes, allow("terraform_data.b", "replace")), "delete"},
+		"one of several instances would be deleted":           {"resource \"terraform_data\" \"a\" {\n  count = 2\n}\n", "resource \"terraform_data\" \"a\" {\n  count = 1\n}\n", do(changes, allow("terraform_data.a", "delete")), "delete"},
+		"a resource would be replaced":                        {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n}\n", changes, "replace"},
+		"a replacement creates before it deletes":             {"resource \"terraform_data\" \"a\" {\n  triggers_replace = 1\n}\n", "resource \"terraform_data\" \"a\" {\n  triggers_replace = 2\n  lifecycle {\n    create_before_destroy = true\n  }\n}\n", changes, "replace"},
+		"a resource would be forgotten":                       {one + "resource \"terraform_data\" \"b\" {}\n", one + "removed {\n  from = terraform_data.b\n}\n", changes, "forget"},
+		"nothing would change though something must":          {one, one, changes, "no_change"},
+		"the root is empty":                                   {"", "terraform {}\n", nil, "nothing_planned"},
+		"the state is production's":                           {one, one, func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) }, "production_state"},
+		"production's backend is not overridden":              {one, one, do(files("root/backend.tf", "terraform {\n  backend \"gcs\" {\n    bucket = \"prod-tf\"\n    prefix = \"x\"\n  }\n}\n"), func(w *world) { w.opts.Override = "" }), "production_state"},
+		"the state is in a place that the manifest knows not": {one, one, func(w *world) { w.write("override.tf", w.backend("elsewhere/default.tfstate")) }, "unknown_state"},
+		"the state leads up out of the sandbox":               {one, one, func(w *world) { w.write("override.tf", w.backend("sandbox/../elsewhere/x")) }, "unknown_state"},
+		"the state is a link to production's": {one, one, func(w *world) {
+			w.write("production/default.tfstate", w.read("sandbox/default.tfstate"))
+			w.link("sandbox/default.tfstate", "../production/default.tfstate")
+		}, "production_state"},
+		"the state lies in a linked folder": {one, one, func(w *world) {
+			w.write("production/default.tfstate", w.read("sandbox/default.tfstate"))
+			w.link("sandbox/linked", w.dir+"/production")
+			w.write("override.tf", w.backend("sandbox/linked/default.tfstate"))
+		}, "production_state"},
+		"the state leads up behind a link": {one, one, func(w *world) {
+			w.write("production/deep/x", "")
+			w.link("sandbox/linked", w.dir+"/production/deep")
+			w.write("override.tf", "terraform {\n  backend \"local\" {\n    path = \""+w.dir+"/sandbox/linked/../default.tfstate\"\n  }\n}\n")
+		}, "production_state"},
+		"the state is a link to somewhere else": {one, one, func(w *world) {
+			w.link("sandbox/default.tfstate", w.dir+"/elsewhere/default.tfstate")
+		}, "unknown_state"},
 		"the state's path is relative":                         {one, one, func(w *world) { w.opts.Override = "" }, "unknown_state"},
 		"the backend is of an unknown type":                    {one, one, files("override.tf", "terraform {\n  backend \"ftp\" {}\n}\n"), "unknown_state"},
 		"the backend keeps its state in memory":                {one, one, files("override.tf", "terraform {\n  backend \"inmem\" {}\n}\n"), "unknown_state"},
@@ -399,7 +427,11 @@ func tree(t *testing.T, dir string) map[string]string {
 func TestWhatIsRefusedBeforehandNeverStarts(t *testing.T) {
 	t.Parallel()
 	for name, seed := range map[string]func(*world){
-		"production's state":  func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) },
+		"production's state": func(w *world) { w.write("override.tf", w.backend("production/default.tfstate")) },
+		"a link to production's state": func(w *world) {
+			w.write("production/default.tfstate", "{}")
+			w.link("sandbox/default.tfstate", "../production/default.tfstate")
+		},
 		"an unknown state":    func(w *world) { w.write("override.tf", w.backend("elsewhere/default.tfstate")) },
 		"an argument":         func(w *world) { w.opts.Arguments = []string{"-lock=false"} },
 		"a smuggled argument": func(w *world) { w.gate.Env = append(w.gate.Env, "TF_CLI_ARGS=-lock=false") },
