@@ -117,7 +117,8 @@ test-capture: packages embedded ## kubeconfigs that could write, against a real 
 		$(GO) test -tags apiserver -count=1 -timeout 10m ./tests/capture
 
 test-guard: setup tofu ## every known way to production, and honest uses, inside network namespaces (root)
-	@guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
+	@tools/packages.sh kubernetes-client:kubectl
+	guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
 	xz -dc plugins/bin/controller_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
 	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks go.mod requirements -- \

@@ -40,6 +40,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/tools/txtar"
@@ -55,6 +56,9 @@ const (
 	prodV6     = "fd99::201"
 	sandbox    = "172.30.0.11"
 )
+
+// refusal is how the guard says no, whichever of its parts says it.
+const refusal = `prod-ip-guard: (ssh: |scp: |sftp: )?refused`
 
 // variants are the fences that a way is tried with. The names stand in scripts and in the table.
 //
@@ -165,10 +169,11 @@ func furnish() error {
 mount --make-rprivate /
 mount -t proc proc /proc
 ip link set lo up
-for a in %[2]s 192.168.1.202 192.168.1.203 172.30.0.11 172.30.0.12 172.30.0.13 172.30.0.14 10.9.9.9; do ip addr add $a/32 dev lo; done
+for a in %[2]s 192.168.1.202 192.168.1.203 192.168.1.200 192.168.1.204 172.30.0.11 172.30.0.12 172.30.0.13 172.30.0.14 10.9.9.9; do ip addr add $a/32 dev lo; done
 ip -6 addr add %[3]s/128 dev lo nodad; ip -6 addr add fd30::11/128 dev lo nodad
-# NAT64 and v4-compatible spellings lead to production where a network translates them; here they are its own.
+# NAT64 and 6to4 spellings lead to production where a network translates them; here they are its own.
 ip -6 addr add 64:ff9b::c0a8:1c9/128 dev lo nodad
+ip -6 addr add 2002:c0a8:1c9::1/128 dev lo nodad
 ip -6 addr add fe80::201/64 dev lo nodad
 nft add table inet count
 nft add counter inet count production
@@ -177,8 +182,8 @@ nft 'add chain inet count out { type filter hook output priority 0; }'
 # and those to a client that is gone come late.
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 meta l4proto != tcp counter name production'
 nft 'add rule inet count out ip daddr 192.168.1.201-192.168.1.203 tcp flags & (syn | ack) == syn counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } meta l4proto != { tcp, icmpv6 } counter name production'
-nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, fe80::201 } tcp flags & (syn | ack) == syn counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, 2002:c0a8:1c9::1, fe80::201 } meta l4proto != { tcp, icmpv6 } counter name production'
+nft 'add rule inet count out ip6 daddr { %[3]s, 64:ff9b::c0a8:1c9, 2002:c0a8:1c9::1, fe80::201 } tcp flags & (syn | ack) == syn counter name production'
 cd %[1]s
 chmod 711 .
 mkdir -p home/.ssh keys guest; chmod 700 home home/.ssh; chmod 711 keys
@@ -189,7 +194,7 @@ cp /etc/passwd /etc/shadow /etc/group .
 echo 'guest:x:65500:65500::%[1]s/guest:/bin/bash' >>passwd
 echo "guest:$(perl -e 'print crypt("secret", q($6$guard$))'):20000:0:99999:7:::" >>shadow
 echo 'guest:x:65500:' >>group
-printf 'root ALL=(ALL:ALL) NOPASSWD: ALL\nguest ALL=(ALL:ALL) ALL\n' >sudoers; chmod 440 sudoers
+printf 'Defaults secure_path="/usr/sbin:/usr/bin:/sbin:/bin"\nroot ALL=(ALL:ALL) NOPASSWD: ALL\nguest ALL=(ALL:ALL) ALL\n' >sudoers; chmod 440 sudoers
 for f in passwd shadow group sudoers; do mount --bind $f /etc/$f; done
 chown 65500:65500 guest
 mkdir -p /run/sshd
@@ -211,18 +216,21 @@ ListenAddress 192.168.1.202
 ListenAddress 192.168.1.203
 ListenAddress [%[3]s]
 ListenAddress [64:ff9b::c0a8:1c9]
+ListenAddress [2002:c0a8:1c9::1]
 ListenAddress [fe80::201%%lo]
 CONF
 cat >>sshd_sandbox <<CONF
 AcceptEnv *
 ListenAddress 172.30.0.14
+ListenAddress 192.168.1.200
+ListenAddress 192.168.1.204
 ListenAddress 172.30.0.11
 ListenAddress 172.30.0.12
 ListenAddress 172.30.0.13
 ListenAddress [fd30::11]
 ListenAddress 172.30.0.11:2222
 CONF
-for h in 172.30.0.11 172.30.0.12 172.30.0.13 fd30::11 '[172.30.0.11]:2222' box1 bastion two-faces changing; do echo "$h $(cat keys/sandbox.pub)"; done >known_hosts
+for h in 172.30.0.11 172.30.0.12 172.30.0.13 192.168.1.200 192.168.1.204 fd30::11 '[172.30.0.11]:2222' box1 bastion two-faces changing; do echo "$h $(cat keys/sandbox.pub)"; done >known_hosts
 for h in %[2]s 192.168.1.202 192.168.1.203 innocent pi1.home; do echo "$h $(cat keys/prod.pub)"; done >known_production
 cat >hosts <<HOSTS
 127.0.0.1 localhost
@@ -260,14 +268,18 @@ mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --
 	if err := serveNames(); err != nil {
 		return err
 	}
-	if err := forward("172.30.0.13:2299", prod+":22"); err != nil {
+	if err := forward("tcp", "172.30.0.13:2299", prod+":22"); err != nil {
 		return err
 	}
 	// A machine that takes a connection and says nothing.
 	if _, err := net.Listen("tcp", sandbox+":2297"); err != nil {
 		return err
 	}
-	if err := forward("127.0.0.1:2298", prod+":22"); err != nil {
+	if err := forward("tcp", "127.0.0.1:2298", prod+":22"); err != nil {
+		return err
+	}
+	// A daemon of this machine that reaches production for whoever may open its socket.
+	if err := forward("unix", filepath.Join(dir, "daemon"), prod+":443"); err != nil {
 		return err
 	}
 	// Production's Kubernetes, Vault and git speak HTTPS; its database only has to be connected to.
@@ -305,9 +317,9 @@ func leave() {
 	_ = os.RemoveAll(ground.dir)
 }
 
-// forward is a machine of the sandbox that passes a port on.
-func forward(from, to string) error {
-	listener, err := net.Listen("tcp", from)
+// forward passes on what it is sent: a port of a machine of the sandbox, or a socket of this one.
+func forward(network, from, to string) error {
+	listener, err := net.Listen(network, from)
 	if err != nil {
 		return err
 	}
@@ -340,7 +352,8 @@ func serveNames() error {
 	if err != nil {
 		return err
 	}
-	fixed := map[string]string{"prod.example.": prod, "named.test.": sandbox}
+	// Some servers take four numbers and a dot for the address that they look like.
+	fixed := map[string]string{"prod.example.": prod, "named.test.": sandbox, prod + ".": prod}
 	times := 0
 	go func() {
 		buffer := make([]byte, 1500)
@@ -561,7 +574,11 @@ func TestNoWayLeadsToProduction(t *testing.T) {
 			require.NotEmpty(t, s.keys["way"], "a script says its way")
 			declared := strings.Fields(s.keys["held by"])
 			var held []string
-			for _, variant := range variants {
+			chosen := variants
+			if only := os.Getenv("GUARD_VARIANTS"); only != "" { // while one works on a script
+				chosen = strings.Fields(only)
+			}
+			for _, variant := range chosen {
 				dir, env := prepare(t, s, variant)
 				before := sent(t, s.keys["counts"])
 				output, _ := run(variant, dir, env, s.commands)
@@ -579,9 +596,12 @@ func TestNoWayLeadsToProduction(t *testing.T) {
 						break // the fence is a command's own, not the inventory's
 					}
 					require.Zero(t, through, "%d connections to production were begun:\n%s", through, output)
-					if says := s.keys["says"]; says != "" {
-						require.Regexp(t, says, output)
+					// A crash or a missing collection lets nothing through either, and holds nothing.
+					says := s.keys["says"]
+					if says == "" {
+						says = refusal
 					}
+					assert.Regexp(t, says, output, "nothing was let through, but the guard did not say why")
 				case through == 0:
 					held = append(held, variant)
 				}
@@ -593,7 +613,9 @@ func TestNoWayLeadsToProduction(t *testing.T) {
 			if slices.Equal(declared, []string{"nothing"}) {
 				declared = nil
 			}
-			require.ElementsMatch(t, declared, held, "the fences that hold this way by themselves")
+			if len(chosen) == len(variants) {
+				require.ElementsMatch(t, declared, held, "the fences that hold this way by themselves")
+			}
 		})
 	}
 }
