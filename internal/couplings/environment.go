@@ -10,6 +10,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/place"
 )
 
 var (
@@ -38,6 +39,16 @@ var (
 	endpointVariable = lazyregexp.New(`^AWS_ENDPOINT_URL.*$`)
 	localSocket      = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
 )
+
+// guardsOwn tells whether a program is the ssh that the guard puts on a run's PATH.
+func (r Reader) guardsOwn(program string) bool {
+	state, err := place.State(r.getenv)
+	if err != nil {
+		return false
+	}
+	own, err := filepath.Match(filepath.Join(state, "programs", strings.Repeat("[0-9a-f]", 16), "ssh"), program)
+	return err == nil && own
+}
 
 func (r Reader) environment() []Finding {
 	var found []Finding
@@ -72,6 +83,7 @@ func (r Reader) environment() []Finding {
 				value = "http://" + value
 			}
 			found = append(found, target(boundary.Endpoint, value, from))
+		case (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value):
 		case refusedByName.MatchString(name) && !harmless.MatchString(name):
 			found = append(found, target(boundary.Environment, name, from))
 			if endpointVariable.MatchString(name) {

@@ -45,7 +45,12 @@ type Standin struct {
 	// Revoked is asked for the file of host keys that no connection may accept,
 	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
 	Revoked func(ctx context.Context) (string, error)
+
+	hops int // how many machines on the way are being decided about
 }
+
+// farthest is how many machines there may be on the way: a configuration may lead back to itself.
+const farthest = 16
 
 // Refusal is a decision against the command line, as opposed to a failure to decide.
 type Refusal struct{ Reason string }
@@ -239,7 +244,7 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		}
 	}
 
-	proxy, err := s.proxy(in, said)
+	proxy, err := s.proxy(ctx, in, said)
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +284,7 @@ func pick(addresses []netip.Addr, family string) netip.Addr {
 // its turn: the stand-in itself. A jump is rewritten to it; so is a
 // ProxyCommand that is plainly ssh with -W. Any other program is refused, since
 // nobody can tell where it connects to.
-func (s Standin) proxy(in invocation, said effective) (string, error) {
+func (s Standin) proxy(ctx context.Context, in invocation, said effective) (string, error) {
 	var inner []string
 	switch command, jump := said.set("proxycommand"), said.set("proxyjump"); {
 	case jump != "":
@@ -312,6 +317,9 @@ func (s Standin) proxy(in invocation, said effective) (string, error) {
 	default:
 		return "none", nil
 	}
+	if err := s.hop(ctx, inner); err != nil {
+		return "", err
+	}
 	words := make([]string, 0, len(s.Self)+len(inner))
 	for _, word := range s.Self {
 		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
@@ -320,6 +328,26 @@ func (s Standin) proxy(in invocation, said effective) (string, error) {
 		words = append(words, run.Quote(word))
 	}
 	return strings.Join(words, " "), nil
+}
+
+// hop has a machine on the way decided here too. The stand-in decides about it
+// once more when ssh starts it, but what it says then may be seen by nobody:
+// where connections persist, ssh keeps to itself what its proxies say.
+func (s Standin) hop(ctx context.Context, words []string) error {
+	jump, err := read(SSH, words)
+	if err != nil {
+		return refuse("the jump %q: %v", strings.Join(words, " "), err)
+	}
+	if s.hops++; s.hops > farthest {
+		return refuse("the jump %q: there are more than %d machines on the way", strings.Join(words, " "), farthest)
+	}
+	// One of its own, which is not remembered, and without the far end, which was decided.
+	alone := []string{"-o", "ControlPath=none", "-o", "ControlMaster=no"}
+	for _, o := range jump.without("W") {
+		alone = append(alone, o.words(SSH.grammar())...)
+	}
+	_, err = s.Prepare(ctx, SSH, append(alone, "--", jump.Destination))
+	return err
 }
 
 // forwards has the far ends of forwarded ports decided, and tells whether there are any.

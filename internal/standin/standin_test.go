@@ -283,7 +283,17 @@ func TestWhatIsHeldIsNamed(t *testing.T) {
 // said answers for `ssh -G`.
 type said string
 
-func (s said) Run(context.Context, run.Cmd) (run.Result, error) {
+func (s said) Run(_ context.Context, cmd run.Cmd) (run.Result, error) {
+	if slices.Contains(cmd.Args, "ControlPath=none") && !strings.Contains(string(s), "user itself") { // about a jump, which has none
+		host := cmd.Args[len(cmd.Args)-1]
+		for i, word := range cmd.Args {
+			if word == "--" {
+				host = cmd.Args[i+1]
+			}
+		}
+		host, _, _ = strings.Cut(host[strings.LastIndexAny(host, "@/")+1:], ":")
+		return run.Result{Stdout: []byte("hostname " + host + "\nport 22\naddressfamily any\n")}, nil
+	}
 	return run.Result{Stdout: []byte(s)}, nil
 }
 
@@ -300,7 +310,7 @@ func (o only) Decide(_ context.Context, host string, _ int) Verdict {
 func standin(t *testing.T, answer string) Standin {
 	t.Helper()
 	return Standin{
-		Decider: only{"node": "172.30.0.11", "172.30.0.11": "172.30.0.11", "172.30.0.12": "172.30.0.12"}, Runner: said(answer), Home: t.TempDir(),
+		Decider: only{"node": "172.30.0.11", "a": "172.30.0.13", "b": "172.30.0.14", "172.30.0.11": "172.30.0.11", "172.30.0.12": "172.30.0.12"}, Runner: said(answer), Home: t.TempDir(),
 		Sockets: filepath.Join(t.TempDir(), "cp"), Program: "/usr/bin/ssh", Self: []string{"/guard", "ssh", "--"}, SelfSSH: "/dir/ssh",
 	}
 }
@@ -368,6 +378,17 @@ func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 			require.NoError(t, err)
 			assert.Contains(t, words, c.proxy)
 		})
+	}
+	for name, c := range map[string]struct{ answer, says string }{
+		"a jump elsewhere":                  {"proxyjump root@elsewhere\n", "elsewhere"},
+		"a second jump elsewhere":           {"proxycommand ssh -W %h:%p elsewhere\n", "elsewhere"},
+		"a jump that leads back to itself":  {"proxyjump a\nuser itself\n", "machines on the way"},
+		"a jump with an option nobody know": {"proxycommand ssh -Z -W %h:%p a\n", "is not an option"},
+	} {
+		_, err := standin(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
+		var refusal *Refusal
+		require.ErrorAs(t, err, &refusal, name)
+		assert.ErrorContains(t, err, c.says, name)
 	}
 }
 

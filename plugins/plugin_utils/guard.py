@@ -18,6 +18,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import multiprocessing
 import os
 import shlex
 import stat
@@ -415,7 +416,12 @@ def digest_of(boundary):
 
 
 def stop(refusal):
-    """End the process. SystemExit is no Exception, so nothing in Ansible makes a warning of it."""
+    """End the process. SystemExit is no Exception, so nothing in Ansible makes a warning of it.
+
+    A worker only fails its task, as its end would be taken for a crash.
+    """
+    if multiprocessing.parent_process():
+        raise AnsibleError("prod-ip-guard: refused: %s" % refusal)
     sys.stderr.write("prod-ip-guard: refused: %s\n" % refusal)
     sys.stderr.flush()
     raise SystemExit(REFUSED)
