@@ -154,6 +154,11 @@ def _text(value):
     return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True, indent=1)
 
 
+def _conditions(value):
+    """A condition as a list, which it is only after Ansible has worked it out."""
+    return [str(one) for one in (value if isinstance(value, list) else [] if value is None else [value])]
+
+
 def _said(keyword, value):
     return {"keyword": keyword, "says": _text(value)[:300]}
 
@@ -251,10 +256,10 @@ class CallbackModule(CallbackBase):
                 "action": str(task.action),
                 "implicit": str(task.action).rpartition(".")[2] in ("gather_facts", "setup") and not getattr(task, "_ds", None),
                 "rescued": rescued,
-                "changed_when": [str(one) for one in task.changed_when or []],
-                "failed_when": [str(one) for one in task.failed_when or []],
+                "changed_when": _conditions(task.changed_when),
+                "failed_when": _conditions(task.failed_when),
                 "check_mode": task.check_mode if isinstance(task.check_mode, bool) else None,
-                "when": [str(one) for one in task.when or []],
+                "when": _conditions(task.when),
             }
             if not task.implicit:
                 event = {"task": known["task"], "where": known["where"], "action": known["action"]}
