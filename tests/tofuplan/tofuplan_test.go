@@ -277,6 +277,10 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 		"the state is a link to somewhere else": {one, one, func(w *world) {
 			w.link("sandbox/default.tfstate", w.dir+"/elsewhere/default.tfstate")
 		}, "unknown_state"},
+		"the query of the address names another state": {one, one, func(w *world) {
+			w.manifest("http", "http://127.0.0.1:9/api?ws=sandbox")
+			w.write("override.tf", "terraform {\n  backend \"http\" {\n    address        = \"http://127.0.0.1:9/api?ws=production\"\n    lock_address   = \"http://127.0.0.1:9/lock\"\n    unlock_address = \"http://127.0.0.1:9/lock\"\n  }\n}\n")
+		}, "unknown_state"},
 		"the state's path is relative":                         {one, one, func(w *world) { w.opts.Override = "" }, "unknown_state"},
 		"the backend is of an unknown type":                    {one, one, files("override.tf", "terraform {\n  backend \"ftp\" {}\n}\n"), "unknown_state"},
 		"the backend keeps its state in memory":                {one, one, files("override.tf", "terraform {\n  backend \"inmem\" {}\n}\n"), "unknown_state"},
