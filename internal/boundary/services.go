@@ -315,12 +315,49 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 			d.refuse(nil, "its location leads upwards")
 			return
 		}
+		if odd := oddAddress(location); backend == "http" && odd != "" {
+			d.refuse(nil, "its address %s, so it is not known which state the server takes it for", odd)
+			return
+		}
 	}
 	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+	if at := strings.IndexByte(location, '?'); backend == "http" && at >= 0 {
+		d.Canonical = backend + ":" + location[:at] + "?***" // it may hold a token
+	}
 	// A link is judged by its own place and by the place that it leads to, be it there or not yet.
 	if leads != "" && leads != location && d.Allowed {
 		judge(d, backend+":"+leads, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
 	}
+}
+
+// oddAddress tells in what a URL may be read in two ways; empty if in nothing.
+// Other spellings of one address would pass a pattern by.
+func oddAddress(location string) string {
+	if strings.Contains(location, "#") {
+		return "holds a fragment"
+	}
+	for rest := location; ; {
+		at := strings.IndexByte(rest, '%')
+		if at < 0 {
+			break
+		}
+		rest = rest[at:]
+		letter, err := url.PathUnescape(rest[:min(3, len(rest))])
+		if err != nil || strings.ContainsAny(letter, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/") {
+			return "escapes what needs no escape"
+		}
+		rest = rest[3:]
+	}
+	_, query, _ := strings.Cut(location, "?")
+	seen := map[string]bool{}
+	for part := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if seen[name] || strings.Contains(part, ";") {
+			return "says something twice"
+		}
+		seen[name] = true
+	}
+	return ""
 }
 
 // linksLimit is how many links the kernel follows in one path.

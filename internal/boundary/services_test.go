@@ -36,7 +36,7 @@ const services = `production:
   kube: [{server: "https://127.0.0.1:7443"}, {ca_sha256: ` + someSum + `}, {cluster_uid: ` + someUID + `}]
   vault: [{address: "https://127.0.0.1:8201", key_files: [prod/keys.json]}]
   git: [forge.test/prod/*, "git@forge.test:other/one.git", "/srv/git/*"]
-  tofu_state: [{backend: gcs, locations: [prod-tf, prod-tf/*]}, {backend: local, locations: [prod/*]}]
+  tofu_state: [{backend: gcs, locations: [prod-tf, prod-tf/*]}, {backend: http, locations: ["http://state.test/api?ws=prod*", "http://state.test/prod*"]}, {backend: local, locations: [prod/*]}]
   tofu_providers: [ovh]
   dns_zones: [{name: prod.fr}, {id: zone-1}]
   databases: ["127.0.0.1:5433", db.test]
@@ -49,7 +49,7 @@ sandbox:
   kube: [{server: "https://172.30.0.11:6443", ca_sha256: ` + otherSum + `, cluster_uid: ` + otherUID + `}]
   vault: [{address: "198.51.100.8:8200", key_files: ["sandbox/*"]}]
   git: [public.test/sandbox/*, /srv/sandbox/*]
-  tofu_state: [{backend: gcs, locations: [sandbox-tf/*]}, {backend: local, locations: [sandbox/*]}]
+  tofu_state: [{backend: gcs, locations: [sandbox-tf/*]}, {backend: http, locations: ["http://state.test/api?ws=sandbox*", "http://state.test/own/*"]}, {backend: local, locations: [sandbox/*]}]
   tofu_providers: [cloudflare]
   dns_zones: [{name: sandbox.fr}, {id: zone-2}]
   databases: [198.51.100.9]
@@ -151,6 +151,10 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"what is no repository":                 {of(Git, "", "-oProxyCommand=x", "ext::ssh x", "fd::3", "file://host/x", "svn://172.30.0.11/x"), "", false, ""},
 		"a state of the sandbox":                {of(TofuState, "gcs:sandbox-tf/a", "local:ROOT/sandbox/x", "GCS:sandbox-tf//a"), "sandbox.tofu_state", true, ""},
 		"a state of production":                 {of(TofuState, "gcs:prod-tf", "gcs:prod-tf/a/b", "local:ROOT/sandbox/../prod/x"), "production.tofu_state", false, "it is a state of production"},
+		"a state of the sandbox by its query":   {of(TofuState, "http:http://state.test/api?ws=sandbox", "http:http://state.test/api?ws=sandbox&lock=a%20b", "http:http://state.test/own/a?ws=x", "http:http://state.test/own/a"), "sandbox.tofu_state", true, ""},
+		"a state of production by its query":    {of(TofuState, "http:http://state.test/api?ws=prod", "http:http://state.test/api?ws=prod&x=sandbox"), "production.tofu_state", false, "it is a state of production"},
+		"a query that is not known":             {of(TofuState, "http:http://state.test/api", "http:http://state.test/api?", "http:http://state.test/api?x=1&ws=sandbox"), "", false, "does not list as sandbox"},
+		"a query that may be read in two ways":  {of(TofuState, "http:http://state.test/api?ws=sandbox&ws=prod", "http:http://state.test/api?ws=sandbox;ws=prod", "http:http://state.test/own/a?ws=%70rod", "http:http://state.test/own/%2e%2e/prod", "http:http://state.test/own/a%2", "http:http://state.test/own/a#?ws=sandbox"), "", false, "it is not known which state"},
 		"a link to a state of the sandbox":      {of(TofuState, "local:ROOT/sandbox/within", "local:ROOT/sandbox/./within"), "sandbox.tofu_state", true, ""},
 		"a link to a state of production":       {of(TofuState, "local:ROOT/sandbox/link.json", "local:ROOT/sandbox/folder/default.tfstate", "local:ROOT/sandbox/dangling", "local:ROOT/sandbox/chain", "local:ROOT/sandbox/folder/new/x", "local:ROOT/sandbox/deep/../default.tfstate"), "production.tofu_state", false, "it is a state of production"},
 		"a link to a state that is not known":   {of(TofuState, "local:ROOT/sandbox/out", "local:ROOT/sandbox/out/x"), "", false, "does not list as sandbox"},
@@ -196,6 +200,7 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 		{Kind: Database, Value: "postgres://u:hidden-word@node.test/d"}, {Kind: Database, Value: "postgres://u:hidden-word/x@node.test/d"},
 		{Kind: Database, Value: "host=node.test password=hidden-word"}, {Kind: Database, Value: "host=node.test password='hidden-word' x"},
 		{Kind: Database, Value: "u:hidden-word@tcp(node.test)/d"}, {Kind: Database, Value: "://hidden-word"},
+		{Kind: TofuState, Value: "http:http://state.test/api?ws=sandbox&token=hidden-word"}, {Kind: TofuState, Value: "http:http://state.test/x?token=hidden-word"},
 		{Kind: Git, Value: "https://u:hidden-word@forge.test/a/b"}, {Kind: Git, Value: "https://hidden-word@forge.test/a/b"}, {Kind: Git, Value: "https://u:hidden/hidden-word@forge.test/a"},
 		{Kind: Host, Value: "pi:hidden-word@node.test"}, {Kind: Vault, Value: "https://node.test?token=hidden-word"}, {Kind: Kube, Value: "https://u:hidden-word@node.test"},
 		{Kind: Endpoint, Value: "socks5://u:hidden-word@node.test:1080"}, {Kind: Endpoint, Value: "u:hidden-word@node.test:1080"},

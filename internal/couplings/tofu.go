@@ -515,17 +515,25 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 	}
 }
 
+// withoutUser is a URL without user and password. Its query stays: there are
+// servers that keep several states at one path.
 func withoutUser(url string) string {
 	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok {
 		return url
 	}
-	authority, path, _ := strings.Cut(rest, "/")
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, path := rest[:end], rest[end:]
 	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
 		authority = authority[at+1:]
 	}
-	path, _, _ = strings.Cut(path, "?")
-	return scheme + "://" + authority + "/" + path
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	return scheme + "://" + authority + path
 }
 
 func (n *need) endpoints(names ...string) {

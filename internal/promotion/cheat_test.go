@@ -96,7 +96,7 @@ func (l *lab) entries() []evidence.Entry {
 // Without the attempt itself, the lab is green: see the honest ones.
 func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	cheats := map[string]struct {
 		cheat func(*lab)
 		rule  string
 		says  string
@@ -628,6 +628,27 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.git("commit", "-qa", "--amend", "--no-edit")
 			l.evidence()
 		}, RuleRange, "history was rewritten"},
+		"a base moved past a commit that was never promoted": {func(l *lab) {
+			l.question.Follows = true
+			l.record("promotion", promoted(l.base))
+			l.question.Base = l.change("roles/longhorn/x.yml")
+			l.change("playbooks/site.yml")
+			l.record("idempotence_gate")
+		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
+		"a base moved past a commit whose promotion failed": {func(l *lab) {
+			l.question.Follows = true
+			l.record("promotion", promoted(l.base))
+			l.question.Base = l.change("roles/longhorn/x.yml")
+			l.record("promotion", promoted(l.question.Base), of(evidence.Red))
+			l.change("playbooks/site.yml")
+			l.record("idempotence_gate")
+		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
+		"a base after a promotion of a commit that is not here": {func(l *lab) {
+			l.question.Follows = true
+			l.record("promotion", promoted(strings.Repeat("1", 40)))
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, RuleRange, "and it is not here: fetch it"},
 		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.question.Head = "nowhere" }, RuleRange, `"nowhere" is no commit here`},
 		"a head that is an option": {func(l *lab) { l.change("README.md"); l.question.Head = "--all" }, RuleRange, `"--all" is no commit here`},
 		"a tag that is called as the branch": {func(l *lab) {
@@ -859,7 +880,9 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence()
 			other.write("README.md", "dirty\n")
 		}, RuleWith, "its working tree differs from its commit"},
-	} {
+	}
+	require.GreaterOrEqual(t, len(cheats), 134, "attempts were taken away: what is no longer tried may work")
+	for name, c := range cheats {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
@@ -881,6 +904,11 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 // waived makes a record say what was let through, as the gates write it.
 func waived(waivers ...string) func(*evidence.Record) {
 	return func(r *evidence.Record) { r.Waivers = waivers }
+}
+
+// promoted makes a record tell of that commit.
+func promoted(commit string) func(*evidence.Record) {
+	return func(r *evidence.Record) { r.Trees[0].Commit = commit }
 }
 
 // asks has the policy ask more of the gate for playbooks, and changes one.

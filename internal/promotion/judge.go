@@ -35,6 +35,7 @@ type Question struct {
 	Repository     string            `json:"repository"`                // by the name that policy and evidence use
 	Path           string            `json:"path"`                      // of a working tree, or a bare repository
 	Base           string            `json:"base"`                      // the commit that production has; zeros for none
+	Follows        bool              `json:"follows,omitempty"`         // base must be no later than what was promoted last, by the ledger
 	Head           string            `json:"head"`                      // the commit that it is to get
 	Policy         string            `json:"policy"`                    // in the repository, or elsewhere
 	Ledger         string            `json:"ledger"`                    //
@@ -252,6 +253,7 @@ func (j *judging) judge(ctx context.Context) {
 	j.digests(ctx)
 	j.clock(ctx)
 	trusted := j.ledger(ctx, policies)
+	j.follows(ctx)
 	timely := !slices.ContainsFunc(j.report.Findings, func(f Finding) bool { return f.Rule == RuleClock })
 	j.classes(policies, files)
 	for _, p := range policies {
@@ -315,6 +317,35 @@ func (j *judging) history(ctx context.Context) (files []Touched, known bool) {
 		return failed(RuleRange, errors.New("no commit of the range touches a file, so nothing would be judged"))
 	}
 	return files, true
+}
+
+// follows holds base against the ledger: whoever asks says what production has,
+// and commits before base are not judged. What was promoted last is known, so
+// base must be that, or lie before it.
+func (j *judging) follows(ctx context.Context) {
+	if !j.q.Follows || j.report.Base == "" {
+		return
+	}
+	for _, e := range slices.Backward(j.entries) {
+		at := slices.IndexFunc(e.Trees, func(t evidence.Tree) bool { return t.Repository == j.q.Repository })
+		if e.What != "promotion" || e.Verdict != evidence.Green || at < 0 {
+			continue
+		}
+		last, err := j.git.commit(ctx, e.Trees[at].Commit)
+		if err != nil {
+			j.red(RuleRange, "record %d promoted the commit %s, and it is not here: fetch it: %v", e.Sequence, short(e.Trees[at].Commit), err)
+			return
+		}
+		before, err := j.git.ancestor(ctx, j.report.Base, last)
+		switch {
+		case err != nil:
+			j.red(RuleRepository, "%s: %v", j.q.Repository, err)
+		case !before:
+			j.red(RuleRange, "base %s is not what was promoted last, nor before it: by record %d that is %s, and what lies between was never judged: give that one as base",
+				short(j.report.Base), e.Sequence, short(last))
+		}
+		return
+	}
 }
 
 // version is a policy and where it comes from.

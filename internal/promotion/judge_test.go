@@ -180,6 +180,21 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 		}, "ansible"},
+		"a base that was promoted last": {func(l *lab) {
+			l.question.Follows = true
+			l.record("promotion", promoted(l.base))
+			l.question.Base = l.change("roles/longhorn/x.yml")
+			l.record("promotion", promoted(l.question.Base))
+			l.record("promotion", promoted(l.base), func(r *evidence.Record) { r.Trees[0].Repository = "tools" })
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible"},
+		"a base before what was promoted last": {func(l *lab) {
+			l.question.Follows = true
+			l.record("promotion", promoted(l.change("roles/longhorn/x.yml")))
+			l.change("playbooks/site.yml")
+			l.evidence()
+		}, "ansible longhorn"},
 		"a narrowed gate where the policy lets that through": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
 			l.question.Base = l.commit("Let a limit through")

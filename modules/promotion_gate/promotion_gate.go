@@ -50,6 +50,7 @@ type arguments struct {
 	LedgerHead     string            `arg:"ledger_head"`
 	WithoutHead    bool              `arg:"without_head"`
 	LedgerHistory  string            `arg:"ledger_history"`
+	Follows        bool              `arg:"follows"`
 	Boundary       string            `arg:"boundary"`
 	Manifest       string            `arg:"manifest"`
 	Inventory      string            `arg:"inventory"`
@@ -84,6 +85,7 @@ func Module() ansible.Module {
 				"ledger_head":          {},
 				"without_head":         {Type: ansible.Bool, Default: false},
 				"ledger_history":       {},
+				"follows":              {Type: ansible.Bool, Default: false},
 				"boundary":             {Type: ansible.Path, Required: true},
 				"manifest":             {Type: ansible.Path},
 				"inventory":            {Type: ansible.Path},
@@ -144,7 +146,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 func (a arguments) question() (promotion.Question, error) {
 	q := promotion.Question{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
-		LedgerHead: a.LedgerHead, WithoutHead: a.WithoutHead, LedgerHistory: a.LedgerHistory, Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		LedgerHead: a.LedgerHead, WithoutHead: a.WithoutHead, LedgerHistory: a.LedgerHistory, Follows: a.Follows || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
 	}
 	for name, path := range a.With {
 		text, is := path.(string)

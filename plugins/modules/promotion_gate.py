@@ -93,6 +93,12 @@ options:
       - A branch of the repository that the ledger is kept on, and its path there, as C(refs/remotes/origin/evidence:ledger.jsonl).
       - Every version that a commit of that branch ever had must be how O(ledger) begins, so that records which were taken out again are noticed.
     type: str
+  follows:
+    description:
+      - O(base) must be the head of the last green record C(promotion) of this repository in the ledger, if there is one, or lie before it.
+      - With other states than V(judged) it always has to.
+    type: bool
+    default: false
   boundary:
     description: The boundary manifest. Evidence has to be from runs with exactly this one.
     type: path
