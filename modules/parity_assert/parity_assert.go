@@ -112,7 +112,7 @@ func asserted(ctx context.Context, c *ansible.Call, args arguments, now time.Tim
 		tell(c, report, where)
 		return keeping.Outcome{
 			Verdict: evidence.Verdict(report.Verdict), Summary: report.summary(), Report: where,
-			Waivers: report.waivers, Deviations: report.Deviations, Distribution: report.Distribution,
+			Waivers: report.waivers, Deviations: report.Deviations, Distribution: report.Distribution, Versions: report.Versions,
 		}, nil
 	})
 	if err != nil {
