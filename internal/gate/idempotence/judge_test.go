@@ -199,9 +199,14 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		return fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"c","namespace":"n","uid":"v","resourceVersion":"%d",
 			"annotations":{"control-plane.alpha.kubernetes.io/leader":"%[1]d"}},"data":{"a":%q}}`, version, data)
 	}
+	taints := map[int]string{
+		7: `,"taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"},{"key":"node.kubernetes.io/unreachable","effect":"NoExecute","timeAdded":"2026-01-01T00:00:00Z"}]`,
+		8: `,"taints":[{"key":"node.kubernetes.io/not-ready","effect":"NoSchedule"},{"key":"mine","effect":"NoSchedule"}]`,
+		9: `,"unschedulable":true,"taints":[{"key":"node.kubernetes.io/unschedulable","effect":"NoSchedule"}]`,
+	}
 	node := func(kind string, version int, label string) string {
 		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n%s","uid":"x","resourceVersion":"%[2]d","labels":{"a":%[3]q},
-			"annotations":{"lease":"%[2]d"}},"status":{"conditions":[%[2]d]}}`, kind, version, label)
+			"annotations":{"lease":"%[2]d"}},"status":{"conditions":[%[2]d]},"spec":{"podCIDR":"10.42.0.0/24"%[4]s}}`, kind, version, label, taints[version])
 	}
 	application := func(generation int, path string) string {
 		return fmt.Sprintf(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"a","uid":"y","generation":%d},
@@ -223,6 +228,8 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		"a generation":                  {"object apps/v1 Deployment n/a", deployment(2, 1)},
 		"a kind that has none":          {"object v1 ConfigMap n/c", config(1, "c")},
 		"a label of a node":             {"object v1 Node n", node("", 1, "c")},
+		"a taint of a node":             {"object v1 Node n", node("", 8, "b")},
+		"a node that is cordoned":       {"object v1 Node n", node("", 9, "b")},
 		"a kind defined in the cluster": {"object argoproj.io/v1alpha1 Application a", application(1, "c")},
 		"one that is new":               {"object v1 Node nnew", node("new", 1, "b")},
 	} {

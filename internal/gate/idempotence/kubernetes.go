@@ -65,6 +65,14 @@ func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 // passing are the annotations by which a cluster keeps time on an object.
 var passing = []string{"control-plane.alpha.kubernetes.io/leader", "endpoints.kubernetes.io/last-change-trigger-time"}
 
+// ofCondition are the taints by which the cluster itself tells a node's
+// condition, which is its status, and a cordon, which its spec says beside them.
+// Source: k8s.io/api/core/v1, well_known_taints.go.
+var ofCondition = []string{
+	"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure",
+	"node.kubernetes.io/pid-pressure", "node.kubernetes.io/network-unavailable", "node.kubernetes.io/unschedulable",
+}
+
 func objects(data []byte) (map[string]thing, error) {
 	var list struct{ Items []map[string]any }
 	if len(data) == 0 {
@@ -131,7 +139,8 @@ func objectOf(item map[string]any) (object, error) {
 }
 
 // wanted is a digest of what is wanted of an object: all but its status and
-// what the API server counts. A node's kubelet annotates it by itself. The digest
+// what the API server counts. A node's kubelet annotates it by itself, and the
+// cluster taints it by its condition. The digest
 // is short, and with the object's UID, so that it does not tell a secret's value.
 func wanted(kind string, item map[string]any) string {
 	rest := maps.Clone(item)
@@ -150,6 +159,21 @@ func wanted(kind string, item map[string]any) string {
 			}
 		}
 		rest["metadata"] = kept
+	}
+	if spec, ok := item["spec"].(map[string]any); ok && kind == "Node" {
+		kept := maps.Clone(spec)
+		if taints, ok := kept["taints"].([]any); ok {
+			taints = slices.DeleteFunc(slices.Clone(taints), func(taint any) bool {
+				t, _ := taint.(map[string]any)
+				key, _ := t["key"].(string)
+				return slices.Contains(ofCondition, key)
+			})
+			kept["taints"] = taints
+			if len(taints) == 0 {
+				delete(kept, "taints")
+			}
+		}
+		rest["spec"] = kept
 	}
 	data, err := json.Marshal(rest)
 	if err != nil {
