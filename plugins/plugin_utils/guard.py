@@ -470,8 +470,11 @@ def guard_environment(boundary):
     for name in [name for name, value in os.environ.items() if is_production(name, value)]:
         del os.environ[name]
     here = _programs(boundary)
-    for name in _mentions(boundary, {name: value for name, value in os.environ.items() if name not in _OWN}):
+    mention = _mentions(boundary, {name: value for name, value in os.environ.items() if name not in _OWN})
+    for name in mention:
         del os.environ[name]
+    if mention:
+        Display().warning("prod-ip-guard: left out of this run's environment, since they mention production: %s" % ", ".join(mention))
     os.environ["SANDBOX_BOUNDARY"] = boundary
     os.environ["PATH"] = os.pathsep.join([here] + [part for part in os.environ.get("PATH", os.defpath).split(os.pathsep) if part != here])
     # kubectl reads the home's own file unless it is told another; an empty one leads nowhere.

@@ -241,6 +241,8 @@ cat >hosts <<HOSTS
 172.30.0.11 two-faces
 HOSTS
 echo nameserver 127.0.0.1 >resolv.conf
+# What the account's own shell does when it is logged in to is not what is tried here.
+if [ -e ~/.bashrc ]; then mount --bind /dev/null ~/.bashrc; fi
 mount --bind resolv.conf /etc/resolv.conf
 mount --bind hosts /etc/hosts
 mount --bind home/.ssh /root/.ssh 2>/dev/null || { mkdir -p /root/.ssh; mount --bind home/.ssh /root/.ssh; }
