@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/couplings"
 	"github.com/arcodange-org/sandbox/internal/inventory"
@@ -221,7 +222,7 @@ func (p Process) inventory(ctx context.Context, engine boundary.Engine, target b
 
 // means decides about what ssh would connect to for a target.
 func (p Process) means(ctx context.Context, engine boundary.Engine, target boundary.Target) (boundary.Decision, error) {
-	s, err := p.standin(nil, become{})
+	s, err := become.Call{Env: p.Env}.Standin("")
 	if err != nil {
 		return boundary.Decision{}, err
 	}
@@ -271,7 +272,7 @@ func (p Process) explain(ctx context.Context, args []string) int {
 	if *kind == "" {
 		// What ssh makes of it comes first: an alias may lead anywhere.
 		target.Kind = boundary.Host
-		s, err := p.standin(nil, become{})
+		s, err := become.Call{Env: p.Env}.Standin("")
 		if err == nil {
 			host, port, err := s.Means(ctx, target.Value)
 			if err != nil {

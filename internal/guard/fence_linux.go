@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/fence"
 )
@@ -40,7 +41,7 @@ func (p Process) fence(ctx context.Context, args []string) int {
 			return errors.New(d.Reason)
 		},
 	}
-	code, err := f.Run(ctx, fence.Command{Args: set.Args(), Env: keep(p.Env)})
+	code, err := f.Run(ctx, fence.Command{Args: set.Args(), Env: become.Keep(p.Env)})
 	if errors.Is(err, fence.ErrUnavailable) {
 		fmt.Fprintf(p.Stderr, "prod-ip-guard: fence: %v; the command was not started\n", err)
 		return Absent

@@ -12,11 +12,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/pflag"
 
+	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/standin"
 )
@@ -32,14 +32,6 @@ const (
 	Absent  = 4 // this system cannot do it (fence)
 )
 
-// Variables that hand the guard's own settings to a stand-in that is started
-// by another program, which has no place for flags.
-const (
-	EnvBoundary = "SANDBOX_BOUNDARY" // path of the boundary manifest
-	EnvAgent    = "SANDBOX_AGENT"    // socket of an agent that may be used, for the ssh that scp and sftp start
-	EnvPrograms = "SANDBOX_PROGRAMS" // directory of the real ssh, scp and sftp; empty means where they usually are
-)
-
 // Process is what a process is given.
 type Process struct {
 	Args   []string // with the program's name
@@ -49,14 +41,7 @@ type Process struct {
 	Stderr io.Writer
 }
 
-func (p Process) getenv(name string) string {
-	for _, entry := range p.Env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
+func (p Process) getenv(name string) string { return become.Call{Env: p.Env}.Getenv(name) }
 
 const usage = `usage: prod-ip-guard COMMAND [flags] ...
 
@@ -83,7 +68,7 @@ func Main(p Process) int {
 		return Usage
 	}
 	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
-		return p.become(ctx, name, become{boundary: p.getenv(EnvBoundary), programs: p.getenv(EnvPrograms), agent: p.getenv(EnvAgent), args: p.Args[1:]})
+		return p.become(ctx, become.Call{Program: name, Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)
@@ -146,10 +131,10 @@ func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool
 // load reads the manifest that a flag or the environment names.
 func (p Process) load(file string) (boundary.Engine, error) {
 	if file == "" {
-		file = p.getenv(EnvBoundary)
+		file = p.getenv(become.EnvBoundary)
 	}
 	if file == "" {
-		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + EnvBoundary)
+		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + become.EnvBoundary)
 	}
 	manifest, err := boundary.Load(file)
 	if err != nil {

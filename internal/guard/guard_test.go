@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/become"
 )
 
 const manifest = "production:\n  addresses: [192.0.2.1-192.0.2.3]\n  names: ['*.prod.test']\nsandbox:\n  addresses: [172.30.0.0/24]\n"
@@ -164,13 +166,13 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
+	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{become.EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), "192.0.2.1, which is production")
 	stderr.Reset()
 	p.Env = nil
 	assert.Equal(t, notConnected, Main(p))
-	assert.Contains(t, stderr.String(), EnvBoundary)
+	assert.Contains(t, stderr.String(), become.EnvBoundary)
 }
 
 func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {

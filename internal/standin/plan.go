@@ -31,7 +31,7 @@ type Decider interface {
 
 // Standin prepares command lines.
 type Standin struct {
-	Decider Decider
+	Decider Decider // nil to know only what was decided before
 	Runner  run.Runner
 	Home    string   // of the user, as ssh takes it from the password database
 	Env     []string // the environment for ssh
@@ -41,7 +41,8 @@ type Standin struct {
 	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
 	SelfSSH string   // one executable that does the same, for scp and sftp
 	Agent   string   // socket of the agent that may be used; empty for none
-	Known   []string // files of host keys that are known besides those that ssh is told of; the sandbox's own
+	// Known is asked for files of host keys that are known besides those that ssh is told of; the sandbox's own.
+	Known func() []string
 	// Revoked is asked for the file of host keys that no connection may accept,
 	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
 	Revoked func(ctx context.Context) (string, error)
@@ -191,6 +192,9 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 // returns the settings that hold it there. ssh takes the first value of a
 // setting that it meets, so these stand before everything else.
 func (s Standin) decide(ctx context.Context, in invocation, asked []option, socket string) ([]string, error) {
+	if s.Decider == nil {
+		return nil, fmt.Errorf("deciding about %s: there is nobody who could", in.Destination)
+	}
 	said, err := ask(ctx, s.Runner, s.Program, s.Env, asked, in.Destination)
 	if err != nil {
 		return nil, err
@@ -231,8 +235,10 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 	if !in.named("pkcs11provider") {
 		settings = append(settings, "PKCS11Provider=none") // a library of a configuration meant for other machines
 	}
-	if len(s.Known) > 0 {
-		settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), s.Known...), " "))
+	if s.Known != nil {
+		if known := s.Known(); len(known) > 0 {
+			settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), known...), " "))
+		}
 	}
 	if s.Revoked != nil {
 		file, err := s.Revoked(ctx)

@@ -82,10 +82,28 @@ def _sums():
         raise KitError("the list of binaries %s cannot be read (%s); %s" % (SUMS, error, _how_to_build())) from None
 
 
+# Digests of files that this process has read whole, and what of each file changes with its content. Ansible's workers are
+# forked from the process that has loaded the inventory, and has verified the guard for it: they need not read it again.
+_digests = {}
+
+
 def _digest(path):
-    """SHA-256 of a file as hexadecimal text."""
+    """SHA-256 of a file as hexadecimal text. Of a file that has not changed since it was read, it is remembered."""
     with open(path, "rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+        begun, at_first = time.time(), _identity(data)
+        known = _digests.get(path)
+        if known and known[0] == at_first:
+            return known[1]
+        digest = hashlib.file_digest(data, "sha256").hexdigest()
+        # What was written just now may be written again within one tick of the file system's clock, and look the same.
+        if at_first == _identity(data) and begun - os.fstat(data.fileno()).st_ctime > 2:
+            _digests[path] = (at_first, digest)
+        return digest
+
+
+def _identity(file):
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _wanted(name):

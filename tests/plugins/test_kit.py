@@ -91,6 +91,59 @@ def test_what_nobody_has_used_for_a_month_is_removed(stage):
     assert used.stat().st_mtime > time.time() - month, "what is used is not old"
 
 
+READ_AGAIN = """
+import hashlib, json, os, sys, time
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([%r])
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils import kit
+
+reads, real = [], hashlib.file_digest
+def counted(data, name):
+    reads.append(data.name)
+    return real(data, name)
+hashlib.file_digest = counted
+
+def call(times):
+    del reads[:]
+    try:
+        for dummy in range(times):
+            path = kit.controller_binary()
+    except kit.KitError as error:
+        return str(error)
+    return len(reads)
+
+path, real_time = kit.controller_binary(), time.time
+kit.time.time = lambda: os.stat(path).st_ctime + 1
+of_now = call(3)
+kit.time.time = lambda: real_time() + 10
+of_before = call(3)
+child = os.fork()
+if not child:
+    os._exit(call(3))
+in_a_child = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+status = os.stat(path)
+with open(path, "r+b") as data:  # as many bytes, and the times that it had
+    data.seek(1000)
+    data.write(b"another")
+os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+changed = kit._digest(path) != kit._wanted(os.path.basename(path))
+print(json.dumps([of_now, of_before, in_a_child, changed]))
+"""
+
+
+def test_a_binary_is_read_again_only_if_it_can_have_changed(stage):
+    answer(ask(stage, "kit.controller_binary()"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", READ_AGAIN % str(stage.collections)],
+        env=stage.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    of_now, of_before, in_a_child, changed = answer(process)
+    assert of_now == 3, "a file that was written this very moment may be written once more, and look the same"
+    assert of_before == 1
+    assert in_a_child == 0, "what the process that loads the inventory has read, its workers need not"
+    assert changed, "other bytes of the same number, at the same time, were taken for the same"
+
+
 def test_another_version_has_a_file_of_its_own(stage, sample):
     first = answer(ask(stage, "kit.controller_binary()"))
     another = stage.directory / "another"

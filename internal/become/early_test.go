@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package become
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestOnlyTheConnectionPluginsOwnCallsAreReadEarly(t *testing.T) {
+	t.Parallel()
+	digest := strings.Repeat("0", 64)
+	for name, c := range map[string]struct {
+		words string
+		early bool
+	}{
+		"as the plugin writes it":        {"g ssh --boundary b -- -C h true", true},
+		"with everything it may tell":    {"g ssh --boundary b --digest " + digest + " --agent a --programs p -- h", true},
+		"no manifest":                    {"g ssh -- h", false},
+		"a flag with its value attached": {"g ssh --boundary=b -- h", false},
+		"a flag twice":                   {"g ssh --boundary a --boundary b -- h", false},
+		"an unknown flag":                {"g ssh --boundary b --colour red -- h", false},
+		"a flag without a value":         {"g ssh --boundary", false},
+		"a flag for a value":             {"g ssh --boundary --digest -- h", false},
+		"an empty value":                 {"g ssh --boundary  -- h", false},
+		"no end of the flags":            {"g ssh --boundary b h", false},
+		"help":                           {"g ssh --help", false},
+		"another program":                {"g scp --boundary b -- h:", false},
+		"a module":                       {"g -", false},
+		"nothing":                        {"g", false},
+		"the name of the program":        {"ssh h", false},
+	} {
+		call, early := plainly(strings.Split(c.words, " "))
+		assert.Equal(t, c.early, early, name)
+		if early {
+			assert.Equal(t, "b", call.Boundary, name)
+			assert.Equal(t, "h", call.Args[len(call.Args)-1-strings.Count(c.words, " true")], name)
+		}
+	}
+}
+
+// The order of initialisation is what makes it early: it is seen in the
+// program itself, where something heavy that comes to be imported would show.
+func TestAConnectionThatIsOpenStartsBeforeTheRestOfTheProgram(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	guard := filepath.Join(directory, "prod-ip-guard")
+	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", guard, "../../cmd/controller").CombinedOutput()
+	require.NoError(t, err, string(built))
+	boundary := filepath.Join(directory, "boundary.yml")
+	require.NoError(t, os.WriteFile(boundary, []byte("any bytes\n"), 0o600))
+	call := func(words ...string) (initialised []string, said string, status int) {
+		cmd := exec.CommandContext(t.Context(), guard, words...)
+		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+		out, _ := cmd.CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if found := regexp.MustCompile(`^init (\S+) @`).FindStringSubmatch(line); found != nil {
+				initialised = append(initialised, found[1])
+			} else {
+				said += line
+			}
+		}
+		return initialised, said, cmd.ProcessState.ExitCode()
+	}
+	heavy := []string{"html/template", "net/http", "github.com/vishvananda/netlink", "golang.org/x/crypto/ssh", "gvisor.dev/gvisor/pkg/tcpip/stack"}
+
+	all, said, status := call("help")
+	require.Zero(t, status, said)
+	assert.Subset(t, all, heavy, "the program holds them")
+
+	// Nothing is decided about -V, as about a connection that is open.
+	some, said, status := call("ssh", "--boundary", boundary, "--", "-V")
+	require.Zero(t, status, said)
+	assert.Contains(t, said, "OpenSSH")
+	for _, one := range heavy {
+		assert.NotContains(t, some, one)
+	}
+
+	for name, words := range map[string][]string{
+		"a manifest that has changed":        {"--boundary", boundary, "--digest", strings.Repeat("0", 64), "--", "-V"},
+		"a manifest that is not there":       {"--boundary", filepath.Join(directory, "none"), "--", "-V"},
+		"no ssh":                             {"--boundary", boundary, "--programs", directory + "/none", "--", "-V"},
+		"something that has to be decided":   {"--boundary", boundary, "--", "-F", "none", "192.0.2.1"},
+		"an option that the guard knows not": {"--boundary", boundary, "--", "-Z", "192.0.2.1"},
+	} {
+		rest, said, status := call(append([]string{"ssh"}, words...)...)
+		assert.Subset(t, rest, heavy, "main has the word: %s", name)
+		assert.Equal(t, 255, status, name)
+		assert.True(t, strings.HasPrefix(said, "prod-ip-guard: ssh: "), "%s: %s", name, said)
+	}
+}
