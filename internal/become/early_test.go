@@ -69,7 +69,7 @@ func TestAConnectionThatIsOpenStartsBeforeTheRestOfTheProgram(t *testing.T) {
 		}
 		return initialised, said, cmd.ProcessState.ExitCode()
 	}
-	heavy := []string{"html/template", "net/http", "github.com/vishvananda/netlink", "golang.org/x/crypto/ssh", "gvisor.dev/gvisor/pkg/tcpip/stack"}
+	heavy := []string{"gopkg.in/yaml%2ev3", "github.com/hashicorp/hcl/v2/hclsyntax", "net/netip", "html/template", "net/http", "github.com/vishvananda/netlink", "golang.org/x/crypto/ssh", "gvisor.dev/gvisor/pkg/tcpip/stack"}
 
 	all, said, status := call("help")
 	require.Zero(t, status, said)

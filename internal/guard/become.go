@@ -167,7 +167,7 @@ func (e *engine) Decide(ctx context.Context, host string, port int) standin.Verd
 	}
 	for _, text := range append([]string{d.Pinned}, d.Addresses...) {
 		if address, err := netip.ParseAddr(text); err == nil {
-			v.Addresses = append(v.Addresses, address)
+			v.Addresses = append(v.Addresses, address.String())
 		}
 	}
 	return v

@@ -44,7 +44,7 @@ func (e decides) Decide(ctx context.Context, host string, port int) Verdict {
 	v := Verdict{Allowed: d.Allowed, Reason: d.Reason}
 	for _, text := range append([]string{d.Pinned}, d.Addresses...) {
 		if address, err := netip.ParseAddr(text); err == nil {
-			v.Addresses = append(v.Addresses, address)
+			v.Addresses = append(v.Addresses, address.String())
 		}
 	}
 	return v

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,8 +18,8 @@ import (
 // Verdict is what was decided about one end of a connection.
 type Verdict struct {
 	Allowed   bool
-	Addresses []netip.Addr // where it leads, in the order of preference
-	Reason    string       // one line, with the rule that decided
+	Addresses []string // where it leads, as literal addresses in the order of preference
+	Reason    string   // one line, with the rule that decided
 }
 
 // Decider says whether host:port may be connected to. A verdict that allows
@@ -212,13 +211,13 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		return nil, fmt.Errorf("deciding about %s: no address was named", host)
 	}
 	pinned := pick(verdict.Addresses, said.one("addressfamily"))
-	if !pinned.IsValid() {
+	if pinned == "" {
 		return nil, refuse("%s has no address of the family that is asked for (%s)", host, said.one("addressfamily"))
 	}
-	settings := []string{"HostName=" + pinned.String(), fmt.Sprintf("Port=%d", port)}
+	settings := []string{"HostName=" + pinned, fmt.Sprintf("Port=%d", port)}
 	if alias := said.set("hostkeyalias"); alias != "" {
 		settings = append(settings, "HostKeyAlias="+alias)
-	} else if host != pinned.String() {
+	} else if host != pinned {
 		// The key is known under the name; ssh adds the port to a name, not to an alias.
 		alias := strings.ToLower(host)
 		if port != 22 {
@@ -277,13 +276,13 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 }
 
 // pick takes the first address of the family that ssh was told to use.
-func pick(addresses []netip.Addr, family string) netip.Addr {
+func pick(addresses []string, family string) string {
 	for _, a := range addresses {
-		if family == "any" || family == "" || family == "inet" && a.Is4() || family == "inet6" && a.Is6() {
+		if v6 := strings.Contains(a, ":"); family == "any" || family == "" || family == "inet" && !v6 || family == "inet6" && v6 {
 			return a
 		}
 	}
-	return netip.Addr{}
+	return ""
 }
 
 // proxy is the ProxyCommand that leads through a machine which is checked in

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -302,7 +301,7 @@ type only map[string]string
 
 func (o only) Decide(_ context.Context, host string, _ int) Verdict {
 	if address, ok := o[host]; ok {
-		return Verdict{Allowed: true, Addresses: []netip.Addr{netip.MustParseAddr(address)}}
+		return Verdict{Allowed: true, Addresses: []string{address}}
 	}
 	return Verdict{Reason: "it is not listed"}
 }

@@ -26,17 +26,18 @@ sleep 20
 memory=$(docker stats --no-stream --format '{{.MemUsage}}' bench-pi1 bench-pi2 bench-pi3 |
     awk '{v = $1; if (v ~ /GiB/) m = 1024; else m = 1; sub(/[A-Za-z]+$/, "", v); sum += v * m} END {printf "%.0f MiB", sum}')
 row "memory of the three idle nodes" "$memory" "1536 MiB"
+python=$(dirname "$(readlink -f "$(command -v ansible-playbook)")")/python
 guard=$(mktemp -d)
 xz -dc plugins/bin/controller_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*.xz >"$guard/prod-ip-guard"
 chmod 755 "$guard/prod-ip-guard"
 python3 tests/bench/guard.py "$guard/prod-ip-guard" "$inventory/boundary.yml" \
     "${XDG_STATE_HOME:-$HOME/.local/state}/arcodange-sandbox/bench" 172.30.9.11
+"$python" tests/bench/connection.py "$inventory/boundary.yml" "${XDG_STATE_HOME:-$HOME/.local/state}/arcodange-sandbox/bench" 172.30.9.11
 ln "$guard/prod-ip-guard" "$guard/kit" # by that name it is no guard
 python3 tests/bench/parity.py "$guard/kit" "$inventory/boundary.yml" \
     "${XDG_STATE_HOME:-$HOME/.local/state}/arcodange-sandbox/bench/kubeconfig" inventory/parity/manifest.yml inventory/parity/waivers.yml
 rm -r "$guard"
 row "destroy.yml" "$(seconds ansible-playbook "${options[@]}" destroy.yml)" "-"
-python=$(dirname "$(readlink -f "$(command -v ansible-playbook)")")/python
 kit=$(ls plugins/modules/__target_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*)
 row "$(basename "$kit")" "$(($(stat -c %s "$kit") / 1024)) KiB" "4096 KiB"
 for artifact in build/arcodange-sandbox-*.tar.gz; do
