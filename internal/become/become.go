@@ -36,7 +36,7 @@ type Call struct {
 	Program  standin.Program
 	Boundary string   // path of the boundary manifest
 	Digest   string   // SHA-256 of the manifest as it was when the run began, in hexadecimal; empty if nobody says
-	Programs string   // directory of the real programs; empty means the usual ones
+	Programs string   // which of the usual directories has the real programs; empty means any
 	Agent    string   // socket of an agent that may be used; empty for none
 	Args     []string // the command line that is stood in for, without its first word
 	Env      []string // the environment of the process
@@ -171,11 +171,14 @@ func Keep(env []string) []string {
 // Where the real programs are looked for. PATH is no guide: the stand-in itself may be on it, and so may anything else.
 var usual = []string{"/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/run/current-system/sw/bin"}
 
-// Find is the real program of that name, in a directory or, if that is empty, where it usually is.
+// Find is the real program of that name, in one of the usual directories or, if directory is empty, in the first that
+// has it. No other directory is taken: a program there could be anything.
 func Find(name, directory string) (string, error) {
 	directories := usual
 	if directory != "" {
-		directories = []string{directory}
+		if directories = []string{filepath.Clean(directory)}; !slices.Contains(usual, directories[0]) {
+			return "", fmt.Errorf("refused: %s of %s may connect to anywhere; only OpenSSH's own in %s is stood in for", name, directory, strings.Join(usual, ", "))
+		}
 	}
 	self, _ := os.Executable()
 	mine, _ := os.Stat(self)

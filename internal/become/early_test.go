@@ -86,7 +86,7 @@ func TestAConnectionThatIsOpenStartsBeforeTheRestOfTheProgram(t *testing.T) {
 	for name, words := range map[string][]string{
 		"a manifest that has changed":        {"--boundary", boundary, "--digest", strings.Repeat("0", 64), "--", "-V"},
 		"a manifest that is not there":       {"--boundary", filepath.Join(directory, "none"), "--", "-V"},
-		"no ssh":                             {"--boundary", boundary, "--programs", directory + "/none", "--", "-V"},
+		"another ssh":                        {"--boundary", boundary, "--programs", directory + "/none", "--", "-V"},
 		"something that has to be decided":   {"--boundary", boundary, "--", "-F", "none", "192.0.2.1"},
 		"an option that the guard knows not": {"--boundary", boundary, "--", "-Z", "192.0.2.1"},
 	} {

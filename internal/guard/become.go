@@ -24,7 +24,7 @@ func (p Process) becomeFlags(ctx context.Context, program standin.Program, args 
 	set.StringVar(&b.Boundary, "boundary", "", "the boundary manifest")
 	set.StringVar(&b.Digest, "digest", "", "SHA-256 of the boundary manifest when the run began; another one is refused")
 	set.StringVar(&b.Agent, "agent", "", "socket of an agent that holds the sandbox's key only; without it no agent is used")
-	set.StringVar(&b.Programs, "programs", "", "directory of the real programs")
+	set.StringVar(&b.Programs, "programs", "", "which of the usual directories has the real programs")
 	if status, done := p.parse(set, args); done {
 		return status
 	}

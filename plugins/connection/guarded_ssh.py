@@ -82,6 +82,8 @@ class Connection(builtin.Connection):
         if self.has_option("private_key") and self.get_option("private_key"):
             words += ["--agent", C.config.get_config_value("SSH_AGENT")]
         name = to_bytes(binary, errors="surrogate_or_strict")
+        if os.path.dirname(binary):
+            words += ["--programs", os.path.dirname(binary)]  # the guard takes no other than the system's own
         if os.path.basename(name) != to_bytes(subsystem):
             raise AnsibleConnectionFailure(
                 "prod-ip-guard: refused: the %s executable is %s, and only %s itself can be stood in for" % (subsystem, binary, subsystem)
