@@ -212,17 +212,20 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		return fmt.Sprintf(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Application","metadata":{"name":"a","uid":"y","generation":%d},
 			"spec":{"path":%q},"status":{"at":%[1]d}}`, generation, path)
 	}
-	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"u"}]}}`
+	const owned = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","uid":"w","resourceVersion":"1","ownerReferences":[{"uid":"o"},{"uid":"u","controller":true}]}}`
+	taken := func(data string) string {
+		return fmt.Sprintf(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"n","uid":"q","ownerReferences":[{"uid":"u"}]},"data":{"a":%q}}`, data)
+	}
 	look := func(items ...string) map[string]thing {
 		found, err := Cluster{Runner: kubectl{`{"items":[` + strings.Join(items, ",") + `]}`, len(items)%2 == 0}, Kubectl: "kubectl"}.Objects(t.Context())
 		require.NoError(t, err)
 		return found
 	}
 	all := func(n int) []string {
-		return []string{deployment(1, n), config(n, "b"), node("", n, "b"), application(n, "b"), owned}
+		return []string{deployment(1, n), config(n, "b"), node("", n, "b"), application(n, "b"), owned, taken("b")}
 	}
 	before := look(all(1)...)
-	assert.Len(t, before, 4, "what another object owns is its matter")
+	assert.Len(t, before, 5, "what a controller keeps is its matter")
 	assert.Empty(t, compare(before, look(all(7)...), 0, nil), "what a cluster writes by itself is no change")
 	for name, c := range map[string]struct{ what, object string }{
 		"a generation":                  {"object apps/v1 Deployment n/a", deployment(2, 1)},
@@ -231,6 +234,7 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 		"a taint of a node":             {"object v1 Node n", node("", 8, "b")},
 		"a node that is cordoned":       {"object v1 Node n", node("", 9, "b")},
 		"a kind defined in the cluster": {"object argoproj.io/v1alpha1 Application a", application(1, "c")},
+		"one that goes with another":    {"object v1 Secret n/s", taken("c")},
 		"one that is new":               {"object v1 Node nnew", node("new", 1, "b")},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -31,7 +31,7 @@ type Cluster struct {
 	Kubeconfig string
 }
 
-// Objects is every object that nothing else in the cluster made: by its
+// Objects is every object that no controller in the cluster keeps: by its
 // generation, which counts changes of what is wanted and not of what is, and by
 // a digest of all but its status. Kinds that are defined in the cluster go by
 // the digest alone, since some count their status too.
@@ -90,8 +90,8 @@ func objects(data []byte) (map[string]thing, error) {
 			return nil, fmt.Errorf("reading the cluster's objects: %w", err)
 		}
 		m := o.Metadata
-		if len(m.OwnerReferences) > 0 {
-			continue // its owner is looked at
+		if slices.ContainsFunc(m.OwnerReferences, func(owner owner) bool { return owner.Controller }) {
+			continue // a controller keeps it as its owner wants it, which is looked at; other owners only take it along when they go
 		}
 		state := m.UID
 		if group, _, named := strings.Cut(o.APIVersion, "/"); m.Generation > 0 && o.Kind != "Node" && (!named || !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")) {
@@ -121,13 +121,16 @@ type object struct {
 		Name, Namespace, UID string
 		Generation           int64
 		CreationTimestamp    time.Time
-		OwnerReferences      []struct{ UID string }
+		OwnerReferences      []owner
 		ManagedFields        []struct {
 			Time        time.Time
 			Subresource string
 		}
 	}
 }
+
+// owner is a reference to another object. At most one of an object's is its controller.
+type owner struct{ Controller bool }
 
 func objectOf(item map[string]any) (object, error) {
 	var o object
@@ -140,8 +143,8 @@ func objectOf(item map[string]any) (object, error) {
 
 // wanted is a digest of what is wanted of an object: all but its status and
 // what the API server counts. A node's kubelet annotates it by itself, and the
-// cluster taints it by its condition. The digest
-// is short, and with the object's UID, so that it does not tell a secret's value.
+// cluster taints it by its condition. The digest is short, and with the object's
+// UID, so that it does not tell a secret's value.
 func wanted(kind string, item map[string]any) string {
 	rest := maps.Clone(item)
 	delete(rest, "status")
