@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -303,6 +304,31 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a module from nobody knows where":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"s3::https://s3.test/m.zip\"\n}\n"}, []string{ok, "it is not known where its source s3::https://s3.test/m.zip leads"}},
 		"a module that was fetched":            {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"a/b/c\"\n}\n", ".terraform/modules/modules.json": `{"Modules": [{"Key": "", "Dir": "."}, {"Key": "x", "Dir": ".terraform/modules/x"}]}`, ".terraform/modules/x/main.tf": "data \"external\" \"x\" {}\nprovider \"vault\" {}\n"}, []string{ok, "provider vault: it stands in a module", "refused tofu_provider external"}},
 		"fetched modules that are not listed":  {map[string]string{"main.tf": gcs, ".terraform/modules/modules.json": "SECRET"}, []string{ok, "fetched modules: they cannot be read"}},
+		"a variable that a file overrides":     {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "override.tf": "variable \"h\" {\n default = \"http://192.0.2.1\"\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "refused vault http://192.0.2.1"}},
+		"a variable that keeps its default":    {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "a_override.tf": "variable \"h\" {\n type = string\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "allowed vault http://node.test"}},
+		"a local that a file overrides":        {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.h\n}\n", "a_override.tf": "locals {\n h = \"http://192.0.2.1\"\n}\n", "locals.tf": "locals {\n h = \"http://node.test\"\n}\n"}, []string{ok, "refused vault http://192.0.2.1"}},
+		"a Vault that encrypts the state":      {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"openbao\" \"x\" {\n address = \"https://192.0.2.1:8200\"\n token = \"SECRET\"\n }\n method \"aes_gcm\" \"m\" {}\n }\n}\n"}, []string{ok, "refused vault https://192.0.2.1:8200"}},
+		"a Vault that nobody names":            {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"openbao\" \"x\" {}\n }\n}\n"}, []string{ok, "key_provider openbao: it has no address"}},
+		"a cloud that encrypts the state":      {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"aws_kms\" \"x\" {}\n key_provider \"pbkdf2\" \"y\" {}\n }\n}\n"}, []string{ok, "refused tofu_provider aws"}},
+		"a program that encrypts the state":    {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n method \"external\" \"x\" {}\n }\n}\n"}, []string{ok, "method external: it runs a program"}},
+		"a source of data in a check":          {map[string]string{"main.tf": gcs + "check \"c\" {\n data \"tls_certificate\" \"x\" {\n url = \"https://192.0.2.1\"\n }\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1"}},
+		"a provider that only a check needs":   {map[string]string{"main.tf": gcs + "check \"c\" {\n data \"http\" \"x\" {}\n}\n"}, []string{ok, "refused tofu_provider http"}},
+		"a machine that is provisioned":        {map[string]string{"main.tf": gcs + "resource \"terraform_data\" \"x\" {\n connection {\n host = \"192.0.2.1\"\n password = \"SECRET\"\n }\n provisioner \"remote-exec\" {}\n}\n"}, []string{ok, "refused host 192.0.2.1"}},
+		"a machine behind a bastion":           {map[string]string{"main.tf": gcs + "resource \"terraform_data\" \"x\" {\n provisioner \"file\" {\n connection {\n host = \"node.test\"\n bastion_host = \"192.0.2.1\"\n }\n }\n}\n"}, []string{ok, "allowed host node.test", "refused host 192.0.2.1"}},
+		"a machine that is not known":          {map[string]string{"main.tf.json": `{"terraform": {"backend": {"gcs": {"bucket": "sandbox-tf", "prefix": "erp/main"}}}, "resource": {"terraform_data": {"x": {"provisioner": [{"remote-exec": {}}]}}}}`}, []string{"allowed tofu_state", "it has no connection"}},
+		"a program that is run":                {map[string]string{"main.tf": gcs + "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {\n command = \"ssh 192.0.2.1\"\n }\n}\n"}, []string{ok, "provisioner local-exec of null_resource.x: it runs a program"}},
+		"a program that a module runs":         {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {}\n}\n"}, []string{ok, "it stands in a module"}},
+		"Helm's cluster through a proxy":       {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1:3128\"\n }\n}\n"}, []string{ok, "refused endpoint http://192.0.2.1:3128", "allowed kube"}},
+		"a cluster with a program":             {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n exec {\n command = \"ssh\"\n }\n}\n"}, []string{ok, "its exec names a program", "allowed kube"}},
+		"a state in a cluster, by a proxy":     {map[string]string{"main.tf": "terraform {\n backend \"kubernetes\" {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1\"\n }\n}\n"}, []string{"refused endpoint http://192.0.2.1", "allowed kube"}},
+		"a database through a proxy":           {map[string]string{"main.tf": gcs + "provider \"mysql\" {\n endpoint = \"node.test:3306\"\n proxy = \"socks5://192.0.2.1\"\n}\n"}, []string{ok, "allowed database", "refused endpoint socks5://192.0.2.1"}},
+		"a container engine by its context":    {map[string]string{"main.tf": gcs + "provider \"docker\" {\n context = \"prod\"\n registry_auth {\n address = \"192.0.2.1:5000\"\n }\n}\n"}, []string{ok, "it names a context", "refused endpoint https://192.0.2.1:5000"}},
+		"a registry of providers":              {map[string]string{"main.tf": gcs + "terraform {\n required_providers {\n random = { source = \"gitea.prod.test/a/random\" }\n tls = { source = \"registry.opentofu.org/hashicorp/tls\" }\n null = { source = \"forge.test/a/null\" }\n }\n}\n"}, []string{ok, "allowed endpoint https://forge.test", "refused endpoint https://gitea.prod.test"}},
+		"states of workspaces in S3":           {map[string]string{"main.tf": "terraform {\n backend \"s3\" {\n bucket = \"prod-tf\"\n key = \"k\"\n workspace_key_prefix = \"/w/\"\n }\n}\n"}, []string{"refused tofu_state s3:prod-tf/k", "refused tofu_state s3:prod-tf/w/k"}},
+		"a value of another size":              {map[string]string{"main.tf": gcs + "locals {\n h = \"http://${local.l}\"\n l = \"" + strings.Repeat("x", 20000) + "\"\n}\nprovider \"vault\" {\n address = local.h\n}\n"}, []string{ok, "its address cannot be told"}},
+		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"it is too large, or nested too deep"}},
+		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"it is too large, or nested too deep"}},
+		"what is twice what was before":        {map[string]string{"main.tf": gcs + doubled(60)}, []string{ok}},
 		"a nested map of places, one unknown":  {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -323,6 +349,56 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		})
 	}
 	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent"}}}))
+}
+
+// doubled is a chain of locals, each of which is twice the one before.
+func doubled(n int) string {
+	text := "locals {\n a0 = \"xxxxxxxxxx\"\n b0 = [1]\n"
+	for i := range n {
+		text += fmt.Sprintf(" a%d = \"${local.a%d}${local.a%d}\"\n b%d = [local.b%d, local.b%d]\n", i+1, i, i, i+1, i, i)
+	}
+	return text + "}\n"
+}
+
+// What the environment adds to a root counts where only the root is asked about.
+func TestARootIsJudgedWithWhatTheEnvironmentAdds(t *testing.T) {
+	t.Parallel()
+	const state = "terraform {\n backend \"http\" {\n address = \"http://198.51.100.11/state?ws=sandbox\"\n }\n}\n"
+	for environment, wanted := range map[string][]string{
+		"TF_CLI_ARGS_init=-backend-config=address=SECRET": {"refused coupling TF_CLI_ARGS_init: it says where the root leads beside its files", "allowed", "allowed"},
+		"TF_CLI_ARGS=-var-file=SECRET":                    {"refused coupling TF_CLI_ARGS", "allowed", "allowed"},
+		"TF_ENCRYPTION=SECRET":                            {"refused coupling TF_ENCRYPTION", "allowed", "allowed"},
+		"TF_CLI_ARGS_plan=-no-color TF_CLI_ARGS_apply=":   {"allowed", "allowed"},
+		"TF_HTTP_LOCK_ADDRESS=http://192.0.2.1/lock":      {"allowed endpoint", "refused endpoint http://192.0.2.1/lock", "allowed tofu_state"},
+	} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{"main.tf": state})
+			environ := strings.Fields(strings.ReplaceAll(environment, "SECRET", secret))
+			same(t, wanted, judged(t, root, Reader{Environ: environ}, Sources{Tofu: []Root{{Directory: root}}}))
+		})
+	}
+}
+
+// Neither many locals nor links to a module's own directory make work without end.
+func TestARootIsReadInTime(t *testing.T) {
+	t.Parallel()
+	text := "terraform {\n backend \"gcs\" {\n bucket = \"sandbox-tf\"\n prefix = \"x\"\n }\n}\nmodule \"a\" {\n source = \"./a\"\n}\nmodule \"b\" {\n source = \"./b\"\n}\nlocals {\n"
+	for i := range 2000 {
+		text += fmt.Sprintf(" l%d = \"x\"\n", i)
+	}
+	root := tree(t, map[string]string{"main.tf": text + "}\n"})
+	for _, link := range []string{"a", "b"} {
+		require.NoError(t, os.Symlink(".", filepath.Join(root, link)))
+	}
+	done := make(chan []string)
+	go func() { done <- judged(t, root, Reader{}, Sources{Tofu: []Root{{Directory: root}}}) }()
+	select {
+	case found := <-done:
+		same(t, []string{"allowed tofu_state gcs:sandbox-tf/x"}, found)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
 }
 
 func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
