@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,4 +75,18 @@ func FuzzRead(f *testing.F) {
 			require.True(t, host.Address == "" || literal(host.Address))
 		}
 	})
+}
+
+// A pipe in place of a file would be waited for without end.
+func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(root, "h.yml"), []byte("all: {hosts: {a: }}"), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(root, "host_vars"), 0o700))
+	for _, name := range []string{"pipe", "host_vars/a"} {
+		require.NoError(t, syscall.Mkfifo(filepath.Join(root, name), 0o600))
+	}
+	found, err := Read(root)
+	require.NoError(t, err)
+	assert.Len(t, found.Unknown, 2)
 }
