@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/relex/aini"
@@ -203,7 +204,11 @@ func (r *reader) ini(file string, data []byte) {
 		r.skip(file, "it has what only Ansible reads for sure")
 		return
 	}
-	parsed, err := aini.ParseString(string(data))
+	if !ranges(data) {
+		r.skip(file, "it has a range that is none, or that stands for too many hosts")
+		return
+	}
+	parsed, err := parse(data)
 	if err != nil {
 		r.skip(file, "it cannot be read (%v)", err)
 		return
@@ -221,6 +226,55 @@ func (r *reader) ini(file string, data []byte) {
 			}
 		}
 	}
+}
+
+// parse is aini, which panics on some of what is no inventory.
+func parse(data []byte) (parsed *aini.InventoryData, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it is no inventory")
+		}
+	}()
+	return aini.ParseString(string(data))
+}
+
+var (
+	bracketed = lazyregexp.New(`\[[^\[\]:]*:[^\[\]:]*\]`)
+	number    = lazyregexp.New(`^[0-9]{1,6}$`)
+)
+
+// ranges tells whether what could be ranges stands for no more hosts than anybody has: aini makes them all before it hands out one.
+func ranges(data []byte) bool {
+	const most = 100_000
+	all := 0
+	for line := range bytes.Lines(data) {
+		hosts := 1
+		for _, match := range bracketed.FindAllString(string(line), -1) {
+			from, to, _ := strings.Cut(strings.Trim(match, "[]"), ":")
+			if to == "" {
+				return false
+			}
+			size := 52 // letters, or the name of a section
+			if strings.Trim(from+to, "0123456789") == "" {
+				if from == "" {
+					from = "0"
+				}
+				if !number.MatchString(from) || !number.MatchString(to) {
+					return false
+				}
+				first, _ := strconv.Atoi(from)
+				last, _ := strconv.Atoi(to)
+				size = last - first + 1
+			}
+			if hosts *= size; hosts < 1 || hosts > most {
+				return false
+			}
+		}
+		if all += hosts; all > most {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *reader) yaml(file string, data []byte) {

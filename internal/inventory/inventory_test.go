@@ -90,3 +90,16 @@ func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, found.Unknown, 2)
 }
+
+// A range that stands for more hosts than there is memory for is not made. Ansible would make it, so the corpus cannot hold it.
+func TestARangeWithoutEndIsNotMade(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"a[0:999999]b[0:999999]c[0:999999]", "a[0:999999999999]", strings.Repeat("a[1:9]", 20), strings.Repeat("b[1:9999]\n", 20)} {
+		root := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(root, "hosts"), []byte(line+"\n"), 0o600))
+		found, err := Read(root)
+		require.NoError(t, err)
+		assert.Empty(t, found.Hosts, line)
+		assert.Len(t, found.Unknown, 1, line)
+	}
+}
