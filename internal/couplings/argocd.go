@@ -4,7 +4,9 @@ package couplings
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -66,8 +68,13 @@ func manifest(file string, doc *yaml.Node) []Finding {
 		}
 	case kind == "Secret" && strings.HasPrefix(get(doc, "metadata", "labels", "argocd.argoproj.io/secret-type").Value, "repo"):
 		a.repository(a.secret(doc, "url"), false)
+		for _, key := range []string{"proxy", "githubAppEnterpriseBaseUrl"} {
+			if n := a.secret(doc, key); n.Value != "" {
+				a.found = append(a.found, target(boundary.Endpoint, n.Value, at(file, n.Line)))
+			}
+		}
 	case kind == "Secret" && get(doc, "metadata", "labels", "argocd.argoproj.io/secret-type").Value == "cluster":
-		a.server(a.secret(doc, "server"))
+		a.cluster(a.secret(doc, "server"), a.secret(doc, "config"))
 	}
 	return a.found
 }
@@ -99,6 +106,7 @@ func (a *argo) application(spec *yaml.Node) {
 	}
 	for _, source := range sources {
 		a.repository(get(source, "repoURL"), is(get(source, "chart")))
+		a.values(source)
 	}
 }
 
@@ -115,6 +123,64 @@ func (a *argo) destination(n *yaml.Node) {
 	if is(name) && name.Value != "in-cluster" {
 		a.problem("destination", name, "it names a cluster by name, and where that leads stands elsewhere; give its server")
 	}
+}
+
+// values of a chart, and what Kustomize is given, may be fetched from elsewhere.
+func (a *argo) values(source *yaml.Node) {
+	files := slices.Clone(items(get(source, "helm", "valueFiles")))
+	for _, parameter := range items(get(source, "helm", "fileParameters")) {
+		files = append(files, get(parameter, "path"))
+	}
+	for _, file := range files {
+		switch {
+		case strings.Contains(file.Value, "{{"):
+			a.problem("values", file, "it is a template, and it cannot be told what comes of it")
+		case strings.Contains(file.Value, "://"):
+			a.found = append(a.found, target(boundary.Endpoint, file.Value, at(a.file, file.Line)))
+		}
+	}
+	for _, component := range items(get(source, "kustomize", "components")) {
+		if strings.ContainsAny(component.Value, ":{@") {
+			a.problem("component", component, "it stands elsewhere; keep it in the repository")
+		}
+	}
+}
+
+// cluster is a Secret's: its server, and in its configuration what tells who answers there.
+func (a *argo) cluster(server, config *yaml.Node) {
+	var given struct {
+		TLS struct {
+			Insecure           bool
+			ServerName, CAData string
+		} `json:"tlsClientConfig"`
+		Exec  json.RawMessage `json:"execProviderConfig"`
+		Proxy string          `json:"proxyUrl"`
+	}
+	where := at(a.file, config.Line)
+	if config.Value != "" && json.Unmarshal([]byte(config.Value), &given) != nil {
+		a.problem("config", config, "it is not JSON, so it cannot be told who answers")
+	}
+	if given.TLS.Insecure {
+		a.problem("config", config, "insecure believes whoever answers; give the cluster's CA")
+	}
+	if len(given.Exec) > 0 && string(given.Exec) != "null" {
+		a.problem("config", config, "execProviderConfig runs a program, which may lead anywhere")
+	}
+	if given.TLS.ServerName != "" {
+		a.found = append(a.found, known(boundary.Host, given.TLS.ServerName, where))
+	}
+	if given.Proxy != "" {
+		a.found = append(a.found, target(boundary.Endpoint, given.Proxy, where))
+	}
+	sums, err := caSums(cluster2ca(a.file, given.TLS.CAData, ""))
+	if err != nil {
+		a.problem("config", config, "its CA cannot be read ("+err.Error()+")")
+	}
+	if len(sums) == 0 || server.Value == "https://kubernetes.default.svc" {
+		a.server(server)
+		return
+	}
+	a.found = append(a.found, kube(server.Value, sums, at(a.file, server.Line))...)
 }
 
 func (a *argo) server(n *yaml.Node) {
@@ -148,6 +214,14 @@ func (a *argo) generators(n *yaml.Node) {
 			a.repository(value, false)
 		case key == "server" && value.Kind == yaml.ScalarNode:
 			a.server(value)
+		case key == "destination" && is(get(value, "name")) && !is(get(value, "server")):
+			a.destination(value) // a generator's own template
+		case key == "source" && value.Kind == yaml.MappingNode:
+			a.values(value)
+		case key == "sources":
+			for _, source := range items(value) {
+				a.values(source)
+			}
 		case key == "url" && value.Kind == yaml.ScalarNode:
 			a.found = append(a.found, target(boundary.Kube, value.Value, at(a.file, value.Line)))
 		case key == "api" && value.Kind == yaml.ScalarNode && value.Value != "":

@@ -113,6 +113,13 @@ func target(kind boundary.Kind, value, from string) Finding {
 	return Finding{Target: boundary.Target{Kind: kind, Value: value, From: from}}
 }
 
+// known is a target that is refused only if the manifest lists it as production.
+func known(kind boundary.Kind, value, from string) Finding {
+	f := target(kind, value, from)
+	f.Known = true
+	return f
+}
+
 // problem is a finding about what stands at from; what is named, its content is not repeated.
 func problem(what, from, format string, args ...any) Finding {
 	return Finding{Target: boundary.Target{Value: what, From: from}, Problem: fmt.Sprintf(format, args...)}

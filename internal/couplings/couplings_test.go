@@ -11,8 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -137,14 +139,20 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 		"no way to fall back": {"kind: Config\ncurrent-context: nowhere\n", nil},
 		"a context without its cluster": {config("- {name: a, cluster: {server: 'https://127.0.0.1'}}\ncontexts: [{name: x, context: {cluster: b}}]\n"),
 			[]string{"allowed", "refused coupling context x: its cluster stands in another file"}},
-		"a key given twice":  {config("- {name: a, cluster: {server: 'https://127.0.0.1', server: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time"}},
-		"an alias":           {"kind: Config\nclusters: &c []\nx: *c\n", []string{"an anchor or an alias"}},
-		"not YAML":           {"kind: [SECRET\n", []string{"it is not YAML"}},
-		"two documents":      {"kind: Config\n---\nkind: Config\n", []string{"one document"}},
-		"nothing":            {"", []string{"one document"}},
-		"something else":     {"kind: Secret\n", []string{"it is not a kubeconfig"}},
-		"JSON is YAML, too":  {`{"kind": "Config", "clusters": [{"name": "a", "cluster": {"server": "https://192.0.2.1:6443"}}]}`, []string{"refused kube"}},
-		"a name of old days": {config("- {name: a, cluster: {server: node.test}}\n"), []string{"allowed kube node.test"}},
+		"a program that gives the key": {"kind: Config\nclusters: [{name: a, cluster: {server: 'https://127.0.0.1:6443'}}]\nusers: [{name: u, user: {exec: {command: ssh, args: [SECRET]}}}, {name: v, user: {auth-provider: {name: oidc}}}]\n",
+			[]string{"allowed kube", "refused coupling user u: its exec runs a program", "refused coupling user v: its auth-provider runs a program"}},
+		"production by the name it answers to": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', tls-server-name: api.prod.test}}\n"),
+			[]string{"refused host api.prod.test: its name is production", "allowed kube"}},
+		"another name to answer to": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}}\n"), []string{"allowed host kubernetes", "allowed kube"}},
+		"a key in disguise":         {config("- {name: a, cluster: {server: 'https://127.0.0.1', !!binary c2VydmVy: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time, a merge, or a key in disguise"}},
+		"a key given twice":         {config("- {name: a, cluster: {server: 'https://127.0.0.1', server: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time"}},
+		"an alias":                  {"kind: Config\nclusters: &c []\nx: *c\n", []string{"an anchor or an alias"}},
+		"not YAML":                  {"kind: [SECRET\n", []string{"it is not YAML"}},
+		"two documents":             {"kind: Config\n---\nkind: Config\n", []string{"one document"}},
+		"nothing":                   {"", []string{"one document"}},
+		"something else":            {"kind: Secret\n", []string{"it is not a kubeconfig"}},
+		"JSON is YAML, too":         {`{"kind": "Config", "clusters": [{"name": "a", "cluster": {"server": "https://192.0.2.1:6443"}}]}`, []string{"refused kube"}},
+		"a name of old days":        {config("- {name: a, cluster: {server: node.test}}\n"), []string{"allowed kube node.test"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +160,7 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 			same(t, c.wanted, judged(t, root, Reader{}, Sources{Kubeconfigs: []string{filepath.Join(root, "config")}}))
 		})
 	}
-	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/config"}}))
+	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/none/config"}}))
 	same(t, []string{"it is not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
 }
 
@@ -167,12 +175,16 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		"":                              nil,
 		"PATH=/bin LANG=C.UTF-8 HOME=/": nil,
 		"KUBECONFIG=ROOT/sandbox":       {"allowed kube https://127.0.0.1:6443: it is sandbox (ROOT/sandbox:4 (environment variable KUBECONFIG))"},
-		"KUBECONFIG=ROOT/none:ROOT/sandbox:ROOT/prod:": {"allowed", "refused kube https://192.0.2.1:6443"},
-		"KUBECONFIG=ROOT/none":                         {"none of its files exists"},
-		"VAULT_ADDR=https://vault.prod.test":           {"refused vault https://vault.prod.test: its name is production (environment variable VAULT_ADDR)"},
-		"VAULT_ADDR=http://127.0.0.1:8200":             {"allowed vault"},
-		"VAULT_AGENT_ADDR=http://192.0.2.1:8100":       {"refused vault"},
-		"VAULT_PROXY_ADDR=unix:///run/vault.sock":      {"refused vault"},
+		"KUBECONFIG=ROOT/none:ROOT/sandbox:ROOT/prod:":     {"allowed", "refused kube https://192.0.2.1:6443"},
+		"KUBECONFIG=ROOT/none":                             {"none of its files exists"},
+		"VAULT_ADDR=https://vault.prod.test":               {"refused vault https://vault.prod.test: its name is production (environment variable VAULT_ADDR)"},
+		"VAULT_ADDR=http://127.0.0.1:8200":                 {"allowed vault"},
+		"VAULT_AGENT_ADDR=http://192.0.2.1:8100":           {"refused vault"},
+		"BAO_ADDR=https://192.0.2.1:8200 BAO_TOKEN=SECRET": {"refused vault", "refused environment BAO_TOKEN"},
+		"K8S_AUTH_HOST=https://192.0.2.1:6443":             {"refused environment K8S_AUTH_HOST"},
+		"PGDATABASE=host=192.0.2.1":                        {"refused database 192.0.2.1"},
+		"PGDATABASE=erp":                                   nil,
+		"VAULT_PROXY_ADDR=unix:///run/vault.sock":          {"refused vault"},
 		"VAULT_ADDR=":        nil,
 		"VAULT_TOKEN=SECRET": {"refused environment VAULT_TOKEN: it is a credential or connection setting that the boundary manifest does not list"},
 		"PGHOST=192.0.2.1":   {"refused database 192.0.2.1: it leads to 192.0.2.1, which is production"},
@@ -303,6 +315,31 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a module from nobody knows where":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"s3::https://s3.test/m.zip\"\n}\n"}, []string{ok, "it is not known where its source s3::https://s3.test/m.zip leads"}},
 		"a module that was fetched":            {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"a/b/c\"\n}\n", ".terraform/modules/modules.json": `{"Modules": [{"Key": "", "Dir": "."}, {"Key": "x", "Dir": ".terraform/modules/x"}]}`, ".terraform/modules/x/main.tf": "data \"external\" \"x\" {}\nprovider \"vault\" {}\n"}, []string{ok, "provider vault: it stands in a module", "refused tofu_provider external"}},
 		"fetched modules that are not listed":  {map[string]string{"main.tf": gcs, ".terraform/modules/modules.json": "SECRET"}, []string{ok, "fetched modules: they cannot be read"}},
+		"a variable that a file overrides":     {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "override.tf": "variable \"h\" {\n default = \"http://192.0.2.1\"\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "refused vault http://192.0.2.1"}},
+		"a variable that keeps its default":    {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "a_override.tf": "variable \"h\" {\n type = string\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "allowed vault http://node.test"}},
+		"a local that a file overrides":        {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.h\n}\n", "a_override.tf": "locals {\n h = \"http://192.0.2.1\"\n}\n", "locals.tf": "locals {\n h = \"http://node.test\"\n}\n"}, []string{ok, "refused vault http://192.0.2.1"}},
+		"a Vault that encrypts the state":      {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"openbao\" \"x\" {\n address = \"https://192.0.2.1:8200\"\n token = \"SECRET\"\n }\n method \"aes_gcm\" \"m\" {}\n }\n}\n"}, []string{ok, "refused vault https://192.0.2.1:8200"}},
+		"a Vault that nobody names":            {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"openbao\" \"x\" {}\n }\n}\n"}, []string{ok, "key_provider openbao: it has no address"}},
+		"a cloud that encrypts the state":      {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n key_provider \"aws_kms\" \"x\" {}\n key_provider \"pbkdf2\" \"y\" {}\n }\n}\n"}, []string{ok, "refused tofu_provider aws"}},
+		"a program that encrypts the state":    {map[string]string{"main.tf": gcs + "terraform {\n encryption {\n method \"external\" \"x\" {}\n }\n}\n"}, []string{ok, "method external: it runs a program"}},
+		"a source of data in a check":          {map[string]string{"main.tf": gcs + "check \"c\" {\n data \"tls_certificate\" \"x\" {\n url = \"https://192.0.2.1\"\n }\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1"}},
+		"a provider that only a check needs":   {map[string]string{"main.tf": gcs + "check \"c\" {\n data \"http\" \"x\" {}\n}\n"}, []string{ok, "refused tofu_provider http"}},
+		"a machine that is provisioned":        {map[string]string{"main.tf": gcs + "resource \"terraform_data\" \"x\" {\n connection {\n host = \"192.0.2.1\"\n password = \"SECRET\"\n }\n provisioner \"remote-exec\" {}\n}\n"}, []string{ok, "refused host 192.0.2.1"}},
+		"a machine behind a bastion":           {map[string]string{"main.tf": gcs + "resource \"terraform_data\" \"x\" {\n provisioner \"file\" {\n connection {\n host = \"node.test\"\n bastion_host = \"192.0.2.1\"\n }\n }\n}\n"}, []string{ok, "allowed host node.test", "refused host 192.0.2.1"}},
+		"a machine that is not known":          {map[string]string{"main.tf.json": `{"terraform": {"backend": {"gcs": {"bucket": "sandbox-tf", "prefix": "erp/main"}}}, "resource": {"terraform_data": {"x": {"provisioner": [{"remote-exec": {}}]}}}}`}, []string{"allowed tofu_state", "it has no connection"}},
+		"a program that is run":                {map[string]string{"main.tf": gcs + "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {\n command = \"ssh 192.0.2.1\"\n }\n}\n"}, []string{ok, "provisioner local-exec of null_resource.x: it runs a program"}},
+		"a program that a module runs":         {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {}\n}\n"}, []string{ok, "it stands in a module"}},
+		"Helm's cluster through a proxy":       {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1:3128\"\n }\n}\n"}, []string{ok, "refused endpoint http://192.0.2.1:3128", "allowed kube"}},
+		"a cluster with a program":             {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n exec {\n command = \"ssh\"\n }\n}\n"}, []string{ok, "its exec names a program", "allowed kube"}},
+		"a state in a cluster, by a proxy":     {map[string]string{"main.tf": "terraform {\n backend \"kubernetes\" {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1\"\n }\n}\n"}, []string{"refused endpoint http://192.0.2.1", "allowed kube"}},
+		"a database through a proxy":           {map[string]string{"main.tf": gcs + "provider \"mysql\" {\n endpoint = \"node.test:3306\"\n proxy = \"socks5://192.0.2.1\"\n}\n"}, []string{ok, "allowed database", "refused endpoint socks5://192.0.2.1"}},
+		"a container engine by its context":    {map[string]string{"main.tf": gcs + "provider \"docker\" {\n context = \"prod\"\n registry_auth {\n address = \"192.0.2.1:5000\"\n }\n}\n"}, []string{ok, "it names a context", "refused endpoint https://192.0.2.1:5000"}},
+		"a registry of providers":              {map[string]string{"main.tf": gcs + "terraform {\n required_providers {\n random = { source = \"gitea.prod.test/a/random\" }\n tls = { source = \"registry.opentofu.org/hashicorp/tls\" }\n null = { source = \"forge.test/a/null\" }\n }\n}\n"}, []string{ok, "allowed endpoint https://forge.test", "refused endpoint https://gitea.prod.test"}},
+		"states of workspaces in S3":           {map[string]string{"main.tf": "terraform {\n backend \"s3\" {\n bucket = \"prod-tf\"\n key = \"k\"\n workspace_key_prefix = \"/w/\"\n }\n}\n"}, []string{"refused tofu_state s3:prod-tf/k", "refused tofu_state s3:prod-tf/w/k"}},
+		"a value of another size":              {map[string]string{"main.tf": gcs + "locals {\n h = \"http://${local.l}\"\n l = \"" + strings.Repeat("x", 20000) + "\"\n}\nprovider \"vault\" {\n address = local.h\n}\n"}, []string{ok, "its address cannot be told"}},
+		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"it is too large, or nested too deep"}},
+		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"it is too large, or nested too deep"}},
+		"what is twice what was before":        {map[string]string{"main.tf": gcs + doubled(60)}, []string{ok}},
 		"a nested map of places, one unknown":  {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -322,13 +359,88 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 			same(t, c.wanted, judged(t, root, Reader{Environ: []string{"TF_VAR_env=192.0.2.1"}}, Sources{Tofu: []Root{asked}}))
 		})
 	}
-	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent"}}}))
+	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent/none"}}}))
+}
+
+// Whatever the fence on loading takes out of the environment is judged here.
+func TestTheEnvironmentIsJudgedAsItIsCleaned(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
+	require.NoError(t, err)
+	_, list, found := strings.Cut(string(text), "\n_PRODUCTION = (")
+	require.True(t, found)
+	list, _, _ = strings.Cut(list, "\n)")
+	names := regexp.MustCompile(`"([A-Z0-9_]+)(\*?)"`).FindAllStringSubmatch(list, -1)
+	require.Greater(t, len(names), 50)
+	for _, name := range names {
+		full := name[1]
+		switch {
+		case full == "PG" || full == "SSH_AGENT_PID" || full == "SANDBOX_PROGRAMS": // a family that is told apart, and what leads nowhere
+			continue
+		case name[2] != "":
+			full += "X"
+		}
+		assert.NotEmpty(t, Reader{Environ: []string{full + "=x"}}.environment(), full)
+	}
+}
+
+// doubled is a chain of locals, each of which is twice the one before.
+func doubled(n int) string {
+	text := "locals {\n a0 = \"xxxxxxxxxx\"\n b0 = [1]\n"
+	for i := range n {
+		text += fmt.Sprintf(" a%d = \"${local.a%d}${local.a%d}\"\n b%d = [local.b%d, local.b%d]\n", i+1, i, i, i+1, i, i)
+	}
+	return text + "}\n"
+}
+
+// What the environment adds to a root counts where only the root is asked about.
+func TestARootIsJudgedWithWhatTheEnvironmentAdds(t *testing.T) {
+	t.Parallel()
+	const state = "terraform {\n backend \"http\" {\n address = \"http://198.51.100.11/state?ws=sandbox\"\n }\n}\n"
+	for environment, wanted := range map[string][]string{
+		"TF_CLI_ARGS_init=-backend-config=address=SECRET": {"refused coupling TF_CLI_ARGS_init: it says where the root leads beside its files", "allowed", "allowed"},
+		"TF_CLI_ARGS=-var-file=SECRET":                    {"refused coupling TF_CLI_ARGS", "allowed", "allowed"},
+		"TF_ENCRYPTION=SECRET":                            {"refused coupling TF_ENCRYPTION", "allowed", "allowed"},
+		"TF_CLI_ARGS_plan=-no-color TF_CLI_ARGS_apply=":   {"allowed", "allowed"},
+		"TF_HTTP_LOCK_ADDRESS=http://192.0.2.1/lock":      {"allowed endpoint", "refused endpoint http://192.0.2.1/lock", "allowed tofu_state"},
+	} {
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{"main.tf": state})
+			environ := strings.Fields(strings.ReplaceAll(environment, "SECRET", secret))
+			same(t, wanted, judged(t, root, Reader{Environ: environ}, Sources{Tofu: []Root{{Directory: root}}}))
+		})
+	}
+}
+
+// Neither many locals nor links to a module's own directory make work without end.
+func TestARootIsReadInTime(t *testing.T) {
+	t.Parallel()
+	text := "terraform {\n backend \"gcs\" {\n bucket = \"sandbox-tf\"\n prefix = \"x\"\n }\n}\nmodule \"a\" {\n source = \"./a\"\n}\nmodule \"b\" {\n source = \"./b\"\n}\nlocals {\n"
+	for i := range 2000 {
+		text += fmt.Sprintf(" l%d = \"x\"\n", i)
+	}
+	root := tree(t, map[string]string{"main.tf": text + "}\n"})
+	for _, link := range []string{"a", "b"} {
+		require.NoError(t, os.Symlink(".", filepath.Join(root, link)))
+	}
+	done := make(chan []string)
+	go func() { done <- judged(t, root, Reader{}, Sources{Tofu: []Root{{Directory: root}}}) }()
+	select {
+	case found := <-done:
+		same(t, []string{"allowed tofu_state gcs:sandbox-tf/x"}, found)
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
 }
 
 func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 	t.Parallel()
 	app := func(spec string) string {
 		return "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n" + spec
+	}
+	cluster := func(config string) string {
+		return "kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: cluster}}\nstringData:\n  server: https://127.0.0.1:6443\n  config: '" + config + "'\n"
 	}
 	const inside = "  destination: {server: 'https://kubernetes.default.svc', namespace: a}\n"
 	const source = "  source: {repoURL: 'https://forge.test/org/app.git', path: chart}\n"
@@ -351,7 +463,17 @@ func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 		"a set of applications, with a list":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [{url: 'https://192.0.2.1'}]}}]\n  template: {spec: {destination: {server: '{{url}}'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube https://192.0.2.1", "it stands for more than one cluster", "allowed git"}},
 		"a set of applications, by clusters":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{clusters: {}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it finds its targets only when it runs", "allowed git"}},
 		"a project":                           {"apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nspec: {sourceRepos: ['https://forge.test/org/*', '*', '!https://x'], destinations: [{server: '*'}, {server: 'https://127.0.0.1'}]}\n", []string{"allowed git", "it stands for more than one repository", "it stands for more than one cluster", "allowed kube"}},
-		"a secret that declares a cluster":    {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: cluster}}\ndata: {server: " + base64.StdEncoding.EncodeToString([]byte("https://192.0.2.1")) + ", config: SECRET}\n", []string{"refused kube https://192.0.2.1"}},
+		"a secret that declares a cluster":    {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: cluster}}\ndata: {server: " + base64.StdEncoding.EncodeToString([]byte("https://192.0.2.1")) + ", config: " + base64.StdEncoding.EncodeToString([]byte(`{"bearerToken": "hush-8d1f"}`)) + "}\n", []string{"refused kube https://192.0.2.1"}},
+		"a cluster known by its CA":           {cluster(`{"tlsClientConfig": {"caData": "` + base64.StdEncoding.EncodeToString([]byte(pemOf("abc"))) + `"}}`), []string{"refused kube https://127.0.0.1:6443: its CA is that of a cluster of production"}},
+		"a cluster known by its name":         {cluster(`{"tlsClientConfig": {"serverName": "api.prod.test"}}`), []string{"refused host api.prod.test: its name is production", "allowed kube"}},
+		"a cluster through a proxy":           {cluster(`{"proxyUrl": "http://u:SECRET@192.0.2.1:3128"}`), []string{"refused endpoint http://u:***@192.0.2.1:3128", "allowed kube"}},
+		"a cluster with a program":            {cluster(`{"execProviderConfig": {"command": "ssh"}}`), []string{"execProviderConfig runs a program", "allowed kube"}},
+		"a cluster that nobody verifies":      {cluster(`{"tlsClientConfig": {"insecure": true}}`), []string{"insecure believes whoever answers", "allowed kube"}},
+		"a cluster that says nothing to read": {cluster(`SECRET`), []string{"it is not JSON", "allowed kube"}},
+		"a repository through a proxy":        {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repo-creds}}\nstringData: {url: 'https://forge.test/a/x', proxy: 'http://192.0.2.1:3128', githubAppEnterpriseBaseUrl: 'https://gitea.prod.test/api'}\n", []string{"allowed git", "refused endpoint http://192.0.2.1:3128", "refused endpoint https://gitea.prod.test/api"}},
+		"values from elsewhere":               {app(inside + "  source: {repoURL: 'https://forge.test/a/b', helm: {valueFiles: [values.yaml, $ref/x.yaml, 'https://192.0.2.1/v.yaml'], fileParameters: [{name: x, path: 'https://gitea.prod.test/p'}]}}\n"), []string{"allowed git", "refused endpoint https://192.0.2.1/v.yaml", "refused endpoint https://gitea.prod.test/p"}},
+		"a component from elsewhere":          {app(inside + "  source: {repoURL: 'https://forge.test/a/b', kustomize: {components: [../c, 'git@192.0.2.1:a/b']}}\n"), []string{"allowed git", "it stands elsewhere"}},
+		"a template of a generator's own":     {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [], template: {spec: {destination: {name: prod}, sources: [{repoURL: 'https://forge.test/a/b', helm: {valueFiles: ['https://192.0.2.1/v']}}]}}}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it names a cluster by name", "refused endpoint https://192.0.2.1/v", "allowed git", "allowed git"}},
 		"a secret that declares a repository": {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repository}}\nstringData: {url: 'https://u:SECRET@forge.test/prod/x', password: SECRET}\n", []string{"refused git https://u:***@forge.test/prod/x"}},
 		"any other manifest":                  {"apiVersion: v1\nkind: ConfigMap\ndata: {server: 'https://192.0.2.1'}\n", nil},
 		"a template":                          {"kind: {{ .Values.x }}\n  - SECRET", []string{"it is not YAML"}},
@@ -363,7 +485,7 @@ func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 		})
 	}
 	same(t, []string{"there is none"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{t.TempDir()}}))
-	same(t, []string{"they cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{"/nonexistent"}}))
+	same(t, []string{"they cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{"/nonexistent/none"}}))
 }
 
 func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
@@ -389,6 +511,10 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		"a proxy":                          {"[http]\n proxy = u:SECRET@192.0.2.1:3128\n", []string{"refused endpoint"}},
 		"a submodule":                      {"[submodule \"s\"]\n url = https://192.0.2.1/a/b\n", []string{"refused git"}},
 		"large files elsewhere":            {"[lfs]\n url = https://192.0.2.1/lfs\n", []string{"refused git"}},
+		"where a name leads":               {"[http]\n curloptResolve = forge.test:443:192.0.2.1\n", []string{"it says where names lead"}},
+		"a program that knows passwords":   {"[credential]\n helper = /opt/helper\n[credential \"https://forge.test\"]\n helper = cache\n", []string{"it names a program"}},
+		"a program that updates":           {"[submodule \"s\"]\n url = https://forge.test/a/b\n update = !ssh 192.0.2.1\n", []string{"allowed git", "it names a program"}},
+		"a bundle":                         {"[fetch]\n bundleURI = https://192.0.2.1/b\n", []string{"refused endpoint https://192.0.2.1/b"}},
 		"a path":                           {"[remote \"o\"]\n url = ../other\n", []string{"refused git ROOT/other"}},
 		"a syntax error":                   {"[remote SECRET\n", []string{"its configuration cannot be read"}},
 	} {
@@ -412,6 +538,37 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 			same(t, c.wanted, found)
 		})
 	}
+	t.Run("what a repository brings along", func(t *testing.T) {
+		t.Parallel()
+		root := tree(t, map[string]string{
+			"r/.gitmodules": "[core]\n sshCommand = ssh\n[submodule \"a\"]\n path = a\n url = https://192.0.2.1/a\n[submodule \"b\"]\n path = b\n url = ../../prod/b.git\n",
+			"r/.lfsconfig":  "[lfs]\n url = https://192.0.2.1/lfs\n", "r/sub/x": "",
+		})
+		git := func(args ...string) {
+			cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", root + "/r"}, args...)...)
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+		}
+		git("init", "-q")
+		git("remote", "add", "origin", "git@forge.test:org/app.git")
+		git("add", "-A")
+		git("-c", "user.name=x", "-c", "user.email=x@example.net", "commit", "-qm", "x")
+		git("worktree", "add", "-q", root+"/w")
+		require.NoError(t, os.MkdirAll(root+"/r/.git/remotes", 0o700))
+		require.NoError(t, os.WriteFile(root+"/r/.git/remotes/old", []byte("URL: git@192.0.2.1:a/b\n"), 0o600))
+		reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}}
+		for _, directory := range []string{"/r", "/r/sub", "/w"} {
+			found := judged(t, root, reader, Sources{Git: []string{root + directory}})
+			for _, wanted := range []string{
+				"it holds remotes in a form of old", "allowed git git@forge.test:org/app.git", "refused git https://192.0.2.1/a:",
+				"refused git git@forge.test:prod/b.git: it is a repository of production", "refused git https://192.0.2.1/lfs:",
+			} {
+				assert.Contains(t, strings.Join(found, "\n"), wanted, directory)
+			}
+			assert.Len(t, found, 5, directory)
+		}
+	})
 	reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "GIT_CEILING_DIRECTORIES=/"}}
 	same(t, []string{"its configuration cannot be read"}, judged(t, t.TempDir(), reader, Sources{Git: []string{t.TempDir()}}))
 }
@@ -443,7 +600,12 @@ func TestKeyFilesAreJudged(t *testing.T) {
 			same(t, c.wanted, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, c.file)}}))
 		})
 	}
-	same(t, []string{"it cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{Keys: []string{"/nonexistent"}}))
+	same(t, []string{"it cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{Keys: []string{"/nonexistent/none"}}))
+
+	// Beside a key may lie what never ends.
+	root := tree(t, map[string]string{"id": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"})
+	require.NoError(t, os.Symlink("/dev/zero", filepath.Join(root, "id.pub")))
+	same(t, []string{"its format does not show its public half"}, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, "id")}}))
 
 	// A key that ssh-keygen made is told by its public half, which ssh-keygen tells as well.
 	file := filepath.Join(t.TempDir(), "id")

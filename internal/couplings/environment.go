@@ -18,14 +18,14 @@ var (
 	// ways that no reading of their value tells. They are refused unless the
 	// manifest allows their name.
 	refusedByName = lazyregexp.New(`^(?:` + strings.Join([]string{
-		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF_API|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW)_.*`,
-		`VAULT_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
+		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW|CONSUL|NOMAD|ETCDCTL|RESTIC|BORG|MC_HOST)_.*`,
+		`VAULT_.*`, `BAO_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
 		`PG(?:PASSWORD|PASSFILE|SERVICE|SERVICEFILE|SSLKEY|SSLCERT|SYSCONFDIR)`,
-		`KUBE_.*`, `KUBERNETES_(?:MASTER|SERVICE_HOST)`, `HELM_KUBE.*`, `ARGOCD_.*`, `(?:GITEA|GITHUB|GH|GITLAB)_.*TOKEN.*`,
-		`DOCKER_CONTEXT`, `CONTAINER_CONNECTION`,
+		`KUBE_.*`, `K8S_AUTH_.*`, `KUBERNETES_(?:MASTER|SERVICE_HOST)`, `HELM_KUBE.*`, `ARGOCD_.*`, `GITEA_.*`, `(?:GITHUB|GH|GITLAB)_.*TOKEN.*`,
+		`DOCKER_CONTEXT`, `CONTAINER_(?:CONNECTION|SSHKEY)`, `BUILDKIT_HOST`, `LIBVIRT_DEFAULT_URI`,
 		`GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|PROXY_COMMAND|DIR|WORK_TREE|COMMON_DIR|CONFIG|CONFIG_.*|EXEC_PATH|ASKPASS)`,
-		`SSH_AUTH_SOCK`, `SSH_ASKPASS`, `RSYNC_(?:RSH|PROXY|CONNECT_PROG)`, `CVS_RSH`, `RES_OPTIONS`, `LOCALDOMAIN`, `HOSTALIASES`,
-		`ANSIBLE_(?:CONFIG|HOME|INVENTORY.*|HOSTS|TRANSPORT|CONNECTION.*|REMOTE_(?:USER|PORT|TMP)|PRIVATE_KEY_FILE|HOST_KEY_.*|SSH_.*|SCP_.*|SFTP_.*|PARAMIKO_.*|NETCONF_.*|WINRM_.*|SSHPASS.*|VAULT_.*|ASK_.*|BECOME_(?:PLUGIN|EXE|ALLOW).*|STRATEGY.*|LIBRARY|MODULE_UTILS|RUN_.*TAGS|SKIP_TAGS|RUN_VARS_PLUGINS|VARS_ENABLED|VARS_PLUGIN.*|PRECEDENCE|.*_PLUGINS)`,
+		`SSH_AUTH_SOCK`, `SSH_ASKPASS`, `SSH_SK_(?:PROVIDER|HELPER)`, `SSH_PKCS11_HELPER`, `RSYNC_(?:RSH|PROXY|CONNECT_PROG)`, `CVS_RSH`, `RES_OPTIONS`, `LOCALDOMAIN`, `HOSTALIASES`,
+		`ANSIBLE_(?:CONFIG|HOME|HASHI_VAULT_.*|INVENTORY.*|HOSTS|TRANSPORT|CONNECTION.*|REMOTE_(?:USER|PORT|TMP)|PRIVATE_KEY_FILE|HOST_KEY_.*|SSH_.*|SCP_.*|SFTP_.*|PARAMIKO_.*|NETCONF_.*|WINRM_.*|SSHPASS.*|VAULT_.*|ASK_.*|BECOME_(?:PLUGIN|EXE|ALLOW).*|STRATEGY.*|LIBRARY|MODULE_UTILS|RUN_.*TAGS|SKIP_TAGS|RUN_VARS_PLUGINS|VARS_ENABLED|VARS_PLUGIN.*|PRECEDENCE|.*_PLUGINS)`,
 	}, "|") + `)$`)
 
 	// Of these families, what neither carries a credential nor changes where anything leads.
@@ -66,10 +66,12 @@ func (r Reader) environment() []Finding {
 		switch {
 		case name == "KUBECONFIG":
 			found = append(found, r.kubeconfigs(value, from)...)
-		case name == "VAULT_ADDR" || name == "VAULT_AGENT_ADDR" || name == "VAULT_PROXY_ADDR":
+		case slices.Contains([]string{"VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_PROXY_ADDR", "BAO_ADDR", "BAO_AGENT_ADDR", "BAO_PROXY_ADDR"}, name):
 			found = append(found, target(boundary.Vault, value, from))
 		case name == "PGHOST" || name == "PGHOSTADDR":
 			found = append(found, r.pghost(value, from)...)
+		case name == "PGDATABASE" && strings.ContainsAny(value, "/="): // some programs take it for a whole connection string
+			found = append(found, target(boundary.Database, value, from))
 		case databaseVariable.MatchString(name):
 			if strings.ContainsAny(value, "/=(") {
 				found = append(found, target(boundary.Database, value, from))

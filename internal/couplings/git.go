@@ -20,14 +20,14 @@ type setting struct{ key, value, from string }
 // git asks git itself for the configuration of a repository, with everything
 // that it includes, and turns every remote into what a fetch and a push reach.
 func (r Reader) git(ctx context.Context, directory string) []Finding {
-	settings, err := r.gitConfig(ctx, directory)
+	settings, common, err := r.gitConfig(ctx, directory)
 	if err != nil {
 		return []Finding{problem("git repository", directory, "its configuration cannot be read (%v)", err)}
 	}
 	var found []Finding
 	for _, old := range []string{"remotes", "branches"} {
-		if entries, err := os.ReadDir(filepath.Join(directory, ".git", old)); err == nil && len(entries) > 0 {
-			found = append(found, problem("git repository", filepath.Join(directory, ".git", old), "it holds remotes in a form of old; move them to the configuration"))
+		if entries, err := os.ReadDir(filepath.Join(common, old)); err == nil && len(entries) > 0 {
+			found = append(found, problem("git repository", filepath.Join(common, old), "it holds remotes in a form of old; move them to the configuration"))
 		}
 	}
 	g := gitReader{settings: settings, directory: directory}
@@ -53,14 +53,22 @@ func (r Reader) git(ctx context.Context, directory string) []Finding {
 		case section == "lfs" && name == "" && (key == "url" || key == "pushurl"), section == "svn-remote" && key == "url":
 			found = append(found, g.remote(s, false))
 		case section == "submodule" && key == "url":
-			found = append(found, g.remote(s, false))
+			for _, url := range g.submodule(s.value) {
+				found = append(found, g.remote(setting{s.key, url, s.from}, false))
+			}
+		case section == "submodule" && key == "update" && strings.HasPrefix(s.value, "!"):
+			found = append(found, problem(s.key, s.from, "it names a program, which may lead anywhere"))
+		case section == "http" && key == "curloptresolve" && s.value != "":
+			found = append(found, problem("http.curloptResolve", s.from, "it says where names lead, whatever their resolver says"))
+		case section == "fetch" && key == "bundleuri", section == "bundle" && key == "uri":
+			found = append(found, target(boundary.Endpoint, s.value, s.from))
 		case section == "branch" && (key == "remote" || key == "pushremote"), section == "remote" && key == "pushdefault":
 			if s.value != "." && !g.has("remote."+s.value+".url") && !g.has("remote."+s.value+".pushurl") {
 				found = append(found, g.remote(s, key != "remote"))
 			}
 		case section == "http" && key == "proxy":
 			found = append(found, proxyOf(s)...)
-		case section == "core" && (key == "sshcommand" || key == "gitproxy"), section == "credential" && key == "helper" && strings.HasPrefix(s.value, "!"):
+		case section == "core" && (key == "sshcommand" || key == "gitproxy"), section == "credential" && key == "helper" && (strings.HasPrefix(s.value, "!") || filepath.IsAbs(s.value)):
 			found = append(found, problem(s.key, s.from, "it names a program, which may lead anywhere"))
 		}
 	}
@@ -77,7 +85,8 @@ func proxyOf(s setting) []Finding {
 	return []Finding{target(boundary.Endpoint, s.value, s.from)}
 }
 
-func (r Reader) gitConfig(ctx context.Context, directory string) ([]setting, error) {
+// gitConfig are the settings of a repository, and the directory that its work trees have in common.
+func (r Reader) gitConfig(ctx context.Context, directory string) (settings []setting, common string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	// These would show another repository than the one that is asked about.
@@ -86,15 +95,62 @@ func (r Reader) gitConfig(ctx context.Context, directory string) ([]setting, err
 		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_CONFIG"}, name)
 	})
 	// Outside a repository git would show the user's own configuration alone.
-	if _, err := r.Runner.Run(ctx, run.Cmd{Name: "git", Args: []string{"-C", directory, "rev-parse", "--git-dir"}, Env: env}); err != nil {
-		return nil, err
+	git := func(args ...string) (string, error) {
+		result, err := r.Runner.Run(ctx, run.Cmd{Name: "git", Args: append([]string{"-C", directory}, args...), Env: env})
+		return string(result.Stdout), err
 	}
-	result, err := r.Runner.Run(ctx, run.Cmd{Name: "git", Args: []string{"-C", directory, "config", "--list", "--includes", "--show-origin", "-z"}, Env: env})
+	said, err := git("rev-parse", "--is-inside-work-tree", "--git-common-dir")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	within, common, _ := strings.Cut(strings.TrimSuffix(said, "\n"), "\n")
+	if !filepath.IsAbs(common) {
+		common = filepath.Join(directory, common)
+	}
+	list := []string{"config", "--list", "--includes", "--show-origin", "-z"}
+	all, err := git(list...)
+	if err != nil {
+		return nil, "", err
+	}
+	add := func(list string, wanted func(key string) bool) {
+		for _, s := range parsed(list, directory) {
+			if wanted(s.key) {
+				settings = append(settings, s)
+			}
+		}
+	}
+	add(all, func(string) bool { return true })
+	if within != "true" {
+		return settings, common, nil
+	}
+	top, err := git("rev-parse", "--show-toplevel")
+	if err != nil {
+		return nil, "", err
+	}
+	// What a repository brings along counts as soon as it is asked for.
+	for name, wanted := range map[string]func(key string) bool{
+		".gitmodules": func(key string) bool { return strings.HasPrefix(key, "submodule.") && strings.HasSuffix(key, ".url") },
+		".lfsconfig": func(key string) bool {
+			return key == "lfs.url" || key == "lfs.pushurl" || strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".lfsurl")
+		},
+	} {
+		file := filepath.Join(strings.TrimSuffix(top, "\n"), name)
+		if _, err := os.Lstat(file); os.IsNotExist(err) {
+			continue
+		}
+		brought, err := git(append(slices.Clone(list), "--file", file)...)
+		if err != nil {
+			return nil, "", err
+		}
+		add(brought, wanted)
+	}
+	return settings, common, nil
+}
+
+// parsed are the settings that git listed.
+func parsed(list, directory string) []setting {
 	var settings []setting
-	fields := strings.Split(strings.TrimSuffix(string(result.Stdout), "\x00"), "\x00")
+	fields := strings.Split(strings.TrimSuffix(list, "\x00"), "\x00")
 	for i := 0; i+1 < len(fields); i += 2 {
 		origin := strings.TrimPrefix(fields[i], "file:")
 		key, value, _ := strings.Cut(fields[i+1], "\n")
@@ -103,7 +159,7 @@ func (r Reader) gitConfig(ctx context.Context, directory string) ([]setting, err
 		}
 		settings = append(settings, setting{key, value, origin + " (" + safeKey(key) + ")"})
 	}
-	return settings, nil
+	return settings
 }
 
 // safeKey is a key without the password that a URL in its middle may hold.
@@ -149,6 +205,38 @@ func (g gitReader) remote(s setting, push bool) Finding {
 		value = filepath.Join(g.directory, value)
 	}
 	return target(boundary.Git, value, s.from)
+}
+
+// submodule are the URLs that one of a submodule stands for: a relative one is taken from that of a remote, whichever counts.
+func (g gitReader) submodule(url string) []string {
+	if !strings.HasPrefix(url, "./") && !strings.HasPrefix(url, "../") {
+		return []string{url}
+	}
+	var all []string
+	for _, s := range g.settings {
+		if section, name, key := g.parts(s.key); section != "remote" || name == "" || key != "url" {
+			continue
+		}
+		base, rest := strings.TrimSuffix(s.value, "/"), url
+		for {
+			if after, ok := strings.CutPrefix(rest, "./"); ok {
+				rest = after
+			} else if after, ok := strings.CutPrefix(rest, "../"); ok {
+				base, rest = base[:max(0, strings.LastIndexAny(base, "/:"))], after
+			} else {
+				break
+			}
+		}
+		separator := "/"
+		if !strings.Contains(base, "/") && !strings.HasSuffix(base, ":") && strings.HasPrefix(s.value, base+":") {
+			separator = ":" // nothing but user and host is left
+		}
+		all = append(all, base+separator+rest)
+	}
+	if len(all) == 0 {
+		return []string{url}
+	}
+	return all
 }
 
 func (g gitReader) rewrite(url, by string) (string, bool) {

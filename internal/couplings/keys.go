@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/pem"
-	"os"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -48,9 +47,7 @@ func publicKey(line, from string) []Finding {
 	if err != nil {
 		return []Finding{problem("key", from, "it cannot be read")}
 	}
-	f := target(boundary.HostKey, fingerprint, from)
-	f.Known = true
-	found := []Finding{f}
+	found := []Finding{known(boundary.HostKey, fingerprint, from)}
 	hosts, _, _ := strings.Cut(line, " ")
 	if isKeyType(hosts) || strings.Contains(hosts, "=") || strings.HasPrefix(hosts, "|") {
 		return found // no hosts, options of authorized_keys, or hashed hosts: the key alone tells
@@ -89,15 +86,13 @@ func privateKey(file string, block *pem.Block) []Finding {
 			if key, _, ok := cutString(rest[4:]); ok {
 				f, err := boundary.Fingerprint(base64.StdEncoding.EncodeToString(key))
 				if err == nil {
-					found := target(boundary.HostKey, f, file)
-					found.Known = true
-					return []Finding{found}
+					return []Finding{known(boundary.HostKey, f, file)}
 				}
 			}
 		}
 		return []Finding{problem("private key", file, "it cannot be read")}
 	}
-	data, err := os.ReadFile(file + ".pub")
+	data, err := read(file + ".pub")
 	if err != nil {
 		return []Finding{problem("private key", file, "its format does not show its public half, and there is no %s.pub", file)}
 	}

@@ -51,11 +51,21 @@ func kubeconfig(file string, data []byte) []Finding {
 		if proxy := get(cluster, "proxy-url"); proxy.Value != "" {
 			found = append(found, target(boundary.Endpoint, proxy.Value, at(file, proxy.Line)))
 		}
+		if name := get(cluster, "tls-server-name"); name.Value != "" { // who answers behind a forwarded port
+			found = append(found, known(boundary.Host, name.Value, at(file, name.Line)))
+		}
 		sums, err := caSums(cluster2ca(file, get(cluster, "certificate-authority-data").Value, get(cluster, "certificate-authority").Value))
 		if err != nil {
 			found = append(found, problem("cluster "+name, where, "its CA cannot be read (%v)", err))
 		}
 		found = append(found, kube(server.Value, sums, where)...)
+	}
+	for _, entry := range items(get(root, "users")) {
+		for _, key := range []string{"exec", "auth-provider"} {
+			if program := get(entry, "user", key); is(program) {
+				found = append(found, problem("user "+get(entry, "name").Value, at(file, program.Line), "its %s runs a program or asks another server, which may lead anywhere", key))
+			}
+		}
 	}
 	for _, entry := range items(get(root, "contexts")) {
 		if cluster := get(entry, "context", "cluster"); !clusters[cluster.Value] {

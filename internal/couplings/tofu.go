@@ -3,6 +3,7 @@
 package couplings
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,23 +27,28 @@ import (
 // lead: backend, cloud and provider blocks, remote states, and what `tofu init`
 // wrote down. Values may refer to variables that have a value, and to locals.
 func (r Reader) tofu(root Root) []Finding {
-	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}, used: map[string]string{}}
+	t := &tofuReader{Reader: r, root: root, parser: hclparse.NewParser(), vars: map[string]cty.Value{}, locals: map[string]cty.Value{}, seen: map[string]bool{}, used: map[string]string{}, registries: map[string]string{}}
 	bodies := t.module(root.Directory)
 	if len(t.found) > 0 {
 		return t.found
 	}
+	t.given()
 	t.variables(bodies)
 	t.local(bodies)
 	backend := false
 	for _, body := range bodies {
 		for _, block := range body.blocks["terraform"] {
-			for _, inside := range t.inside(block, "backend", "cloud") {
-				backend = true
-				if inside.Type == "cloud" {
+			for _, inside := range t.inside(block, "backend", "cloud", "encryption") {
+				switch inside.Type {
+				case "encryption":
+					t.encryption(inside)
+					continue
+				case "cloud":
 					t.backend("cloud", t.values(inside), rangeOf(inside))
-				} else {
+				default:
 					t.backend(inside.Labels[0], t.merged(t.values(inside)), rangeOf(inside))
 				}
+				backend = true
 			}
 		}
 		for _, block := range body.blocks["provider"] {
@@ -50,6 +56,9 @@ func (r Reader) tofu(root Root) []Finding {
 		}
 		for _, block := range body.blocks["data"] {
 			t.data(block)
+		}
+		for _, block := range body.blocks["resource"] {
+			t.provisioners(block)
 		}
 		t.calls(body)
 	}
@@ -64,13 +73,15 @@ func (r Reader) tofu(root Root) []Finding {
 
 type tofuReader struct {
 	Reader
-	root   Root
-	parser *hclparse.Parser
-	vars   map[string]cty.Value
-	locals map[string]cty.Value
-	seen   map[string]bool   // directories of modules
-	used   map[string]string // providers that resources need, and where the first of those stands
-	found  []Finding
+	root       Root
+	parser     *hclparse.Parser
+	vars       map[string]cty.Value
+	locals     map[string]cty.Value
+	known      *hcl.EvalContext  // both of these, once they are complete
+	seen       map[string]bool   // directories of modules
+	used       map[string]string // providers that resources need, and where the first of those stands
+	registries map[string]string // hosts that serve providers, and where they stand
+	found      []Finding
 }
 
 // body is a file's blocks by type.
@@ -90,8 +101,14 @@ func (t *tofuReader) problem(what, from, format string, args ...any) {
 var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "terraform"}, {Type: "provider", LabelNames: []string{"name"}}, {Type: "variable", LabelNames: []string{"name"}}, {Type: "locals"},
 	{Type: "module", LabelNames: []string{"name"}}, {Type: "data", LabelNames: []string{"type", "name"}}, {Type: "resource", LabelNames: []string{"type", "name"}},
-	{Type: "ephemeral", LabelNames: []string{"type", "name"}},
+	{Type: "ephemeral", LabelNames: []string{"type", "name"}}, {Type: "check", LabelNames: []string{"name"}},
 }}
+
+// override tells whether a file's values replace those of all files that are none, however they are called.
+func override(name string) bool {
+	base, _, _ := strings.Cut(name, ".")
+	return base == "override" || strings.HasSuffix(base, "_override")
+}
 
 // module reads the files of a module, or finds a problem.
 func (t *tofuReader) module(directory string) []body {
@@ -100,7 +117,10 @@ func (t *tofuReader) module(directory string) []body {
 		t.problem("OpenTofu root", directory, "it cannot be read (%s)", reason(err))
 		return nil
 	}
-	t.seen[filepath.Clean(directory)] = true
+	slices.SortStableFunc(entries, func(a, b os.DirEntry) int {
+		return strings.Compare(strconv.FormatBool(override(a.Name())), strconv.FormatBool(override(b.Name())))
+	})
+	t.seen[oneOf(directory)] = true
 	var bodies []body
 	for _, entry := range entries {
 		name := entry.Name()
@@ -121,6 +141,9 @@ func (t *tofuReader) module(directory string) []body {
 		b := body{directory, map[string][]*hcl.Block{}}
 		for _, block := range content.Blocks {
 			b.blocks[block.Type] = append(b.blocks[block.Type], block)
+			if block.Type == "check" { // it has a source of data of its own
+				b.blocks["data"] = append(b.blocks["data"], t.inside(block, "data")...)
+			}
 		}
 		for _, block := range slices.Concat(b.blocks["resource"], b.blocks["data"], b.blocks["ephemeral"]) {
 			kind, _, _ := strings.Cut(block.Labels[0], "_")
@@ -135,6 +158,14 @@ func (t *tofuReader) module(directory string) []body {
 		t.problem("OpenTofu root", directory, "it holds no configuration")
 	}
 	return bodies
+}
+
+// oneOf is a directory by one path, whatever links led there: a link to its own directory would never end.
+func oneOf(directory string) string {
+	if real, err := filepath.EvalSymlinks(directory); err == nil {
+		return real
+	}
+	return filepath.Clean(directory)
 }
 
 func (t *tofuReader) use(kind, from string) {
@@ -161,6 +192,10 @@ func (t *tofuReader) renamed(block *hcl.Block) {
 	for _, required := range t.inside(block, "required_providers") {
 		for name, value := range t.values(required) {
 			source, known := text(object(value), "source")
+			// Its registry is asked before anything of it is run.
+			if parts := strings.Split(source, "/"); len(parts) == 3 && !slices.Contains([]string{"registry.opentofu.org", "registry.terraform.io"}, strings.ToLower(parts[0])) {
+				t.registries[parts[0]] = rangeOf(required)
+			}
 			kind := source[strings.LastIndex(source, "/")+1:]
 			if known && kind != "" && kind != name {
 				t.use(kind, rangeOf(required))
@@ -171,6 +206,9 @@ func (t *tofuReader) renamed(block *hcl.Block) {
 
 func (t *tofuReader) file(path string, isJSON bool) *hcl.File {
 	data, err := read(path)
+	if err == nil && (len(data) > maxTofu || deep(data)) {
+		err = errors.New("it is too large, or nested too deep")
+	}
 	if err != nil {
 		t.problem("OpenTofu file", path, "it cannot be read (%s)", reason(err))
 		return nil
@@ -185,6 +223,29 @@ func (t *tofuReader) file(path string, isJSON bool) *hcl.File {
 		return nil
 	}
 	return file
+}
+
+// maxTofu is far more than a file of OpenTofu's holds.
+const maxTofu = 1 << 20
+
+// deep tells whether brackets or templates are nested so deep that hcl, which has no limit of its own, would run out of stack or of time.
+func deep(data []byte) bool {
+	if bytes.Count(data, []byte("%{")) > 1000 || bytes.Count(data, []byte("<<")) > 1000 {
+		return true
+	}
+	depth := 0
+	for _, c := range data {
+		switch c {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth = max(0, depth-1)
+		}
+		if depth > 1000 {
+			return true
+		}
+	}
+	return false
 }
 
 // diagnosed keeps place and summary; the detail may quote a value.
@@ -206,8 +267,11 @@ func (t *tofuReader) inside(block *hcl.Block, types ...string) []*hcl.Block {
 	schema := &hcl.BodySchema{}
 	for _, kind := range types {
 		header := hcl.BlockHeaderSchema{Type: kind}
-		if kind == "backend" {
+		switch kind {
+		case "backend", "provisioner":
 			header.LabelNames = []string{"type"}
+		case "data", "key_provider", "method":
+			header.LabelNames = []string{"type", "name"}
 		}
 		schema.Blocks = append(schema.Blocks, header)
 	}
@@ -216,6 +280,66 @@ func (t *tofuReader) inside(block *hcl.Block, types ...string) []*hcl.Block {
 		t.diagnosed(block.DefRange.Filename, diagnostics)
 	}
 	return content.Blocks
+}
+
+// eval is what an expression comes to; unknown if that cannot be told, or not within bounds.
+func (t *tofuReader) eval(expression hcl.Expression) cty.Value {
+	scope := t.known
+	if scope == nil {
+		scope = t.scope()
+	}
+	return evalIn(scope, expression)
+}
+
+func evalIn(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
+	loops := 0
+	if native, ok := expression.(hclsyntax.Node); ok {
+		_ = hclsyntax.VisitAll(native, func(n hclsyntax.Node) hcl.Diagnostics {
+			if _, ok := n.(*hclsyntax.ForExpr); ok {
+				loops++
+			}
+			return nil
+		})
+	}
+	if loops > 1 || len(expression.Variables()) > 1000 {
+		return cty.DynamicVal
+	}
+	value, diagnostics := expression.Value(scope)
+	if diagnostics.HasErrors() {
+		return cty.DynamicVal
+	}
+	return bounded(value)
+}
+
+// bounded is a value that others may be made of. One that is larger than any
+// setting is unknown: a few lines, each twice the one before, would fill the memory.
+func bounded(value cty.Value) cty.Value {
+	left := 16 << 10
+	var fits func(cty.Value) bool
+	fits = func(v cty.Value) bool {
+		if left--; left < 0 {
+			return false
+		}
+		if v, _ = v.Unmark(); !v.IsKnown() || v.IsNull() {
+			return true
+		}
+		if v.Type() == cty.String {
+			left -= len(v.AsString())
+			return left >= 0
+		}
+		if v.CanIterateElements() {
+			for it := v.ElementIterator(); it.Next(); {
+				if _, element := it.Element(); !fits(element) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	if !fits(value) {
+		return cty.DynamicVal
+	}
+	return value
 }
 
 func (t *tofuReader) scope() *hcl.EvalContext {
@@ -234,11 +358,7 @@ func (t *tofuReader) valuesOf(body hcl.Body) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	attributes, _ := body.JustAttributes() // its diagnostics are about the blocks; in JSON all are attributes
 	for name, attribute := range attributes {
-		value, diagnostics := attribute.Expr.Value(t.scope())
-		if diagnostics.HasErrors() {
-			value = cty.DynamicVal
-		}
-		values[name] = value
+		values[name] = t.eval(attribute.Expr)
 	}
 	native, ok := body.(*hclsyntax.Body)
 	if !ok {
@@ -289,14 +409,14 @@ func (t *tofuReader) variables(bodies []body) {
 	for _, b := range bodies {
 		for _, block := range b.blocks["variable"] {
 			attributes, _ := block.Body.JustAttributes()
-			value := cty.DynamicVal
+			value, before := t.vars[block.Labels[0]]
 			if d := attributes["default"]; d != nil {
-				if known, diagnostics := d.Expr.Value(nil); !diagnostics.HasErrors() {
-					value = known
-				}
+				value = evalIn(nil, d.Expr)
+			} else if !before {
+				value = cty.DynamicVal
 			}
 			if env := t.getenv("TF_VAR_" + block.Labels[0]); env != "" {
-				value = cty.StringVal(env)
+				value = bounded(cty.StringVal(env))
 			}
 			t.vars[block.Labels[0]] = value
 		}
@@ -332,16 +452,12 @@ func (t *tofuReader) attributes(path string) map[string]cty.Value {
 		t.diagnosed(path, diagnostics)
 	}
 	for name, attribute := range attributes {
-		value, diagnostics := attribute.Expr.Value(nil)
-		if diagnostics.HasErrors() {
-			value = cty.DynamicVal
-		}
-		values[name] = value
+		values[name] = evalIn(nil, attribute.Expr)
 	}
 	return values
 }
 
-// local computes locals until no more of them become known.
+// local computes locals until no more of them become known. A chain of more than 100 stays unknown.
 func (t *tofuReader) local(bodies []body) {
 	all := map[string]*hcl.Attribute{}
 	for _, b := range bodies {
@@ -353,12 +469,23 @@ func (t *tofuReader) local(bodies []body) {
 	for name := range all {
 		t.locals[name] = cty.DynamicVal
 	}
-	for range all {
+	t.known = t.scope()
+	for range 100 {
+		more := false
+		next := map[string]cty.Value{}
 		for name, attribute := range all {
-			if value, diagnostics := attribute.Expr.Value(t.scope()); !diagnostics.HasErrors() {
-				t.locals[name] = value
+			if value := t.eval(attribute.Expr); value.IsWhollyKnown() {
+				next[name], more = value, true
+				delete(all, name)
+			} else if !value.RawEquals(t.locals[name]) {
+				next[name], more = value, true // known in parts
 			}
 		}
+		if !more {
+			return
+		}
+		maps.Copy(t.locals, next)
+		t.known = t.scope()
 	}
 }
 
@@ -451,6 +578,72 @@ func (n *need) add(kind boundary.Kind, value string) {
 	}
 }
 
+// given finds what the environment adds to the command line or to the configuration, which no file shows.
+func (t *tofuReader) given() {
+	for _, entry := range t.Environ {
+		name, _, _ := strings.Cut(entry, "=")
+		value := t.getenv(name)
+		leads := strings.HasPrefix(name, "TF_CLI_ARGS") && elsewhere.MatchString(value)
+		if leads || name == "TF_ENCRYPTION" && value != "" {
+			t.problem(name, "environment variable "+name, "it says where the root leads beside its files; take it away")
+		}
+	}
+}
+
+var elsewhere = lazyregexp.New(`-(?:backend|var|state|chdir|from-module|plugin-dir)`)
+
+// encryption judges who is asked for the keys of states and plans.
+func (t *tofuReader) encryption(block *hcl.Block) {
+	for _, inside := range t.inside(block, "key_provider", "method") {
+		kind := inside.Labels[0]
+		n := &need{t: t, what: inside.Type + " " + kind, from: rangeOf(inside), values: t.values(inside)}
+		cloud := map[string]string{"aws_kms": "aws", "gcp_kms": "google", "azure_vault": "azurerm"}[kind]
+		switch {
+		case kind == "pbkdf2" || kind == "aes_gcm" || kind == "unencrypted":
+		case kind == "openbao":
+			if n.values["address"] == cty.NilVal && t.getenv("BAO_ADDR") != "" {
+				n.add(boundary.Vault, t.getenv("BAO_ADDR"))
+			} else {
+				n.add(boundary.Vault, n.must("address"))
+			}
+		case cloud != "":
+			n.endpoints("endpoint", "endpoints", "http_proxy", "https_proxy")
+			n.add(boundary.TofuProvider, cloud)
+		default:
+			t.problem(n.what, n.from, "it runs a program or is not known, and where that leads cannot be told")
+		}
+	}
+}
+
+// provisioners are run on this machine, or connect to another without any provider.
+func (t *tofuReader) provisioners(block *hcl.Block) {
+	what := block.Labels[0] + "." + block.Labels[1]
+	connections, others := 0, false
+	look := func(found []*hcl.Block) {
+		for _, connection := range found {
+			n := &need{t: t, what: "connection of " + what, from: rangeOf(connection), values: t.values(connection)}
+			connections++
+			n.add(boundary.Host, n.must("host"))
+			n.add(boundary.Host, n.maybe("bastion_host"))
+			n.add(boundary.Host, n.maybe("proxy_host"))
+		}
+	}
+	for _, inside := range t.inside(block, "connection", "provisioner") {
+		switch {
+		case inside.Type == "connection":
+			look([]*hcl.Block{inside})
+		case inside.Labels[0] == "remote-exec" || inside.Labels[0] == "file":
+			others = true
+			look(t.inside(inside, "connection"))
+		default:
+			t.problem("provisioner "+inside.Labels[0]+" of "+what, rangeOf(inside), "it runs a program, and where that leads cannot be told")
+		}
+	}
+	if others && connections == 0 {
+		t.problem("provisioner of "+what, rangeOf(block), "it has no connection, so it cannot be told where it leads")
+	}
+}
+
 // backend turns a backend's settings into the state that it keeps and the hosts that it asks.
 func (t *tofuReader) backend(kind string, values map[string]cty.Value, from string) {
 	n := &need{t: t, what: "backend " + kind, from: from, values: values}
@@ -490,11 +683,20 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 	case "s3":
 		n.endpoints("endpoint", "endpoints", "iam_endpoint", "sts_endpoint", "dynamodb_endpoint", "http_proxy", "https_proxy")
 		n.add(boundary.TofuState, "s3:"+n.must("bucket")+"/"+n.must("key"))
+		// States of workspaces lie beside that of the default one.
+		if prefix := strings.Trim(n.maybe("workspace_key_prefix"), "/"); prefix != "" {
+			n.add(boundary.TofuState, "s3:"+n.must("bucket")+"/"+prefix+"/"+n.must("key"))
+		}
 	case "azurerm":
 		n.add(boundary.TofuState, "azurerm:"+n.must("storage_account_name")+"/"+n.must("container_name")+"/"+n.must("key"))
 	case "http":
 		address := n.must("address")
 		n.endpoints("address", "lock_address", "unlock_address")
+		for _, name := range []string{"lock_address", "unlock_address"} {
+			if _, given := values[name]; !given {
+				n.endpoint(t.getenv("TF_HTTP_" + strings.ToUpper(name)))
+			}
+		}
 		n.add(boundary.TofuState, "http:"+withoutUser(address))
 	case "pg":
 		n.add(boundary.Database, n.must("conn_str"))
@@ -575,6 +777,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 			host += ":" + port
 		}
 		n.add(boundary.Database, host)
+		n.endpoints("proxy")
 		n.jump()
 	case "vault":
 		address := n.maybe("address")
@@ -592,6 +795,12 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		t.cluster(&inner)
 	case "docker":
 		host := n.maybe("host")
+		if n.maybe("context") != "" {
+			t.problem(n.what, from, "it names a context, and where that leads stands elsewhere; give its host")
+		}
+		for _, auth := range flat(map[string]cty.Value{"": values["registry_auth"]})[1:] {
+			(&need{t: t, what: n.what, from: from, values: auth}).endpoints("address")
+		}
 		if host == "" {
 			host = t.getenv("DOCKER_HOST")
 		}
@@ -618,7 +827,10 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 			n.add(boundary.TofuProvider, kind)
 		}
 	}
-	n.endpoints("proxy_url", "http_proxy", "https_proxy")
+	n.endpoints("http_proxy", "https_proxy")
+	if !slices.Contains([]string{"kubernetes", "kubectl", "kustomization"}, kind) { // those have been asked
+		n.endpoints("proxy_url")
+	}
 }
 
 // jump is a bastion, as some providers have it.
@@ -649,6 +861,10 @@ func (t *tofuReader) cluster(n *need) {
 	if insecure := n.maybe("insecure"); insecure != "" && insecure != "false" {
 		t.problem(n.what, n.from, "insecure believes whoever answers; give the cluster's CA")
 	}
+	if exec, ok := n.values["exec"]; ok && (!exec.IsKnown() || !exec.IsNull()) {
+		t.problem(n.what, n.from, "its exec names a program, which may lead anywhere")
+	}
+	n.endpoints("proxy_url")
 	host := n.maybe("host")
 	if host != "" {
 		if !strings.Contains(host, "://") {
@@ -699,8 +915,11 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 	}
 }
 
-// implicit judges the providers that resources need though no block configures them: the environment does.
+// implicit judges the registries of providers, and the providers that resources need though no block configures them: the environment does.
 func (t *tofuReader) implicit(bodies []body) {
+	for _, host := range slices.Sorted(maps.Keys(t.registries)) {
+		(&need{t: t, from: t.registries[host]}).endpoint(host)
+	}
 	for _, kind := range slices.Sorted(maps.Keys(t.used)) {
 		configured := slices.ContainsFunc(bodies, func(b body) bool {
 			return slices.ContainsFunc(b.blocks["provider"], func(block *hcl.Block) bool { return block.Labels[0] == kind })
@@ -720,7 +939,7 @@ func (t *tofuReader) calls(b body) {
 		case n.failed:
 		case strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../"):
 			directory := filepath.Join(b.directory, source)
-			if t.seen[directory] {
+			if t.seen[oneOf(directory)] {
 				continue
 			}
 			t.called(directory)
@@ -739,6 +958,11 @@ func (t *tofuReader) called(directory string) {
 		for _, data := range inner.blocks["data"] {
 			if slices.Contains([]string{"terraform_remote_state", "tls_certificate", "local_command"}, data.Labels[0]) {
 				t.problem("data "+data.Labels[0]+" "+data.Labels[1], rangeOf(data), "it stands in a module, where its values cannot be told; move it to the root")
+			}
+		}
+		for _, resource := range inner.blocks["resource"] {
+			for _, inside := range t.inside(resource, "connection", "provisioner") {
+				t.problem(inside.Type+" of "+resource.Labels[0]+"."+resource.Labels[1], rangeOf(inside), "it stands in a module, where its values cannot be told; move it to the root")
 			}
 		}
 		t.calls(inner)
@@ -793,7 +1017,7 @@ func (t *tofuReader) fetched() {
 		return
 	}
 	for _, module := range listed.Modules {
-		if directory := t.expand(module.Dir, t.root.Directory); !t.seen[filepath.Clean(directory)] {
+		if directory := t.expand(module.Dir, t.root.Directory); !t.seen[oneOf(directory)] {
 			t.called(directory)
 		}
 	}

@@ -43,8 +43,8 @@ func unique(n *yaml.Node, depth int) error {
 	seen := map[string]bool{}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 {
-			if seen[child.Value] || child.Tag == "!!merge" {
-				return fmt.Errorf("line %d has a key for the second time, or a merge", child.Line)
+			if seen[child.Value] || child.Tag == "!!merge" || child.Tag == "!!binary" {
+				return fmt.Errorf("line %d has a key for the second time, a merge, or a key in disguise", child.Line)
 			}
 			seen[child.Value] = true
 		}

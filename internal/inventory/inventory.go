@@ -11,11 +11,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/relex/aini"
@@ -38,7 +40,7 @@ type Inventory struct {
 }
 
 // What Ansible passes over in a directory of sources (INVENTORY_IGNORE_EXTS and INVENTORY_IGNORE_PATTERNS by default).
-var ignored = lazyregexp.New(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group|host)_vars$`)
+var ignored = lazyregexp.New(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group_vars|host_vars|vars_plugins)$`)
 
 // longest is the longest line that aini reads; it drops what is behind a longer one without a word.
 const longest = 64*1024 - 1
@@ -160,6 +162,10 @@ func (r *reader) source(file string) error {
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() { // nobody may ever write to it, or stop
+		r.skip(file, "it is no regular file")
+		return nil
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -198,7 +204,11 @@ func (r *reader) ini(file string, data []byte) {
 		r.skip(file, "it has what only Ansible reads for sure")
 		return
 	}
-	parsed, err := aini.ParseString(string(data))
+	if !ranges(data) {
+		r.skip(file, "it has a range that is none, or that stands for too many hosts")
+		return
+	}
+	parsed, err := parse(data)
 	if err != nil {
 		r.skip(file, "it cannot be read (%v)", err)
 		return
@@ -218,14 +228,61 @@ func (r *reader) ini(file string, data []byte) {
 	}
 }
 
+// parse is aini, which panics on some of what is no inventory.
+func parse(data []byte) (parsed *aini.InventoryData, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it is no inventory")
+		}
+	}()
+	return aini.ParseString(string(data))
+}
+
+var (
+	bracketed = lazyregexp.New(`\[[^\[\]:]*:[^\[\]:]*\]`)
+	number    = lazyregexp.New(`^[0-9]{1,6}$`)
+)
+
+// ranges tells whether what could be ranges stands for no more hosts than anybody has: aini makes them all before it hands out one.
+func ranges(data []byte) bool {
+	const most = 100_000
+	all := 0
+	for line := range bytes.Lines(data) {
+		hosts := 1
+		for _, match := range bracketed.FindAllString(string(line), -1) {
+			from, to, _ := strings.Cut(strings.Trim(match, "[]"), ":")
+			if to == "" {
+				return false
+			}
+			size := 52 // letters, or the name of a section
+			if strings.Trim(from+to, "0123456789") == "" {
+				if from == "" {
+					from = "0"
+				}
+				if !number.MatchString(from) || !number.MatchString(to) {
+					return false
+				}
+				first, _ := strconv.Atoi(from)
+				last, _ := strconv.Atoi(to)
+				size = last - first + 1
+			}
+			if hosts *= size; hosts < 1 || hosts > most {
+				return false
+			}
+		}
+		if all += hosts; all > most {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *reader) yaml(file string, data []byte) {
-	var document yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&document); err != nil || len(document.Content) != 1 {
+	root := document(data)
+	if root == nil {
 		r.skip(file, "it is not one YAML document")
 		return
 	}
-	root := document.Content[0]
 	if root.Kind != yaml.MappingNode || child(root, "plugin") != nil {
 		r.skip(file, "it is for an inventory plugin")
 		return
@@ -234,9 +291,53 @@ func (r *reader) yaml(file string, data []byte) {
 		r.skip(file, "it has aliases, tags or keys that only Ansible reads for sure")
 		return
 	}
+	if !groups(root, nil) {
+		r.skip(file, "it has groups that Ansible takes for none")
+		return
+	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		r.group(file, root.Content[i+1], 0)
 	}
+}
+
+// document is the only document of a file, or nil.
+func document(data []byte) *yaml.Node {
+	var first, second yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if decoder.Decode(&first) != nil || len(first.Content) != 1 || !errors.Is(decoder.Decode(&second), io.EOF) {
+		return nil
+	}
+	return first.Content[0]
+}
+
+// groups tells whether a mapping is of groups as Ansible wants them, none within itself. One that is not costs it the whole file.
+func groups(mapping *yaml.Node, within []string) bool {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name, group := mapping.Content[i].Value, mapping.Content[i+1]
+		if slices.Contains(within, name) || len(within) > 32 {
+			return false
+		}
+		if group.Kind != yaml.MappingNode {
+			continue // passed over, with a warning
+		}
+		for _, section := range []string{"vars", "hosts", "children"} {
+			part := child(group, section)
+			switch {
+			case part == nil || part.Kind == yaml.ScalarNode:
+			case part.Kind != yaml.MappingNode:
+				return false
+			case section == "children" && !groups(part, append(slices.Clone(within), name)):
+				return false
+			case section == "hosts":
+				for j := 1; j < len(part.Content); j += 2 {
+					if part.Content[j].Kind == yaml.SequenceNode {
+						return false
+					}
+				}
+			}
+		}
+	}
+	return true
 }
 
 func (r *reader) group(file string, group *yaml.Node, depth int) {
@@ -287,28 +388,33 @@ func (r *reader) hostVars(directory string) error {
 		if !known {
 			continue
 		}
+		before := r.taken[name]
 		r.taken[name] = true
 		info, err := os.Stat(paths[0])
 		if err != nil {
 			return err
 		}
-		if len(paths) > 1 || info.IsDir() {
-			r.skip(paths[0], "the host's variables stand in several files")
+		if len(paths) > 1 || !info.Mode().IsRegular() {
+			r.skip(paths[0], "the host's variables stand in several files, or in none that is one")
 			continue
 		}
 		data, err := os.ReadFile(paths[0])
 		if err != nil {
 			return err
 		}
-		var document yaml.Node
-		if yaml.Unmarshal(data, &document) != nil || len(document.Content) != 1 || unsafe(document.Content[0]) {
+		root := document(data)
+		if encrypted := bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")); !encrypted && (root == nil || root.Kind != yaml.MappingNode) {
+			r.skip(paths[0], "it is not one YAML mapping") // Ansible may find nothing at all then
+			delete(r.addresses, name)
+			continue
+		} else if encrypted || unsafe(root) {
 			r.skip(paths[0], "it has what only Ansible reads for sure")
 			continue
 		}
-		address, given := scalar(child(document.Content[0], "ansible_host"))
+		address, given := scalar(child(root, "ansible_host"))
 		switch {
 		case !given:
-			r.taken[name] = false
+			r.taken[name] = before
 		case literal(address):
 			r.addresses[name], r.taken[name] = Host{name, address, paths[0]}, false
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -74,4 +75,31 @@ func FuzzRead(f *testing.F) {
 			require.True(t, host.Address == "" || literal(host.Address))
 		}
 	})
+}
+
+// A pipe in place of a file would be waited for without end.
+func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(root, "h.yml"), []byte("all: {hosts: {a: }}"), 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(root, "host_vars"), 0o700))
+	for _, name := range []string{"pipe", "host_vars/a"} {
+		require.NoError(t, syscall.Mkfifo(filepath.Join(root, name), 0o600))
+	}
+	found, err := Read(root)
+	require.NoError(t, err)
+	assert.Len(t, found.Unknown, 2)
+}
+
+// A range that stands for more hosts than there is memory for is not made. Ansible would make it, so the corpus cannot hold it.
+func TestARangeWithoutEndIsNotMade(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"a[0:999999]b[0:999999]c[0:999999]", "a[0:999999999999]", strings.Repeat("a[1:9]", 20), strings.Repeat("b[1:9999]\n", 20)} {
+		root := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(root, "hosts"), []byte(line+"\n"), 0o600))
+		found, err := Read(root)
+		require.NoError(t, err)
+		assert.Empty(t, found.Hosts, line)
+		assert.Len(t, found.Unknown, 1, line)
+	}
 }

@@ -89,7 +89,9 @@ options:
     type: dict
     suboptions:
       kubeconfigs:
-        description: Kubeconfig files. Every cluster in them is judged by its server, its CA and its proxy, whichever context is current.
+        description:
+          - Kubeconfig files. Every cluster in them is judged by its server, its CA, the name that it has to answer to, and its proxy,
+            whichever context is current. A user whose credentials come from a program or another server is refused.
         type: list
         elements: path
         default: []
@@ -104,7 +106,10 @@ options:
         type: bool
         default: false
       tofu:
-        description: Root modules of OpenTofu. Their backend, cloud and provider blocks are judged, and what C(tofu init) wrote down.
+        description:
+          - Root modules of OpenTofu. Their backend, cloud, encryption and provider blocks, the registries of providers, the machines
+            that are provisioned, and what C(tofu init) wrote down are judged. What runs a program is refused, and so is what the
+            environment adds, such as C(-backend-config) in E(TF_CLI_ARGS).
         type: list
         elements: dict
         default: []
@@ -131,7 +136,9 @@ options:
         elements: path
         default: []
       git:
-        description: Directories of git repositories. What a fetch and a push of every remote really reach is judged, C(insteadOf) included.
+        description:
+          - Directories of git repositories. What a fetch and a push of every remote really reach is judged, C(insteadOf) included,
+            and what C(.gitmodules) and C(.lfsconfig) bring along.
         type: list
         elements: path
         default: []

@@ -55,7 +55,7 @@ _ASKS_NOBODY = frozenset([None] + [
 
 # Variables of production's tools; a name that ends in * stands for all that begin so.
 _PRODUCTION = (
-    "KUBECONFIG", "VAULT_*", "TF_*", "TOFU_*", "AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "CLOUDFLARE_*", "CF_*", "OVH_*", "PG*",
+    "KUBECONFIG", "VAULT_*", "BAO_*", "TF_*", "TOFU_*", "AWS_*", "GOOGLE_*", "GCLOUD_*", "CLOUDSDK_*", "CLOUDFLARE_*", "CF_*", "OVH_*", "PG*",
     "DATABASE_URL", "DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST", "CONTAINER_CONNECTION", "CONTAINER_SSHKEY", "BUILDKIT_HOST", "LIBVIRT_DEFAULT_URI",
     "K8S_AUTH_*", "KUBE_CONFIG*", "KUBE_HOST", "KUBE_TOKEN", "KUBE_CTX*", "KUBE_CLUSTER_*", "KUBE_CLIENT_*", "KUBE_EXEC*", "KUBERNETES_MASTER", "KUBERNETES_SERVICE_HOST",
     "HCLOUD_*", "DIGITALOCEAN_*", "SCW_*", "ARM_*", "AZURE_*", "GCP_*", "HELM_KUBE*", "ANSIBLE_HASHI_VAULT_*", "CONSUL_*", "NOMAD_*", "ETCDCTL_*", "RESTIC_*", "BORG_*", "MC_HOST_*", "ARGOCD_*", "GITEA_*",

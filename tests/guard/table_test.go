@@ -67,7 +67,7 @@ with each fence alone, and with everything as shipped.
 | load | the inventory source: it looks at the command line, holds every connection of the process, cleans its environment and puts the guard in front on `+"`PATH`"+` |
 | connection | the guarded connection alone, with the stand-in for ssh behind it; the inventory source is not loaded |
 | fence | `+"`prod-ip-guard fence`"+` around a run with no other guard (Linux only) |
-| macOS | whether the way is held where there is no network namespace, by the other two |
+| macOS | whether the way is held where there is no network namespace: that is, by either of the other two. It follows from what they did on Linux; nothing is tried on macOS |
 
 "holds" means that this fence alone let nothing through. %d ways, of which %d are held by the network fence only, and %d by
 nothing here; see [the guard](guard.md#what-it-does-not-hold) for what that means, and for the fences that stand elsewhere

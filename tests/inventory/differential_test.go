@@ -25,7 +25,9 @@ func ask(t *testing.T, root string) map[string]string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(filepath.Dir(os.Getenv("ANSIBLE_PYTHON")), "ansible-inventory"), "-i", root, "--list")
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "ANSIBLE_CONFIG="+os.DevNull+".cfg", "ANSIBLE_LOCAL_TEMP="+t.TempDir())
+	password := filepath.Join(t.TempDir(), "password") // of what the corpus holds encrypted
+	require.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))
+	cmd.Env = append(os.Environ(), "ANSIBLE_CONFIG="+os.DevNull+".cfg", "ANSIBLE_LOCAL_TEMP="+t.TempDir(), "ANSIBLE_VAULT_PASSWORD_FILE="+password)
 	out, err := cmd.Output()
 	if err != nil {
 		return map[string]string{} // Ansible reads nothing there, so nothing may be found
