@@ -30,6 +30,7 @@ import yaml
 from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleError
+from ansible.executor.process.worker import WorkerProcess
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.splitter import parse_kv
 # A plugin of the same name beside a playbook, or in a role, would be loaded under the name of these if they were not there.
@@ -205,6 +206,9 @@ def _other_sources(boundary):
         real = os.path.realpath(source)
         if real in homes or os.path.dirname(real) in homes:
             continue
+        if above := [home for home in homes if home.startswith(os.path.join(real, ""))]:
+            reasons.append("%s: it holds the inventory %s, whose variables are not loaded from there; give that one" % (where, above[0]))
+            continue
         targets.append({"kind": "file", "value": real, "from": where})
         targets.append({"kind": "inventory", "value": real, "from": where})
         for path in _files(real):
@@ -253,15 +257,12 @@ def _files(path, seen=()):
 
 def wish(loader):
     """Return what this very run says about i_mean_prod, for the binary to decide about, or None if it says nothing."""
-    given, origin, extra = None, "", _inline(loader)
-    if "i_mean_prod" in extra:
-        given, origin = extra["i_mean_prod"], "the command line"
-    on_command_line = given is not None
-    if not on_command_line:
-        everything = load_extra_vars(loader)
-        if "i_mean_prod" not in everything:
-            return None
-        given, origin = everything["i_mean_prod"], "a file of variables"
+    extra = _inline(loader)
+    on_command_line = "i_mean_prod" in extra
+    everything = extra if on_command_line else load_extra_vars(loader)
+    if "i_mean_prod" not in everything:
+        return None
+    given, origin = everything["i_mean_prod"], "the command line" if on_command_line else "a file of variables"
     if not Process.run:
         Process.run = "%d-%d" % (int(time.time()), os.getpid())
     patterns = [str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)]
@@ -293,7 +294,7 @@ def state_folder():
 
 def _playbooks():
     """Return what this process plays, by absolute paths; nothing if it is no ansible-playbook."""
-    if os.path.basename(sys.argv[0]) != "ansible-playbook":
+    if "start_at_task" not in context.CLIARGS:  # by whatever name it was started: python -m ansible playbook has another
         return []
     return [os.path.abspath(str(name)) for name in context.CLIARGS.get("args") or ()]
 
@@ -343,10 +344,22 @@ def before():
         return
     Process.looked = True
     for source in _sources():
-        for name in (source, os.path.join(source, "boundary.yml"), os.path.join(source, "boundary.yaml")):
-            if os.path.basename(name) in ("boundary.yml", "boundary.yaml") and os.path.isfile(name):
-                _ahead(os.path.abspath(name))
-                return
+        if boundary := _boundary_of(source):
+            _ahead(boundary)
+            return
+
+
+def _boundary_of(source):
+    """Return the boundary manifest that Ansible will come upon in a source, or None."""
+    try:
+        for path in _files(source):
+            # It reads the directories of a directory as well, but for those that hold variables.
+            below = os.path.relpath(path, source).split(os.sep)[:-1]
+            if os.path.basename(path) in ("boundary.yml", "boundary.yaml") and os.path.isfile(path) and not {"group_vars", "host_vars"} & set(below):
+                return os.path.abspath(path)
+    except OSError:
+        pass  # Ansible cannot read it either
+    return None
 
 
 def _ahead(boundary):
@@ -385,6 +398,10 @@ def hold(loader, boundary):
         digest = digest_of(boundary)
         Process.promotion = promotes()
         allowed = not Process.promotion and meant(loader, boundary)
+        if allowed and load_extra_vars(loader)["i_mean_prod"] != _inline(loader)["i_mean_prod"]:
+            # Ansible takes the last that was said.
+            Process.meant = None
+            raise Refusal("i_mean_prod is given on the command line, and something else by a file of variables behind it; leave one of them out")
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -420,7 +437,7 @@ def stop(refusal):
 
     A worker only fails its task, as its end would be taken for a crash.
     """
-    if multiprocessing.parent_process():
+    if isinstance(multiprocessing.current_process(), WorkerProcess):
         raise AnsibleError("prod-ip-guard: refused: %s" % refusal)
     sys.stderr.write("prod-ip-guard: refused: %s\n" % refusal)
     sys.stderr.flush()

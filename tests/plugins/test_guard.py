@@ -91,3 +91,61 @@ def test_a_file_of_the_inventory_without_its_directory_leads_nowhere(real, words
     assert done.returncode != 0
     assert "load the whole inventory" in done.stdout + done.stderr
     assert not mark.exists()
+
+
+def _sandbox(real):
+    """Return a directory that is an inventory with a boundary, and holds nothing else."""
+    inventory = real.directory / "inventory"
+    inventory.mkdir()
+    (inventory / "boundary.yml").write_text(
+        "plugin: arcodange.sandbox.boundary\nproduction: {addresses: [192.0.2.7]}\nsandbox: {addresses: [172.30.0.0/24]}\n", encoding="utf-8"
+    )
+    (inventory / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n", encoding="utf-8")
+    return inventory
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ("/nowhere/variables.yml", "Please prepend"),
+        ("@/nowhere/variables.yml", "/nowhere/variables.yml"),
+        ('{"i_mean_prod": null}', "i_mean_prod is null, which is not true"),
+    ],
+)
+def test_extra_variables_that_say_nothing_end_the_run_with_the_reason(real, extra, says):
+    done = real.run("ansible", "localhost", "-i", str(_sandbox(real)), "-m", "ansible.builtin.raw", "-a", "true", "-e", extra)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "prod-ip-guard: refused: " in done.stderr and says in done.stderr
+    assert "Unable to parse" not in done.stderr
+
+
+IN_A_PROCESS = """
+import multiprocessing, sys
+
+def run():
+    from ansible.cli.adhoc import AdHocCLI
+    AdHocCLI(["ansible", "localhost", "-i", sys.argv[1], "-m", "ansible.builtin.raw", "-a", "touch %s 192.0.2.7" % sys.argv[2]]).run()
+
+process = multiprocessing.get_context("fork").Process(target=run)
+process.start()
+process.join()
+sys.exit(process.exitcode)
+"""
+
+
+def test_a_run_inside_another_programs_process_is_ended_too(real):
+    mark = real.directory / "mark"
+    done = real.run(sys.executable, "-c", IN_A_PROCESS, str(_sandbox(real)), str(mark))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "prod-ip-guard: refused: -a: 192.0.2.7" in done.stderr
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("words", [("ansible-playbook",), (sys.executable, "-m", "ansible", "playbook")])
+def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words):
+    playbook = real.plugins.parent / "playbooks" / "promote.yml"
+    playbook.parent.mkdir(exist_ok=True)
+    playbook.write_text("- {hosts: localhost, gather_facts: false, tasks: []}\n", encoding="utf-8")
+    done = real.run(*words, "-i", str(_sandbox(real)), str(playbook), "-e", "i_mean_prod=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "may leave the sandbox" not in done.stderr
