@@ -61,15 +61,18 @@ class ActionModule(KitAction):
         targets = [target for host in hosts for target in self._target(host)]
         for name in sorted(self._delegated(hosts) - set(hosts)):
             targets += self._target(name)
+        if hosts and not targets:
+            # A run that is limited to this machine; whom it may delegate to is the inventory.
+            targets = [target for host in (self._hosts.get("groups") or {}).get("all") or [] for target in self._target(host)]
         if not targets:
-            raise AnsibleActionFail("prod_ip_guard: the play has no host that is connected to, and a guard that checked nothing has not guarded")
+            raise AnsibleActionFail("prod_ip_guard: there is no host that is connected to, and a guard that checked nothing has not guarded")
         return targets
 
     def _target(self, host):
         """Yield the host's target; none if it is this machine."""
         hostvars = self._hosts["hostvars"]
         variables = hostvars[host] if host in hostvars else {}
-        if variables.get("ansible_connection") == "local" or not variables and host in C.LOCALHOST:
+        if variables.get("ansible_connection") in guard.HERE or not variables and host in C.LOCALHOST:
             return
         target = {"host": host, "address": str(variables.get("ansible_host") or host)}
         if variables.get("ansible_port"):

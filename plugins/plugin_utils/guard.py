@@ -45,7 +45,7 @@ PROMOTION = "arcodange.sandbox.promote"
 REFUSED = 3
 
 # Names of connections that stay on this machine.
-_HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
+HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
 # Names under which the guarded connection is asked for. `smart` is what Ansible says when nobody said anything.
 _SSH = frozenset(["ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart", GUARDED])
 
@@ -153,7 +153,7 @@ def _literal(value):
 
 
 def _connection_reason(name, where):
-    if _literal(name) and name not in _HERE and name not in _SSH:
+    if _literal(name) and name not in HERE and name not in _SSH:
         return (
             "%s: the connection %s is not guarded; leave it out, or use %s" % (where, name, GUARDED)
         )
@@ -453,7 +453,7 @@ def guard_connections():
     original = connection_loader.get_with_context
 
     def guarded(name, *args, **kwargs):
-        if name in _HERE:  # Ansible's own, and none of that name beside a playbook
+        if name in HERE:  # Ansible's own, and none of that name beside a playbook
             return original("ansible.builtin.local", *args, **kwargs)
         if kwargs.get("class_only") or name == GUARDED:
             return original(name, *args, **kwargs)
