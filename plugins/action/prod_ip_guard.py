@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitAction
@@ -72,11 +72,18 @@ class ActionModule(KitAction):
         """Yield the host's target; none if it is this machine."""
         hostvars = self._hosts["hostvars"]
         variables = hostvars[host] if host in hostvars else {}
-        if variables.get("ansible_connection") in guard.HERE or not variables and host in C.LOCALHOST:
+        try:
+            connection, address, port = (variables.get("ansible_" + name) for name in ("connection", "host", "port"))
+        except AnsibleError as error:
+            raise AnsibleActionFail("prod_ip_guard: nobody can tell where %s leads, since its variables cannot be rendered: %s" % (host, error)) from error
+        if connection in guard.HERE or not variables and host in C.LOCALHOST:
             return
-        target = {"host": host, "address": str(variables.get("ansible_host") or host)}
-        if variables.get("ansible_port"):
-            target["port"] = int(variables["ansible_port"])
+        target = {"host": host, "address": str(address or host)}
+        if port:
+            try:
+                target["port"] = int(port)
+            except (TypeError, ValueError):
+                raise AnsibleActionFail("prod_ip_guard: ansible_port of %s is %r, which is no port; correct it" % (host, port)) from None
         yield target
 
     def _delegated(self, hosts):

@@ -15,11 +15,11 @@ asks, and ends the process on a refusal. What it leaves behind in the process th
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import multiprocessing
 import os
+import pwd
 import shlex
 import stat
 import subprocess
@@ -194,7 +194,8 @@ def _command_line(loader):
 def _other_sources(boundary):
     """Look at further inventory sources: what they add is connected to under the sandbox's name."""
     # A manifest may be shared by several inventories through links; each is at home beside its own.
-    homes = {os.path.realpath(os.path.dirname(path)) for path in (os.path.abspath(boundary), os.path.realpath(boundary))}
+    at = os.path.dirname(os.path.abspath(boundary))
+    homes = {os.path.realpath(at), os.path.dirname(os.path.realpath(boundary))}
     targets, reasons = [], []
     for source in _sources():
         where = "-i %s" % source
@@ -206,8 +207,8 @@ def _other_sources(boundary):
         real = os.path.realpath(source)
         if real in homes or os.path.dirname(real) in homes:
             continue
-        if above := [home for home in homes if home.startswith(os.path.join(real, ""))]:
-            reasons.append("%s: it holds the inventory %s, whose variables are not loaded from there; give that one" % (where, above[0]))
+        if at.startswith(os.path.join(os.path.abspath(source), "")):
+            reasons.append("%s: it holds the inventory %s, whose variables are not loaded from there; give that one" % (where, at))
             continue
         targets.append({"kind": "file", "value": real, "from": where})
         targets.append({"kind": "inventory", "value": real, "from": where})
@@ -311,7 +312,11 @@ def promotes():
 
 def _record(targets):
     """Return what is written down of this run; the binary leaves secrets of the command line out."""
-    return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": getpass.getuser()}
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name  # getpass would believe the environment
+    except KeyError:
+        user = "uid %d" % os.getuid()
+    return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": user}
 
 
 def reached(target, boundary):
@@ -378,7 +383,7 @@ def _ahead(boundary):
     except Refusal as refusal:
         stop(refusal)
     except Exception as error:  # pylint: disable=broad-except
-        stop(Refusal("the command line cannot be read: %s" % error))
+        stop(Refusal("this run cannot be held to the boundary: %s" % error))
 
 
 def hold(loader, boundary):
@@ -420,7 +425,7 @@ def hold(loader, boundary):
         stop(refusal)
     except Exception as error:  # pylint: disable=broad-except
         # Of whatever kind: Ansible would go on without this source, and so without the guard.
-        stop(Refusal("the command line cannot be read: %s" % error))
+        stop(Refusal("this run cannot be held to the boundary: %s" % error))
 
 
 def digest_of(boundary):

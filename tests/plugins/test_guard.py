@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What leaves the environment when the sandbox's inventory is loaded."""
 
+import json
+import os
+import pwd
 import subprocess
 import sys
 
@@ -149,3 +152,40 @@ def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words
     done = real.run(*words, "-i", str(_sandbox(real)), str(playbook), "-e", "i_mean_prod=true")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "may leave the sandbox" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ("ansible_host=172.30.0.12 ansible_port=abc", "ansible_port of pi2 is 'abc'"),
+        ("ansible_host='{{ nope }}'", "nobody can tell where pi2 leads"),
+    ],
+)
+def test_the_guard_names_the_host_that_it_cannot_tell_about(real, variables, says):
+    (real.directory / "play.yml").write_text(
+        """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - arcodange.sandbox.prod_ip_guard: {boundary: b.yml, content: "{production: {addresses: [192.0.2.7]}, sandbox: {addresses: [172.30.0.0/24]}}"}
+      delegate_to: localhost
+      run_once: true
+""",
+        encoding="utf-8",
+    )
+    (real.directory / "hosts").write_text("pi1 ansible_host=172.30.0.11\npi2 %s\n" % variables, encoding="utf-8")
+    done = real.run("ansible-playbook", "-i", str(real.directory / "hosts"), str(real.directory / "play.yml"))
+    assert done.returncode != 0
+    assert says in done.stdout + done.stderr
+
+
+def test_the_log_of_overrides_names_the_account_and_not_what_the_environment_says(real):
+    state = real.directory / "state"
+    state.mkdir()
+    environment = {"XDG_STATE_HOME": str(state), "LOGNAME": "somebody-else", "USER": "somebody-else"}
+    done = real.run(
+        "ansible", "localhost", "-i", str(_sandbox(real)), "-m", "ansible.builtin.raw", "-a", "true", "-e", "i_mean_prod=true", environment=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (state / "arcodange-sandbox" / "overrides.log").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["user"] for line in lines] == [pwd.getpwuid(os.getuid()).pw_name]
