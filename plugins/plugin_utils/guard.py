@@ -184,8 +184,8 @@ def _command_line(loader):
             targets.append({"kind": "text", "value": arguments[option], "from": "--" + option.replace("_", "-")})
     if arguments.get("connection"):
         reasons.append(_connection_reason(arguments["connection"], "-c"))
-    for option in ("subset", "module_args", "args"):
-        for text, place in _strings(arguments.get(option) or "", {"subset": "--limit", "module_args": "-a", "args": "the command line"}[option]):
+    for option, said in (("subset", "--limit"), ("module_args", "-a"), ("args", "the command line"), ("pattern", "the command line")):
+        for text, place in _strings(arguments.get(option) or "", said):
             if option != "args" or not os.path.exists(text):
                 targets.append({"kind": "text", "value": text, "from": place})
     return targets, [reason for reason in reasons if reason]
@@ -266,7 +266,7 @@ def wish(loader):
     given, origin = everything["i_mean_prod"], "the command line" if on_command_line else "a file of variables"
     if not Process.run:
         Process.run = "%d-%d" % (int(time.time()), os.getpid())
-    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)]
+    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args", "pattern") if isinstance(context.CLIARGS.get(key), str)]
     return dict(
         _record(patterns or ["all"]), value=given, origin=origin, command_line=on_command_line, cluster=str(extra.get("i_mean_prod_cluster", "")),
         token=str(extra.get("i_mean_prod_token", "")), playbooks=_playbooks(),

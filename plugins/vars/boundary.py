@@ -43,8 +43,8 @@ class VarsModule(BaseVarsPlugin):
 
     def get_vars(self, loader, path, entities):
         directory = path if os.path.isdir(path) else os.path.dirname(path)
-        boundary = os.path.join(directory, "boundary.yml")
-        if not os.path.exists(boundary):
+        boundary = next((name for name in (os.path.join(directory, "boundary." + end) for end in ("yml", "yaml")) if os.path.exists(name)), None)
+        if not boundary:
             return {}
         guard.hold(loader, os.path.abspath(boundary))
         if guard.Process.meant:

@@ -189,3 +189,25 @@ def test_the_log_of_overrides_names_the_account_and_not_what_the_environment_say
     assert done.returncode == 0, done.stdout + done.stderr
     lines = (state / "arcodange-sandbox" / "overrides.log").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["user"] for line in lines] == [pwd.getpwuid(os.getuid()).pw_name]
+
+
+def test_whom_a_console_is_for_is_looked_at_as_it_starts(real):
+    done = real.run("ansible-console", "192.0.2.7", "-i", str(_sandbox(real)))
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "prod-ip-guard: refused: the command line: 192.0.2.7" in done.stderr
+
+
+def test_late_hosts_are_looked_at_beside_a_manifest_of_either_name(real):
+    inventory = _sandbox(real)
+    (inventory / "boundary.yml").rename(inventory / "boundary.yaml")
+    (real.directory / "play.yml").write_text(
+        "- hosts: localhost\n  gather_facts: false\n  tasks:\n    - ansible.builtin.add_host: {name: 192.0.2.7}\n"
+        "- hosts: all\n  gather_facts: false\n  tasks: [{ansible.builtin.debug: {msg: late}}]\n",
+        encoding="utf-8",
+    )
+    done = real.run(
+        "ansible-playbook", "-i", str(inventory), str(real.directory / "play.yml"),
+        environment={"ANSIBLE_VARS_ENABLED": "host_group_vars,arcodange.sandbox.boundary"},
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "the host 192.0.2.7" in done.stderr
