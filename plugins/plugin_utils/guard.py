@@ -110,7 +110,7 @@ def guard(arguments, given=None):
     except (OSError, subprocess.SubprocessError) as error:
         raise Refusal("the guard cannot be asked: %s" % error) from error
     if done.returncode not in (0, REFUSED):
-        raise Refusal((done.stderr.strip().splitlines() or ["the guard ended with status %d" % done.returncode])[-1])
+        raise Refusal((done.stderr.strip().splitlines() or ["the guard ended with status %d" % done.returncode])[-1].removeprefix("prod-ip-guard: "))
     return done.returncode, done.stdout
 
 
