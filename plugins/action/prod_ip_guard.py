@@ -73,7 +73,9 @@ class ActionModule(KitAction):
         hostvars = self._hosts["hostvars"]
         variables = hostvars[host] if host in hostvars else {}
         try:
-            connection, address, port = (variables.get("ansible_" + name) for name in ("connection", "host", "port"))
+            # By the old name too, which wins where both are given.
+            names = (("ansible_connection",), ("ansible_ssh_host", "ansible_host"), ("ansible_ssh_port", "ansible_port"))
+            connection, address, port = (next((value for value in map(variables.get, either) if value is not None), None) for either in names)
         except AnsibleError as error:
             raise AnsibleActionFail("prod_ip_guard: nobody can tell where %s leads, since its variables cannot be rendered: %s" % (host, error)) from error
         if connection in guard.HERE or not variables and host in C.LOCALHOST:
@@ -83,7 +85,7 @@ class ActionModule(KitAction):
             try:
                 target["port"] = int(port)
             except (TypeError, ValueError):
-                raise AnsibleActionFail("prod_ip_guard: ansible_port of %s is %r, which is no port; correct it" % (host, port)) from None
+                raise AnsibleActionFail("prod_ip_guard: the port of %s is %r, which is no port; correct it" % (host, port)) from None
         yield target
 
     def _delegated(self, hosts):

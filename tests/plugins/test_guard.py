@@ -157,7 +157,9 @@ def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ("ansible_host=172.30.0.12 ansible_port=abc", "ansible_port of pi2 is 'abc'"),
+        ("ansible_host=172.30.0.12 ansible_port=abc", "the port of pi2 is 'abc'"),
+        ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it leads to 192.0.2.7"),
+        ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2 has port 99999"),
         ("ansible_host='{{ nope }}'", "nobody can tell where pi2 leads"),
     ],
 )
