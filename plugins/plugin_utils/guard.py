@@ -153,6 +153,8 @@ def _literal(value):
 
 
 def _connection_reason(name, where):
+    if not isinstance(name, str):
+        return "%s: the connection %s is no name of one; leave it out" % (where, name)
     if _literal(name) and name not in HERE and name not in _SSH:
         return (
             "%s: the connection %s is not guarded; leave it out, or use %s" % (where, name, GUARDED)
@@ -209,6 +211,9 @@ def _other_sources(boundary):
             continue
         if at.startswith(os.path.join(os.path.abspath(source), "")):
             reasons.append("%s: it holds the inventory %s, whose variables are not loaded from there; give that one" % (where, at))
+            continue
+        if (second := _boundary_of(source)) and os.path.realpath(second) != os.path.realpath(boundary):
+            reasons.append("%s: it has a boundary manifest, %s, beside %s, and a run is held to one; give one of the inventories" % (where, second, boundary))
             continue
         targets.append({"kind": "file", "value": real, "from": where})
         targets.append({"kind": "inventory", "value": real, "from": where})
@@ -458,6 +463,8 @@ def guard_connections():
     original = connection_loader.get_with_context
 
     def guarded(name, *args, **kwargs):
+        if not isinstance(name, str):
+            raise AnsibleError("prod-ip-guard: refused: the connection %s is no name of one; use %s" % (name, GUARDED))
         if name in HERE:  # Ansible's own, and none of that name beside a playbook
             return original("ansible.builtin.local", *args, **kwargs)
         if kwargs.get("class_only") or name == GUARDED:

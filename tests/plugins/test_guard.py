@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 
@@ -213,3 +214,21 @@ def test_late_hosts_are_looked_at_beside_a_manifest_of_either_name(real):
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert "the host 192.0.2.7" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"), [('{"ansible_connection": ["ssh"]}', 3), ('{"ansible_connection": "{{ [\'ssh\'] }}"}', 2)]
+)
+def test_a_connection_that_is_no_name_is_refused(real, extra, status):
+    done = real.run("ansible", "all", "-i", str(_sandbox(real)), "-m", "ansible.builtin.raw", "-a", "true", "-e", extra)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "prod-ip-guard: refused: " in done.stdout + done.stderr and "is no name of one" in done.stdout + done.stderr
+
+
+def test_a_second_inventory_with_a_manifest_is_told_apart_from_one_that_leads_to_production(real):
+    one, other = _sandbox(real), real.directory / "other"
+    shutil.copytree(one, other)
+    done = real.run("ansible", "localhost", "-i", str(one), "-i", str(other), "-m", "ansible.builtin.raw", "-a", "true")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "a run is held to one" in done.stderr
+    assert "192.0.2.7" not in done.stderr
