@@ -232,3 +232,13 @@ def test_a_second_inventory_with_a_manifest_is_told_apart_from_one_that_leads_to
     assert done.returncode == 3, done.stdout + done.stderr
     assert "a run is held to one" in done.stderr
     assert "192.0.2.7" not in done.stderr
+
+
+def test_a_file_beside_a_playbook_is_no_second_manifest(real):
+    (real.directory / "boundary.yml").write_text("- {hosts: localhost, gather_facts: false, tasks: []}\n", encoding="utf-8")
+    (real.directory / "play.yml").write_text("- {hosts: localhost, gather_facts: false, tasks: [{ansible.builtin.debug: {msg: here}}]}\n", encoding="utf-8")
+    done = real.run(
+        "ansible-playbook", "-i", str(_sandbox(real)), str(real.directory / "play.yml"),
+        environment={"ANSIBLE_VARS_ENABLED": "host_group_vars,arcodange.sandbox.boundary"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
