@@ -110,7 +110,7 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"the system's ssh, by a long way":      {notConnected, "refused: 192.0.2.1 leads to", []string{"ssh", "--boundary", good, "--programs", "/usr/local/../bin//", "--", "-F", "none", "192.0.2.1"}},
 		"a fence around nothing":               {Usage, "", []string{"fence", "--boundary", good}},
 		"a fence without a manifest":           {Failed, "no boundary manifest", []string{"fence", "--", "true"}},
-		"a token without a place to keep it":   {Usage, "--state is not given", []string{"token"}},
+		"a token without a place to keep it":   {Failed, "neither XDG_STATE_HOME nor HOME", []string{"token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -331,7 +331,7 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 
 func TestTheManifestCanAskForMore(t *testing.T) {
 	t.Parallel()
-	state := t.TempDir()
+	state := filepath.Join(t.TempDir(), "arcodange-sandbox")
 	asking := func(policy, wish string) string {
 		_, out, _ := call(`{"value": true, "command_line": true`+wish+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
 		return out
@@ -342,7 +342,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json is not there")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
-	status, token, _ := call("", nil, "token", "--state", state)
+	status, token, _ := call("", []string{"XDG_STATE_HOME=" + filepath.Dir(state)}, "token") // where the runs look for it
 	require.Equal(t, OK, status)
 	token = strings.TrimSpace(token)
 	kept, err := os.ReadFile(filepath.Join(state, "override-token"))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/promotion"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -288,12 +289,16 @@ func appendRecord(file string, entry record) error {
 // token makes a token for one override. Only its hash and the time are kept.
 func (p Process) token(_ context.Context, args []string) int {
 	set := flags("token [flags]")
-	state := set.String("state", "", "directory of the log and the tokens")
+	state := set.String("state", "", "directory of the log and the tokens; the one of this user's runs if not given")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
 	if *state == "" {
-		return p.wrong("token: --state is not given")
+		usual, err := place.State(p.getenv)
+		if err != nil {
+			return p.failed(fmt.Errorf("keeping the token: %w", err))
+		}
+		*state = usual
 	}
 	secret := make([]byte, 16)
 	if _, err := rand.Read(secret); err != nil {

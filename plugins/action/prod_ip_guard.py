@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible import constants as C
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitAction
@@ -61,19 +61,31 @@ class ActionModule(KitAction):
         targets = [target for host in hosts for target in self._target(host)]
         for name in sorted(self._delegated(hosts) - set(hosts)):
             targets += self._target(name)
+        if hosts and not targets:
+            # A run that is limited to this machine; whom it may delegate to is the inventory.
+            targets = [target for host in (self._hosts.get("groups") or {}).get("all") or [] for target in self._target(host)]
         if not targets:
-            raise AnsibleActionFail("prod_ip_guard: the play has no host that is connected to, and a guard that checked nothing has not guarded")
+            raise AnsibleActionFail("prod_ip_guard: there is no host that is connected to, and a guard that checked nothing has not guarded")
         return targets
 
     def _target(self, host):
         """Yield the host's target; none if it is this machine."""
         hostvars = self._hosts["hostvars"]
         variables = hostvars[host] if host in hostvars else {}
-        if variables.get("ansible_connection") == "local" or not variables and host in C.LOCALHOST:
+        try:
+            # By the old name too, which wins where both are given.
+            names = (("ansible_connection",), ("ansible_ssh_host", "ansible_host"), ("ansible_ssh_port", "ansible_port"))
+            connection, address, port = (next((value for value in map(variables.get, either) if value is not None), None) for either in names)
+        except AnsibleError as error:
+            raise AnsibleActionFail("prod_ip_guard: nobody can tell where %s leads, since its variables cannot be rendered: %s" % (host, error)) from error
+        if connection in guard.HERE or not variables and host in C.LOCALHOST:
             return
-        target = {"host": host, "address": str(variables.get("ansible_host") or host)}
-        if variables.get("ansible_port"):
-            target["port"] = int(variables["ansible_port"])
+        target = {"host": host, "address": str(address or host)}
+        if port:
+            try:
+                target["port"] = int(port)
+            except (TypeError, ValueError):
+                raise AnsibleActionFail("prod_ip_guard: the port of %s is %r, which is no port; correct it" % (host, port)) from None
         yield target
 
     def _delegated(self, hosts):

@@ -26,9 +26,9 @@ description:
 options:
   boundary:
     description:
-      - Path of the boundary manifest. Given by the inventory source P(arcodange.sandbox.boundary#inventory).
+      - Path of the boundary manifest. Given by the inventory source P(arcodange.sandbox.boundary#inventory). Without it nothing is
+        connected to.
     type: path
-    required: true
     vars:
       - name: sandbox_boundary
 """
@@ -65,6 +65,11 @@ class Connection(builtin.Connection):
     def _build_command(self, binary, subsystem, *other_args):
         command = super()._build_command(binary, subsystem, *other_args)
         boundary = self.get_option("boundary")
+        if not boundary:  # not `required`: Ansible would say that an option is missing, and not what became of the guard
+            raise AnsibleConnectionFailure(
+                "prod-ip-guard: refused: no boundary manifest was loaded for %s, so nobody can tell whether that is production; "
+                "load an inventory that has its boundary.yml in it, as a directory: -i DIRECTORY" % self.host
+            )
         if Process.meant:
             self._write_down(boundary)
             return command

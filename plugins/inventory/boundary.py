@@ -65,7 +65,8 @@ class InventoryModule(BaseInventoryPlugin):
         return super().verify_file(path) and os.path.basename(path) in ("boundary.yml", "boundary.yaml")
 
     def parse(self, inventory, loader, path, cache=False):
-        super().parse(inventory, loader, path, cache)
+        # Before all else: whatever fails here is a warning to Ansible, and the run goes on without the guard.
         boundary = os.path.abspath(path)
         guard.hold(loader, boundary)
+        super().parse(inventory, loader, path, cache)
         self.inventory.set_variable("all", "sandbox_boundary", boundary)

@@ -47,7 +47,10 @@ options:
       - Paths in it that begin with C(~) are those of the user that the module runs as.
     type: str
   targets:
-    description: What the run is going to connect to.
+    description:
+      - What the run is going to connect to.
+      - Without it, without O(couplings) and O(arrived), every host of the play and whoever its tasks delegate to, as Ansible renders
+        them. In a play of nothing but the controller, every host of the inventory.
     type: list
     elements: dict
     default: []

@@ -15,11 +15,11 @@ asks, and ends the process on a refusal. What it leaves behind in the process th
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import multiprocessing
 import os
+import pwd
 import shlex
 import stat
 import subprocess
@@ -30,6 +30,7 @@ import yaml
 from ansible import constants as C
 from ansible import context
 from ansible.errors import AnsibleError
+from ansible.executor.process.worker import WorkerProcess
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.splitter import parse_kv
 # A plugin of the same name beside a playbook, or in a role, would be loaded under the name of these if they were not there.
@@ -44,7 +45,7 @@ PROMOTION = "arcodange.sandbox.promote"
 REFUSED = 3
 
 # Names of connections that stay on this machine.
-_HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
+HERE = frozenset(["local", "ansible.builtin.local", "ansible.legacy.local"])
 # Names under which the guarded connection is asked for. `smart` is what Ansible says when nobody said anything.
 _SSH = frozenset(["ssh", "ansible.builtin.ssh", "ansible.legacy.ssh", "smart", GUARDED])
 
@@ -109,7 +110,7 @@ def guard(arguments, given=None):
     except (OSError, subprocess.SubprocessError) as error:
         raise Refusal("the guard cannot be asked: %s" % error) from error
     if done.returncode not in (0, REFUSED):
-        raise Refusal((done.stderr.strip().splitlines() or ["the guard ended with status %d" % done.returncode])[-1])
+        raise Refusal((done.stderr.strip().splitlines() or ["the guard ended with status %d" % done.returncode])[-1].removeprefix("prod-ip-guard: "))
     return done.returncode, done.stdout
 
 
@@ -152,7 +153,9 @@ def _literal(value):
 
 
 def _connection_reason(name, where):
-    if _literal(name) and name not in _HERE and name not in _SSH:
+    if not isinstance(name, str):
+        return "%s: the connection %s is no name of one; leave it out" % (where, name)
+    if _literal(name) and name not in HERE and name not in _SSH:
         return (
             "%s: the connection %s is not guarded; leave it out, or use %s" % (where, name, GUARDED)
         )
@@ -183,8 +186,8 @@ def _command_line(loader):
             targets.append({"kind": "text", "value": arguments[option], "from": "--" + option.replace("_", "-")})
     if arguments.get("connection"):
         reasons.append(_connection_reason(arguments["connection"], "-c"))
-    for option in ("subset", "module_args", "args"):
-        for text, place in _strings(arguments.get(option) or "", {"subset": "--limit", "module_args": "-a", "args": "the command line"}[option]):
+    for option, said in (("subset", "--limit"), ("module_args", "-a"), ("args", "the command line"), ("pattern", "the command line")):
+        for text, place in _strings(arguments.get(option) or "", said):
             if option != "args" or not os.path.exists(text):
                 targets.append({"kind": "text", "value": text, "from": place})
     return targets, [reason for reason in reasons if reason]
@@ -193,7 +196,8 @@ def _command_line(loader):
 def _other_sources(boundary):
     """Look at further inventory sources: what they add is connected to under the sandbox's name."""
     # A manifest may be shared by several inventories through links; each is at home beside its own.
-    homes = {os.path.realpath(os.path.dirname(path)) for path in (os.path.abspath(boundary), os.path.realpath(boundary))}
+    at = os.path.dirname(os.path.abspath(boundary))
+    homes = {os.path.realpath(at), os.path.dirname(os.path.realpath(boundary))}
     targets, reasons = [], []
     for source in _sources():
         where = "-i %s" % source
@@ -204,6 +208,12 @@ def _other_sources(boundary):
             continue
         real = os.path.realpath(source)
         if real in homes or os.path.dirname(real) in homes:
+            continue
+        if at.startswith(os.path.join(os.path.abspath(source), "")):
+            reasons.append("%s: it holds the inventory %s, whose variables are not loaded from there; give that one" % (where, at))
+            continue
+        if (second := _boundary_of(source)) and os.path.realpath(second) != os.path.realpath(boundary):
+            reasons.append("%s: it has a boundary manifest, %s, beside %s, and a run is held to one; give one of the inventories" % (where, second, boundary))
             continue
         targets.append({"kind": "file", "value": real, "from": where})
         targets.append({"kind": "inventory", "value": real, "from": where})
@@ -253,18 +263,15 @@ def _files(path, seen=()):
 
 def wish(loader):
     """Return what this very run says about i_mean_prod, for the binary to decide about, or None if it says nothing."""
-    given, origin, extra = None, "", _inline(loader)
-    if "i_mean_prod" in extra:
-        given, origin = extra["i_mean_prod"], "the command line"
-    on_command_line = given is not None
-    if not on_command_line:
-        everything = load_extra_vars(loader)
-        if "i_mean_prod" not in everything:
-            return None
-        given, origin = everything["i_mean_prod"], "a file of variables"
+    extra = _inline(loader)
+    on_command_line = "i_mean_prod" in extra
+    everything = extra if on_command_line else load_extra_vars(loader)
+    if "i_mean_prod" not in everything:
+        return None
+    given, origin = everything["i_mean_prod"], "the command line" if on_command_line else "a file of variables"
     if not Process.run:
         Process.run = "%d-%d" % (int(time.time()), os.getpid())
-    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args") if isinstance(context.CLIARGS.get(key), str)]
+    patterns = [str(context.CLIARGS[key]) for key in ("subset", "args", "pattern") if isinstance(context.CLIARGS.get(key), str)]
     return dict(
         _record(patterns or ["all"]), value=given, origin=origin, command_line=on_command_line, cluster=str(extra.get("i_mean_prod_cluster", "")),
         token=str(extra.get("i_mean_prod_token", "")), playbooks=_playbooks(),
@@ -293,7 +300,7 @@ def state_folder():
 
 def _playbooks():
     """Return what this process plays, by absolute paths; nothing if it is no ansible-playbook."""
-    if os.path.basename(sys.argv[0]) != "ansible-playbook":
+    if "start_at_task" not in context.CLIARGS:  # by whatever name it was started: python -m ansible playbook has another
         return []
     return [os.path.abspath(str(name)) for name in context.CLIARGS.get("args") or ()]
 
@@ -310,7 +317,11 @@ def promotes():
 
 def _record(targets):
     """Return what is written down of this run; the binary leaves secrets of the command line out."""
-    return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": getpass.getuser()}
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name  # getpass would believe the environment
+    except KeyError:
+        user = "uid %d" % os.getuid()
+    return {"run": Process.run, "targets": targets, "command": [str(word) for word in sys.argv], "user": user}
 
 
 def reached(target, boundary):
@@ -343,10 +354,22 @@ def before():
         return
     Process.looked = True
     for source in _sources():
-        for name in (source, os.path.join(source, "boundary.yml"), os.path.join(source, "boundary.yaml")):
-            if os.path.basename(name) in ("boundary.yml", "boundary.yaml") and os.path.isfile(name):
-                _ahead(os.path.abspath(name))
-                return
+        if boundary := _boundary_of(source):
+            _ahead(boundary)
+            return
+
+
+def _boundary_of(source):
+    """Return the boundary manifest that Ansible will come upon in a source, or None."""
+    try:
+        for path in _files(source):
+            # It reads the directories of a directory as well, but for those that hold variables.
+            below = os.path.relpath(path, source).split(os.sep)[:-1]
+            if os.path.basename(path) in ("boundary.yml", "boundary.yaml") and os.path.isfile(path) and not {"group_vars", "host_vars"} & set(below):
+                return os.path.abspath(path)
+    except OSError:
+        pass  # Ansible cannot read it either
+    return None
 
 
 def _ahead(boundary):
@@ -365,7 +388,7 @@ def _ahead(boundary):
     except Refusal as refusal:
         stop(refusal)
     except Exception as error:  # pylint: disable=broad-except
-        stop(Refusal("the command line cannot be read: %s" % error))
+        stop(Refusal("this run cannot be held to the boundary: %s" % error))
 
 
 def hold(loader, boundary):
@@ -385,6 +408,10 @@ def hold(loader, boundary):
         digest = digest_of(boundary)
         Process.promotion = promotes()
         allowed = not Process.promotion and meant(loader, boundary)
+        if allowed and load_extra_vars(loader)["i_mean_prod"] != _inline(loader)["i_mean_prod"]:
+            # Ansible takes the last that was said.
+            Process.meant = None
+            raise Refusal("i_mean_prod is given on the command line, and something else by a file of variables behind it; leave one of them out")
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -403,7 +430,7 @@ def hold(loader, boundary):
         stop(refusal)
     except Exception as error:  # pylint: disable=broad-except
         # Of whatever kind: Ansible would go on without this source, and so without the guard.
-        stop(Refusal("the command line cannot be read: %s" % error))
+        stop(Refusal("this run cannot be held to the boundary: %s" % error))
 
 
 def digest_of(boundary):
@@ -420,7 +447,7 @@ def stop(refusal):
 
     A worker only fails its task, as its end would be taken for a crash.
     """
-    if multiprocessing.parent_process():
+    if isinstance(multiprocessing.current_process(), WorkerProcess):
         raise AnsibleError("prod-ip-guard: refused: %s" % refusal)
     sys.stderr.write("prod-ip-guard: refused: %s\n" % refusal)
     sys.stderr.flush()
@@ -436,7 +463,9 @@ def guard_connections():
     original = connection_loader.get_with_context
 
     def guarded(name, *args, **kwargs):
-        if name in _HERE:  # Ansible's own, and none of that name beside a playbook
+        if not isinstance(name, str):
+            raise AnsibleError("prod-ip-guard: refused: the connection %s is no name of one; use %s" % (name, GUARDED))
+        if name in HERE:  # Ansible's own, and none of that name beside a playbook
             return original("ansible.builtin.local", *args, **kwargs)
         if kwargs.get("class_only") or name == GUARDED:
             return original(name, *args, **kwargs)

@@ -43,11 +43,12 @@ class VarsModule(BaseVarsPlugin):
 
     def get_vars(self, loader, path, entities):
         directory = path if os.path.isdir(path) else os.path.dirname(path)
-        boundary = os.path.join(directory, "boundary.yml")
-        if not os.path.exists(boundary):
-            return {}
-        guard.hold(loader, os.path.abspath(boundary))
-        if guard.Process.meant:
+        boundary = next((name for name in (os.path.join(directory, "boundary." + end) for end in ("yml", "yaml")) if os.path.exists(name)), None)
+        # Beside a playbook, a file of that name may be anything. A second manifest among the inventory's sources was refused before.
+        if boundary and not guard.Process.boundary:
+            guard.hold(loader, os.path.abspath(boundary))
+        boundary = guard.Process.boundary
+        if not boundary or guard.Process.meant:
             return {}
         names = [entity.name for entity in entities if isinstance(entity, Host) and entity.name not in self.seen]
         self.seen.update(names)

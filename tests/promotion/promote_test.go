@@ -130,3 +130,16 @@ func TestAPromotionThatFailsIsRedAndSaysSo(t *testing.T) {
 	assert.Contains(t, l.read(l.mark), "word fail")
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion red"}, l.recorded())
 }
+
+// As part of another playbook it is not known for a promotion, so the guard lets all of the run leave the sandbox.
+func TestAPromotionInsideAnotherPlaybookIsNotStarted(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.change("second", ledger.Green)
+	l.write("wrapper.yml", "- ansible.builtin.import_playbook: arcodange.sandbox.promote\n")
+	l.promotion = filepath.Join(l.root, "wrapper.yml")
+	out, err := l.promote("-e", "i_mean_prod=true")
+	require.Error(t, err, out)
+	assert.Contains(t, strings.Join(strings.Fields(out), " "), "start promote.yml by itself")
+	assert.NoFileExists(t, l.mark)
+}
