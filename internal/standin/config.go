@@ -135,7 +135,7 @@ func (s scan) include(patterns, from string, line int, user bool, depth int) err
 		case !filepath.IsAbs(pattern):
 			pattern = filepath.Join("/etc/ssh", pattern)
 		}
-		names, err := filepath.Glob(pattern)
+		names, err := filepath.Glob(wider(pattern))
 		if err != nil {
 			return fmt.Errorf("%s:%d: Include %s: %w", from, line, pattern, err)
 		}
@@ -146,4 +146,20 @@ func (s scan) include(patterns, from string, line int, user bool, depth int) err
 		}
 	}
 	return nil
+}
+
+// wider is a pattern that covers all that a pattern of glob(3) does. What stands
+// in brackets, and how many bytes a question mark takes, is not read alike by
+// all; a file more that is looked at can only refuse.
+func wider(pattern string) string {
+	steps := strings.Split(strings.ReplaceAll(pattern, "?", "*"), "/")
+	for i, step := range steps {
+		if open := strings.IndexByte(step, '['); open >= 0 {
+			steps[i] = step[:open] + "*"
+			if closed := strings.LastIndexByte(step, ']'); closed > open {
+				steps[i] += step[closed+1:]
+			}
+		}
+	}
+	return strings.Join(steps, "/")
 }
