@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/arcodange-org/sandbox/internal/bounded"
 	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/standin"
@@ -58,7 +59,7 @@ func (c Call) Manifest() (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("finding the boundary manifest: %w", err)
 	}
-	data, err := os.ReadFile(file)
+	data, err := bounded.Manifest(file)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}

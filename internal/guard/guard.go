@@ -63,6 +63,7 @@ possible on this system; ssh, scp and sftp end as themselves, with 255 if refuse
 func Main(p Process) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever asks twice does not wait for what cannot be interrupted
 	if len(p.Args) == 0 {
 		fmt.Fprint(p.Stderr, usage)
 		return Usage
