@@ -69,7 +69,7 @@ func Main(p Process) int {
 		return Usage
 	}
 	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
-		return p.become(ctx, become.Call{Program: name, Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
+		return p.become(ctx, become.Call{Program: name, Digest: p.getenv(become.EnvDigest), Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)

@@ -178,6 +178,10 @@ func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), "192.0.2.1, which is production")
 	stderr.Reset()
+	p.Env = append(p.Env, become.EnvDigest+"="+strings.Repeat("0", 64))
+	assert.Equal(t, notConnected, Main(p))
+	assert.Contains(t, stderr.String(), "has changed since this run began", "as it is told to the ssh that scp starts")
+	stderr.Reset()
 	p.Env = nil
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), become.EnvBoundary)

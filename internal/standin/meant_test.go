@@ -186,6 +186,8 @@ func TestWhatSSHIsGivenMeansWhatWasDecided(t *testing.T) {
 		"an honest user among them":        {config: "User pi\nProxyCommand ssh -W %h:%p -p %p %r@172.30.0.12\n", args: "172.30.0.11", has: "-W '[%h]:%p' -p 22 -- pi@172.30.0.12"},
 		"a name among them":                {config: "ProxyCommand ssh -W %h:%p %n@172.30.0.12\n", args: "172.30.0.11", says: "the token %n is not followed"},
 		"a file of jumps by a token":       {args: "-J 172.30.0.12 172.30.0.11", has: "a%%r"},
+		"a port that is open to anything":  {args: "-R 8080 172.30.0.11", says: "would let the far machine connect from here to anywhere"},
+		"a jump through production":        {config: "ProxyJump 172.30.0.12,192.168.1.201\n", args: "172.30.0.11", says: "on the way there, ssh://"},
 		"the protocol itself":              {args: "-O proxy 172.30.0.11", says: "-O proxy would let"},
 		"a machine of this one, unchecked": {args: "-o NoHostAuthenticationForLocalhost=yes 172.30.0.11", hasNot: "nohostauthenticationforlocalhost yes"},
 	} {

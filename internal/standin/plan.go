@@ -384,6 +384,9 @@ func meantTokens(options []option, destination string, said effective) ([]string
 	return words, nil
 }
 
+// onTheWay tells that a refusal is about a jump, which the command line may not name.
+const onTheWay = "on the way there, "
+
 // hop has a machine on the way decided here too. The stand-in decides about it
 // once more when ssh starts it, but what it says then may be seen by nobody:
 // where connections persist, ssh keeps to itself what its proxies say.
@@ -401,6 +404,10 @@ func (s Standin) hop(ctx context.Context, words []string) error {
 		alone = append(alone, o.words(SSH.grammar())...)
 	}
 	_, err = s.Prepare(ctx, SSH, append(alone, "--", jump.Destination))
+	var refusal *Refusal
+	if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Reason, onTheWay) {
+		return refuse("%s%s", onTheWay, refusal.Reason)
+	}
 	return err
 }
 
@@ -414,8 +421,8 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 			if len(words) > 1 && key == "remoteforward" && strings.HasPrefix(words[len(words)-1], "/") {
 				return true, refuse("RemoteForward %s would let the far machine use a socket of this one, and nobody can tell where that leads", value)
 			}
-			if len(words) != 2 { // what has blanks in it may be read as another host on the far machine
-				if key == "remoteforward" && len(words) < 2 {
+			if len(words) != 2 || words[1] == "[socks]:0" { // what has blanks in it may be read as another host on the far machine
+				if key == "remoteforward" && len(words) <= 2 {
 					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
 				}
 				return true, refuse("%s %q cannot be read", key, value)
