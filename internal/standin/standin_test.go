@@ -114,6 +114,7 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 		"in a file by a class":     {"Include [[:alpha:]]nc\n", "inc:1: Match exec"},
 		"in a file by its bytes":   {"Include ??t\n", "ét:1: Match exec"},
 		"behind a circle":          {"Include circle\n", "included too deeply"},
+		"behind a great many":      {"Include 2-0\n", "more than"},
 		"in a file by a token":     {"Include %d/x\n", "not followed"},
 		"in a file by a variable":  {"Include ${X}\n", "not followed"},
 		"in another's file":        {"Include ~other/x\n", "not followed"},
@@ -124,6 +125,9 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 			require.NoError(t, os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
 			for file, text := range map[string]string{"config": c.config, "inc": "Match exec y\n", "ét": "Match exec z\n", "circle": "Include circle\n"} {
 				require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", file), []byte(text), 0o600))
+			}
+			for n := range 15 { // each is read twice as often as the one before
+				require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", fmt.Sprintf("2-%d", n)), fmt.Appendf(nil, "Include 2-%d 2-%d\n", n+1, n+1), 0o600))
 			}
 			_, err := configuration("", home)
 			assert.ErrorContains(t, err, c.says)
