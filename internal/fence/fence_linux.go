@@ -159,6 +159,7 @@ func Inside(args []string) {
 	if len(args) != 3 || args[1] != stage {
 		return
 	}
+	runtime.LockOSThread() // privileges are a thread's, and the one that gives them up has to become the command
 	var told inside
 	socket := 3
 	fail := func(err error) {
@@ -306,6 +307,16 @@ func drop() error {
 		}
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
+	}
+	// What is inherited, root would get back.
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var has [2]unix.CapUserData
+	if err := unix.Capget(&header, &has[0]); err != nil {
+		return err
+	}
+	has[0].Inheritable, has[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &has[0]); err != nil {
 		return err
 	}
 	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

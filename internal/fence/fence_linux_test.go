@@ -47,3 +47,14 @@ func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 	assert.False(t, inherited(pair[0]), "a socket of this machine")
 	assert.True(t, inherited(pipe[0]), "a pipe")
 }
+
+// Of the capabilities that make networks, look at others' processes and enter their networks, root has none left either.
+func TestTheCommandCannotChangeItsNetwork(t *testing.T) {
+	f := Fence{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
+	code, err := f.Run(t.Context(), Command{Args: []string{"sh", "-c", `test $(( 0x$(sed -n "s/^CapEff:.//p" /proc/self/status) & 0x283000 )) = 0`}, Env: os.Environ()})
+	if errors.Is(err, ErrUnavailable) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	assert.Zero(t, code)
+}
