@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/arcodange-org/sandbox/internal/bounded"
 	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/standin"
@@ -27,6 +28,7 @@ import (
 // by another program, which has no place for flags.
 const (
 	EnvBoundary = "SANDBOX_BOUNDARY" // path of the boundary manifest
+	EnvDigest   = "SANDBOX_DIGEST"   // its SHA-256 when the run began; empty if nobody says
 	EnvAgent    = "SANDBOX_AGENT"    // socket of an agent that may be used, for the ssh that scp and sftp start
 	EnvPrograms = "SANDBOX_PROGRAMS" // directory of the real ssh, scp and sftp; empty means where they usually are
 )
@@ -58,7 +60,7 @@ func (c Call) Manifest() (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("finding the boundary manifest: %w", err)
 	}
-	data, err := os.ReadFile(file)
+	data, err := bounded.Manifest(file)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -100,6 +102,9 @@ func (c Call) Standin(scope string) (standin.Standin, error) {
 	if c.Agent != "" {
 		s.Self = append(s.Self, "--agent", c.Agent)
 	}
+	if c.Digest != "" {
+		s.Self = append(s.Self, "--digest", c.Digest)
+	}
 	s.Self = append(s.Self, "--")
 	return s, nil
 }
@@ -111,7 +116,7 @@ func (c Call) Exec(args []string) error {
 	if err != nil {
 		return err
 	}
-	env := append(Keep(c.Env), EnvBoundary+"="+c.Boundary, EnvPrograms+"="+c.Programs, EnvAgent+"="+c.Agent)
+	env := append(Keep(c.Env), EnvBoundary+"="+c.Boundary, EnvDigest+"="+c.Digest, EnvPrograms+"="+c.Programs, EnvAgent+"="+c.Agent)
 	// By the name that it is called by otherwise, since it begins its messages with it.
 	err = syscall.Exec(path, append([]string{string(c.Program)}, args...), env)
 	return fmt.Errorf("starting %s: %w", path, err)
@@ -160,7 +165,7 @@ func Keep(env []string) []string {
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
 		switch name {
-		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", EnvBoundary, EnvPrograms, EnvAgent:
+		case "SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_SK_PROVIDER", "SSH_SK_HELPER", "SSH_PKCS11_HELPER", EnvBoundary, EnvDigest, EnvPrograms, EnvAgent:
 		default:
 			kept = append(kept, entry)
 		}

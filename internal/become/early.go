@@ -5,6 +5,7 @@ package become
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/standin"
@@ -30,7 +31,8 @@ func init() {
 // plainly reads a command line of the shape that the connection plugin writes:
 // ssh, flags of this program with their values behind a blank, two dashes.
 func plainly(words []string) (Call, bool) {
-	if len(words) < 3 || words[1] != string(standin.SSH) {
+	// By the name of ssh, the words are ssh's own, and a host may be called so.
+	if len(words) < 3 || filepath.Base(words[0]) != "prod-ip-guard" || words[1] != string(standin.SSH) {
 		return Call{}, false
 	}
 	call := Call{Program: standin.SSH}

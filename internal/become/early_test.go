@@ -21,21 +21,23 @@ func TestOnlyTheConnectionPluginsOwnCallsAreReadEarly(t *testing.T) {
 		words string
 		early bool
 	}{
-		"as the plugin writes it":        {"g ssh --boundary b -- -C h true", true},
-		"with everything it may tell":    {"g ssh --boundary b --digest " + digest + " --agent a --programs p -- h", true},
-		"no manifest":                    {"g ssh -- h", false},
-		"a flag with its value attached": {"g ssh --boundary=b -- h", false},
-		"a flag twice":                   {"g ssh --boundary a --boundary b -- h", false},
-		"an unknown flag":                {"g ssh --boundary b --colour red -- h", false},
-		"a flag without a value":         {"g ssh --boundary", false},
-		"a flag for a value":             {"g ssh --boundary --digest -- h", false},
-		"an empty value":                 {"g ssh --boundary  -- h", false},
-		"no end of the flags":            {"g ssh --boundary b h", false},
-		"help":                           {"g ssh --help", false},
-		"another program":                {"g scp --boundary b -- h:", false},
-		"a module":                       {"g -", false},
-		"nothing":                        {"g", false},
+		"as the plugin writes it":        {"/bin/prod-ip-guard ssh --boundary b -- -C h true", true},
+		"with everything it may tell":    {"/bin/prod-ip-guard ssh --boundary b --digest " + digest + " --agent a --programs p -- h", true},
+		"no manifest":                    {"/bin/prod-ip-guard ssh -- h", false},
+		"a flag with its value attached": {"/bin/prod-ip-guard ssh --boundary=b -- h", false},
+		"a flag twice":                   {"/bin/prod-ip-guard ssh --boundary a --boundary b -- h", false},
+		"an unknown flag":                {"/bin/prod-ip-guard ssh --boundary b --colour red -- h", false},
+		"a flag without a value":         {"/bin/prod-ip-guard ssh --boundary", false},
+		"a flag for a value":             {"/bin/prod-ip-guard ssh --boundary --digest -- h", false},
+		"an empty value":                 {"/bin/prod-ip-guard ssh --boundary  -- h", false},
+		"no end of the flags":            {"/bin/prod-ip-guard ssh --boundary b h", false},
+		"help":                           {"/bin/prod-ip-guard ssh --help", false},
+		"another program":                {"/bin/prod-ip-guard scp --boundary b -- h:", false},
+		"a module":                       {"/bin/prod-ip-guard -", false},
+		"nothing":                        {"prod-ip-guard", false},
 		"the name of the program":        {"ssh h", false},
+		"a host of the program's name":   {"/bin/ssh ssh --boundary b -- h", false},
+		"another name of this program":   {"sandbox_vm ssh --boundary b -- h", false},
 	} {
 		call, early := plainly(strings.Split(c.words, " "))
 		assert.Equal(t, c.early, early, name)

@@ -69,11 +69,13 @@ func databaseHosts(text string) ([]string, error) {
 			name = strings.ToLower(name)
 			for _, value := range list {
 				switch name {
-				case "host", "hostaddr", "server", "servername":
+				case "host", "hostaddr", "server", "servername", "pghost":
 					hosts = append(hosts, split(value)...)
 				case "service", "servicefile", "socket", "unix_socket":
 					return nil, errSocket
-				case "port":
+				case "socksproxyhost", "proxyhost", "socketfactory", "localsocket", "pipe": // of JDBC's drivers
+					return nil, errors.New("it goes through a proxy, or what stands in for one, and it cannot be told where that leads")
+				case "port", "pgport":
 					return nil, errors.New("its port stands in the query; put it beside the host")
 				}
 			}

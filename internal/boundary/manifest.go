@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/arcodange-org/sandbox/internal/bounded"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
@@ -123,6 +123,17 @@ func glob(pattern, text string) bool {
 
 // meet tells whether some text matches both patterns.
 func meet(a, b string) bool {
+	// Most differ before a star or behind it; the lists of two sides are compared each with each.
+	for i := 0; i < min(len(a), len(b)) && a[i] != '*' && b[i] != '*'; i++ {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	for i := 1; i <= min(len(a), len(b)) && a[len(a)-i] != '*' && b[len(b)-i] != '*'; i++ {
+		if a[len(a)-i] != b[len(b)-i] {
+			return false
+		}
+	}
 	// reach[j] says that the part of a read so far and b[:j] match a common text.
 	reach := make([]bool, len(b)+1)
 	reach[0] = true
@@ -148,7 +159,7 @@ func meet(a, b string) bool {
 // Load reads the manifest in file. Whatever it does not understand is an
 // error that gives file, line and column: a manifest half read is no boundary.
 func Load(file string) (*Manifest, error) {
-	data, err := os.ReadFile(file)
+	data, err := bounded.Manifest(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -165,6 +176,9 @@ func Parse(file string, data []byte) (*Manifest, error) {
 }
 
 func parse(file string, data []byte) (*Manifest, error) {
+	if len(data) > bounded.ManifestMost {
+		return nil, fmt.Errorf("%s has more than %d bytes", file, bounded.ManifestMost)
+	}
 	p := parser{file: file}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document yaml.Node

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -158,6 +159,7 @@ func Inside(args []string) {
 	if len(args) != 3 || args[1] != stage {
 		return
 	}
+	runtime.LockOSThread() // privileges are a thread's, and the one that gives them up has to become the command
 	var told inside
 	socket := 3
 	fail := func(err error) {
@@ -184,6 +186,10 @@ func Inside(args []string) {
 		fmt.Fprintf(os.Stderr, "prod-ip-guard: fence: giving up privileges: %v\n", err)
 		os.Exit(126)
 	}
+	if err := leaveOutside(); err != nil {
+		fmt.Fprintf(os.Stderr, "prod-ip-guard: fence: leaving open connections outside: %v\n", err)
+		os.Exit(126)
+	}
 	path, err := exec.LookPath(told.Args[0])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "prod-ip-guard: fence: %v\n", err)
@@ -192,6 +198,36 @@ func Inside(args []string) {
 	err = syscall.Exec(path, told.Args, os.Environ())
 	fmt.Fprintf(os.Stderr, "prod-ip-guard: fence: starting %s: %v\n", path, err)
 	os.Exit(126)
+}
+
+// leaveOutside keeps from the command what whoever started the fence has open
+// and left to be inherited: a socket stays in the network that it was made in,
+// and reaches whatever that does. Files and pipes stay; a shell hands such over.
+func leaveOutside() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return err
+		}
+		// Of a socket, the domain tells; an error says that it is none, or that it is gone.
+		domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		switch {
+		case errors.Is(err, unix.ENOTSOCK) || errors.Is(err, unix.EBADF):
+			continue
+		case err != nil:
+			return err
+		case domain == unix.AF_UNIX && fd <= 2: // where output goes to, as under a service manager
+			continue
+		case fd <= 2:
+			return fmt.Errorf("its standard stream %d is a connection; give it a pipe", fd)
+		}
+		unix.CloseOnExec(fd)
+	}
+	return nil
 }
 
 // connect makes the namespace's one device and its routes.
@@ -271,6 +307,16 @@ func drop() error {
 		}
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
+	}
+	// What is inherited, root would get back.
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var has [2]unix.CapUserData
+	if err := unix.Capget(&header, &has[0]); err != nil {
+		return err
+	}
+	has[0].Inheritable, has[1].Inheritable = 0, 0
+	if err := unix.Capset(&header, &has[0]); err != nil {
 		return err
 	}
 	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -38,7 +39,14 @@ const notConnected = 255
 // become checks where the command line leads and replaces this process by the real program.
 func (p Process) become(ctx context.Context, b become.Call) int {
 	stop := func(err error) int {
-		fmt.Fprintf(p.Stderr, "prod-ip-guard: %s: %v\n", b.Program, err)
+		// One line, whatever a command line holds: Ansible shows the first or the last only.
+		line := strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, err.Error())
+		fmt.Fprintf(p.Stderr, "prod-ip-guard: %s: %s\n", b.Program, line)
 		return notConnected
 	}
 	if b.Boundary == "" {

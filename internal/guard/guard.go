@@ -63,12 +63,13 @@ possible on this system; ssh, scp and sftp end as themselves, with 255 if refuse
 func Main(p Process) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever asks twice does not wait for what cannot be interrupted
 	if len(p.Args) == 0 {
 		fmt.Fprint(p.Stderr, usage)
 		return Usage
 	}
 	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
-		return p.become(ctx, become.Call{Program: name, Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
+		return p.become(ctx, become.Call{Program: name, Digest: p.getenv(become.EnvDigest), Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)

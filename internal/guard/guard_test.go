@@ -45,18 +45,26 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 	t.Parallel()
 	good := written(t, "b.yml", manifest)
 	long := strings.Repeat("a", 1<<20)
+	names := func(of string, many int) string {
+		return "[" + strings.Repeat("'"+of+"',", many) + "'" + of + "']"
+	}
+	crowded := written(t, "c.yml", "production:\n  names: "+names("*a*.b", 10000)+"\nsandbox:\n  addresses: [172.30.0.0/24]\n  names: "+names("*a*.c", 10000)+"\n")
 	for name, c := range map[string]struct {
 		status int
 		stdin  string
 		args   []string
 	}{
-		"a name of a megabyte":            {Refused, "", []string{"check", "--boundary", good, long}},
-		"an address behind a megabyte":    {Refused, "", []string{"check", "--boundary", good, "--kind", "text", long + " 192.0.2.1"}},
-		"ten thousand names":              {Refused, strings.Repeat(`{"kind": "host", "value": "192.0.2.1"}`+"\n", 10000), []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a target with a NUL":             {Refused, `{"kind": "host", "value": "172.30.0.11\u0000.example"}`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"targets that are no JSON":        {Failed, "\x00\x00\x00", []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a target that ends in the midst": {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a wish of another shape":         {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
+		"a name of a megabyte":             {Refused, "", []string{"check", "--boundary", good, long}},
+		"an address behind a megabyte":     {Refused, "", []string{"check", "--boundary", good, "--kind", "text", long + " 192.0.2.1"}},
+		"ten thousand names":               {Refused, strings.Repeat(`{"kind": "host", "value": "192.0.2.1"}`+"\n", 10000), []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target with a NUL":              {Refused, `{"kind": "host", "value": "172.30.0.11\u0000.example"}`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"targets that are no JSON":         {Failed, "\x00\x00\x00", []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target that ends in the midst":  {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a manifest that never ends":       {Failed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
+		"ssh by such a one":                {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
+		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
+		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
+		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,6 +178,10 @@ func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{become.EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), "192.0.2.1, which is production")
+	stderr.Reset()
+	p.Env = append(p.Env, become.EnvDigest+"="+strings.Repeat("0", 64))
+	assert.Equal(t, notConnected, Main(p))
+	assert.Contains(t, stderr.String(), "has changed since this run began", "as it is told to the ssh that scp starts")
 	stderr.Reset()
 	p.Env = nil
 	assert.Equal(t, notConnected, Main(p))

@@ -76,7 +76,7 @@ func read(p Program, args []string) (invocation, error) {
 			if len(word) < 2 || word[0] != '-' {
 				return nil
 			}
-			rest = rest[1:]
+			rest, ended = rest[1:], false
 			for i := 1; i < len(word); i++ {
 				letter := word[i]
 				switch {
@@ -89,6 +89,8 @@ func read(p Program, args []string) (invocation, error) {
 							return fmt.Errorf("reading %s's command line: -%c has no value", p, letter)
 						}
 						value, rest = rest[0], rest[1:]
+						// ssh only looks whether the last word before the destination is this one, be it a value.
+						ended = value == "--"
 					}
 					in.Options = append(in.Options, option{letter, value})
 					i = len(word)

@@ -17,6 +17,9 @@ import (
 // How deep ssh follows Include (READCONF_MAX_DEPTH).
 const maxDepth = 16
 
+// How many files are looked at: a few that include the next twice are read more often than there is time for.
+const maxFiles = 4096
+
 // scan reads the configuration files that ssh is going to read and refuses
 // what runs a program while ssh reads them: `Match exec` is evaluated by
 // `ssh -G` too, so it must be found before that is asked. The digest is of all
@@ -24,12 +27,13 @@ const maxDepth = 16
 type scan struct {
 	home   string
 	digest io.Writer
+	files  *int // that were read
 }
 
 // configuration scans what ssh reads with the given -F (empty: the defaults).
 func configuration(file, home string) (digest string, err error) {
 	hash := sha256.New()
-	s := scan{home: home, digest: hash}
+	s := scan{home: home, digest: hash, files: new(int)}
 	switch strings.ToLower(file) {
 	case "none":
 	case "":
@@ -53,6 +57,9 @@ func configuration(file, home string) (digest string, err error) {
 func (s scan) file(name string, user bool, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("reading ssh's configuration: %s is included too deeply; take the circle out", name)
+	}
+	if *s.files++; *s.files > maxFiles {
+		return fmt.Errorf("reading ssh's configuration: with %s there are more than %d files; include fewer", name, maxFiles)
 	}
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -135,7 +142,7 @@ func (s scan) include(patterns, from string, line int, user bool, depth int) err
 		case !filepath.IsAbs(pattern):
 			pattern = filepath.Join("/etc/ssh", pattern)
 		}
-		names, err := filepath.Glob(pattern)
+		names, err := filepath.Glob(wider(pattern))
 		if err != nil {
 			return fmt.Errorf("%s:%d: Include %s: %w", from, line, pattern, err)
 		}
@@ -146,4 +153,20 @@ func (s scan) include(patterns, from string, line int, user bool, depth int) err
 		}
 	}
 	return nil
+}
+
+// wider is a pattern that covers all that a pattern of glob(3) does. What stands
+// in brackets, and how many bytes a question mark takes, is not read alike by
+// all; a file more that is looked at can only refuse.
+func wider(pattern string) string {
+	steps := strings.Split(strings.ReplaceAll(pattern, "?", "*"), "/")
+	for i, step := range steps {
+		if open := strings.IndexByte(step, '['); open >= 0 {
+			steps[i] = step[:open] + "*"
+			if closed := strings.LastIndexByte(step, ']'); closed > open {
+				steps[i] += step[closed+1:]
+			}
+		}
+	}
+	return strings.Join(steps, "/")
 }

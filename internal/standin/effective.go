@@ -16,12 +16,12 @@ import (
 type effective map[string][]string
 
 // ask runs `ssh -G`, which connects to nothing.
-func ask(ctx context.Context, runner run.Runner, program string, env []string, options []option, destination string) (effective, error) {
+func ask(ctx context.Context, runner run.Runner, program string, env []string, options []option, destination string, command ...string) (effective, error) {
 	args := []string{"-G"}
 	for _, o := range options {
 		args = append(args, o.words(SSH.grammar())...)
 	}
-	args = append(args, "--", destination)
+	args = append(append(args, "--", destination), command...)
 	result, err := runner.Run(ctx, run.Cmd{Name: program, Args: args, Env: env})
 	if err != nil {
 		return nil, fmt.Errorf("asking ssh what %q means: %w", destination, err)

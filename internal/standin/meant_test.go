@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -165,6 +166,50 @@ func TestADestinationThatSSHTakesForProductionIsRefused(t *testing.T) {
 	for _, destination := range []string{"192.168.1.200", "ssh://pi@192.168.1.204:22", "172.30.0.11"} {
 		_, err := s.Prepare(t.Context(), SSH, []string{"-F", "/dev/null", "--", destination})
 		assert.NoError(t, err, destination)
+	}
+}
+
+// What is given to ssh in the end is asked once more: no setting, no block of a
+// configuration and no token may lead past what was decided.
+func TestWhatSSHIsGivenMeansWhatWasDecided(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config, args, says string
+		has, hasNot        string // among what ssh says of the line that it is given
+	}{
+		"a zone":                           {args: "fd30::11%lo", has: "hostname fd30::11%lo"},
+		"a token in a zone":                {args: "-o HostName=fd30::2%%h 01", has: "hostname fd30::2%h"},
+		"a block for the address":          {config: "Match host 172.30.0.11\nLocalForward 8080 192.168.1.201:22\n", args: "-L 1:172.30.0.12:1 x@0254.30.0.11", says: "192.168.1.201, which is production"},
+		"a block for the address, alone":   {config: "Match host 172.30.0.11\nLocalForward 8080 192.168.1.201:22\n", args: "0254.30.0.11", hasNot: "localforward"},
+		"blanks in the end of a forward":   {config: "LocalForward 8080 \"192.168.1.201 172.30.0.12:22\"\n", args: "172.30.0.11", says: "cannot be read"},
+		"the user among a proxy's words":   {config: "User x;id;\nProxyCommand ssh -W %h:%p %r@172.30.0.12\n", args: "172.30.0.11", says: "x;id;@172.30.0.12"},
+		"an honest user among them":        {config: "User pi\nProxyCommand ssh -W %h:%p -p %p %r@172.30.0.12\n", args: "172.30.0.11", has: "-W '[%h]:%p' -p 22 -- pi@172.30.0.12"},
+		"a name among them":                {config: "ProxyCommand ssh -W %h:%p %n@172.30.0.12\n", args: "172.30.0.11", says: "the token %n is not followed"},
+		"a file of jumps by a token":       {args: "-J 172.30.0.12 172.30.0.11", has: "a%%r"},
+		"a port that is open to anything":  {args: "-R 8080 172.30.0.11", says: "would let the far machine connect from here to anywhere"},
+		"a jump through production":        {config: "ProxyJump 172.30.0.12,192.168.1.201\n", args: "172.30.0.11", says: "on the way there, ssh://"},
+		"the protocol itself":              {args: "-O proxy 172.30.0.11", says: "-O proxy would let"},
+		"a machine of this one, unchecked": {args: "-o NoHostAuthenticationForLocalhost=yes 172.30.0.11", hasNot: "nohostauthenticationforlocalhost yes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := realSSH(t)
+			s.Sockets = filepath.Join(t.TempDir(), "cp")
+			file := filepath.Join(t.TempDir(), "a%r")
+			require.NoError(t, os.WriteFile(file, []byte(c.config), 0o600))
+			words, err := s.Prepare(t.Context(), SSH, append([]string{"-F", file}, strings.Fields(c.args)...))
+			if c.says != "" {
+				require.ErrorContains(t, err, c.says)
+				return
+			}
+			require.NoError(t, err)
+			out, err := exec.CommandContext(t.Context(), s.Program, append([]string{"-G"}, words...)...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			assert.Contains(t, string(out), c.has)
+			if c.hasNot != "" {
+				assert.NotContains(t, string(out), c.hasNot)
+			}
+		})
 	}
 }
 

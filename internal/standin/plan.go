@@ -68,7 +68,8 @@ var forced = []string{
 	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
 	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
-	"EscapeChar=none", // whoever types ~C could forward any port, unchecked
+	"NoHostAuthenticationForLocalhost=no", // behind a port of this machine may be anybody, whose key nobody would look at
+	"EscapeChar=none",                     // whoever types ~C could forward any port, unchecked
 }
 
 // Letters that would undo a forced setting, since ssh does not take the first
@@ -170,7 +171,7 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	asked := in.without(perCall)
 	socket := s.socket(configured, asked, in.Destination)
 	decided, known := recall(socket)
-	if !known || in.alone() || in.has("WLRD") {
+	if what, _ := in.last('O'); !known || in.alone() || in.has("WLRD") || what == "proxy" {
 		if decided, err = s.decide(ctx, in, asked, socket); err != nil {
 			return nil, err
 		}
@@ -198,6 +199,9 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 	if err != nil {
 		return nil, err
 	}
+	if what, _ := in.last('O'); what == "proxy" {
+		return nil, refuse("ssh -O proxy would let programs of this machine connect through the far one to anywhere; forward the one port that is needed")
+	}
 	host := said.one("hostname")
 	port, err := said.port()
 	if err != nil {
@@ -214,7 +218,8 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 	if pinned == "" {
 		return nil, refuse("%s has no address of the family that is asked for (%s)", host, said.one("addressfamily"))
 	}
-	settings := []string{"HostName=" + pinned, fmt.Sprintf("Port=%d", port)}
+	// ssh puts the destination in the place of %h, and the zone of an address stands behind such a sign.
+	settings := []string{"HostName=" + strings.ReplaceAll(pinned, "%", "%%"), fmt.Sprintf("Port=%d", port)}
 	if alias := said.set("hostkeyalias"); alias != "" {
 		settings = append(settings, "HostKeyAlias="+alias)
 	} else if host != pinned {
@@ -260,6 +265,8 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 	}
 	if !forwards {
 		settings = append(settings, "ClearAllForwardings=yes")
+	} else if err := s.forwardsStill(ctx, in, settings); err != nil {
+		return nil, err
 	}
 	for _, key := range []string{"localcommand", "knownhostscommand"} {
 		if said.set(key) != "" {
@@ -305,7 +312,7 @@ func (s Standin) proxy(ctx context.Context, in invocation, said effective) (stri
 		if !strings.HasPrefix(last, "ssh://") {
 			destination = "ssh://" + last // so that user, port and brackets are read as in a jump
 		}
-		inner = append(inner, "-W", "[%h]:%p", destination)
+		inner = append(inner, "--", destination)
 	case command != "":
 		words := strings.Fields(command)
 		if strings.ContainsAny(command, "'\"\\$`;&|<>(){}*?!#~\n\t") || len(words) < 2 || filepath.Base(words[0]) != "ssh" {
@@ -318,7 +325,9 @@ func (s Standin) proxy(ctx context.Context, in invocation, said effective) (stri
 		if to, ok := jump.last('W'); !ok || len(jump.Rest) > 0 || to != "%h:%p" && to != "[%h]:%p" {
 			return "", refuse("ProxyCommand %q may lead anywhere; use ProxyJump, or ssh -W %%h:%%p HOST", command)
 		}
-		inner = words[1:]
+		if inner, err = meantTokens(jump.without("W"), jump.Destination, said); err != nil {
+			return "", refuse("ProxyCommand %q: %v", command, err)
+		}
 	default:
 		return "none", nil
 	}
@@ -329,11 +338,54 @@ func (s Standin) proxy(ctx context.Context, in invocation, said effective) (stri
 	for _, word := range s.Self {
 		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
 	}
+	// These tokens alone are ssh's to fill, from what is held. A shell reads the
+	// line then: whatever else ssh would put into it, such as a user, were a command there.
+	words = append(words, "-W", run.Quote("[%h]:%p"))
 	for _, word := range inner {
-		words = append(words, run.Quote(word))
+		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
 	}
 	return strings.Join(words, " "), nil
 }
+
+// meantTokens writes options and destination of a ProxyCommand with its tokens filled.
+func meantTokens(options []option, destination string, said effective) ([]string, error) {
+	var words []string
+	for _, o := range options {
+		words = append(words, o.words(SSH.grammar())...)
+	}
+	words = append(words, "--", destination)
+	for i, word := range words {
+		var filled strings.Builder
+		for {
+			before, after, is := strings.Cut(word, "%")
+			filled.WriteString(before)
+			if !is {
+				break
+			}
+			if after == "" {
+				return nil, fmt.Errorf("a percent sign at the end of %q", words[i])
+			}
+			switch after[0] {
+			case '%':
+				filled.WriteByte('%')
+			case 'h':
+				filled.WriteString(said.one("hostname"))
+			case 'p':
+				filled.WriteString(said.one("port"))
+			case 'r':
+				filled.WriteString(said.one("user"))
+			default:
+				return nil, fmt.Errorf("the token %%%c is not followed by the guard; write what it stands for", after[0])
+			}
+			word = after[1:]
+		}
+		words[i] = filled.String()
+	}
+	return words, nil
+}
+
+// onTheWay tells that a refusal is about a jump, which the command line may not name.
+const onTheWay = "on the way there, "
 
 // hop has a machine on the way decided here too. The stand-in decides about it
 // once more when ssh starts it, but what it says then may be seen by nobody:
@@ -348,10 +400,14 @@ func (s Standin) hop(ctx context.Context, words []string) error {
 	}
 	// One of its own, which is not remembered, and without the far end, which was decided.
 	alone := []string{"-o", "ControlPath=none", "-o", "ControlMaster=no"}
-	for _, o := range jump.without("W") {
+	for _, o := range jump.Options {
 		alone = append(alone, o.words(SSH.grammar())...)
 	}
 	_, err = s.Prepare(ctx, SSH, append(alone, "--", jump.Destination))
+	var refusal *Refusal
+	if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Reason, onTheWay) {
+		return refuse("%s%s", onTheWay, refusal.Reason)
+	}
 	return err
 }
 
@@ -365,8 +421,8 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 			if len(words) > 1 && key == "remoteforward" && strings.HasPrefix(words[len(words)-1], "/") {
 				return true, refuse("RemoteForward %s would let the far machine use a socket of this one, and nobody can tell where that leads", value)
 			}
-			if len(words) < 2 {
-				if key == "remoteforward" {
+			if len(words) != 2 || words[1] == "[socks]:0" { // what has blanks in it may be read as another host on the far machine
+				if key == "remoteforward" && len(words) <= 2 {
 					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
 				}
 				return true, refuse("%s %q cannot be read", key, value)
@@ -385,6 +441,23 @@ func (s Standin) forwards(ctx context.Context, in invocation, said effective) (b
 		}
 	}
 	return any, nil
+}
+
+// forwardsStill has the forwards decided that there are once everything is held:
+// an address in the place of a name, the command, or that there is none may
+// make further blocks of a configuration apply (Match).
+func (s Standin) forwardsStill(ctx context.Context, in invocation, settings []string) error {
+	var options []option
+	for _, setting := range settings {
+		options = append(options, option{'o', setting})
+	}
+	options = append(options, in.without(undoing+"fEGOQV")...)
+	said, err := ask(ctx, s.Runner, s.Program, s.Env, options, in.Destination, in.Rest...)
+	if err != nil {
+		return err
+	}
+	_, err = s.forwards(ctx, in, said)
+	return err
 }
 
 // end decides about host:port, or a path of a socket, at the end of a forward.

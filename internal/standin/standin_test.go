@@ -44,6 +44,8 @@ func TestACommandLineIsReadAsOpenSSHReadsIt(t *testing.T) {
 		"scp with its own letters":              {SCP, "-P 22 -r a host:b", "", []string{"a", "host:b"}, "P=22 r="},
 		"sftp with a batch file":                {SFTP, "-b - -oUser=x host", "", []string{"host"}, "b=- o=User=x"},
 		"a lone dash is a word and no option":   {SSH, "host - x", "host", []string{"-", "x"}, ""},
+		"an end of options that is a value":     {SSH, "-i -- host -V", "host", []string{"-V"}, "i=--"},
+		"a value and more options behind it":    {SSH, "-i -- -v host -V", "host", nil, "i=-- v= V="},
 		"what belongs to a command stays there": {SSH, "-p 1 host sh -c -p", "host", []string{"sh", "-c", "-p"}, "p=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +110,11 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 		"in a file behind equals":  {"=Include=inc\n", "inc:1: Match exec"},
 		"in a file in quotes":      {"\"Include\"\"inc\"\n", "not followed"},
 		"in a file by pattern":     {"Include i*\n", "inc:1: Match exec"},
+		"in a file by brackets":    {"Include [!x]nc\n", "inc:1: Match exec"},
+		"in a file by a class":     {"Include [[:alpha:]]nc\n", "inc:1: Match exec"},
+		"in a file by its bytes":   {"Include ??t\n", "ét:1: Match exec"},
 		"behind a circle":          {"Include circle\n", "included too deeply"},
+		"behind a great many":      {"Include 2-0\n", "more than"},
 		"in a file by a token":     {"Include %d/x\n", "not followed"},
 		"in a file by a variable":  {"Include ${X}\n", "not followed"},
 		"in another's file":        {"Include ~other/x\n", "not followed"},
@@ -117,8 +123,11 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 			t.Parallel()
 			home := t.TempDir()
 			require.NoError(t, os.MkdirAll(filepath.Join(home, ".ssh"), 0o700))
-			for file, text := range map[string]string{"config": c.config, "inc": "Match exec y\n", "circle": "Include circle\n"} {
+			for file, text := range map[string]string{"config": c.config, "inc": "Match exec y\n", "ét": "Match exec z\n", "circle": "Include circle\n"} {
 				require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", file), []byte(text), 0o600))
+			}
+			for n := range 15 { // each is read twice as often as the one before
+				require.NoError(t, os.WriteFile(filepath.Join(home, ".ssh", fmt.Sprintf("2-%d", n)), fmt.Appendf(nil, "Include 2-%d 2-%d\n", n+1, n+1), 0o600))
 			}
 			_, err := configuration("", home)
 			assert.ErrorContains(t, err, c.says)
@@ -262,6 +271,7 @@ func TestWhatIsHeldIsNamed(t *testing.T) {
 			t.Errorf("%s is forced, but its class is %q", setting, class)
 		}
 	}
+	assert.Contains(t, forced, "NoHostAuthenticationForLocalhost=no")
 	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -e ~ -v node id"))
 	require.NoError(t, err)
 	assert.Equal(t, "-v -- node id", strings.Join(words[len(words)-4:], " "))
@@ -366,9 +376,9 @@ func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, proxy string }{
-		"one jump":              {"proxyjump root@a:2222\n", "ProxyCommand=/guard ssh -- -W '[%h]:%p' ssh://root@a:2222"},
-		"two jumps":             {"proxyjump a,b\n", "ProxyCommand=/guard ssh -- -J a -W '[%h]:%p' ssh://b"},
-		"ssh as a ProxyCommand": {"proxycommand ssh -q -W %h:%p a\n", "ProxyCommand=/guard ssh -- -q -W %h:%p a"},
+		"one jump":              {"proxyjump root@a:2222\n", "ProxyCommand=/guard ssh -- -W '[%h]:%p' -- ssh://root@a:2222"},
+		"two jumps":             {"proxyjump a,b\n", "ProxyCommand=/guard ssh -- -W '[%h]:%p' -J a -- ssh://b"},
+		"ssh as a ProxyCommand": {"proxycommand ssh -q -W %h:%p a\n", "ProxyCommand=/guard ssh -- -W '[%h]:%p' -q -- a"},
 		"none":                  {"proxycommand none\n", "ProxyCommand=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
