@@ -204,3 +204,14 @@ func (r Reader) expand(path, directory string) string {
 	}
 	return path
 }
+
+// shortened is an absolute path made shorter where that leads to the same: behind a link `..` may not.
+func shortened(path string) string {
+	short := filepath.Clean(path)
+	if a, err := boundary.LeadsTo(path); err == nil {
+		if b, err := boundary.LeadsTo(short); err == nil && a == b {
+			return short
+		}
+	}
+	return path
+}

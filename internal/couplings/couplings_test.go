@@ -516,6 +516,15 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		"a program that updates":           {"[submodule \"s\"]\n url = https://forge.test/a/b\n update = !ssh 192.0.2.1\n", []string{"allowed git", "it names a program"}},
 		"a bundle":                         {"[fetch]\n bundleURI = https://192.0.2.1/b\n", []string{"refused endpoint https://192.0.2.1/b"}},
 		"a path":                           {"[remote \"o\"]\n url = ../other\n", []string{"refused git ROOT/other"}},
+		"a path of the home":               {"[remote \"o\"]\n url = ~/other\n", []string{"refused git ROOT/other"}},
+		"a path with a colon in it":        {"[remote \"o\"]\n url = ./a:b\n", []string{"refused git ROOT/r/a:b"}},
+		"a path by insteadOf":              {"[remote \"o\"]\n url = https://forge.test/x\n[url \"../other/\"]\n insteadOf = https://forge.test/\n", []string{"refused git ROOT/other/x"}},
+		"hooks of another place":           {"[core]\n hooksPath = ../hooks\n", []string{"refused coupling core.hookspath: it names programs outside of the repository"}},
+		"hooks of the home":                {"[core]\n hooksPath = ~/hooks\n", []string{"refused coupling core.hookspath: it names programs outside of the repository"}},
+		"hooks of nowhere":                 {"[core]\n hooksPath =\n", []string{"refused coupling core.hookspath: it names programs outside of the repository"}},
+		"hooks of the repository":          {"[core]\n hooksPath = .husky/_\n", nil},
+		"hooks that are switched off":      {"[core]\n hooksPath = /dev/null\n", nil},
+		"hooks, the last ones":             {"[core]\n hooksPath = ../hooks\n hooksPath = .husky\n", nil},
 		"a syntax error":                   {"[remote SECRET\n", []string{"its configuration cannot be read"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -530,7 +539,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 			_, err = file.WriteString(strings.ReplaceAll(c.config, "SECRET", secret))
 			require.NoError(t, err)
 			require.NoError(t, file.Close())
-			reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=/nonexistent"}}
+			reader := Reader{Home: root, Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=/nonexistent"}}
 			found := judged(t, root, reader, Sources{Git: []string{repository}})
 			if name == "a syntax error" { // git repeats the place, never the text
 				require.Len(t, found, 1)
@@ -568,6 +577,31 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 			}
 			assert.Len(t, found, 5, directory)
 		}
+	})
+	t.Run("where links lead to", func(t *testing.T) {
+		t.Parallel()
+		root := tree(t, map[string]string{"lfs/pre-push": "#!/bin/sh\nexec git lfs pre-push \"$@\"\n", "r/sub/x": "", "deep/er/x": ""})
+		git := func(args ...string) {
+			cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", root + "/r"}, args...)...)
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, string(out))
+		}
+		git("init", "-q", "--template=")
+		// What git makes of a relative path, it makes of it at the top of the work tree, and behind a link `..` is the link's.
+		git("remote", "add", "beside", "sub/../link/../other")
+		require.NoError(t, os.Symlink("../deep/er", root+"/r/link"))
+		reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}}
+		for _, directory := range []string{"/r", "/r/sub"} {
+			same(t, []string{"refused git ROOT/r/sub/../link/../other"}, judged(t, root, reader, Sources{Git: []string{root + directory}}))
+		}
+		git("remote", "remove", "beside")
+		require.NoError(t, os.Mkdir(root+"/r/.git/hooks", 0o700))
+		require.NoError(t, os.Rename(root+"/lfs/pre-push", root+"/r/.git/hooks/pre-push"))
+		same(t, nil, judged(t, root, reader, Sources{Git: []string{root + "/r"}}))
+		require.NoError(t, os.RemoveAll(root+"/r/.git/hooks"))
+		require.NoError(t, os.Symlink("../../lfs", root+"/r/.git/hooks"))
+		same(t, []string{"refused coupling hooks: it names programs outside of the repository"}, judged(t, root, reader, Sources{Git: []string{root + "/r"}}))
 	})
 	reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "GIT_CEILING_DIRECTORIES=/"}}
 	same(t, []string{"its configuration cannot be read"}, judged(t, t.TempDir(), reader, Sources{Git: []string{t.TempDir()}}))

@@ -664,15 +664,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		if !strings.HasPrefix(path, "~/") && !filepath.IsAbs(path) {
 			path = root + "/" + path
 		}
-		path = t.expand(path, root)
-		// It is made shorter only where that leads to the same: behind a link `..` may not.
-		short := filepath.Clean(path)
-		if a, err := boundary.LeadsTo(path); err == nil {
-			if b, err := boundary.LeadsTo(short); err == nil && a == b {
-				path = short
-			}
-		}
-		n.add(boundary.TofuState, "local:"+path)
+		n.add(boundary.TofuState, "local:"+shortened(t.expand(path, root)))
 	case "gcs":
 		location := n.must("bucket")
 		if prefix := strings.Trim(n.maybe("prefix"), "/"); prefix != "" {
