@@ -4,6 +4,7 @@ package couplings
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,9 +82,9 @@ func judged(t *testing.T, root string, reader Reader, sources Sources) []string 
 	require.NoError(t, err)
 	engine := boundary.Engine{Manifest: m, Resolver: dns}
 	var out []string
-	for _, f := range reader.Read(t.Context(), sources) {
-		d := f.Decide(t.Context(), engine)
-		require.NotEmpty(t, d.From, "%+v", f)
+	for _, f := range Decide(t.Context(), engine, reader.Read(t.Context(), sources)) {
+		d := f.Decision
+		require.NotEmpty(t, d.From, "%+v", f.Finding)
 		for _, text := range []string{d.Target, d.From, d.Reason, d.Canonical, d.String(), d.Explain()} {
 			require.NotContains(t, text, secret)
 		}
@@ -215,7 +217,14 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		"https_proxy=192.0.2.1:3128":                              {"refused endpoint http://192.0.2.1:3128"},
 		"ALL_PROXY=socks5h://u:SECRET@192.0.2.1":                  {"refused endpoint socks5h://u:***@192.0.2.1"},
 		"HTTP_PROXY=http://127.0.0.1:3128":                        {"allowed endpoint"},
-		"no_proxy=192.0.2.1":                                      nil,
+		"no_proxy=192.0.2.1":                                      {"refused coupling no_proxy: its value mentions production (environment variable no_proxy)"},
+		"NOTIFY=https://u:SECRET@192.0.2.1/hook":                  {"refused coupling NOTIFY: its value mentions production (environment variable NOTIFY)"},
+		"NOTIFY=0300.0.02.1,x.prod.test":                          {"refused coupling NOTIFY"},
+		"NOTIFY=https://node.test/SECRET":                         nil,
+		"PGUSER=db.prod.test TF_LOG_PATH=/x/192.0.2.1":            {"refused coupling PGUSER", "refused coupling TF_LOG_PATH"},
+		"AWS_PROFILE=x@192.0.2.1":                                 {"allowed environment AWS_PROFILE", "refused coupling AWS_PROFILE: its value mentions production"},
+		"EMAIL=me@mail.prod.test PWD=/192.0.2.1":                  nil,
+		"DOCKER_CONTEXT=default":                                  nil,
 		"GIT_SSH_COMMAND=ssh":                                     {"refused environment"},
 		"GIT_CONFIG_COUNT=1":                                      {"refused environment"},
 		"SSH_AUTH_SOCK=/run/agent":                                {"refused environment"},
@@ -380,7 +389,73 @@ func TestTheEnvironmentIsJudgedAsItIsCleaned(t *testing.T) {
 		case name[2] != "":
 			full += "X"
 		}
-		assert.NotEmpty(t, Reader{Environ: []string{full + "=x"}}.environment(), full)
+		judged := slices.ContainsFunc(Reader{Environ: []string{full + "=x"}}.environment(), func(f Finding) bool { return f.Text == "" })
+		assert.True(t, judged, full)
+	}
+}
+
+// What the fence on loading leaves there though it mentions production is left here, and nothing else.
+func TestTheSameVariablesMayMentionProduction(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
+	require.NoError(t, err)
+	_, list, found := strings.Cut(string(text), "\n_OWN = frozenset([")
+	require.True(t, found)
+	list, _, _ = strings.Cut(list, "])")
+	var names []string
+	for _, name := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(list, -1) {
+		names = append(names, name[1])
+	}
+	assert.ElementsMatch(t, names, own)
+}
+
+func TestTheContextOfDockerIsJudged(t *testing.T) {
+	t.Parallel()
+	meta := func(name string) string {
+		return fmt.Sprintf("contexts/meta/%x/meta.json", sha256.Sum256([]byte(name)))
+	}
+	const lab = `{"currentContext": "lab", "auths": {"x": {"auth": "SECRET"}}}`
+	host := func(host string) map[string]string {
+		return map[string]string{"config.json": lab, meta("lab"): `{"Name": "lab", "Endpoints": {"docker": {"Host": "` + host + `", "SkipTLSVerify": true}}}`}
+	}
+	for name, c := range map[string]struct {
+		files       map[string]string
+		environment string
+		wanted      []string
+	}{
+		"no configuration":                 {nil, "", nil},
+		"a configuration without context":  {map[string]string{"config.json": `{"auths": {"x": {"auth": "SECRET"}}}`}, "", nil},
+		"the default context":              {map[string]string{"config.json": `{"currentContext": "default"}`}, "", nil},
+		"a socket of this machine":         {host("unix:///home/me/.docker/run/docker.sock"), "", nil},
+		"production over ssh":              {host("ssh://pi@192.0.2.1"), "", []string{"refused host ssh://pi@192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/home/.docker/contexts/meta/"}},
+		"production over TCP":              {host("tcp://192.0.2.1:2376"), "", []string{"refused endpoint tcp://192.0.2.1:2376"}},
+		"production by a hidden name":      {host("tcp://u:SECRET@hidden.test:2376"), "", []string{"refused endpoint tcp://u:***@hidden.test:2376: it leads to 192.0.2.2"}},
+		"the sandbox over TCP":             {host("tcp://node.test:2376"), "", []string{"allowed endpoint tcp://node.test:2376"}},
+		"a pipe of another system":         {host("npipe:////./pipe/docker"), "", []string{"it cannot be told who listens"}},
+		"a context that is not there":      {map[string]string{"config.json": lab}, "", []string{"refused coupling docker's context: it cannot be read (no such file or directory), so it is not known where docker leads"}},
+		"a context without a host":         {map[string]string{"config.json": lab, meta("lab"): `{"Endpoints": {}}`}, "", []string{"it cannot be read (it names no host)"}},
+		"a context that is broken":         {map[string]string{"config.json": lab, meta("lab"): `{"SECRET`}, "", []string{"it cannot be read (it names no host)"}},
+		"a configuration that is broken":   {map[string]string{"config.json": `{"SECRET`}, "", []string{"it cannot be read (it is not what docker writes)"}},
+		"a configuration in another place": {map[string]string{"config.json": `{}`}, "DOCKER_CONFIG=ROOT/other", []string{"refused endpoint tcp://192.0.2.1:2376"}},
+		"a host that counts instead":       {host("tcp://192.0.2.1:2376"), "DOCKER_HOST=unix:///var/run/docker.sock", nil},
+		"the default that counts instead":  {host("tcp://192.0.2.1:2376"), "DOCKER_CONTEXT=default", nil},
+		"another context that counts":      {host("tcp://192.0.2.1:2376"), "DOCKER_CONTEXT=none", []string{"refused environment DOCKER_CONTEXT", "refused coupling docker's context"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"home/x": ""}
+			for file, text := range c.files {
+				files["home/.docker/"+file] = text
+			}
+			for file, text := range host("tcp://192.0.2.1:2376") {
+				files["other/"+file] = text
+			}
+			root := tree(t, files)
+			reader := Reader{Home: filepath.Join(root, "home"), Environ: strings.Fields(strings.ReplaceAll(c.environment, "ROOT", root))}
+			found := judged(t, root, reader, Sources{Environment: true})
+			slices.SortFunc(found, func(a, b string) int { return strings.Compare(b, a) }) // by what they say
+			same(t, c.wanted, found)
+		})
 	}
 }
 

@@ -105,7 +105,10 @@ options:
           - Credentials and what changes connections unseen, such as C(AWS_*), C(GOOGLE_*), C(CLOUDFLARE_*), C(OVH_*), C(VAULT_*),
             C(TF_*), E(PGPASSWORD), E(SSH_AUTH_SOCK), C(GIT_SSH*) and C(ANSIBLE_SSH_*), are refused unless the manifest lists their
             name in C(sandbox.environment).
-          - Where E(KUBECONFIG) is not set, C(~/.kube/config) counts, and likewise C(~/.pgpass) and C(~/.pg_service.conf).
+          - Any other variable is refused if its value mentions production, but for what only says where the process is or came
+            from, such as E(PATH), E(HOME) and E(SSH_CONNECTION). The value is not repeated.
+          - Where E(KUBECONFIG) is not set, C(~/.kube/config) counts, and likewise C(~/.pgpass) and C(~/.pg_service.conf). Where
+            E(DOCKER_HOST) is not set, the current context of docker's configuration counts, unless it is a socket of this machine.
         type: bool
         default: false
       tofu:
