@@ -293,15 +293,13 @@ func (t *tofuReader) eval(expression hcl.Expression) cty.Value {
 
 func evalIn(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 	loops := 0
-	if native, ok := expression.(hclsyntax.Node); ok {
-		_ = hclsyntax.VisitAll(native, func(n hclsyntax.Node) hcl.Diagnostics {
-			if _, ok := n.(*hclsyntax.ForExpr); ok {
-				loops++
-			}
-			return nil
-		})
+	parts, ok := nodes(expression)
+	for _, node := range parts {
+		if _, isLoop := node.(*hclsyntax.ForExpr); isLoop {
+			loops++
+		}
 	}
-	if loops > 1 || len(expression.Variables()) > 1000 {
+	if !ok || loops > 1 || len(expression.Variables()) > 1000 {
 		return cty.DynamicVal
 	}
 	value, diagnostics := expression.Value(scope)
@@ -311,8 +309,57 @@ func evalIn(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 	return bounded(value)
 }
 
+// stringsOf adds all strings and numbers that are known of a value, keys included.
+func stringsOf(all []string, v cty.Value) []string {
+	v, _ = v.Unmark()
+	switch {
+	case v == cty.NilVal || !v.IsKnown() || v.IsNull():
+	case v.Type() == cty.String:
+		all = append(all, v.AsString())
+	case v.Type() == cty.Number: // an address is one as well
+		all = append(all, v.AsBigFloat().Text('f', -1))
+	case v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			key, element := it.Element()
+			all = stringsOf(stringsOf(all, key), element)
+		}
+	}
+	return all
+}
+
 // bounded is a value that others may be made of. One that is larger than any
 // setting is unknown: a few lines, each twice the one before, would fill the memory.
+// nodes are the parts of an expression. In JSON those are of the templates that
+// its strings and keys are; ok is false if they cannot be told, or are nested too deep.
+func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
+	visit := func(node hclsyntax.Node) {
+		_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+			all = append(all, n)
+			return nil
+		})
+	}
+	if native, isNative := expression.(hclsyntax.Node); isNative {
+		visit(native)
+		return all, true
+	}
+	// Without a scope a string of JSON is what it says.
+	raw, diagnostics := expression.Value(nil)
+	if diagnostics.HasErrors() {
+		return nil, false
+	}
+	for _, text := range stringsOf(nil, raw) {
+		if deep([]byte(text)) {
+			return all, false
+		}
+		template, diagnostics := hclsyntax.ParseTemplate([]byte(text), expression.Range().Filename, hcl.InitialPos)
+		if diagnostics.HasErrors() {
+			return all, false
+		}
+		visit(template)
+	}
+	return all, true
+}
+
 func bounded(value cty.Value) cty.Value {
 	left := 16 << 10
 	var fits func(cty.Value) bool
