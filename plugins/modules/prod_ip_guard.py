@@ -116,6 +116,8 @@ options:
           - Root modules of OpenTofu. Their backend, cloud, encryption and provider blocks, the registries of providers, the machines
             that are provisioned, and what C(tofu init) wrote down are judged. What runs a program is refused, and so is what the
             environment adds, such as C(-backend-config) in E(TF_CLI_ARGS).
+          - Providers of clouds have to be listed in C(sandbox.tofu_providers) of the manifest, whatever endpoints they name. A provider
+            whose block mentions production under any name is refused.
         type: list
         elements: dict
         default: []
