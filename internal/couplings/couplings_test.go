@@ -309,6 +309,8 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a source of data under one place":     {map[string]string{"main.tf": gcs + "provider \"http\" {\n url = \"http://127.0.0.1\"\n}\ndata \"http\" \"x\" {\n url = \"http://192.0.2.1\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider http"}},
 		"a place under another name":           {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = \"https://192.0.2.1\"\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/m/main.tf:7)", "allowed endpoint"}},
 		"a place under another name, unknown":  {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = data.x.y.z\n}\n"}, []string{ok, "its oncall_url cannot be told"}},
+		"a place that is empty":                {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"\"\n}\n"}, []string{ok, "refused tofu_provider grafana"}},
+		"a place beside the one that counts":   {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n oncall_url = \"http://127.0.0.1:3000\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider grafana"}},
 		"a number of places":                   {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n retry_hosts = 3\n use_server = true\n}\n"}, []string{ok, "allowed endpoint"}},
 		"a mention under any name":             {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n motd = \"see SECRET@192.0.2.1\"\n}\n"}, []string{ok, "allowed endpoint", "refused coupling provider grafana, motd: its value mentions production (ROOT/m/main.tf:7)"}},
 		"a mention as a number":                {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n node = 3221225985\n}\n"}, []string{ok, "allowed endpoint", "refused coupling provider grafana, node: its value mentions production"}},
@@ -482,6 +484,12 @@ func TestTheContextOfDockerIsJudged(t *testing.T) {
 			same(t, c.wanted, found)
 		})
 	}
+	// A root that names no engine has this one.
+	files := host("tcp://192.0.2.1:2376")
+	files["main.tf"] = "terraform {\n backend \"inmem\" {}\n}\nprovider \"docker\" {}\n"
+	root := tree(t, files)
+	reader := Reader{Environ: []string{"DOCKER_CONFIG=" + root}}
+	same(t, []string{"refused endpoint tcp://192.0.2.1:2376"}, judged(t, root, reader, Sources{Tofu: []Root{{Directory: root}}}))
 }
 
 // doubled is a chain of locals, each of which is twice the one before.

@@ -852,6 +852,8 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		}
 		if host != "" && !n.failed {
 			t.add(engineHost(host, from)...)
+		} else if !n.failed {
+			t.add(t.dockerContext()...)
 		}
 	default:
 		if slices.Contains(nowhere, kind) {
@@ -861,11 +863,14 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		for _, values := range flat(values) {
 			inner := &need{t: t, what: n.what, from: from, values: values}
 			for _, name := range slices.Sorted(maps.Keys(values)) {
-				if kind := values[name].Type(); !placeName.MatchString(name) && (kind == cty.Bool || kind == cty.Number || !otherPlace.MatchString(name)) {
+				main := placeName.MatchString(name)
+				if kind := values[name].Type(); !main && (kind == cty.Bool || kind == cty.Number || !otherPlace.MatchString(name)) {
 					continue
 				}
 				for _, value := range inner.all(name) {
-					places++
+					if main && value != "" { // any other leads beside it, not instead of it
+						places++
+					}
 					inner.endpoint(value)
 				}
 			}
