@@ -5,6 +5,7 @@ package boundary
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/arcodange-org/sandbox/internal/digest"
 )
@@ -213,20 +215,7 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is for a remote helper, which may lead anywhere")
 		return
 	case isURL && strings.HasPrefix(strings.ToLower(text), "file://"), !isURL && (!colon || strings.Contains(before, "/")):
-		path := text
-		if isURL {
-			path = text[len("file://"):]
-			if !strings.HasPrefix(path, "/") {
-				d.refuse(nil, "it is a file of another host")
-				return
-			}
-		}
-		path, err := filepath.Abs(path)
-		if err != nil {
-			d.refuse(nil, "it is not known where it lies")
-			return
-		}
-		judge(d, gitPath(path), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+		e.decideLocalGit(d, text, isURL)
 		return
 	}
 	place, path := text, ""
@@ -280,6 +269,90 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		}
 	}
 	e.settle(d, f)
+}
+
+// decideLocalGit decides about a repository in the file system. It is judged by
+// its own path, and by every other that git ends up at from there.
+func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
+	if isURL {
+		// git decodes it before it looks.
+		decoded, err := url.PathUnescape(path[len("file://"):])
+		if err != nil || strings.ContainsRune(decoded, 0) {
+			d.refuse(nil, "it is not the URL of a repository")
+			return
+		}
+		if path = decoded; !strings.HasPrefix(path, "/") {
+			d.refuse(nil, "it is a file of another host")
+			return
+		}
+	} else if strings.HasPrefix(path, "~") {
+		home, err := os.UserHomeDir()
+		if err != nil || path != "~" && !strings.HasPrefix(path, "~/") {
+			d.refuse(nil, "it is not known whose home it lies in")
+			return
+		}
+		path = home + path[1:]
+	}
+	if !filepath.IsAbs(path) {
+		here, err := os.Getwd()
+		if err != nil {
+			d.refuse(nil, "it is not known where it lies")
+			return
+		}
+		path = here + "/" + path
+	}
+	judge(d, gitPath(path), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+	leads, err := gitLeadsTo(path)
+	if err != nil && d.Allowed {
+		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+	}
+	for _, real := range leads {
+		if d.Allowed {
+			judge(d, gitPath(real), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+		}
+	}
+}
+
+// gitLeadsTo lists where links, and files that name a repository, lead to from a
+// path. git takes the path with these endings as well, whichever is there.
+func gitLeadsTo(path string) ([]string, error) {
+	start, err := LeadsTo(path)
+	if err != nil {
+		return nil, err
+	}
+	all := []string{start}
+	for _, ending := range []string{"", "/.git", ".git", ".git/.git"} {
+		candidate := strings.TrimRight(path, "/") + ending
+		for range linksLimit {
+			real, err := LeadsTo(candidate)
+			if err != nil {
+				// Below a file there is nothing.
+				if errors.Is(err, syscall.ENOTDIR) {
+					break
+				}
+				return nil, err
+			}
+			if real != start && real != start+ending {
+				all = append(all, real)
+			}
+			info, err := os.Stat(real)
+			if err != nil || !info.Mode().IsRegular() || info.Size() > 1<<16 {
+				break // git reads no larger file for a path
+			}
+			text, err := os.ReadFile(real)
+			if err != nil {
+				return nil, err
+			}
+			named, ok := strings.CutPrefix(string(text), "gitdir:")
+			if !ok {
+				break
+			}
+			if candidate = strings.TrimSpace(named); !filepath.IsAbs(candidate) {
+				candidate = filepath.Dir(real) + "/" + candidate
+			}
+		}
+	}
+	return all, nil
 }
 
 func (e Engine) decideTofuState(d *Decision, t Target) {

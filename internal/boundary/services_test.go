@@ -213,6 +213,53 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 	}
 }
 
+// A repository in the file system is every one that git would end up at.
+func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	for _, directory := range []string{"prod/app.git", "sandbox/app/.git", "sandbox/deep", "sandbox/work", "sandbox/named", "sandbox/round"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, directory), 0o700))
+	}
+	for name, target := range map[string]string{
+		"sandbox/link": "../prod/app.git", "sandbox/new": "../prod/none.git", "sandbox/hid.git": "../prod/app.git", "sandbox/within": "app", "sandbox/out": "../prod",
+		"sandbox/deep/.git": "../../prod/app.git", "sandbox/loop": "loop", "in": "sandbox/app",
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(root, name)))
+	}
+	for name, text := range map[string]string{
+		"sandbox/file": "gitdir: " + root + "/prod/app.git\n", "sandbox/work/.git": "gitdir: ../app/.git/worktrees/w\n", "sandbox/named/.git": "gitdir: ../../prod/app.git\n",
+		"sandbox/round/.git": "gitdir: .git\n", "sandbox/bundle": "# v2 git bundle\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
+	}
+	m, err := Parse(filepath.Join(root, "boundary.yml"), []byte("production: {addresses: [192.168.1.201], git: ["+root+"/prod/*]}\nsandbox: {addresses: [172.30.0.11], git: ["+root+"/sandbox/*]}\n"))
+	require.NoError(t, err)
+	for path, why := range map[string]string{
+		"app": "", "within": "", "work": "", "none": "", "round": "", "bundle": "", "app/../app": "", "%61pp": "",
+		"link": "it is a repository of production", "new": "it is a repository of production", "hid": "it is a repository of production", "deep": "it is a repository of production",
+		"file": "it is a repository of production", "named": "it is a repository of production", "out/app.git": "it is a repository of production",
+		"within/../../prod/app.git": "it is a repository of production", "out/../none": "a repository that the boundary manifest does not list",
+		"loop": "it cannot be told where it leads", "../in": "a repository that the boundary manifest does not list",
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			spellings := []string{"file://" + root + "/sandbox/" + path}
+			if !strings.Contains(path, "%") {
+				spellings = append(spellings, root+"/sandbox/"+path)
+			}
+			for _, value := range spellings {
+				d := Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value})
+				assert.Equal(t, why == "", d.Allowed, "%s: %s", value, d.Reason)
+				assert.Contains(t, d.Reason, why, value)
+			}
+		})
+	}
+	for _, value := range []string{"file://" + root + "/sandbox/%2e%2e/prod/app", "file://" + root + "/sandbox/%zz", "~", "~/app", "~nobody/app", "file://%2e/x"} {
+		assert.False(t, Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value}).Allowed, value)
+	}
+}
+
 func TestADecisionExplainsItself(t *testing.T) {
 	t.Parallel()
 	e, root := servicesEngine(t)

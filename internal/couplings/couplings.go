@@ -48,6 +48,8 @@ type Finding struct {
 	// Known means that it is refused only if the manifest lists it as production:
 	// what the sandbox makes anew each time cannot be listed.
 	Known bool
+	// Text is searched for mentions of production, and leads nowhere by itself.
+	Text string
 }
 
 // Coupling is the kind of a decision about a finding that led to no target.
@@ -55,6 +57,16 @@ const Coupling boundary.Kind = "coupling"
 
 // Decide asks the engine about a finding.
 func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.Decision {
+	if f.Text != "" {
+		// What is found is not repeated: it may stand in a secret.
+		d := boundary.Decision{Kind: Coupling, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
+		if mentions := engine.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
+			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
+		} else {
+			d.Allowed, d.Reason = true, "its value does not mention production"
+		}
+		return d
+	}
 	if f.Problem == "" {
 		d := engine.Decide(ctx, f.Target)
 		if f.Known && !d.Allowed && d.Rule == nil && d.Canonical != "" {
@@ -69,6 +81,28 @@ func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.De
 	return boundary.Decision{
 		Kind: kind, Target: f.Target.Value, From: f.Target.From, Reason: f.Problem, Addresses: []string{}, Resolved: []boundary.Answer{},
 	}
+}
+
+// Judged is a finding with what the engine made of it.
+type Judged struct {
+	Finding
+	Decision boundary.Decision
+}
+
+// Decide asks the engine about findings. A text without a mention says nothing,
+// and neither does one with some where what stands there is refused already.
+func Decide(ctx context.Context, engine boundary.Engine, found []Finding) []Judged {
+	judged := make([]Judged, 0, len(found))
+	refused := map[string]bool{}
+	for _, f := range found {
+		d := f.Decide(ctx, engine)
+		if f.Text != "" && (d.Allowed || refused[d.From]) {
+			continue
+		}
+		refused[d.From] = refused[d.From] || !d.Allowed
+		judged = append(judged, Judged{f, d})
+	}
+	return judged
 }
 
 // Reader reads.
@@ -117,6 +151,13 @@ func target(kind boundary.Kind, value, from string) Finding {
 func known(kind boundary.Kind, value, from string) Finding {
 	f := target(kind, value, from)
 	f.Known = true
+	return f
+}
+
+// search is a finding about a text that may mention production.
+func search(what, text, from string) Finding {
+	f := target(Coupling, what, from)
+	f.Text = text
 	return f
 }
 
@@ -201,6 +242,17 @@ func (r Reader) expand(path, directory string) string {
 	}
 	if !filepath.IsAbs(path) {
 		return filepath.Join(directory, path)
+	}
+	return path
+}
+
+// shortened is an absolute path made shorter where that leads to the same: behind a link `..` may not.
+func shortened(path string) string {
+	short := filepath.Clean(path)
+	if a, err := boundary.LeadsTo(path); err == nil {
+		if b, err := boundary.LeadsTo(short); err == nil && a == b {
+			return short
+		}
 	}
 	return path
 }

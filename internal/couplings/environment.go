@@ -3,6 +3,10 @@
 package couplings
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +44,13 @@ var (
 	localSocket      = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
 )
 
+// What a process cannot do without, and what only says where it is or came from:
+// production may stand there. plugins/plugin_utils/guard.py exempts the same.
+var own = []string{
+	"PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
+	"HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL",
+}
+
 // guardsOwn tells whether a program is the ssh that the guard puts on a run's PATH.
 func (r Reader) guardsOwn(program string) bool {
 	state, err := place.State(r.getenv)
@@ -63,6 +74,9 @@ func (r Reader) environment() []Finding {
 		if value == "" {
 			continue // programs take an empty variable for one that is not there
 		}
+		if (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value) {
+			continue
+		}
 		switch {
 		case name == "KUBECONFIG":
 			found = append(found, r.kubeconfigs(value, from)...)
@@ -85,14 +99,18 @@ func (r Reader) environment() []Finding {
 				value = "http://" + value
 			}
 			found = append(found, target(boundary.Endpoint, value, from))
-		case (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value):
+		case name == "DOCKER_CONTEXT" && value == "default": // of no configuration
 		case refusedByName.MatchString(name) && !harmless.MatchString(name):
 			found = append(found, target(boundary.Environment, name, from))
 			if endpointVariable.MatchString(name) {
 				found = append(found, target(boundary.Endpoint, value, from))
 			}
 		}
+		if !slices.Contains(own, name) {
+			found = append(found, search(name, value, from))
+		}
 	}
+	found = append(found, r.dockerContext()...)
 	// What programs read where no variable says otherwise.
 	if r.Home != "" {
 		for variable, name := range map[string]string{"KUBECONFIG": ".kube/config", "PGPASSFILE": ".pgpass", "PGSERVICEFILE": ".pg_service.conf"} {
@@ -162,4 +180,56 @@ func engineHost(value, from string) []Finding {
 		return []Finding{target(boundary.Host, value, from)}
 	}
 	return []Finding{target(boundary.Endpoint, value, from)}
+}
+
+// dockerContext reads where docker leads if neither a host nor another context is named: the home's configuration says.
+func (r Reader) dockerContext() []Finding {
+	directory := r.getenv("DOCKER_CONFIG")
+	if r.getenv("DOCKER_HOST") != "" || directory == "" && r.Home == "" {
+		return nil
+	}
+	if directory == "" {
+		directory = filepath.Join(r.Home, ".docker")
+	}
+	unreadable := func(file string, err error) []Finding {
+		return []Finding{problem("docker's context", file, "it cannot be read (%s), so it is not known where docker leads", reason(err))}
+	}
+	name := r.getenv("DOCKER_CONTEXT")
+	if name == "" {
+		file := filepath.Join(directory, "config.json")
+		data, err := read(file)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		var config struct {
+			CurrentContext string `json:"currentContext"`
+		}
+		if err == nil && json.Unmarshal(data, &config) != nil {
+			err = errors.New("it is not what docker writes")
+		}
+		if err != nil {
+			return unreadable(file, err)
+		}
+		name = config.CurrentContext
+	}
+	if name == "" || name == "default" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(name))
+	file := filepath.Join(directory, "contexts", "meta", hex.EncodeToString(sum[:]), "meta.json")
+	data, err := read(file)
+	var meta struct {
+		Endpoints map[string]struct{ Host string }
+	}
+	if err == nil && (json.Unmarshal(data, &meta) != nil || meta.Endpoints["docker"].Host == "") {
+		err = errors.New("it names no host")
+	}
+	if err != nil {
+		return unreadable(file, err)
+	}
+	host := meta.Endpoints["docker"].Host
+	if strings.HasPrefix(host, "unix://") { // an engine of this machine: a user's own, or one in a virtual machine of it
+		return nil
+	}
+	return engineHost(host, file)
 }

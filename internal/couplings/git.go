@@ -20,17 +20,18 @@ type setting struct{ key, value, from string }
 // git asks git itself for the configuration of a repository, with everything
 // that it includes, and turns every remote into what a fetch and a push reach.
 func (r Reader) git(ctx context.Context, directory string) []Finding {
-	settings, common, err := r.gitConfig(ctx, directory)
+	settings, at, err := r.gitConfig(ctx, directory)
 	if err != nil {
 		return []Finding{problem("git repository", directory, "its configuration cannot be read (%v)", err)}
 	}
 	var found []Finding
 	for _, old := range []string{"remotes", "branches"} {
-		if entries, err := os.ReadDir(filepath.Join(common, old)); err == nil && len(entries) > 0 {
-			found = append(found, problem("git repository", filepath.Join(common, old), "it holds remotes in a form of old; move them to the configuration"))
+		if entries, err := os.ReadDir(filepath.Join(at.common, old)); err == nil && len(entries) > 0 {
+			found = append(found, problem("git repository", filepath.Join(at.common, old), "it holds remotes in a form of old; move them to the configuration"))
 		}
 	}
-	g := gitReader{settings: settings, directory: directory}
+	g := gitReader{settings: settings, directory: at.top, home: r.Home}
+	found = append(found, g.hooks(at)...)
 	for _, s := range settings {
 		section, name, key := g.parts(s.key)
 		switch {
@@ -85,8 +86,17 @@ func proxyOf(s setting) []Finding {
 	return []Finding{target(boundary.Endpoint, s.value, s.from)}
 }
 
-// gitConfig are the settings of a repository, and the directory that its work trees have in common.
-func (r Reader) gitConfig(ctx context.Context, directory string) (settings []setting, common string, err error) {
+// whereabouts are the directories of a repository, by absolute paths.
+type whereabouts struct {
+	top    string // that git goes to before it does anything: of the work tree, or of a bare repository
+	common string // that its work trees have in common
+}
+
+// gitConfig are the settings of a repository, and where it lies.
+func (r Reader) gitConfig(ctx context.Context, directory string) (settings []setting, lies whereabouts, err error) {
+	if directory, err = filepath.Abs(directory); err != nil {
+		return nil, lies, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	// These would show another repository than the one that is asked about.
@@ -101,16 +111,17 @@ func (r Reader) gitConfig(ctx context.Context, directory string) (settings []set
 	}
 	said, err := git("rev-parse", "--is-inside-work-tree", "--git-common-dir")
 	if err != nil {
-		return nil, "", err
+		return nil, lies, err
 	}
 	within, common, _ := strings.Cut(strings.TrimSuffix(said, "\n"), "\n")
 	if !filepath.IsAbs(common) {
 		common = filepath.Join(directory, common)
 	}
+	lies = whereabouts{common, common}
 	list := []string{"config", "--list", "--includes", "--show-origin", "-z"}
 	all, err := git(list...)
 	if err != nil {
-		return nil, "", err
+		return nil, lies, err
 	}
 	add := func(list string, wanted func(key string) bool) {
 		for _, s := range parsed(list, directory) {
@@ -121,12 +132,13 @@ func (r Reader) gitConfig(ctx context.Context, directory string) (settings []set
 	}
 	add(all, func(string) bool { return true })
 	if within != "true" {
-		return settings, common, nil
+		return settings, lies, nil
 	}
 	top, err := git("rev-parse", "--show-toplevel")
 	if err != nil {
-		return nil, "", err
+		return nil, lies, err
 	}
+	lies.top = strings.TrimSuffix(top, "\n")
 	// What a repository brings along counts as soon as it is asked for.
 	for name, wanted := range map[string]func(key string) bool{
 		".gitmodules": func(key string) bool { return strings.HasPrefix(key, "submodule.") && strings.HasSuffix(key, ".url") },
@@ -134,17 +146,17 @@ func (r Reader) gitConfig(ctx context.Context, directory string) (settings []set
 			return key == "lfs.url" || key == "lfs.pushurl" || strings.HasPrefix(key, "remote.") && strings.HasSuffix(key, ".lfsurl")
 		},
 	} {
-		file := filepath.Join(strings.TrimSuffix(top, "\n"), name)
+		file := filepath.Join(lies.top, name)
 		if _, err := os.Lstat(file); os.IsNotExist(err) {
 			continue
 		}
 		brought, err := git(append(slices.Clone(list), "--file", file)...)
 		if err != nil {
-			return nil, "", err
+			return nil, lies, err
 		}
 		add(brought, wanted)
 	}
-	return settings, common, nil
+	return settings, lies, nil
 }
 
 // parsed are the settings that git listed.
@@ -173,7 +185,8 @@ func safeKey(key string) string {
 
 type gitReader struct {
 	settings  []setting
-	directory string
+	directory string // that relative paths are taken from
+	home      string
 }
 
 // parts of section.name.key; the name may hold dots, and is empty in section.key. git writes section and key in lower case.
@@ -201,10 +214,44 @@ func (g gitReader) remote(s setting, push bool) Finding {
 	if !rewritten {
 		value, _ = g.rewrite(s.value, "insteadof")
 	}
-	if !strings.Contains(value, ":") && !filepath.IsAbs(value) {
-		value = filepath.Join(g.directory, value)
+	return target(boundary.Git, g.local(value), s.from)
+}
+
+// local is a path as it is from the root, and a URL as it stands.
+func (g gitReader) local(value string) string {
+	before, _, colon := strings.Cut(value, ":")
+	switch {
+	case value == "" || strings.HasPrefix(value, "-") || colon && !strings.Contains(before, "/"):
+		return value
+	case strings.HasPrefix(value, "~/") && g.home != "":
+		return g.home + value[1:]
+	case filepath.IsAbs(value) || strings.HasPrefix(value, "~"):
+		return value
 	}
-	return target(boundary.Git, value, s.from)
+	return shortened(g.directory + "/" + value)
+}
+
+// hooks finds the directory of a repository's hooks if it lies elsewhere: its
+// programs are run by a push, and they are not the repository's own.
+func (g gitReader) hooks(at whereabouts) []Finding {
+	from := setting{"hooks", filepath.Join(at.common, "hooks"), filepath.Join(at.common, "hooks")}
+	for _, s := range g.settings {
+		if s.key == "core.hookspath" {
+			from = s // the last one counts
+		}
+	}
+	if from.value == os.DevNull {
+		return nil
+	}
+	leads, err := boundary.LeadsTo(g.local(from.value))
+	if err == nil && from.value != "" {
+		for _, own := range []string{at.top, at.common} {
+			if own, err := boundary.LeadsTo(own); err == nil && strings.HasPrefix(leads, strings.TrimSuffix(own, "/")+"/") {
+				return nil
+			}
+		}
+	}
+	return []Finding{problem(from.key, from.from, "it names programs outside of the repository, which may lead anywhere")}
 }
 
 // submodule are the URLs that one of a submodule stands for: a relative one is taken from that of a remote, whichever counts.

@@ -4,6 +4,7 @@ package couplings
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ func (r Reader) tofu(root Root) []Finding {
 		}
 		for _, block := range body.blocks["provider"] {
 			t.provider(block.Labels[0], t.values(block), rangeOf(block))
+			t.mentions(block)
 		}
 		for _, block := range body.blocks["data"] {
 			t.data(block)
@@ -293,15 +295,13 @@ func (t *tofuReader) eval(expression hcl.Expression) cty.Value {
 
 func evalIn(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 	loops := 0
-	if native, ok := expression.(hclsyntax.Node); ok {
-		_ = hclsyntax.VisitAll(native, func(n hclsyntax.Node) hcl.Diagnostics {
-			if _, ok := n.(*hclsyntax.ForExpr); ok {
-				loops++
-			}
-			return nil
-		})
+	parts, ok := nodes(expression)
+	for _, node := range parts {
+		if _, isLoop := node.(*hclsyntax.ForExpr); isLoop {
+			loops++
+		}
 	}
-	if loops > 1 || len(expression.Variables()) > 1000 {
+	if !ok || loops > 1 || len(expression.Variables()) > 1000 {
 		return cty.DynamicVal
 	}
 	value, diagnostics := expression.Value(scope)
@@ -309,6 +309,37 @@ func evalIn(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 		return cty.DynamicVal
 	}
 	return bounded(value)
+}
+
+// nodes are the parts of an expression. In JSON those are of the templates that
+// its strings and keys are; ok is false if they cannot be told, or are nested too deep.
+func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
+	visit := func(node hclsyntax.Node) {
+		_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+			all = append(all, n)
+			return nil
+		})
+	}
+	if native, isNative := expression.(hclsyntax.Node); isNative {
+		visit(native)
+		return all, true
+	}
+	// Without a scope a string of JSON is what it says.
+	raw, diagnostics := expression.Value(nil)
+	if diagnostics.HasErrors() {
+		return nil, false
+	}
+	for _, text := range stringsOf(nil, raw) {
+		if deep([]byte(text)) {
+			return all, false
+		}
+		template, diagnostics := hclsyntax.ParseTemplate([]byte(text), expression.Range().Filename, hcl.InitialPos)
+		if diagnostics.HasErrors() {
+			return all, false
+		}
+		visit(template)
+	}
+	return all, true
 }
 
 // bounded is a value that others may be made of. One that is larger than any
@@ -664,15 +695,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		if !strings.HasPrefix(path, "~/") && !filepath.IsAbs(path) {
 			path = root + "/" + path
 		}
-		path = t.expand(path, root)
-		// It is made shorter only where that leads to the same: behind a link `..` may not.
-		short := filepath.Clean(path)
-		if a, err := boundary.LeadsTo(path); err == nil {
-			if b, err := boundary.LeadsTo(short); err == nil && a == b {
-				path = short
-			}
-		}
-		n.add(boundary.TofuState, "local:"+path)
+		n.add(boundary.TofuState, "local:"+shortened(t.expand(path, root)))
 	case "gcs":
 		location := n.must("bucket")
 		if prefix := strings.Trim(n.maybe("prefix"), "/"); prefix != "" {
@@ -756,9 +779,32 @@ func (n *need) endpoint(value string) {
 // The providers that lead nowhere.
 var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "template", "terraform", "time", "tls"}
 
+// The providers that lead wherever their credentials, or their resources, say.
+// A place that one of them names is that of one service among many: its others
+// are still asked where they always are.
+var anywhere = []string{
+	// clouds, and whoever else has many services
+	"alicloud", "aws", "awscc", "azapi", "azuread", "azuredevops", "azurerm", "azurestack", "cloudscale", "cloudstack", "confluent", "databricks", "digitalocean", "exoscale",
+	"flexibleengine", "google", "google-beta", "googleworkspace", "gridscale", "hcloud", "hcp", "heroku", "huaweicloud", "ibm", "ionoscloud", "linode", "mongodbatlas", "newrelic", "oci",
+	"opentelekomcloud", "openstack", "ovh", "scaleway", "selectel", "snowflake", "stackit", "tencentcloud", "upcloud", "vercel", "volcengine", "vultr", "yandex",
+	// names and what stands before them
+	"akamai", "bunnynet", "cloudflare", "constellix", "desec", "dnsimple", "fastly", "gandi", "godaddy", "hetznerdns", "infomaniak", "inwx", "namecheap", "netlify", "ns1", "porkbun", "ultradns",
+	// a place of their own, or a program, in every resource
+	"ansible", "command", "external", "http", "powershell", "remote", "scp", "shell", "ssh", "sshcommand",
+}
+
+var (
+	kindOfProvider = lazyregexp.New(`^[a-z0-9_-]+$`)
+	// What most providers call the place that they lead to, and what others are called.
+	placeName  = lazyregexp.New(`^(?:address|addresses|api_url|auth_url|base_url|endpoint|endpoints|host|hosts|hostname|server|server_addr|uri|url)$`)
+	otherPlace = lazyregexp.New(`_(?:url|urls|uri|uris|endpoint|endpoints|host|hosts|hostname|server|servers)$`)
+)
+
 // provider turns a provider's settings into what it leads to.
 func (t *tofuReader) provider(kind string, values map[string]cty.Value, from string) {
+	kind = strings.ToLower(kind) // OpenTofu tells no cases apart
 	n := &need{t: t, what: "provider " + kind, from: from, values: values}
+	asked := false // about every place that may be named
 	switch kind {
 	case "postgresql", "mysql", "mariadb":
 		host := n.maybe("host")
@@ -806,31 +852,102 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		}
 		if host != "" && !n.failed {
 			t.add(engineHost(host, from)...)
+		} else if !n.failed {
+			t.add(t.dockerContext()...)
 		}
 	default:
 		if slices.Contains(nowhere, kind) {
 			return
 		}
-		// What most others call the place that they lead to.
 		places := 0
 		for _, values := range flat(values) {
 			inner := &need{t: t, what: n.what, from: from, values: values}
-			for _, name := range []string{"address", "addresses", "api_url", "auth_url", "base_url", "endpoint", "endpoints", "host", "hosts", "hostname", "server", "server_addr", "uri", "url"} {
+			for _, name := range slices.Sorted(maps.Keys(values)) {
+				main := placeName.MatchString(name)
+				if kind := values[name].Type(); !main && (kind == cty.Bool || kind == cty.Number || !otherPlace.MatchString(name)) {
+					continue
+				}
 				for _, value := range inner.all(name) {
-					places++
+					if main && value != "" { // any other leads beside it, not instead of it
+						places++
+					}
 					inner.endpoint(value)
 				}
 			}
 			n.failed = n.failed || inner.failed
 		}
-		if places == 0 && !n.failed {
+		if (places == 0 || slices.Contains(anywhere, kind) || !kindOfProvider.MatchString(kind)) && !n.failed {
 			n.add(boundary.TofuProvider, kind)
 		}
+		asked = true
 	}
 	n.endpoints("http_proxy", "https_proxy")
-	if !slices.Contains([]string{"kubernetes", "kubectl", "kustomization"}, kind) { // those have been asked
+	if !asked && !slices.Contains([]string{"kubernetes", "kubectl", "kustomization"}, kind) { // those have been asked
 		n.endpoints("proxy_url")
 	}
+}
+
+// mentions searches a provider's block for production, which may stand under any
+// name: what is known of its values, and where one is not, what is written there.
+func (t *tofuReader) mentions(block *hcl.Block) {
+	said := map[string][]string{}
+	var look func(body hcl.Body, name string)
+	look = func(body hcl.Body, within string) {
+		attributes, _ := body.JustAttributes() // its diagnostics are about the blocks; in JSON all are attributes
+		for name, attribute := range attributes {
+			key := cmp.Or(within, name)
+			value := t.eval(attribute.Expr)
+			said[key] = stringsOf(said[key], value)
+			if !value.IsWhollyKnown() {
+				said[key] = append(said[key], written(attribute.Expr)...)
+			}
+		}
+		if native, ok := body.(*hclsyntax.Body); ok {
+			for _, inner := range native.Blocks {
+				look(inner.Body, cmp.Or(within, inner.Type))
+			}
+		}
+	}
+	look(block.Body, "")
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		if text := strings.Join(said[name], "\n"); text != "" {
+			t.add(search("provider "+block.Labels[0]+", "+name, text, rangeOf(block)))
+		}
+	}
+}
+
+// stringsOf adds all strings and numbers that are known of a value, keys included.
+func stringsOf(all []string, v cty.Value) []string {
+	v, _ = v.Unmark()
+	switch {
+	case v == cty.NilVal || !v.IsKnown() || v.IsNull():
+	case v.Type() == cty.String:
+		all = append(all, v.AsString())
+	case v.Type() == cty.Number: // an address is one as well
+		all = append(all, v.AsBigFloat().Text('f', -1))
+	case v.CanIterateElements():
+		for it := v.ElementIterator(); it.Next(); {
+			key, element := it.Element()
+			all = stringsOf(stringsOf(all, key), element)
+		}
+	}
+	return all
+}
+
+// written are the strings that stand in an expression, whatever it makes of them.
+func written(expression hcl.Expression) []string {
+	if _, native := expression.(hclsyntax.Node); !native {
+		raw, _ := expression.Value(nil)
+		return stringsOf(nil, raw)
+	}
+	var all []string
+	parts, _ := nodes(expression)
+	for _, node := range parts {
+		if literal, ok := node.(*hclsyntax.LiteralValueExpr); ok {
+			all = stringsOf(all, literal.Val)
+		}
+	}
+	return all
 }
 
 // jump is a bastion, as some providers have it.

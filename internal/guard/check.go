@@ -193,8 +193,8 @@ func (p Process) check(ctx context.Context, args []string) int {
 func (p Process) couplings(ctx context.Context, engine boundary.Engine, sources couplings.Sources) []boundary.Decision {
 	reader := couplings.Reader{Environ: p.Env, Home: p.getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision
-	for _, finding := range reader.Read(ctx, sources) {
-		decisions = append(decisions, finding.Decide(ctx, engine))
+	for _, judged := range couplings.Decide(ctx, engine, reader.Read(ctx, sources)) {
+		decisions = append(decisions, judged.Decision)
 	}
 	return decisions
 }

@@ -105,7 +105,10 @@ options:
           - Credentials and what changes connections unseen, such as C(AWS_*), C(GOOGLE_*), C(CLOUDFLARE_*), C(OVH_*), C(VAULT_*),
             C(TF_*), E(PGPASSWORD), E(SSH_AUTH_SOCK), C(GIT_SSH*) and C(ANSIBLE_SSH_*), are refused unless the manifest lists their
             name in C(sandbox.environment).
-          - Where E(KUBECONFIG) is not set, C(~/.kube/config) counts, and likewise C(~/.pgpass) and C(~/.pg_service.conf).
+          - Any other variable is refused if its value mentions production, but for what only says where the process is or came
+            from, such as E(PATH), E(HOME) and E(SSH_CONNECTION). The value is not repeated.
+          - Where E(KUBECONFIG) is not set, C(~/.kube/config) counts, and likewise C(~/.pgpass) and C(~/.pg_service.conf). Where
+            E(DOCKER_HOST) is not set, the current context of docker's configuration counts, unless it is a socket of this machine.
         type: bool
         default: false
       tofu:
@@ -113,6 +116,8 @@ options:
           - Root modules of OpenTofu. Their backend, cloud, encryption and provider blocks, the registries of providers, the machines
             that are provisioned, and what C(tofu init) wrote down are judged. What runs a program is refused, and so is what the
             environment adds, such as C(-backend-config) in E(TF_CLI_ARGS).
+          - Providers of clouds have to be listed in C(sandbox.tofu_providers) of the manifest, whatever endpoints they name. A provider
+            whose block mentions production under any name is refused.
         type: list
         elements: dict
         default: []
@@ -142,6 +147,8 @@ options:
         description:
           - Directories of git repositories. What a fetch and a push of every remote really reach is judged, C(insteadOf) included,
             and what C(.gitmodules) and C(.lfsconfig) bring along.
+          - A repository in the file system is judged by its own path and by the one that links lead to. Hooks that lie outside of the
+            repository are refused.
         type: list
         elements: path
         default: []

@@ -64,7 +64,7 @@ _PRODUCTION = (
     "GIT_CONFIG", "GIT_CONFIG_*", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN",
     "RSYNC_RSH", "RSYNC_CONNECT_PROG", "SANDBOX_PROGRAMS",
 )
-# What a process cannot do without, and what only says where it is or came from.
+# What a process cannot do without, and what only says where it is or came from; internal/couplings exempts the same.
 _OWN = frozenset(["PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
                   "HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"])
 # Where the sandbox itself is made; no credential.

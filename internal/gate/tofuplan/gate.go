@@ -415,8 +415,8 @@ const expectedState = "a state that the boundary manifest lists as sandbox"
 func (s *session) ask(ctx context.Context, environ []string, sources couplings.Sources) bool {
 	reader := couplings.Reader{Environ: environ, Home: filepath.Join(s.dir, "home"), Runner: s.Runner}
 	sources.Tofu = []couplings.Root{{Directory: s.root, BackendConfigs: s.o.BackendConfigs, VarFiles: s.o.VarFiles}}
-	for _, finding := range reader.Read(ctx, sources) {
-		d := finding.Decide(ctx, s.o.Rules.Engine)
+	for _, finding := range couplings.Decide(ctx, s.o.Rules.Engine, reader.Read(ctx, sources)) {
+		d := finding.Decision
 		where := s.original(finding.Target.From)
 		state := finding.Target.Kind == boundary.TofuState
 		if d.Allowed {

@@ -24,8 +24,8 @@ func read(ctx context.Context, engine boundary.Engine, asked prodipguard.Couplin
 		sources.Tofu = append(sources.Tofu, couplings.Root(root))
 	}
 	var decisions []boundary.Decision
-	for _, finding := range couplings.System().Read(ctx, sources) {
-		decisions = append(decisions, finding.Decide(ctx, engine))
+	for _, judged := range couplings.Decide(ctx, engine, couplings.System().Read(ctx, sources)) {
+		decisions = append(decisions, judged.Decision)
 	}
 	return decisions
 }
