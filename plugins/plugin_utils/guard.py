@@ -496,11 +496,12 @@ def guard_environment(boundary):
     """Take production's credentials out of the environment and put the guard where ssh is looked for."""
     if Process.environment is None:
         Process.environment = dict(os.environ)
-    for name in [name for name, value in os.environ.items() if is_production(name, value)]:
-        del os.environ[name]
     here = _programs(boundary)
-    mention = _mentions(boundary, {name: value for name, value in os.environ.items() if name not in _OWN})
-    for name in mention:
+    production = {name: value for name, value in os.environ.items() if is_production(name, value)}
+    # What this guard itself has set, for a run that this one starts, is no news.
+    asked = {name: value for name, value in os.environ.items() if name not in _OWN and not (name in production and here in value)}
+    mention = _mentions(boundary, asked)
+    for name in set(production).union(mention):
         del os.environ[name]
     if mention:
         Display().warning("prod-ip-guard: left out of this run's environment, since they mention production: %s" % ", ".join(mention))

@@ -69,7 +69,9 @@ with each fence alone, and with everything as shipped.
 | fence | `+"`prod-ip-guard fence`"+` around a run with no other guard (Linux only) |
 | macOS | whether the way is held where there is no network namespace: that is, by either of the other two. It follows from what they did on Linux; nothing is tried on macOS |
 
-"holds" means that this fence alone let nothing through. %d ways, of which %d are held by the network fence only, and %d by
+"holds" means that this fence alone let nothing through, and that the run said so: by a refusal of the guard, by what the script
+expects in its place (`+"`# says:`"+`), or, of the network fence, by a connection that was held back or had no route. A run that crashed, or that
+its time limit ended, let nothing through either; it fails the test. %d ways, of which %d are held by the network fence only, and %d by
 nothing here; see [the guard](guard.md#what-it-does-not-hold) for what that means, and for the fences that stand elsewhere
 (credentials, and the firewall of the nodes).
 
