@@ -152,6 +152,47 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 	assert.ErrorContains(t, err, "no plain file")
 }
 
+func TestTheSystemsOwnConfigurationIsReadWhereverItLies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, config, beside, says string }{
+		"the first":                            {"etc/ssh/ssh_config", "Match exec x\n", "", "etc/ssh/ssh_config:1: Match exec"},
+		"one of another build":                 {"usr/etc/ssh/ssh_config", "Match exec x\n", "", "usr/etc/ssh/ssh_config:1: Match exec"},
+		"what is included beside it":           {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "usr/etc/ssh/d/a.conf", "usr/etc/ssh/d/a.conf:1: Match exec"},
+		"what is included where the build is":  {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "etc/ssh/d/a.conf", "/etc/ssh/d/a.conf:1: Match exec"},
+		"what an included file includes":       {"usr/etc/ssh/ssh_config", "Include d/b\n", "usr/etc/ssh/a.conf", "usr/etc/ssh/a.conf:1: Match exec"},
+		"one that leads somewhere else":        {"etc/ssh/ssh_config", "LeadElsewhere x\n", "", "is not a setting"},
+		"none at all":                          {"etc/other", "Match exec x\n", "", ""},
+		"what lies beside this user's own one": {"etc/ssh/ssh_config", "Include a.conf\n", "home/.ssh/a.conf", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			put := func(file, text string) {
+				file = filepath.Join(root, file)
+				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+				require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			}
+			put("usr/etc/ssh/d/b", "Include a.conf\n")
+			put(c.file, c.config)
+			if c.beside != "" {
+				put(c.beside, "Match exec y\n")
+			}
+			system := []string{filepath.Join(root, "etc/ssh/ssh_config"), filepath.Join(root, "usr/etc/ssh/ssh_config")}
+			_, err := configurationOf(system, "", filepath.Join(root, "home"))
+			if c.says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, c.says)
+			}
+			_, err = configurationOf(system, "none", filepath.Join(root, "home"))
+			assert.NoError(t, err, "no file is read")
+		})
+	}
+	for _, file := range []string{"/etc/ssh/ssh_config", "/usr/etc/ssh/ssh_config", "/opt/homebrew/etc/ssh/ssh_config", "/usr/local/etc/ssh/ssh_config", "/usr/local/etc/ssh_config"} {
+		assert.Contains(t, systemFiles, file)
+	}
+}
+
 // Lines of which some run a program, in every way of writing that ssh's own
 // reader might take for one. The real ssh reads each; what it runs must have
 // been found.
