@@ -75,7 +75,7 @@ func TestACommandLineThatIsNotUnderstoodIsRefused(t *testing.T) {
 		says    string
 	}{
 		"an unknown letter":                        {SSH, []string{"-Z", "host"}, "-Z is not an option"},
-		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "-P is not an option"},
+		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "write -o Tag=NAME"},
 		"a destination that is empty":              {SSH, []string{"-o", "HostName=elsewhere", ""}, "the destination is empty"},
 		"an empty destination and a command":       {SSH, []string{"--", "", "id"}, "the destination is empty"},
 		"an option without its value":              {SSH, []string{"-p"}, "-p has no value"},
@@ -295,9 +295,11 @@ func TestASettingThatIsNotKnownIsRefused(t *testing.T) {
 		_, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
 		assert.ErrorContains(t, err, "not a setting that the guard knows", args)
 	}
+	_, err := s.Prepare(t.Context(), SSH, []string{"-o", "Tag=x", "node"})
+	assert.NoError(t, err, "what is told to write in the place of -P")
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\n  Host *\n\tUser x\nUseKeychain yes\nLeadElsewhere x\n"), 0o600))
-	_, err := s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
+	_, err = s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
 	assert.ErrorContains(t, err, "config:6: leadelsewhere is not a setting")
 }
 
