@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,8 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		return "[" + strings.Repeat("'"+of+"',", many) + "'" + of + "']"
 	}
 	crowded := written(t, "c.yml", "production:\n  names: "+names("*a*.b", 10000)+"\nsandbox:\n  addresses: [172.30.0.0/24]\n  names: "+names("*a*.c", 10000)+"\n")
+	pipe := filepath.Join(t.TempDir(), "p.yml")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	for name, c := range map[string]struct {
 		status int
 		stdin  string
@@ -62,6 +65,8 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"a target that ends in the midst":  {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
 		"a manifest that never ends":       {Failed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
 		"ssh by such a one":                {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
+		"a manifest that nobody writes":    {Failed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
+		"ssh by one that nobody writes":    {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
 		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
 		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
