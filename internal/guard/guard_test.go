@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -82,6 +83,30 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		status := Main(Process{Args: []string{"prod-ip-guard", "check", "--boundary", good, target}, Stdin: strings.NewReader(""), Stdout: shut{}, Stderr: &stderr})
 		assert.NotEqual(t, OK, status, "what cannot be said is not allowed: %s", target)
 	}
+}
+
+func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	long := strings.Repeat("é", 100_000)
+	for name, c := range map[string]struct {
+		args        []string
+		begins, end string
+	}{
+		"a jump":           {[]string{"ssh", "--boundary", good, "--", "-F", "none", "-J", long + ",192.0.2.1", "172.30.0.11"}, "prod-ip-guard: ssh: ", ""},
+		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: reading ssh's command line: -o éé", "so it cannot tell where it leads; leave it out\n"},
+		"a manifest":       {[]string{"check", "--boundary", long, "172.30.0.11"}, "prod-ip-guard: reading the boundary manifest: ", "name the one of your sandbox's inventory\n"},
+		"no command":       {[]string{long}, "prod-ip-guard: there is no command \"éé", "see prod-ip-guard help\n"},
+		"no flag, at that": {[]string{"check", "--" + long}, "prod-ip-guard: unknown flag: --éé", "éé\n"},
+	} {
+		_, _, err := call("", nil, c.args...)
+		assert.LessOrEqual(t, utf8.RuneCountInString(err), longest+len("prod-ip-guard: ssh: \n"), name)
+		assert.True(t, utf8.ValidString(err), name)
+		assert.Equal(t, 1, strings.Count(err, "\n"), name)
+		assert.True(t, strings.HasPrefix(err, c.begins), "%s: %.200s", name, err)
+		assert.True(t, strings.HasSuffix(err, c.end), "%s: %.200s", name, err[max(0, len(err)-200):])
+	}
+	assert.Equal(t, strings.Repeat("é", longest), short(strings.Repeat("é", longest)))
 }
 
 func TestTheExitStatusTellsWhatHappened(t *testing.T) {
