@@ -68,6 +68,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"ssh by such a one":                {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
 		"a manifest that nobody writes":    {Failed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
 		"ssh by one that nobody writes":    {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
+		"a directory with a pipe in it":    {Failed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
 		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
 		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
