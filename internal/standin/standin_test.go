@@ -416,6 +416,26 @@ func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 	}
 }
 
+func TestWhatSSHSaysAgainstACommandLineIsShortAndPlain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"a text that is no host":        {[]string{"{{ x }}"}, `asking ssh what "{{ x }}" means: it says: hostname contains invalid characters`},
+		"a value that is none":          {[]string{"-o", "Port=x", "node"}, `asking ssh what "node" means: it says: command-line line 0: Bad `},
+		"a setting that it has no more": {[]string{"-o", "Port", "node"}, `asking ssh what "node" means: it says: `},
+	} {
+		_, err := realSSH(t).Prepare(t.Context(), SSH, append([]string{"-F", "/dev/null"}, c.args...))
+		assert.ErrorContains(t, err, c.says, name)
+		assert.NotContains(t, err.Error(), "-F", name)
+	}
+	s := realSSH(t)
+	s.Program = "/nonexistent/ssh"
+	_, err := s.Prepare(t.Context(), SSH, []string{"-F", "/dev/null", "node"})
+	assert.ErrorContains(t, err, "no such file", "where it says nothing, why it was not asked")
+}
+
 func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, proxy string }{
