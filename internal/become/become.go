@@ -8,6 +8,7 @@
 package become
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -82,7 +83,7 @@ func (c Call) Standin(scope string) (standin.Standin, error) {
 	if err != nil {
 		return standin.Standin{}, fmt.Errorf("finding this program itself: %w", err)
 	}
-	who, err := user.Current()
+	who, err := c.account(context.Background(), run.Exec{}, "/etc/passwd")
 	if err != nil {
 		return standin.Standin{}, fmt.Errorf("finding this user's home: %w", err)
 	}

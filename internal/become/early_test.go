@@ -48,16 +48,25 @@ func TestOnlyTheConnectionPluginsOwnCallsAreReadEarly(t *testing.T) {
 	}
 }
 
+// built is the program, as static as what is shipped, and a manifest beside it.
+func built(t *testing.T) (guard, boundary string) {
+	t.Helper()
+	directory := t.TempDir()
+	guard, boundary = filepath.Join(directory, "prod-ip-guard"), filepath.Join(directory, "boundary.yml")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", guard, "../../cmd/controller")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.NoError(t, os.WriteFile(boundary, []byte("any bytes\n"), 0o644))
+	return guard, boundary
+}
+
 // The order of initialisation is what makes it early: it is seen in the
 // program itself, where something heavy that comes to be imported would show.
 func TestAConnectionThatIsOpenStartsBeforeTheRestOfTheProgram(t *testing.T) {
 	t.Parallel()
-	directory := t.TempDir()
-	guard := filepath.Join(directory, "prod-ip-guard")
-	built, err := exec.CommandContext(t.Context(), "go", "build", "-o", guard, "../../cmd/controller").CombinedOutput()
-	require.NoError(t, err, string(built))
-	boundary := filepath.Join(directory, "boundary.yml")
-	require.NoError(t, os.WriteFile(boundary, []byte("any bytes\n"), 0o600))
+	guard, boundary := built(t)
+	directory := filepath.Dir(guard)
 	call := func(words ...string) (initialised []string, said string, status int) {
 		cmd := exec.CommandContext(t.Context(), guard, words...)
 		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")

@@ -46,7 +46,7 @@ func (p Process) become(ctx context.Context, b become.Call) int {
 			}
 			return r
 		}, err.Error())
-		fmt.Fprintf(p.Stderr, "prod-ip-guard: %s: %s\n", b.Program, line)
+		fmt.Fprintf(p.Stderr, "prod-ip-guard: %s: %s\n", b.Program, short(line))
 		return notConnected
 	}
 	if b.Boundary == "" {

@@ -79,6 +79,9 @@ func mentionsIn(ctx context.Context, engine boundary.Engine, target boundary.Tar
 				}
 				return walk(real, depth+1)
 			}
+			if !info.Mode().IsRegular() && path != target.Value { // a pipe may never be written to
+				return fmt.Errorf("%s is no file", path)
+			}
 			data, err := os.ReadFile(path)
 			if err != nil {
 				return err

@@ -98,13 +98,28 @@ func Main(p Process) int {
 }
 
 func (p Process) wrong(format string, args ...any) int {
-	fmt.Fprintf(p.Stderr, "prod-ip-guard: "+format+"\n", args...)
+	fmt.Fprintf(p.Stderr, "prod-ip-guard: %s\n", short(fmt.Sprintf(format, args...)))
 	return Usage
 }
 
 func (p Process) failed(err error) int {
-	fmt.Fprintf(p.Stderr, "prod-ip-guard: %v\n", err)
+	fmt.Fprintf(p.Stderr, "prod-ip-guard: %s\n", short(err.Error()))
 	return Failed
+}
+
+// longest is how many characters a message has at most: it repeats what it was given, which may be as long as a command line may be.
+const longest = 2000
+
+// short leaves out the middle of a long message: what it is about stands at its beginning, and why, often, at its end.
+func short(text string) string {
+	letters := []rune(text)
+	if len(letters) <= longest {
+		return text
+	}
+	const cut = " … "
+	begin := longest * 2 / 3
+	end := longest - begin - len([]rune(cut))
+	return string(letters[:begin]) + cut + string(letters[len(letters)-end:])
 }
 
 // flags is a flag set that stops at the first word that is no flag, so that a command's own flags stay its own.

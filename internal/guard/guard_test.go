@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -49,6 +51,8 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		return "[" + strings.Repeat("'"+of+"',", many) + "'" + of + "']"
 	}
 	crowded := written(t, "c.yml", "production:\n  names: "+names("*a*.b", 10000)+"\nsandbox:\n  addresses: [172.30.0.0/24]\n  names: "+names("*a*.c", 10000)+"\n")
+	pipe := filepath.Join(t.TempDir(), "p.yml")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	for name, c := range map[string]struct {
 		status int
 		stdin  string
@@ -62,6 +66,9 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"a target that ends in the midst":  {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
 		"a manifest that never ends":       {Failed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
 		"ssh by such a one":                {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
+		"a manifest that nobody writes":    {Failed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
+		"ssh by one that nobody writes":    {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
+		"a directory with a pipe in it":    {Failed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
 		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
 		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
@@ -77,6 +84,30 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		status := Main(Process{Args: []string{"prod-ip-guard", "check", "--boundary", good, target}, Stdin: strings.NewReader(""), Stdout: shut{}, Stderr: &stderr})
 		assert.NotEqual(t, OK, status, "what cannot be said is not allowed: %s", target)
 	}
+}
+
+func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
+	t.Parallel()
+	good := written(t, "b.yml", manifest)
+	long := strings.Repeat("é", 100_000)
+	for name, c := range map[string]struct {
+		args        []string
+		begins, end string
+	}{
+		"a jump":           {[]string{"ssh", "--boundary", good, "--", "-F", "none", "-J", long + ",192.0.2.1", "172.30.0.11"}, "prod-ip-guard: ssh: ", ""},
+		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: reading ssh's command line: -o éé", "so it cannot tell where it leads; leave it out\n"},
+		"a manifest":       {[]string{"check", "--boundary", long, "172.30.0.11"}, "prod-ip-guard: reading the boundary manifest: ", "name the one of your sandbox's inventory\n"},
+		"no command":       {[]string{long}, "prod-ip-guard: there is no command \"éé", "see prod-ip-guard help\n"},
+		"no flag, at that": {[]string{"check", "--" + long}, "prod-ip-guard: unknown flag: --éé", "éé\n"},
+	} {
+		_, _, err := call("", nil, c.args...)
+		assert.LessOrEqual(t, utf8.RuneCountInString(err), longest+len("prod-ip-guard: ssh: \n"), name)
+		assert.True(t, utf8.ValidString(err), name)
+		assert.Equal(t, 1, strings.Count(err, "\n"), name)
+		assert.True(t, strings.HasPrefix(err, c.begins), "%s: %.200s", name, err)
+		assert.True(t, strings.HasSuffix(err, c.end), "%s: %.200s", name, err[max(0, len(err)-200):])
+	}
+	assert.Equal(t, strings.Repeat("é", longest), short(strings.Repeat("é", longest)))
 }
 
 func TestTheExitStatusTellsWhatHappened(t *testing.T) {

@@ -94,6 +94,8 @@ func read(p Program, args []string) (invocation, error) {
 					}
 					in.Options = append(in.Options, option{letter, value})
 					i = len(word)
+				case p == SSH && letter == 'P':
+					return fmt.Errorf("reading ssh's command line: -P is not the same option to every ssh, so the guard cannot tell where it leads; if a tag is meant, write -o Tag=NAME")
 				default:
 					return fmt.Errorf("reading %s's command line: -%c is not an option that the guard knows, so it cannot tell where it leads", p, letter)
 				}

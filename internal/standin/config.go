@@ -20,41 +20,58 @@ const maxDepth = 16
 // How many files are looked at: a few that include the next twice are read more often than there is time for.
 const maxFiles = 4096
 
+// systemFiles are the system's own configurations of ssh, by where its builds
+// have theirs: most systems, openSUSE, Homebrew, and what is built by hand. A
+// file more that is looked at can only refuse.
+var systemFiles = []string{
+	"/etc/ssh/ssh_config", "/usr/etc/ssh/ssh_config",
+	"/opt/homebrew/etc/ssh/ssh_config", "/usr/local/etc/ssh/ssh_config", "/usr/local/etc/ssh_config",
+}
+
 // scan reads the configuration files that ssh is going to read and refuses
 // what runs a program while ssh reads them: `Match exec` is evaluated by
 // `ssh -G` too, so it must be found before that is asked. The digest is of all
 // that was read.
 type scan struct {
-	home   string
-	digest io.Writer
-	files  *int // that were read
+	home     string
+	relative []string // directories of what is included by a relative path
+	digest   io.Writer
+	files    *int // that were read
 }
 
 // configuration scans what ssh reads with the given -F (empty: the defaults).
 func configuration(file, home string) (digest string, err error) {
-	hash := sha256.New()
-	s := scan{home: home, digest: hash, files: new(int)}
+	return configurationOf(systemFiles, file, home)
+}
+
+func configurationOf(system []string, file, home string) (digest string, err error) {
+	hash, own := sha256.New(), filepath.Join(home, ".ssh")
+	s := scan{home: home, relative: []string{own}, digest: hash, files: new(int)}
 	switch strings.ToLower(file) {
 	case "none":
 	case "":
-		if err := s.file(filepath.Join(home, ".ssh", "config"), true, 0); err != nil {
+		if err := s.file(filepath.Join(own, "config"), 0); err != nil {
 			return "", err
 		}
-		if err := s.file("/etc/ssh/ssh_config", false, 0); err != nil {
-			return "", err
+		for _, name := range system {
+			// Beside the file, or in the directory that the build was told of, which may be the first one's.
+			s.relative = slices.Compact([]string{filepath.Dir(system[0]), filepath.Dir(name)})
+			if err := s.file(name, 0); err != nil {
+				return "", err
+			}
 		}
 	default:
 		if _, err := os.Stat(file); err != nil {
 			return "", fmt.Errorf("reading ssh's configuration: %w; name a file that is there", err)
 		}
-		if err := s.file(file, true, 0); err != nil {
+		if err := s.file(file, 0); err != nil {
 			return "", err
 		}
 	}
 	return fmt.Sprintf("%x", hash.Sum(nil)), nil
 }
 
-func (s scan) file(name string, user bool, depth int) error {
+func (s scan) file(name string, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("reading ssh's configuration: %s is included too deeply; take the circle out", name)
 	}
@@ -86,7 +103,7 @@ func (s scan) file(name string, user bool, depth int) error {
 			if strings.ContainsAny(line, `"'\`) {
 				plain = line // refused, with what is written there
 			}
-			if err := s.include(plain, name, number+1, user, depth); err != nil {
+			if err := s.include(plain, name, number+1, depth); err != nil {
 				return err
 			}
 		}
@@ -124,7 +141,7 @@ func execCriterion(line string) bool {
 	return slices.Contains(strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(blanks+"!,", r) }), "exec")
 }
 
-func (s scan) include(patterns, from string, line int, user bool, depth int) error {
+func (s scan) include(patterns, from string, line, depth int) error {
 	if strings.ContainsAny(patterns, `"'\%$`) {
 		return fmt.Errorf("%s:%d: Include with quotes, tokens or variables (%s) is not followed by the guard; write plain paths", from, line, patterns)
 	}
@@ -132,23 +149,27 @@ func (s scan) include(patterns, from string, line int, user bool, depth int) err
 		if strings.HasPrefix(pattern, "#") {
 			return nil
 		}
+		paths := []string{pattern}
 		switch {
 		case strings.HasPrefix(pattern, "~/"):
-			pattern = filepath.Join(s.home, pattern[2:])
+			paths[0] = filepath.Join(s.home, pattern[2:])
 		case strings.HasPrefix(pattern, "~"):
 			return fmt.Errorf("%s:%d: Include of another user's file (%s) is not followed by the guard; write the path in full", from, line, pattern)
-		case !filepath.IsAbs(pattern) && user:
-			pattern = filepath.Join(s.home, ".ssh", pattern)
 		case !filepath.IsAbs(pattern):
-			pattern = filepath.Join("/etc/ssh", pattern)
+			paths = paths[:0]
+			for _, directory := range s.relative {
+				paths = append(paths, filepath.Join(directory, pattern))
+			}
 		}
-		names, err := filepath.Glob(wider(pattern))
-		if err != nil {
-			return fmt.Errorf("%s:%d: Include %s: %w", from, line, pattern, err)
-		}
-		for _, name := range names {
-			if err := s.file(name, user, depth+1); err != nil {
-				return err
+		for _, path := range paths {
+			names, err := filepath.Glob(wider(path))
+			if err != nil {
+				return fmt.Errorf("%s:%d: Include %s: %w", from, line, path, err)
+			}
+			for _, name := range names {
+				if err := s.file(name, depth+1); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -24,6 +24,10 @@ func ask(ctx context.Context, runner run.Runner, program string, env []string, o
 	args = append(append(args, "--", destination), command...)
 	result, err := runner.Run(ctx, run.Cmd{Name: program, Args: args, Env: env})
 	if err != nil {
+		// What it says is enough: the command line is this program's, and long.
+		if why := run.LastLine(result.Stderr); why != "" && ctx.Err() == nil {
+			return nil, fmt.Errorf("asking ssh what %q means: it says: %s", destination, why)
+		}
 		return nil, fmt.Errorf("asking ssh what %q means: %w", destination, err)
 	}
 	said := effective{}

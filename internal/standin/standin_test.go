@@ -75,7 +75,7 @@ func TestACommandLineThatIsNotUnderstoodIsRefused(t *testing.T) {
 		says    string
 	}{
 		"an unknown letter":                        {SSH, []string{"-Z", "host"}, "-Z is not an option"},
-		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "-P is not an option"},
+		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "write -o Tag=NAME"},
 		"a destination that is empty":              {SSH, []string{"-o", "HostName=elsewhere", ""}, "the destination is empty"},
 		"an empty destination and a command":       {SSH, []string{"--", "", "id"}, "the destination is empty"},
 		"an option without its value":              {SSH, []string{"-p"}, "-p has no value"},
@@ -150,6 +150,47 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 	assert.ErrorContains(t, err, "no plain file", "and nobody waits for it to be written")
 	_, err = configuration(home, home)
 	assert.ErrorContains(t, err, "no plain file")
+}
+
+func TestTheSystemsOwnConfigurationIsReadWhereverItLies(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ file, config, beside, says string }{
+		"the first":                            {"etc/ssh/ssh_config", "Match exec x\n", "", "etc/ssh/ssh_config:1: Match exec"},
+		"one of another build":                 {"usr/etc/ssh/ssh_config", "Match exec x\n", "", "usr/etc/ssh/ssh_config:1: Match exec"},
+		"what is included beside it":           {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "usr/etc/ssh/d/a.conf", "usr/etc/ssh/d/a.conf:1: Match exec"},
+		"what is included where the build is":  {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "etc/ssh/d/a.conf", "/etc/ssh/d/a.conf:1: Match exec"},
+		"what an included file includes":       {"usr/etc/ssh/ssh_config", "Include d/b\n", "usr/etc/ssh/a.conf", "usr/etc/ssh/a.conf:1: Match exec"},
+		"one that leads somewhere else":        {"etc/ssh/ssh_config", "LeadElsewhere x\n", "", "is not a setting"},
+		"none at all":                          {"etc/other", "Match exec x\n", "", ""},
+		"what lies beside this user's own one": {"etc/ssh/ssh_config", "Include a.conf\n", "home/.ssh/a.conf", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			put := func(file, text string) {
+				file = filepath.Join(root, file)
+				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+				require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			}
+			put("usr/etc/ssh/d/b", "Include a.conf\n")
+			put(c.file, c.config)
+			if c.beside != "" {
+				put(c.beside, "Match exec y\n")
+			}
+			system := []string{filepath.Join(root, "etc/ssh/ssh_config"), filepath.Join(root, "usr/etc/ssh/ssh_config")}
+			_, err := configurationOf(system, "", filepath.Join(root, "home"))
+			if c.says == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, c.says)
+			}
+			_, err = configurationOf(system, "none", filepath.Join(root, "home"))
+			assert.NoError(t, err, "no file is read")
+		})
+	}
+	for _, file := range []string{"/etc/ssh/ssh_config", "/usr/etc/ssh/ssh_config", "/opt/homebrew/etc/ssh/ssh_config", "/usr/local/etc/ssh/ssh_config", "/usr/local/etc/ssh_config"} {
+		assert.Contains(t, systemFiles, file)
+	}
 }
 
 // Lines of which some run a program, in every way of writing that ssh's own
@@ -254,9 +295,11 @@ func TestASettingThatIsNotKnownIsRefused(t *testing.T) {
 		_, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
 		assert.ErrorContains(t, err, "not a setting that the guard knows", args)
 	}
+	_, err := s.Prepare(t.Context(), SSH, []string{"-o", "Tag=x", "node"})
+	assert.NoError(t, err, "what is told to write in the place of -P")
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\n  Host *\n\tUser x\nUseKeychain yes\nLeadElsewhere x\n"), 0o600))
-	_, err := s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
+	_, err = s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
 	assert.ErrorContains(t, err, "config:6: leadelsewhere is not a setting")
 }
 
@@ -371,6 +414,26 @@ func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 			assert.ErrorContains(t, err, c.says)
 		})
 	}
+}
+
+func TestWhatSSHSaysAgainstACommandLineIsShortAndPlain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"a text that is no host":        {[]string{"{{ x }}"}, `asking ssh what "{{ x }}" means: it says: hostname contains invalid characters`},
+		"a value that is none":          {[]string{"-o", "Port=x", "node"}, `asking ssh what "node" means: it says: command-line line 0: Bad `},
+		"a setting that it has no more": {[]string{"-o", "Port", "node"}, `asking ssh what "node" means: it says: `},
+	} {
+		_, err := realSSH(t).Prepare(t.Context(), SSH, append([]string{"-F", "/dev/null"}, c.args...))
+		assert.ErrorContains(t, err, c.says, name)
+		assert.NotContains(t, err.Error(), "-F", name)
+	}
+	s := realSSH(t)
+	s.Program = "/nonexistent/ssh"
+	_, err := s.Prepare(t.Context(), SSH, []string{"-F", "/dev/null", "node"})
+	assert.ErrorContains(t, err, "no such file", "where it says nothing, why it was not asked")
 }
 
 func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {

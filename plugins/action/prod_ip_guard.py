@@ -30,6 +30,8 @@ class ActionModule(KitAction):
 
     def _arguments(self):
         args = super()._arguments()
+        if "boundary" in args and not args["boundary"]:
+            raise AnsibleActionFail("prod_ip_guard: the boundary is empty, so nothing is allowed; leave sandbox_boundary to the inventory, which gives it")
         args["i_mean_prod"] = self._meant(args)
         if not (args.get("targets") or args.get("arrived") or args.get("couplings")):
             args["targets"] = self._targets()

@@ -31,6 +31,11 @@ options:
     type: path
     vars:
       - name: sandbox_boundary
+  inventory_host:
+    description: What the host is called in the inventory, for messages.
+    type: str
+    vars:
+      - name: inventory_hostname
 """
 
 import os
@@ -73,6 +78,16 @@ class Connection(builtin.Connection):
         if Process.meant:
             self._write_down(boundary)
             return command
+        if os.path.isdir(boundary):  # an empty path is the one of the working directory
+            raise AnsibleConnectionFailure(
+                "prod-ip-guard: refused: sandbox_boundary is empty or the directory %s, and no boundary manifest; "
+                "leave it to the inventory, which gives it" % boundary
+            )
+        if any(mark in str(self.host) for mark in ("{{", "{%")):
+            raise AnsibleConnectionFailure(
+                "prod-ip-guard: refused: the address of %s is the text %s, which is no address, and nobody renders what is marked as unsafe; "
+                "write the address itself" % (self.get_option("inventory_host"), self.host)
+            )
         if Process.boundary and os.path.realpath(boundary) != os.path.realpath(Process.boundary):
             raise AnsibleConnectionFailure(
                 "prod-ip-guard: refused: sandbox_boundary is %s, and the inventory's own manifest is %s" % (boundary, Process.boundary)

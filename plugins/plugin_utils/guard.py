@@ -15,6 +15,7 @@ asks, and ends the process on a refusal. What it leaves behind in the process th
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import multiprocessing
@@ -69,6 +70,9 @@ _OWN = frozenset(["PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "
                   "HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"])
 # Where the sandbox itself is made; no credential.
 _KEPT = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "PGSYSCONFDIR", "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE")
+
+# How many bytes a boundary manifest may have; the binary says the same (internal/bounded).
+_MANIFEST_MOST = 256 << 10
 
 # Extra variables that say where a connection leads, and what it is.
 _ADDRESSES = ("ansible_host", "ansible_ssh_host", "ansible_paramiko_host", "ansible_delegated_host")
@@ -170,7 +174,7 @@ def _command_line(loader):
         extra = load_extra_vars(loader)
     except AnsibleError as error:
         raise Refusal("the extra variables cannot be read (%s), so nobody can tell where they lead" % error) from error
-    for name, value in extra.items():
+    for name, value in ((str(name), value) for name, value in extra.items()):
         where = "-e %s" % name
         if name in _OURS:
             reasons.append("%s: the boundary is the inventory's, not the command line's; leave it out" % where)
@@ -230,6 +234,8 @@ def _plugin(path):
     if not path.endswith((".yml", ".yaml", ".json") + tuple(C.YAML_FILENAME_EXTENSIONS)):
         return None
     try:
+        if not os.path.isfile(path):  # a pipe may never be written to
+            return "a plugin that cannot be read"
         with open(path, encoding="utf-8") as text:
             content = yaml.load(text, Loader=_Plain)
     except (OSError, ValueError, yaml.YAMLError):
@@ -247,6 +253,14 @@ _Plain.add_multi_constructor("!", lambda loader, suffix, node: str(node.value))
 def _sources():
     """Return the sources of the inventory: those of the command line, or else of the configuration."""
     return [str(source) for source in context.CLIARGS.get("inventory") or ()]
+
+
+def holds_variables(directory):
+    """Whether a directory is a source of the inventory, or has one in it: variables of a playbook are looked for beside that."""
+    if context.CLIARGS.get("inventory") is None:
+        return True  # no command line, so nobody knows
+    sources = (source for source in _sources() if os.path.exists(source))
+    return os.path.realpath(directory) in {os.path.realpath(source if os.path.isdir(source) else os.path.dirname(source) or ".") for source in sources}
 
 
 def _files(path, seen=()):
@@ -268,7 +282,9 @@ def wish(loader):
     everything = extra if on_command_line else load_extra_vars(loader)
     if "i_mean_prod" not in everything:
         return None
-    given, origin = everything["i_mean_prod"], "the command line" if on_command_line else "a file of variables"
+    if on_command_line:
+        _not_taken_back(loader, extra["i_mean_prod"])
+    given, origin = _plain(everything["i_mean_prod"]), "the command line" if on_command_line else "a file of variables"
     if not Process.run:
         Process.run = "%d-%d" % (int(time.time()), os.getpid())
     patterns = [str(context.CLIARGS[key]) for key in ("subset", "args", "pattern") if isinstance(context.CLIARGS.get(key), str)]
@@ -276,6 +292,38 @@ def wish(loader):
         _record(patterns or ["all"]), value=given, origin=origin, command_line=on_command_line, cluster=str(extra.get("i_mean_prod_cluster", "")),
         token=str(extra.get("i_mean_prod_token", "")), playbooks=_playbooks(),
     )
+
+
+def _not_taken_back(loader, wanted):
+    """Refuse what the command line wants and a file behind it does not, before anything is announced, written down or used up."""
+    files = []  # behind what the command line itself says last: Ansible takes what was said last
+    for file, parsed in _said(loader):
+        if file:
+            files.append(file)
+        elif "i_mean_prod" in parsed:
+            files = []
+    if not files:
+        return
+    try:
+        taken = load_extra_vars(loader)["i_mean_prod"]
+    except AnsibleError as error:
+        raise Refusal(
+            "nobody can tell yet whether %s says something else about i_mean_prod than the command line before it (%s); give i_mean_prod behind it"
+            % (" or ".join(files), " ".join(str(error).split()))
+        ) from error
+    if json.dumps(_plain(taken)) != json.dumps(_plain(wanted)):
+        raise Refusal("i_mean_prod is given on the command line, and something else by a file of variables behind it; leave one of them out")
+
+
+def _plain(value):
+    """Return a value as JSON may hold it. What it may not hold becomes a text that is not true, whatever it was."""
+    try:
+        json.dumps(value, allow_nan=False)
+        return value
+    except (TypeError, ValueError):
+        if isinstance(value, (datetime.date, float)):
+            return str(value)
+        return "a value of the type %s" % type(value).__name__.removeprefix("_AnsibleTagged").lower()  # and not itself: it might be a secret
 
 
 def meant(loader, boundary):
@@ -331,16 +379,25 @@ def reached(target, boundary):
         raise Refusal(out.strip() or "the override cannot be written down")
 
 
-def _inline(loader):
-    """Return the extra variables that stand on the command line itself, and in no file."""
-    extra = {}
+def _said(loader):
+    """Yield what the command line says of extra variables, in its order: the name of a file, or else what stands there itself."""
     for words in context.CLIARGS.get("extra_vars") or ():
         text = str(words)
-        if not text or text.startswith("@"):
+        if not text:
+            continue
+        if text.startswith("@"):
+            yield text[1:], {}
             continue
         parsed = loader.load(text) if text[:1] in "{[" else parse_kv(text)
         if not isinstance(parsed, dict):
             raise Refusal("the extra variables %s are no mapping, so nobody can tell where they lead" % text)
+        yield None, parsed
+
+
+def _inline(loader):
+    """Return the extra variables that stand on the command line itself, and in no file."""
+    extra = {}
+    for dummy, parsed in _said(loader):
         extra.update(parsed)
     return extra
 
@@ -374,7 +431,9 @@ def _boundary_of(source):
 
 def _ahead(boundary):
     try:
-        loader = DataLoader()
+        loader = DataLoader()  # without secrets: what is vaulted is read when it is Ansible's turn
+        if context.CLIARGS.get("basedir"):
+            loader.set_basedir(context.CLIARGS["basedir"])
         if not promotes() and "i_mean_prod" in _inline(loader) and meant(loader, boundary):
             return
         targets, reasons = _other_sources(boundary)
@@ -408,10 +467,6 @@ def hold(loader, boundary):
         digest = digest_of(boundary)
         Process.promotion = promotes()
         allowed = not Process.promotion and meant(loader, boundary)
-        if allowed and load_extra_vars(loader)["i_mean_prod"] != _inline(loader)["i_mean_prod"]:
-            # Ansible takes the last that was said.
-            Process.meant = None
-            raise Refusal("i_mean_prod is given on the command line, and something else by a file of variables behind it; leave one of them out")
         if not allowed:
             targets, reasons = _command_line(loader)
             more, further = _other_sources(boundary)
@@ -434,12 +489,19 @@ def hold(loader, boundary):
 
 
 def digest_of(boundary):
-    """Return the digest of a manifest's content."""
+    """Return the digest of a manifest's content, as the binary reads it: from a file, and no more than a manifest may have."""
     try:
-        with open(boundary, "rb") as manifest:
-            return hashlib.sha256(manifest.read()).hexdigest()
-    except OSError as error:
+        if not os.path.exists(boundary) or os.path.isfile(boundary):  # before it is opened, as that alone does something to a device
+            # What has taken its place since then is not waited for.
+            with open(os.open(boundary, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as manifest:
+                if stat.S_ISREG(os.fstat(manifest.fileno()).st_mode):
+                    content = manifest.read(_MANIFEST_MOST + 1)
+                    if len(content) > _MANIFEST_MOST:
+                        raise Refusal("the boundary manifest %s has more than %d bytes" % (boundary, _MANIFEST_MOST))
+                    return hashlib.sha256(content).hexdigest()
+    except (OSError, ValueError) as error:
         raise Refusal("the boundary manifest cannot be read: %s" % error) from error
+    raise Refusal("the boundary manifest %s is no file; name the one of your sandbox's inventory" % boundary)
 
 
 def stop(refusal):

@@ -45,7 +45,7 @@ class VarsModule(BaseVarsPlugin):
         directory = path if os.path.isdir(path) else os.path.dirname(path)
         boundary = next((name for name in (os.path.join(directory, "boundary." + end) for end in ("yml", "yaml")) if os.path.exists(name)), None)
         # Beside a playbook, a file of that name may be anything. A second manifest among the inventory's sources was refused before.
-        if boundary and not guard.Process.boundary:
+        if boundary and not guard.Process.boundary and guard.holds_variables(directory):
             guard.hold(loader, os.path.abspath(boundary))
         boundary = guard.Process.boundary
         if not boundary or guard.Process.meant:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What leaves the environment when the sandbox's inventory is loaded."""
 
+import hashlib
 import json
 import os
 import pwd
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import ROOT
@@ -114,6 +116,10 @@ def _sandbox(real):
         ("/nowhere/variables.yml", "Please prepend"),
         ("@/nowhere/variables.yml", "/nowhere/variables.yml"),
         ('{"i_mean_prod": null}', "i_mean_prod is null, which is not true"),
+        ('{"i_mean_prod": 2020-01-01}', 'i_mean_prod is "2020-01-01", which is not true'),
+        ('{"i_mean_prod": .nan}', 'i_mean_prod is "nan", which is not true'),
+        ('{"i_mean_prod": {2020-01-01: true}}', 'i_mean_prod is "a value of the type dict", which is not true'),
+        ("{1: 192.0.2.7}", "-e 1: 192.0.2.7"),
     ],
 )
 def test_extra_variables_that_say_nothing_end_the_run_with_the_reason(real, extra, says):
@@ -242,3 +248,200 @@ def test_a_file_beside_a_playbook_is_no_second_manifest(real):
         environment={"ANSIBLE_VARS_ENABLED": "host_group_vars,arcodange.sandbox.boundary"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_playbook_beside_another_is_no_manifest_where_there_is_none(real):
+    (real.directory / "boundary.yml").write_text("- {hosts: localhost, gather_facts: false, tasks: []}\n", encoding="utf-8")
+    (real.directory / "play.yml").write_text("- {hosts: localhost, gather_facts: false, tasks: [{ansible.builtin.debug: {msg: here}}]}\n", encoding="utf-8")
+    inventory = real.directory / "other"
+    inventory.mkdir()
+    (inventory / "hosts").write_text("localhost ansible_connection=local\n", encoding="utf-8")
+    plugins = {"ANSIBLE_VARS_ENABLED": "host_group_vars,arcodange.sandbox.boundary"}
+    for source in ("localhost,", str(inventory / "hosts"), str(inventory)):
+        done = real.run("ansible-playbook", "-i", source, str(real.directory / "play.yml"), environment=plugins)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("source", ["hosts.yml", "hosts-link.yml"])
+def test_a_manifest_beside_a_file_of_the_inventory_holds_the_run(real, source):
+    inventory = _sandbox(real)
+    (inventory / "hosts-link.yml").symlink_to("hosts.yml")
+    done = real.run(
+        "ansible", "localhost", "-i", str(inventory / source), "-m", "ansible.builtin.debug", "-a", "msg=192.0.2.7",
+        environment={"ANSIBLE_VARS_ENABLED": "host_group_vars,arcodange.sandbox.boundary"},
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "prod-ip-guard: refused: -a: " in done.stderr
+
+
+DIGEST = """
+import sys
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([%r])
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
+try:
+    print(guard.digest_of(sys.argv[1]))
+except guard.Refusal as refusal:
+    print("refused: %%s" %% refusal)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("file", hashlib.sha256(b"text").hexdigest()),
+        ("link", hashlib.sha256(b"text").hexdigest()),
+        ("most", hashlib.sha256(b"a" * (256 << 10)).hexdigest()),
+        ("more", "more has more than 262144 bytes"),
+        ("pipe", "pipe is no file"),
+        ("link to a pipe", "link to a pipe is no file"),
+        ("directory", "directory is no file"),
+        ("/dev/zero", "/dev/zero is no file"),
+        ("none", "No such file"),
+    ],
+)
+def test_a_manifest_is_a_file_of_a_few_bytes(stage, name, says):
+    at = stage.directory
+    (at / "file").write_bytes(b"text")
+    (at / "most").write_bytes(b"a" * (256 << 10))
+    (at / "more").write_bytes(b"a" * ((256 << 10) + 1))
+    os.mkfifo(at / "pipe")
+    (at / "directory").mkdir()
+    (at / "link").symlink_to("file")
+    (at / "link to a pipe").symlink_to("pipe")
+    said = subprocess.run(
+        [sys.executable, "-c", DIGEST % str(stage.collections), str(at / name)],
+        env=stage.environment(), capture_output=True, text=True, check=True, timeout=30,
+    )
+    assert says in said.stdout
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to a device"])
+def test_a_run_waits_for_no_manifest(real, kind):
+    boundary = _sandbox(real) / "boundary.yml"
+    boundary.unlink()
+    if kind == "a pipe":
+        os.mkfifo(boundary)
+    else:
+        boundary.symlink_to("/dev/zero")
+    # Beside a file of the inventory, and as a source that is asked first: Ansible itself would wait for a pipe otherwise.
+    for source, plugins in (
+        ("hosts.yml", {"ANSIBLE_VARS_ENABLED": "arcodange.sandbox.boundary"}), ("", {"ANSIBLE_INVENTORY_ENABLED": "arcodange.sandbox.boundary,yaml"}),
+    ):
+        done = real.run("ansible", "localhost", "-i", str(boundary.parent / source), "-m", "ansible.builtin.debug", environment=plugins, timeout=60)
+        assert done.returncode == 3, done.stdout + done.stderr
+        assert "prod-ip-guard: refused: " in done.stderr and "and no file" in done.stderr
+
+
+def test_a_source_that_nobody_writes_is_not_waited_for(real):
+    one, other = _sandbox(real), real.directory / "other"
+    other.mkdir()
+    os.mkfifo(other / "hosts.yml")
+    done = real.run(
+        "ansible", "localhost", "-i", str(one), "-i", str(other), "-m", "ansible.builtin.debug",
+        environment={"ANSIBLE_INVENTORY_ENABLED": "arcodange.sandbox.boundary,yaml"}, timeout=60,
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "hosts.yml" in done.stderr
+
+
+def _nowhere(real):
+    """Return an inventory with the variables of the sandbox's own, of which no host is the sandbox's."""
+    inventory = _sandbox(real)
+    shutil.copytree(ROOT / "inventory" / "sandbox" / "host_vars", inventory / "host_vars")
+    (inventory / "group_vars" / "all").mkdir(parents=True)
+    shutil.copy(ROOT / "inventory" / "sandbox" / "group_vars" / "all" / "guard.yml", inventory / "group_vars" / "all")
+    (inventory / "hosts.yml").write_text("all: {hosts: {localhost: , away: {ansible_host: 127.0.0.9, ansible_port: 9}}}\n", encoding="utf-8")
+    return inventory
+
+
+@pytest.mark.parametrize("value", ['""', "null", '"{{ nope }}"'])
+@pytest.mark.parametrize("host", ["localhost", "away"])
+def test_a_boundary_that_a_task_takes_away_is_refused_by_its_name(real, value, host):
+    (real.directory / "play.yml").write_text(
+        "- hosts: %s\n  gather_facts: false\n  tasks:\n    - ansible.builtin.raw: 'true'\n      vars: {sandbox_boundary: %s}\n" % (host, value),
+        encoding="utf-8",
+    )
+    done = real.run("ansible-playbook", "-i", str(_nowhere(real)), str(real.directory / "play.yml"))
+    assert done.returncode != 0
+    said = done.stdout + done.stderr  # of a template, Ansible itself says what is not there, if the connection is what asks
+    assert "prod-ip-guard: refused: no boundary manifest was loaded" in said or "'nope' is undefined" in said and "nope" in value
+    assert "is unsupported" not in said
+
+
+def test_an_empty_boundary_is_called_so_where_nothing_else_looks(real):
+    inventory = _sandbox(real)
+    (inventory / "hosts.yml").write_text(
+        "all: {hosts: {away: {ansible_host: 127.0.0.9, ansible_port: 9, ansible_connection: arcodange.sandbox.guarded_ssh}}}\n", encoding="utf-8"
+    )
+    for task, says in (
+        ("ansible.builtin.raw: 'true'", "sandbox_boundary is empty or the directory"),
+        ("arcodange.sandbox.prod_ip_guard: {boundary: '{{ sandbox_boundary }}'}\n      delegate_to: localhost", "the boundary is empty"),
+    ):
+        (real.directory / "play.yml").write_text(
+            "- hosts: away\n  gather_facts: false\n  tasks:\n    - %s\n      vars: {sandbox_boundary: ''}\n" % task, encoding="utf-8"
+        )
+        done = real.run("ansible-playbook", "-i", str(inventory), str(real.directory / "play.yml"))
+        assert done.returncode != 0
+        assert says in done.stdout + done.stderr
+
+
+def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
+    inventory = _sandbox(real)
+    (inventory / "hosts.yml").write_text(
+        "all: {vars: {ansible_connection: arcodange.sandbox.guarded_ssh}, hosts: {pi2: {ansible_host: !unsafe '{{ x }}'}, '{{ y }}': }}\n", encoding="utf-8"
+    )
+    done = real.run("ansible", "all", "-i", str(inventory), "-m", "ansible.builtin.raw", "-a", "true")
+    assert done.returncode == 4, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "refused: the address of pi2 is the text {{ x }}, which is no address" in said
+    assert "refused: the address of {{ y }} is the text {{ y }}, which is no address" in said
+    assert "-o Control" not in said
+
+
+@pytest.mark.parametrize(
+    ("behind", "says"),
+    [
+        ("i_mean_prod: false", "something else by a file of variables behind it"),
+        ("i_mean_prod: 1", "something else by a file of variables behind it"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n3132", "nobody can tell yet whether"),
+        ("- no", "nobody can tell yet whether"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_wish_that_a_file_takes_back_is_neither_announced_nor_paid_for(real, behind, says, first):
+    inventory, state, mark = _sandbox(real), real.directory / "state", real.directory / "mark"
+    with open(inventory / "boundary.yml", "a", encoding="utf-8") as boundary:
+        boundary.write("policy: {token_expiry: 10m}\n")
+    token = state / "arcodange-sandbox" / "override-token"
+    token.parent.mkdir(parents=True)
+    token.write_text("%s %s\n" % (hashlib.sha256(b"x").hexdigest(), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())), encoding="utf-8")
+    (real.directory / "back.yml").write_text(behind + "\n", encoding="utf-8")
+    program = real.directory / "hosts.sh"
+    program.write_text("#!/bin/sh\ntouch %s\necho '{}'\n" % mark, encoding="utf-8")
+    program.chmod(0o755)
+    sources = ["-i", str(program), "-i", str(inventory)] if first else ["-i", str(inventory)]
+    environment = {"XDG_STATE_HOME": str(state)}
+    if first:
+        environment["ANSIBLE_INVENTORY_ENABLED"] = "arcodange.sandbox.boundary,script,yaml"
+    words = [*sources, "-m", "ansible.builtin.debug", "-e", '{"i_mean_prod": true}']
+    done = real.run("ansible", "localhost", *words, "-e", "@back.yml", "-e", "i_mean_prod_token=x", environment=environment)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert says in done.stderr and "may leave the sandbox" not in done.stdout + done.stderr
+    assert token.exists() and not mark.exists() and not (token.parent / "overrides.log").exists()
+
+
+def test_a_file_that_says_the_same_or_nothing_takes_no_wish_back(real):
+    state = real.directory / "state"
+    inventory = _sandbox(real)
+    (real.directory / "same.yml").write_text("i_mean_prod: true\n", encoding="utf-8")
+    (real.directory / "other.yml").write_text("other: 1\n", encoding="utf-8")
+    (real.directory / "no.yml").write_text("i_mean_prod: false\n", encoding="utf-8")
+    wish = '{"i_mean_prod": true}'
+    for extra in ((wish, "@same.yml"), (wish, "@other.yml"), ("@no.yml", wish), (wish, "@no.yml", wish)):
+        words = [word for one in extra for word in ("-e", one)]
+        for enabled in ({}, {"ANSIBLE_INVENTORY_ENABLED": "arcodange.sandbox.boundary,yaml"}):
+            line = ["localhost", "-i", str(inventory), "-m", "ansible.builtin.debug", *words]
+            done = real.run("ansible", *line, environment={"XDG_STATE_HOME": str(state), **enabled})
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "may leave the sandbox" in done.stdout + done.stderr
