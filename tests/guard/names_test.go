@@ -24,12 +24,18 @@ func TestNodesAskForNoNameOfProduction(t *testing.T) {
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "fence.nft")
 	vars, err := json.Marshal(map[string]any{
-		"node_fence_ranges": []string{"192.168.1.201-192.168.1.203", "fd99::201"},
-		"node_fence_names":  []string{"pi1.home", "*.lab.example", "*.a-very-long-label-that-is-long.example", "od*d.example"},
+		"node_fence_production": map[string]any{
+			"addresses": []string{"192.168.1.201-192.168.1.203", "fd99::201"},
+			"names":     []string{"pi1.home", "*.lab.example", "*.a-very-long-label-that-is-long.example", "od*d.example"},
+			"vault":     []any{map[string]string{"address": "https://vault.of-its-own.example:8200"}},
+			"dns_zones": []any{map[string]string{"name": "zone.example"}},
+		},
+		"node_fence_addresses": []string{},
+		"node_fence_found":     map[string]any{"results": []any{}}, // nothing is asked here
 	})
 	require.NoError(t, err)
 	render := exec.CommandContext(t.Context(), "ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template",
-		"-a", "src="+ground.repo+"/roles/node_fence/templates/fence.nft.j2 dest="+rules, "-e", string(vars))
+		"-a", "src="+ground.repo+"/roles/node_fence/templates/fence.nft.j2 dest="+rules, "-e", "@"+ground.repo+"/roles/node_fence/vars/main.yml", "-e", string(vars))
 	config := filepath.Join(dir, "ansible.cfg")
 	require.NoError(t, os.WriteFile(config, nil, 0o600))
 	render.Env = append(os.Environ(), "ANSIBLE_CONFIG="+config, "ANSIBLE_PYTHON_INTERPRETER="+ground.python)
@@ -40,7 +46,8 @@ func TestNodesAskForNoNameOfProduction(t *testing.T) {
 	held := map[string]bool{
 		"pi1.home": true, "PI1.Home": true, "a.pi1.home": false, "pi1.home.example": false,
 		"x.lab.example": true, "X.lAb.EXAMPLE": true, "a.b.c-d_e.lab.example": true, "9.lab.example": true, long: true, "lab.example": false, "xlab.example": false, "lab.example.test": false,
-		"y.a-very-long-label-that-is-long.example": true, "a-very-long-label-that-is-long.example": false, "z.example": false, "example": false,
+		"y.a-very-long-label-that-is-long.example": true, "a-very-long-label-that-is-long.example": false, "z.example": false,
+		"vault.of-its-own.example": true, "of-its-own.example": false, "zone.example": true, "a.zone.example": true, "azone.example": false, "example": false,
 	}
 	names := make([]string, 0, len(held))
 	for name := range held {
