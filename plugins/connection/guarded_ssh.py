@@ -31,11 +31,6 @@ options:
     type: path
     vars:
       - name: sandbox_boundary
-  inventory_host:
-    description: What the host is called in the inventory, for messages.
-    type: str
-    vars:
-      - name: inventory_hostname
 """
 
 import os
@@ -85,8 +80,8 @@ class Connection(builtin.Connection):
             )
         if any(mark in str(self.host) for mark in ("{{", "{%")):
             raise AnsibleConnectionFailure(
-                "prod-ip-guard: refused: the address of %s is the text %s, which is no address, and nobody renders what is marked as unsafe; "
-                "write the address itself" % (self.get_option("inventory_host"), self.host)
+                "prod-ip-guard: refused: the address of this host is the text %s, which is no address, and nobody renders what is marked as "
+                "unsafe; write the address itself" % self.host
             )
         if Process.boundary and os.path.realpath(boundary) != os.path.realpath(Process.boundary):
             raise AnsibleConnectionFailure(

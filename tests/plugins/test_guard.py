@@ -394,9 +394,10 @@ def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
     done = real.run("ansible", "all", "-i", str(inventory), "-m", "ansible.builtin.raw", "-a", "true")
     assert done.returncode == 4, done.stdout + done.stderr
     said = done.stdout + done.stderr
-    assert "refused: the address of pi2 is the text {{ x }}, which is no address" in said
-    assert "refused: the address of {{ y }} is the text {{ y }}, which is no address" in said
+    assert "refused: the address of this host is the text {{ x }}, which is no address" in said
+    assert "refused: the address of this host is the text {{ y }}, which is no address" in said
     assert "-o Control" not in said
+    assert "pi2 | UNREACHABLE" in said
 
 
 @pytest.mark.parametrize(
