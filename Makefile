@@ -121,7 +121,7 @@ test-guard: setup tofu ## every known way to production, and honest uses, inside
 	guard=$$(mktemp -d) && trap 'rm -rf "$$guard"' EXIT
 	xz -dc plugins/bin/controller_$(GOOS_HERE)_$(ARCH).xz >"$$guard/prod-ip-guard" && chmod 755 "$$guard/prod-ip-guard"
 	for name in ssh scp sftp; do ln -s prod-ip-guard "$$guard/$$name"; done
-	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins tests/guard playbooks inventory go.mod requirements -- \
+	SANDBOX_TOFU=$(TOFU) GUARD_BINARY="$$guard/prod-ip-guard" tools/once.sh $(CACHE) test-guard cmd internal modules plugins roles tests/guard playbooks inventory go.mod requirements -- \
 		$(GO) test -tags netns -count=1 -timeout 60m ./tests/guard
 
 test-evidence-page: packages ## the page of the evidence in a browser
