@@ -45,10 +45,12 @@ type Call struct {
 	Env      []string // the environment of the process
 }
 
-// Manifest is the boundary manifest of a call, which may not have been read.
+// Manifest is the boundary manifest of a call, not yet parsed. Whoever decides parses these bytes: the file may be another
+// by then, and what is decided would be kept under the digest of this one.
 type Manifest struct {
 	File   string // absolute
-	Digest string // SHA-256 of its bytes, in hexadecimal
+	Data   []byte // its bytes
+	Digest string // SHA-256 of those, in hexadecimal
 }
 
 // Manifest is the manifest that the call, or else its environment, names. It is
@@ -65,7 +67,7 @@ func (c Call) Manifest() (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
-	m := Manifest{File: file, Digest: fmt.Sprintf("%x", sha256.Sum256(data))}
+	m := Manifest{File: file, Data: data, Digest: fmt.Sprintf("%x", sha256.Sum256(data))}
 	if c.Digest != "" && c.Digest != m.Digest {
 		return Manifest{}, fmt.Errorf("refused: the boundary manifest %s has changed since this run began; begin again", file)
 	}

@@ -113,7 +113,7 @@ type engine struct {
 
 func (e *engine) load() (*boundary.Engine, error) {
 	if e.ready == nil {
-		manifest, err := boundary.Load(e.File)
+		manifest, err := boundary.Parse(e.File, e.Data)
 		if err != nil {
 			return nil, err
 		}

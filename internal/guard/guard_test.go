@@ -204,6 +204,17 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 	}
 }
 
+func TestTheManifestThatDecidesIsTheOneWhoseDigestWasCompared(t *testing.T) {
+	t.Parallel()
+	file := written(t, "b.yml", manifest)
+	read, err := become.Call{Boundary: file}.Manifest()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte("production:\n  addresses: [198.51.100.1]\nsandbox:\n  addresses: [192.0.2.0/24]\n"), 0o600))
+	verdict := (&engine{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
+	assert.False(t, verdict.Allowed, "another manifest has taken its place meanwhile")
+	assert.Contains(t, verdict.Reason, "production")
+}
+
 func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
