@@ -17,7 +17,7 @@ func TestTheKitForTargetsStaysSmall(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
 	require.NoError(t, err)
-	for _, heavy := range []string{"github.com/hashicorp/", "github.com/zclconf/", "golang.org/x/", "net/http", "crypto/tls", "internal/couplings"} {
+	for _, heavy := range []string{"github.com/hashicorp/", "github.com/zclconf/", "golang.org/x/", "net/http", "crypto/tls", "internal/references"} {
 		for name := range strings.Lines(string(out)) {
 			assert.False(t, strings.Contains(name, heavy) && !strings.HasPrefix(name, "vendor/"), "%s is linked", strings.TrimSpace(name))
 		}

@@ -13,8 +13,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/arcodange-org/sandbox/internal/bounded"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/limitedread"
 )
 
 // PluginName marks a manifest as a source of an Ansible inventory.
@@ -159,7 +159,7 @@ func meet(a, b string) bool {
 // Load reads the manifest in file. Whatever it does not understand is an
 // error that gives file, line and column: a manifest half read is no boundary.
 func Load(file string) (*Manifest, error) {
-	data, err := bounded.Manifest(file)
+	data, err := limitedread.Manifest(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -176,8 +176,8 @@ func Parse(file string, data []byte) (*Manifest, error) {
 }
 
 func parse(file string, data []byte) (*Manifest, error) {
-	if len(data) > bounded.ManifestMost {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, bounded.ManifestMost)
+	if len(data) > limitedread.ManifestMost {
+		return nil, fmt.Errorf("%s has more than %d bytes", file, limitedread.ManifestMost)
 	}
 	p := parser{file: file}
 	decoder := yaml.NewDecoder(bytes.NewReader(data))

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/lock"
-	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 // Home is the folder on the controller where everything about one sandbox lies
@@ -26,7 +26,7 @@ type Home struct{ Dir string }
 // HomeOf gives the sandbox's folder below the user's state folder
 // ($XDG_STATE_HOME, or ~/.local/state).
 func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
-	state, err := place.State(getenv)
+	state, err := xdg.State(getenv)
 	if err != nil {
 		return Home{}, err
 	}

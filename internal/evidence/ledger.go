@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/lock"
-	"github.com/arcodange-org/sandbox/internal/place"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 // lineLimit is the longest line that is read: a record is a few hundred bytes.
@@ -108,7 +108,7 @@ func Open(path string) (*Ledger, error) {
 
 // DefaultAnchors is the folder in which this user's second copies of heads lie.
 func DefaultAnchors(getenv func(string) string) (string, error) {
-	state, err := place.State(getenv)
+	state, err := xdg.State(getenv)
 	if err != nil {
 		return "", fmt.Errorf("finding the folder for the heads of ledgers: %w", err)
 	}

@@ -12,16 +12,16 @@ import (
 	"syscall"
 	"unicode"
 
-	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
+	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
 	"github.com/arcodange-org/sandbox/internal/run"
-	"github.com/arcodange-org/sandbox/internal/standin"
 	"golang.org/x/sys/unix"
 )
 
-func (p Process) becomeFlags(ctx context.Context, program standin.Program, args []string) int {
+func (p Process) becomeFlags(ctx context.Context, program sshguard.Program, args []string) int {
 	set := flags(string(program) + " [flags] -- ARGUMENTS OF " + strings.ToUpper(string(program)))
-	b := become.Call{Program: program, Env: p.Env}
+	b := sshexec.Call{Program: program, Env: p.Env}
 	set.StringVar(&b.Boundary, "boundary", "", "the boundary manifest")
 	set.StringVar(&b.Digest, "digest", "", "SHA-256 of the boundary manifest when the run began; another one is refused")
 	set.StringVar(&b.Agent, "agent", "", "socket of an agent that holds the sandbox's key only; without it no agent is used")
@@ -37,7 +37,7 @@ func (p Process) becomeFlags(ctx context.Context, program standin.Program, args 
 const notConnected = 255
 
 // become checks where the command line leads and replaces this process by the real program.
-func (p Process) become(ctx context.Context, b become.Call) int {
+func (p Process) become(ctx context.Context, b sshexec.Call) int {
 	stop := func(err error) int {
 		// One line, whatever a command line holds: Ansible shows the first or the last only.
 		line := strings.Map(func(r rune) rune {
@@ -50,14 +50,14 @@ func (p Process) become(ctx context.Context, b become.Call) int {
 		return notConnected
 	}
 	if b.Boundary == "" {
-		b.Boundary = b.Getenv(become.EnvBoundary)
+		b.Boundary = b.Getenv(sshexec.EnvBoundary)
 	}
 	manifest, err := b.Manifest()
 	if err != nil {
 		return stop(err)
 	}
 	e := &engine{Manifest: manifest}
-	if b.Program == standin.SSHKeyscan {
+	if b.Program == sshguard.SSHKeyscan {
 		return stop(p.keyscan(ctx, e, b))
 	}
 	s, err := b.Standin(e.Digest)
@@ -74,12 +74,12 @@ func (p Process) become(ctx context.Context, b become.Call) int {
 }
 
 // keyscan becomes the real ssh-keyscan, or says why not.
-func (p Process) keyscan(ctx context.Context, decider standin.Decider, b become.Call) error {
-	args, input, err := standin.Keyscan(ctx, decider, b.Args)
+func (p Process) keyscan(ctx context.Context, decider sshguard.Decider, b sshexec.Call) error {
+	args, input, err := sshguard.Keyscan(ctx, decider, b.Args)
 	if err != nil {
 		return err
 	}
-	path, err := become.Find(string(standin.SSHKeyscan), b.Programs)
+	path, err := sshexec.Find(string(sshguard.SSHKeyscan), b.Programs)
 	if err != nil {
 		return err
 	}
@@ -100,14 +100,14 @@ func (p Process) keyscan(ctx context.Context, decider standin.Decider, b become.
 			return fmt.Errorf("giving ssh-keyscan its hosts: %w", err)
 		}
 	}
-	err = syscall.Exec(path, append([]string{string(standin.SSHKeyscan)}, args...), become.Keep(p.Env))
+	err = syscall.Exec(path, append([]string{string(sshguard.SSHKeyscan)}, args...), sshexec.Keep(p.Env))
 	return fmt.Errorf("starting %s: %w", path, err)
 }
 
 // engine decides; its manifest is read when it is first asked, since a
 // connection that is open already asks nothing.
 type engine struct {
-	become.Manifest
+	sshexec.Manifest
 	ready *boundary.Engine
 }
 
@@ -162,14 +162,14 @@ func (e *engine) revoked(ctx context.Context, directory string) (string, error) 
 	return file, nil
 }
 
-// Decide implements standin.Decider.
-func (e *engine) Decide(ctx context.Context, host string, port int) standin.Verdict {
+// Decide implements sshguard.Decider.
+func (e *engine) Decide(ctx context.Context, host string, port int) sshguard.Verdict {
 	ready, err := e.load()
 	if err != nil {
-		return standin.Verdict{Reason: err.Error()}
+		return sshguard.Verdict{Reason: err.Error()}
 	}
 	d := ready.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
-	v := standin.Verdict{Allowed: d.Allowed, Reason: d.Reason}
+	v := sshguard.Verdict{Allowed: d.Allowed, Reason: d.Reason}
 	if d.Rule != nil {
 		v.Reason += " by " + d.Rule.String()
 	}

@@ -14,10 +14,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 	"github.com/arcodange-org/sandbox/internal/inventory"
+	"github.com/arcodange-org/sandbox/internal/references"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -45,12 +45,14 @@ const destination boundary.Kind = "destination"
 const sources boundary.Kind = "inventory"
 
 // coupled are the kinds that hold targets of several kinds, each with what reads it.
-var coupled = map[boundary.Kind]func(value string) couplings.Sources{
-	"kubeconfig": func(path string) couplings.Sources { return couplings.Sources{Kubeconfigs: []string{path}} },
-	"tofu":       func(dir string) couplings.Sources { return couplings.Sources{Tofu: []couplings.Root{{Directory: dir}}} },
-	"argocd":     func(path string) couplings.Sources { return couplings.Sources{ArgoCD: []string{path}} },
-	"repository": func(dir string) couplings.Sources { return couplings.Sources{Git: []string{dir}} },
-	"key":        func(path string) couplings.Sources { return couplings.Sources{Keys: []string{path}} },
+var coupled = map[boundary.Kind]func(value string) references.Sources{
+	"kubeconfig": func(path string) references.Sources { return references.Sources{Kubeconfigs: []string{path}} },
+	"tofu": func(dir string) references.Sources {
+		return references.Sources{Tofu: []references.Root{{Directory: dir}}}
+	},
+	"argocd":     func(path string) references.Sources { return references.Sources{ArgoCD: []string{path}} },
+	"repository": func(dir string) references.Sources { return references.Sources{Git: []string{dir}} },
+	"key":        func(path string) references.Sources { return references.Sources{Keys: []string{path}} },
 }
 
 // How deep links to directories are followed: deeper is a circle.
@@ -129,7 +131,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 	}
 	decisions := make([]boundary.Decision, 0, len(targets))
 	if *environment {
-		decisions = p.couplings(ctx, engine, couplings.Sources{Environment: true})
+		decisions = p.couplings(ctx, engine, references.Sources{Environment: true})
 	}
 	for _, target := range targets {
 		var found []boundary.Decision
@@ -193,10 +195,10 @@ func (p Process) check(ctx context.Context, args []string) int {
 }
 
 // couplings decides about everything that sources lead to.
-func (p Process) couplings(ctx context.Context, engine boundary.Engine, sources couplings.Sources) []boundary.Decision {
-	reader := couplings.Reader{Environ: p.Env, Home: p.getenv("HOME"), Runner: run.Exec{}}
+func (p Process) couplings(ctx context.Context, engine boundary.Engine, sources references.Sources) []boundary.Decision {
+	reader := references.Reader{Environ: p.Env, Home: p.getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision
-	for _, judged := range couplings.Decide(ctx, engine, reader.Read(ctx, sources)) {
+	for _, judged := range references.Decide(ctx, engine, reader.Read(ctx, sources)) {
 		decisions = append(decisions, judged.Decision)
 	}
 	return decisions
@@ -225,7 +227,7 @@ func (p Process) inventory(ctx context.Context, engine boundary.Engine, target b
 
 // means decides about what ssh would connect to for a target.
 func (p Process) means(ctx context.Context, engine boundary.Engine, target boundary.Target) (boundary.Decision, error) {
-	s, err := become.Call{Env: p.Env}.Standin("")
+	s, err := sshexec.Call{Env: p.Env}.Standin("")
 	if err != nil {
 		return boundary.Decision{}, err
 	}
@@ -275,7 +277,7 @@ func (p Process) explain(ctx context.Context, args []string) int {
 	if *kind == "" {
 		// What ssh makes of it comes first: an alias may lead anywhere.
 		target.Kind = boundary.Host
-		s, err := become.Call{Env: p.Env}.Standin("")
+		s, err := sshexec.Call{Env: p.Env}.Standin("")
 		if err == nil {
 			host, port, err := s.Means(ctx, target.Value)
 			if err != nil {

@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/arcodange-org/sandbox/internal/become"
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/standin"
+	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
+	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
 )
 
 // Exit statuses of every command but the stand-ins, which end as the program
@@ -41,7 +41,7 @@ type Process struct {
 	Stderr io.Writer
 }
 
-func (p Process) getenv(name string) string { return become.Call{Env: p.Env}.Getenv(name) }
+func (p Process) getenv(name string) string { return sshexec.Call{Env: p.Env}.Getenv(name) }
 
 const usage = `usage: prod-ip-guard COMMAND [flags] ...
 
@@ -68,8 +68,8 @@ func Main(p Process) int {
 		fmt.Fprint(p.Stderr, usage)
 		return Usage
 	}
-	if name := standin.Program(filepath.Base(p.Args[0])); name == standin.SSH || name == standin.SCP || name == standin.SFTP {
-		return p.become(ctx, become.Call{Program: name, Digest: p.getenv(become.EnvDigest), Programs: p.getenv(become.EnvPrograms), Agent: p.getenv(become.EnvAgent), Args: p.Args[1:], Env: p.Env})
+	if name := sshguard.Program(filepath.Base(p.Args[0])); name == sshguard.SSH || name == sshguard.SCP || name == sshguard.SFTP {
+		return p.become(ctx, sshexec.Call{Program: name, Digest: p.getenv(sshexec.EnvDigest), Programs: p.getenv(sshexec.EnvPrograms), Agent: p.getenv(sshexec.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)
@@ -88,7 +88,7 @@ func Main(p Process) int {
 	case "fence":
 		return p.fence(ctx, args)
 	case "ssh", "scp", "sftp", "ssh-keyscan":
-		return p.becomeFlags(ctx, standin.Program(command), args)
+		return p.becomeFlags(ctx, sshguard.Program(command), args)
 	case "help", "--help", "-h":
 		fmt.Fprint(p.Stdout, usage)
 		return OK
@@ -147,10 +147,10 @@ func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool
 // load reads the manifest that a flag or the environment names.
 func (p Process) load(file string) (boundary.Engine, error) {
 	if file == "" {
-		file = p.getenv(become.EnvBoundary)
+		file = p.getenv(sshexec.EnvBoundary)
 	}
 	if file == "" {
-		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + become.EnvBoundary)
+		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + sshexec.EnvBoundary)
 	}
 	manifest, err := boundary.Load(file)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/arcodange-org/sandbox/internal/become"
+	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 )
 
 const manifest = "production:\n  addresses: [192.0.2.1-192.0.2.3]\n  names: ['*.prod.test']\nsandbox:\n  addresses: [172.30.0.0/24]\n"
@@ -207,7 +207,7 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 func TestTheManifestThatDecidesIsTheOneWhoseDigestWasCompared(t *testing.T) {
 	t.Parallel()
 	file := written(t, "b.yml", manifest)
-	read, err := become.Call{Boundary: file}.Manifest()
+	read, err := sshexec.Call{Boundary: file}.Manifest()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte("production:\n  addresses: [198.51.100.1]\nsandbox:\n  addresses: [192.0.2.0/24]\n"), 0o600))
 	verdict := (&engine{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
@@ -218,17 +218,17 @@ func TestTheManifestThatDecidesIsTheOneWhoseDigestWasCompared(t *testing.T) {
 func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	var stderr bytes.Buffer
-	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{become.EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
+	p := Process{Args: []string{"/x/ssh", "-F", "none", "192.0.2.1"}, Env: []string{sshexec.EnvBoundary + "=" + written(t, "b.yml", manifest)}, Stderr: &stderr}
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), "192.0.2.1, which is production")
 	stderr.Reset()
-	p.Env = append(p.Env, become.EnvDigest+"="+strings.Repeat("0", 64))
+	p.Env = append(p.Env, sshexec.EnvDigest+"="+strings.Repeat("0", 64))
 	assert.Equal(t, notConnected, Main(p))
 	assert.Contains(t, stderr.String(), "has changed since this run began", "as it is told to the ssh that scp starts")
 	stderr.Reset()
 	p.Env = nil
 	assert.Equal(t, notConnected, Main(p))
-	assert.Contains(t, stderr.String(), become.EnvBoundary)
+	assert.Contains(t, stderr.String(), sshexec.EnvBoundary)
 }
 
 func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {

@@ -21,9 +21,9 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/place"
-	"github.com/arcodange-org/sandbox/internal/promotion"
+	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 // logName and witnessName lie in the state folder: the log of overrides, and
@@ -294,7 +294,7 @@ func (p Process) token(_ context.Context, args []string) int {
 		return status
 	}
 	if *state == "" {
-		usual, err := place.State(p.getenv)
+		usual, err := xdg.State(p.getenv)
 		if err != nil {
 			return p.failed(fmt.Errorf("keeping the token: %w", err))
 		}

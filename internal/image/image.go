@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/arcodange-org/sandbox/internal/engine"
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -246,7 +246,7 @@ type found struct {
 
 // inspect gives nil for an image that is not there.
 func (b Builder) inspect(ctx context.Context, name string) (*found, error) {
-	images, err := engine.Inspect[found](ctx, engine.Engine{Runner: b.Runner}, "image", name)
+	images, err := dockercli.Inspect[found](ctx, dockercli.Engine{Runner: b.Runner}, "image", name)
 	if err != nil || len(images) == 0 {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (b Builder) inspect(ctx context.Context, name string) (*found, error) {
 }
 
 func (b Builder) docker(ctx context.Context, args ...string) ([]byte, error) {
-	return engine.Engine{Runner: b.Runner}.Do(ctx, args...)
+	return dockercli.Engine{Runner: b.Runner}.Do(ctx, args...)
 }
 
 // build leaves a root file system in the cache, or for Registry an image in the engine.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/parity"
-	"github.com/arcodange-org/sandbox/internal/parity/capture"
+	"github.com/arcodange-org/sandbox/internal/gate/parity"
+	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package parityassert is the module parity_assert: arguments in, a verdict or
-// a manifest out. What is compared, and how, is told in internal/parity.
+// a manifest out. What is compared, and how, is told in internal/gate/parity.
 package parityassert
 
 import (
@@ -15,9 +15,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/parity"
+	"github.com/arcodange-org/sandbox/internal/gate/parity/live"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
-	"github.com/arcodange-org/sandbox/internal/parity"
-	"github.com/arcodange-org/sandbox/internal/parity/live"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 

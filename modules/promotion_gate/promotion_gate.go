@@ -2,7 +2,7 @@
 
 // Package promotiongate is the module promotion_gate: arguments in, a verdict
 // out, and for what is promoted the run of production's playbook. What is
-// judged, and how, is told in internal/promotion.
+// judged, and how, is told in internal/gate/promotion.
 package promotiongate
 
 import (
@@ -20,11 +20,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/guard"
-	"github.com/arcodange-org/sandbox/internal/place"
-	"github.com/arcodange-org/sandbox/internal/promotion"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 // toldBy is the variable by which the action plugin tells of the run that the
@@ -184,7 +184,7 @@ func read(getenv func(string) string) (told, error) {
 	}
 	if about.State == "" {
 		var err error
-		if about.State, err = place.State(getenv); err != nil {
+		if about.State, err = xdg.State(getenv); err != nil {
 			return told{}, fmt.Errorf("finding the folder for the log of overrides: %w", err)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/image"
-	"github.com/arcodange-org/sandbox/internal/place"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 type arguments struct {
@@ -56,7 +56,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		return err
 	}
 	if args.Cache == "" {
-		if args.Cache, err = place.Cache(os.Getenv); err != nil {
+		if args.Cache, err = xdg.Cache(os.Getenv); err != nil {
 			return err
 		}
 	}

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
 	"github.com/arcodange-org/sandbox/internal/driver/docker"
-	"github.com/arcodange-org/sandbox/internal/engine"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -139,7 +139,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		return err
 	}
 	manager := driver.Manager{
-		Driver: docker.Driver{Engine: engine.Engine{Runner: run.Exec{}}, Home: home},
+		Driver: docker.Driver{Engine: dockercli.Engine{Runner: run.Exec{}}, Home: home},
 		Home:   home, Runner: run.Exec{},
 	}
 	out, err := manager.Ensure(ctx, driver.Request{

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package tofuplangate is the module tofu_plan_gate: arguments in, a verdict
-// out. What is judged, and how, is told in internal/gate/tofuplan.
+// out. What is judged, and how, is told in internal/gate/plan.
 package tofuplangate
 
 import (
@@ -17,30 +17,30 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/gate/plan"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
-	"github.com/arcodange-org/sandbox/internal/gate/tofuplan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 type arguments struct {
-	Root           string             `arg:"root"`
-	Base           string             `arg:"base"`
-	Boundary       string             `arg:"boundary"`
-	Expect         string             `arg:"expect"`
-	Override       string             `arg:"backend_override"`
-	BackendConfigs []string           `arg:"backend_configs"`
-	VarFiles       []string           `arg:"var_files"`
-	Variables      map[string]any     `arg:"variables"`
-	Environment    map[string]any     `arg:"environment"`
-	Allowed        []tofuplan.Allowed `arg:"allowed"`
-	Arguments      []string           `arg:"arguments"`
-	CLIConfig      string             `arg:"cli_config"`
-	PluginDir      string             `arg:"plugin_dir"`
-	Binary         string             `arg:"binary"`
-	LockTimeout    int                `arg:"lock_timeout"`
-	Timeout        int                `arg:"timeout"`
-	Report         string             `arg:"report"`
-	Evidence       *keeping.Evidence  `arg:"evidence"`
+	Root           string            `arg:"root"`
+	Base           string            `arg:"base"`
+	Boundary       string            `arg:"boundary"`
+	Expect         string            `arg:"expect"`
+	Override       string            `arg:"backend_override"`
+	BackendConfigs []string          `arg:"backend_configs"`
+	VarFiles       []string          `arg:"var_files"`
+	Variables      map[string]any    `arg:"variables"`
+	Environment    map[string]any    `arg:"environment"`
+	Allowed        []plan.Allowed    `arg:"allowed"`
+	Arguments      []string          `arg:"arguments"`
+	CLIConfig      string            `arg:"cli_config"`
+	PluginDir      string            `arg:"plugin_dir"`
+	Binary         string            `arg:"binary"`
+	LockTimeout    int               `arg:"lock_timeout"`
+	Timeout        int               `arg:"timeout"`
+	Report         string            `arg:"report"`
+	Evidence       *keeping.Evidence `arg:"evidence"`
 }
 
 // Module describes tofu_plan_gate.
@@ -124,14 +124,14 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		environment[name] = fmt.Sprint(value)
 		c.Secret(environment[name])
 	}
-	gate := tofuplan.Gate{Runner: run.Exec{}, Binary: args.Binary, Env: os.Environ(), Work: filepath.Join(gates, "plans")}
-	options := tofuplan.Options{
+	gate := plan.Gate{Runner: run.Exec{}, Binary: args.Binary, Env: os.Environ(), Work: filepath.Join(gates, "plans")}
+	options := plan.Options{
 		Root: args.Root, Base: args.Base, Override: args.Override, BackendConfigs: args.BackendConfigs, VarFiles: args.VarFiles,
 		Variables: args.Variables, Environment: environment, CLIConfig: args.CLIConfig, PluginDir: args.PluginDir, Arguments: args.Arguments,
 		LockTimeout: args.LockTimeout,
-		Rules:       tofuplan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Engine{Manifest: manifest}},
+		Rules:       plan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Engine{Manifest: manifest}},
 	}
-	var report tofuplan.Report
+	var report plan.Report
 	err = keeping.Run(ctx, c, run.Exec{}, about, "tofu_plan_gate", func(ctx context.Context) (keeping.Outcome, error) {
 		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
 		defer stop()
@@ -168,7 +168,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 }
 
 // tell returns what the gate found.
-func tell(c *ansible.Call, report tofuplan.Report, where string) {
+func tell(c *ansible.Call, report plan.Report, where string) {
 	for _, a := range report.Unused {
 		c.Warn(fmt.Sprintf("that %s is allowed to %s was not needed: take it out of allowed", a.Address, a.Action))
 	}
@@ -187,7 +187,7 @@ func tell(c *ansible.Call, report tofuplan.Report, where string) {
 }
 
 // waivers are the losses that were allowed and would have been red, as a ledger keeps it.
-func waivers(allowed, unused []tofuplan.Allowed) []string {
+func waivers(allowed, unused []plan.Allowed) []string {
 	var out []string
 	for _, a := range allowed {
 		if !slices.Contains(unused, a) {

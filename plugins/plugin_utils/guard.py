@@ -65,13 +65,13 @@ _PRODUCTION = (
     "GIT_CONFIG", "GIT_CONFIG_*", "GITHUB_TOKEN", "GH_TOKEN", "GITLAB_TOKEN",
     "RSYNC_RSH", "RSYNC_CONNECT_PROG", "SANDBOX_PROGRAMS",
 )
-# What a process cannot do without, and what only says where it is or came from; internal/couplings exempts the same.
+# What a process cannot do without, and what only says where it is or came from; internal/references exempts the same.
 _OWN = frozenset(["PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
                   "HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"])
 # Where the sandbox itself is made; no credential.
 _KEPT = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "PGSYSCONFDIR", "AWS_CA_BUNDLE", "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE")
 
-# How many bytes a boundary manifest may have; the binary says the same (internal/bounded).
+# How many bytes a boundary manifest may have; the binary says the same (internal/limitedread).
 _MANIFEST_MOST = 256 << 10
 
 # Extra variables that say where a connection leads, and what it is.

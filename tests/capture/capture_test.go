@@ -19,8 +19,8 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/parity"
-	"github.com/arcodange-org/sandbox/internal/parity/capture"
+	"github.com/arcodange-org/sandbox/internal/gate/parity"
+	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 

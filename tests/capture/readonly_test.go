@@ -23,9 +23,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/parity"
-	"github.com/arcodange-org/sandbox/internal/parity/capture"
-	"github.com/arcodange-org/sandbox/internal/parity/readonly"
+	"github.com/arcodange-org/sandbox/internal/gate/parity"
+	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
+	"github.com/arcodange-org/sandbox/internal/gate/parity/readonly"
 )
 
 var production *server

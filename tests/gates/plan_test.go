@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/gate/tofuplan"
+	"github.com/arcodange-org/sandbox/internal/gate/plan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -110,7 +110,7 @@ output "user" {
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
 		assert.NotContains(t, string(data), "correct-horse-battery")
-		var report tofuplan.Report
+		var report plan.Report
 		require.NoError(t, json.Unmarshal(data, &report))
 		assert.Equal(t, verdict, report.Verdict, name)
 		info, err := os.Stat(path)

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/promotion"
+	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 )
 
 func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
-	"github.com/arcodange-org/sandbox/internal/place"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 const (
@@ -107,7 +107,7 @@ func standing(t *testing.T) site {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	state, err := place.State(os.Getenv)
+	state, err := xdg.State(os.Getenv)
 	require.NoError(t, err)
 	s := site{root: root, kubeconfig: filepath.Join(state, sandbox, "kubeconfig")}
 	require.NoError(t, s.play("destroy.yml"))

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	gate "github.com/arcodange-org/sandbox/internal/gate/tofuplan"
+	gate "github.com/arcodange-org/sandbox/internal/gate/plan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 

@@ -44,8 +44,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
-	"github.com/arcodange-org/sandbox/internal/engine"
 )
 
 // Labels say whose a container, volume or network is.
@@ -90,7 +90,7 @@ var unprivileged = []string{
 
 // Driver implements driver.Driver.
 type Driver struct {
-	Engine engine.Engine
+	Engine dockercli.Engine
 	Home   driver.Home // for the sandbox's lock
 }
 
@@ -236,14 +236,14 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 		})
 	}
 	ask(func() error {
-		found, err := engine.Inspect[container](ctx, d.Engine, "container", name)
+		found, err := dockercli.Inspect[container](ctx, d.Engine, "container", name)
 		if len(found) > 0 {
 			s.container = &found[0]
 		}
 		return err
 	})
 	ask(func() error {
-		found, err := engine.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
+		found, err := dockercli.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
 		for i := range found {
 			if found[i].Name == want.Network.Name { // the engine also finds by the first letters of an ID
 				s.network = &found[i]
@@ -267,7 +267,7 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 				names = append(names, v)
 			}
 		}
-		found, err := engine.Inspect[volume](ctx, d.Engine, "volume", names...)
+		found, err := dockercli.Inspect[volume](ctx, d.Engine, "volume", names...)
 		for _, v := range found {
 			s.volumes[v.Name] = v
 		}
@@ -275,7 +275,7 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 	})
 	if power != driver.Absent {
 		ask(func() error {
-			found, err := engine.Inspect[struct{ ID string }](ctx, d.Engine, "image", want.Image)
+			found, err := dockercli.Inspect[struct{ ID string }](ctx, d.Engine, "image", want.Image)
 			if len(found) > 0 {
 				s.imageID = found[0].ID
 			}
@@ -370,7 +370,7 @@ func packSeed(files map[string][]byte) (io.Reader, error) {
 // where there is no machine or it has none yet.
 func (d Driver) readSeed(ctx context.Context, name string) (map[string][]byte, error) {
 	out, err := d.Engine.Do(ctx, "cp", name+":"+seedDir, "-")
-	if errors.Is(err, engine.ErrNotFound) {
+	if errors.Is(err, dockercli.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -857,7 +857,7 @@ func explain(err error, want driver.Spec) error {
 func (d Driver) removeContainer(ctx context.Context, want driver.Spec) error {
 	name := ContainerName(want.Sandbox, want.Name)
 	_, err := d.Engine.Do(ctx, "container", "rm", "--force", name)
-	if errors.Is(err, engine.ErrNotFound) {
+	if errors.Is(err, dockercli.ErrNotFound) {
 		return nil
 	}
 	if err != nil && strings.Contains(err.Error(), "already in progress") {
@@ -871,7 +871,7 @@ func (d Driver) gone(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalWait)
 	defer cancel()
 	for {
-		found, err := engine.Inspect[container](ctx, d.Engine, "container", name)
+		found, err := dockercli.Inspect[container](ctx, d.Engine, "container", name)
 		if err != nil || len(found) == 0 {
 			return err
 		}
@@ -947,7 +947,7 @@ func (d Driver) planAbsent(s scene, want driver.Spec) driver.Plan {
 // Inspect implements driver.Driver.
 func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machine, error) {
 	handle := ContainerName(sandbox, name)
-	found, err := engine.Inspect[container](ctx, d.Engine, "container", handle)
+	found, err := dockercli.Inspect[container](ctx, d.Engine, "container", handle)
 	if err != nil {
 		return driver.Machine{}, err
 	}
@@ -1013,7 +1013,7 @@ func (d Driver) Diagnose(ctx context.Context, sandbox, name string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	handle := ContainerName(sandbox, name)
-	found, err := engine.Inspect[container](ctx, d.Engine, "container", handle)
+	found, err := dockercli.Inspect[container](ctx, d.Engine, "container", handle)
 	if err != nil || len(found) == 0 {
 		return "container " + handle + " is gone"
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
-	"github.com/arcodange-org/sandbox/internal/engine"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -35,10 +35,10 @@ func want() driver.Spec {
 func TestAnEngineThatDoesNotAnswerIsToldOnceAndInOneLine(t *testing.T) {
 	t.Parallel()
 	for said, sentinel := range map[string]error{
-		"Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?": engine.ErrNoEngine,
-		"permission denied while trying to connect to the Docker daemon socket":                             engine.ErrNoPermission,
+		"Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?": dockercli.ErrNoEngine,
+		"permission denied while trying to connect to the Docker daemon socket":                             dockercli.ErrNoPermission,
 	} {
-		d := Driver{Engine: engine.Engine{Runner: broken(said)}}
+		d := Driver{Engine: dockercli.Engine{Runner: broken(said)}}
 		for _, power := range []driver.Power{driver.Started, driver.Absent} {
 			_, err := d.Plan(t.Context(), want(), power)
 			require.ErrorIs(t, err, sentinel)
@@ -111,7 +111,7 @@ func TestADiskCannotHaveTheNameOfOneThatEveryMachineHasElsewhere(t *testing.T) {
 	t.Parallel()
 	w := want()
 	w.Disks = []driver.Disk{{Name: "docker", Path: "/mnt/data"}}
-	_, err := Driver{Engine: engine.Engine{Runner: broken("not asked")}}.Plan(t.Context(), w, driver.Started)
+	_, err := Driver{Engine: dockercli.Engine{Runner: broken("not asked")}}.Plan(t.Context(), w, driver.Started)
 	require.ErrorIs(t, err, driver.ErrInvalid)
 	assert.ErrorContains(t, err, "/var/lib/docker")
 }

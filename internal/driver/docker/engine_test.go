@@ -14,15 +14,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
 	"github.com/arcodange-org/sandbox/internal/driver/docker"
 	"github.com/arcodange-org/sandbox/internal/driver/drivertest"
-	"github.com/arcodange-org/sandbox/internal/engine"
 	"github.com/arcodange-org/sandbox/internal/image"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-var cli = engine.Engine{Runner: run.Exec{}}
+var cli = dockercli.Engine{Runner: run.Exec{}}
 
 func newDriver(home driver.Home) driver.Driver { return docker.Driver{Engine: cli, Home: home} }
 

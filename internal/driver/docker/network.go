@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
-	"github.com/arcodange-org/sandbox/internal/engine"
 )
 
 // locked runs f while nobody else makes or removes what the machines share.
@@ -57,7 +57,7 @@ func (d Driver) checkOverlap(ctx context.Context, want driver.Spec) error {
 	if err != nil {
 		return fmt.Errorf("list networks: %w", err)
 	}
-	networks, err := engine.Inspect[network](ctx, d.Engine, "network", strings.Fields(string(out))...)
+	networks, err := dockercli.Inspect[network](ctx, d.Engine, "network", strings.Fields(string(out))...)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (d Driver) checkOverlap(ctx context.Context, want driver.Spec) error {
 // that is the same for all machines, and is forgotten when the last one goes.
 func (d Driver) ensureNetwork(ctx context.Context, want driver.Spec) (network, error) {
 	find := func() (*network, error) {
-		found, err := engine.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
+		found, err := dockercli.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +151,7 @@ func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 // removeProbe removes what a killed probe left, and nothing else of that name.
 func (d Driver) removeProbe(ctx context.Context, sandbox string) error {
 	name := probeName(sandbox)
-	found, err := engine.Inspect[container](ctx, d.Engine, "container", name)
+	found, err := dockercli.Inspect[container](ctx, d.Engine, "container", name)
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -162,7 +162,7 @@ func (d Driver) removeProbe(ctx context.Context, sandbox string) error {
 		return fmt.Errorf("container %s is a machine: a machine cannot be called probe", name)
 	}
 	_, err = d.Engine.Do(ctx, "container", "rm", "--force", name)
-	if errors.Is(err, engine.ErrNotFound) {
+	if errors.Is(err, dockercli.ErrNotFound) {
 		return nil
 	}
 	return err
@@ -180,7 +180,7 @@ func (d Driver) removeNetwork(ctx context.Context, want driver.Spec, machine str
 				return err
 			}
 		}
-		found, err := engine.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
+		found, err := dockercli.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
 		if err != nil || len(found) == 0 {
 			return err
 		}
@@ -188,7 +188,7 @@ func (d Driver) removeNetwork(ctx context.Context, want driver.Spec, machine str
 			return nil
 		}
 		_, err = d.Engine.Do(ctx, "network", "rm", want.Network.Name)
-		if errors.Is(err, engine.ErrNotFound) {
+		if errors.Is(err, dockercli.ErrNotFound) {
 			return nil
 		}
 		if err != nil && strings.Contains(err.Error(), "active endpoints") {

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/arcodange-org/sandbox/internal/place"
+	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
 // In is where in a repository something lies.
@@ -22,9 +22,9 @@ type In struct {
 }
 
 // Folder is the user's folder for what gates leave behind: below the state
-// folder, see place.State.
+// folder, see xdg.State.
 func Folder(getenv func(string) string) (string, error) {
-	state, err := place.State(getenv)
+	state, err := xdg.State(getenv)
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/couplings"
+	"github.com/arcodange-org/sandbox/internal/references"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 )
 
@@ -17,14 +17,14 @@ import (
 func Module() ansible.Module { return prodipguard.With(read) }
 
 func read(ctx context.Context, engine boundary.Engine, asked prodipguard.Couplings) []boundary.Decision {
-	sources := couplings.Sources{
+	sources := references.Sources{
 		Kubeconfigs: asked.Kubeconfigs, Environment: asked.Environment, ArgoCD: asked.ArgoCD, Git: asked.Git, Keys: asked.Keys,
 	}
 	for _, root := range asked.Tofu {
-		sources.Tofu = append(sources.Tofu, couplings.Root(root))
+		sources.Tofu = append(sources.Tofu, references.Root(root))
 	}
 	var decisions []boundary.Decision
-	for _, judged := range couplings.Decide(ctx, engine, couplings.System().Read(ctx, sources)) {
+	for _, judged := range references.Decide(ctx, engine, references.System().Read(ctx, sources)) {
 		decisions = append(decisions, judged.Decision)
 	}
 	return decisions

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package plan judges what OpenTofu or Terraform would do to a root module.
+// It knows the JSON form of a plan, where its state has to lie, and which
+// changes need a reason. It plans in a private copy, so that nothing of the
+// user's tree changes, and never repeats a value: findings tell addresses and
+// names of attributes, and of values the zone that a record is for, unless it
+// is sensitive.
+//
+// It does not know what a provider's resources mean, but for DNS records.
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Plan is what `tofu show -json` tells of a plan, as far as it is judged.
+type Plan struct {
+	Format    string
+	Errored   bool
+	Complete  *bool // only Terraform tells
+	Applyable *bool // likewise
+	Changes   []Resource
+	Drift     []Resource
+	Outputs   map[string]Change
+	Deferred  int      // actions that were put off
+	Unknown   []string // parts which are not known, and not empty
+	Checks    []Check
+	Sensitive []string // values that must not be shown
+}
+
+// Resource is a change of one resource.
+type Resource struct {
+	Address         string `json:"address"`
+	PreviousAddress string `json:"previous_address"`
+	Mode            string `json:"mode"`
+	Type            string `json:"type"`
+	Deposed         string `json:"deposed"`
+	Change          Change `json:"change"`
+}
+
+// Change is what becomes of a value.
+type Change struct {
+	Actions         []string        `json:"actions"`
+	Before          any             `json:"before"`
+	After           any             `json:"after"`
+	AfterUnknown    any             `json:"after_unknown"`
+	BeforeSensitive any             `json:"before_sensitive"`
+	AfterSensitive  any             `json:"after_sensitive"`
+	Importing       json.RawMessage `json:"importing"`
+}
+
+// Check is the outcome of a check block, or of the conditions of something else.
+type Check struct {
+	Address struct {
+		Display string `json:"to_display"`
+	} `json:"address"`
+	Status string `json:"status"`
+}
+
+// Parts of a plan that tell nothing which is judged.
+var silent = []string{
+	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp",
+}
+
+// Read reads the JSON form of a plan. Another major version may mean anything by its keys.
+func Read(data []byte) (Plan, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	var parts map[string]json.RawMessage
+	if err := decoder.Decode(&parts); err != nil {
+		return Plan{}, errors.New("the plan is no JSON object: show it with `show -json`")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Plan{}, errors.New("something follows the plan's JSON object: show one plan with `show -json`")
+	}
+	var p Plan
+	var deferred []json.RawMessage
+	known := map[string]any{
+		"format_version": &p.Format, "errored": &p.Errored, "complete": &p.Complete, "applyable": &p.Applyable, "resource_changes": &p.Changes, "resource_drift": &p.Drift,
+		"output_changes": &p.Outputs, "deferred_changes": &deferred, "checks": &p.Checks,
+	}
+	for name, dst := range known {
+		if part, ok := parts[name]; ok {
+			if err := json.Unmarshal(part, dst); err != nil {
+				return Plan{}, fmt.Errorf("the plan's %s is not what it should be: show it with the program that made it", name)
+			}
+		}
+	}
+	p.Deferred = len(deferred)
+	for name, part := range parts {
+		if text := string(part); known[name] == nil && !slices.Contains(silent, name) && text != "null" && text != "[]" && text != "{}" {
+			p.Unknown = append(p.Unknown, name)
+		}
+	}
+	slices.Sort(p.Unknown)
+	for _, r := range slices.Concat(p.Changes, p.Drift) {
+		p.Sensitive = r.Change.secrets(p.Sensitive)
+	}
+	for _, change := range p.Outputs {
+		p.Sensitive = change.secrets(p.Sensitive)
+	}
+	p.Sensitive = append(p.Sensitive, variables(parts)...)
+	return p, nil
+}
+
+// variables are the values of those that the root declares sensitive.
+func variables(parts map[string]json.RawMessage) []string {
+	var given map[string]struct {
+		Value any `json:"value"`
+	}
+	var config struct {
+		Root struct {
+			Variables map[string]struct {
+				Sensitive bool `json:"sensitive"`
+			} `json:"variables"`
+		} `json:"root_module"`
+	}
+	if json.Unmarshal(parts["variables"], &given) != nil || json.Unmarshal(parts["configuration"], &config) != nil {
+		return nil
+	}
+	var secrets []string
+	for name, v := range given {
+		if config.Root.Variables[name].Sensitive {
+			secrets = leaves(v.Value, secrets)
+		}
+	}
+	return secrets
+}
+
+func (c Change) secrets(to []string) []string {
+	return marked(c.After, c.AfterSensitive, marked(c.Before, c.BeforeSensitive, to))
+}
+
+// marked collects the texts in value that the tree of marks covers.
+func marked(value, marks any, to []string) []string {
+	switch m := marks.(type) {
+	case bool:
+		if m {
+			return leaves(value, to)
+		}
+	case map[string]any:
+		if v, ok := value.(map[string]any); ok {
+			for name, inner := range m {
+				to = marked(v[name], inner, to)
+			}
+		}
+	case []any:
+		if v, ok := value.([]any); ok {
+			for n, inner := range m {
+				if n < len(v) {
+					to = marked(v[n], inner, to)
+				}
+			}
+		}
+	}
+	return to
+}
+
+func leaves(value any, to []string) []string {
+	switch v := value.(type) {
+	case string:
+		return append(to, v)
+	case map[string]any:
+		for _, inner := range v {
+			to = leaves(inner, to)
+		}
+	case []any:
+		for _, inner := range v {
+			to = leaves(inner, to)
+		}
+	}
+	return to
+}
+
+// covers tells whether a tree of marks says anything of an attribute.
+func covers(marks any, name string) bool {
+	switch m := marks.(type) {
+	case bool:
+		return m
+	case map[string]any:
+		return holds(m[name])
+	}
+	return false
+}
+
+func holds(marks any) bool {
+	switch m := marks.(type) {
+	case bool:
+		return m
+	case map[string]any:
+		for _, inner := range m {
+			if holds(inner) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(m, holds)
+	}
+	return false
+}
+
+// attributes names what would differ.
+func (c Change) attributes() []string {
+	before, _ := c.Before.(map[string]any)
+	after, _ := c.After.(map[string]any)
+	unknown, _ := c.AfterUnknown.(map[string]any)
+	names := map[string]bool{}
+	for _, side := range []map[string]any{before, after, unknown} {
+		for name := range side {
+			names[name] = true
+		}
+	}
+	var out []string
+	for name := range names {
+		old, _ := json.Marshal(before[name])
+		now, _ := json.Marshal(after[name])
+		if bytes.Equal(old, now) && !holds(unknown[name]) {
+			continue
+		}
+		if covers(c.BeforeSensitive, name) || covers(c.AfterSensitive, name) {
+			name += " (sensitive)"
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// What an action is called here.
+const (
+	noop    = "no-op"
+	remove  = "delete"
+	replace = "replace"
+	forget  = "forget"
+)
+
+// kind names what a list of actions does; empty if it is not known.
+func (c Change) kind() string {
+	switch strings.Join(c.Actions, " ") {
+	case noop, "create", "update", "read", remove, forget:
+		return c.Actions[0]
+	case "delete create", "create delete":
+		return replace
+	case "forget create", "create forget":
+		return "forget and create"
+	}
+	return ""
+}
+
+func (c Change) importing() bool { return len(c.Importing) > 0 && string(c.Importing) != "null" }

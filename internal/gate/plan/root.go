@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// The override's name in the copy: read after every other.
+const overrideName = "zz_backend_override.tf"
+
+// configurations lists the files of a module that are HCL, and those that are JSON.
+func configurations(dir string) (native, jsons []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the root module: %w", err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		switch {
+		case entry.IsDir() || strings.HasPrefix(name, "."):
+		case strings.HasSuffix(name, ".tf"), strings.HasSuffix(name, ".tofu"):
+			native = append(native, filepath.Join(dir, name))
+		case strings.HasSuffix(name, ".tf.json"), strings.HasSuffix(name, ".tofu.json"):
+			jsons = append(jsons, filepath.Join(dir, name))
+		}
+	}
+	return native, jsons, nil
+}
+
+func parse(path string) (*hclsyntax.Body, []byte, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading a file of the root module: %w", err)
+	}
+	file, diagnostics := hclsyntax.ParseConfig(data, path, hcl.InitialPos)
+	if diagnostics.HasErrors() {
+		return nil, nil, fmt.Errorf("reading %s: it cannot be parsed; run `tofu validate` to see where", path)
+	}
+	body, ok := file.Body.(*hclsyntax.Body)
+	if !ok {
+		return nil, nil, fmt.Errorf("reading %s: it is not in HCL", path)
+	}
+	return body, data, nil
+}
+
+// backends are the blocks of a file that say where the state lies.
+func backends(body *hclsyntax.Body) []*hclsyntax.Block {
+	var all []*hclsyntax.Block
+	for _, block := range body.Blocks {
+		if block.Type != "terraform" {
+			continue
+		}
+		for _, inner := range block.Body.Blocks {
+			if inner.Type == "backend" || inner.Type == "cloud" {
+				all = append(all, inner)
+			}
+		}
+	}
+	return all
+}
+
+// override makes the override's backend the only one of the copied root. What
+// it replaces is blanked, so that whoever reads the copy sees one backend, and
+// every other line stays where it is.
+func override(root, file string) error {
+	body, data, err := parse(file)
+	if err != nil {
+		return err
+	}
+	if found := backends(body); len(found) != 1 || len(body.Attributes) > 0 || len(body.Blocks) != 1 || len(body.Blocks[0].Body.Blocks) != 1 || len(body.Blocks[0].Body.Attributes) > 0 {
+		return fmt.Errorf("reading the backend override %s: it must hold one terraform block with one backend, and nothing else", file)
+	}
+	native, jsons, err := configurations(root)
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Concat(native, jsons) {
+		// Another ending would take precedence over it.
+		if strings.HasPrefix(filepath.Base(path), strings.TrimSuffix(overrideName, "tf")) {
+			return fmt.Errorf("overriding the backend: %s has the name that the override takes in the copy; rename it", filepath.Base(path))
+		}
+	}
+	for _, path := range jsons {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading a file of the root module: %w", err)
+		}
+		if mayHoldBackend(data) {
+			return fmt.Errorf("overriding the backend: %s has a terraform part, and may have a backend that cannot be taken out; write it in HCL", filepath.Base(path))
+		}
+	}
+	for _, path := range native {
+		body, data, err := parse(path)
+		if err != nil {
+			return err
+		}
+		blocks := backends(body)
+		for _, block := range blocks {
+			for n := block.Range().Start.Byte; n < block.Body.EndRange.End.Byte; n++ {
+				if data[n] != '\n' {
+					data[n] = ' '
+				}
+			}
+		}
+		if len(blocks) > 0 {
+			if err := os.WriteFile(path, data, 0o600); err != nil {
+				return fmt.Errorf("overriding the backend in the copy: %w", err)
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, overrideName), data, 0o600); err != nil {
+		return fmt.Errorf("overriding the backend in the copy: %w", err)
+	}
+	return nil
+}
+
+// mayHoldBackend tells whether a file in JSON has a terraform part, however its key is written.
+func mayHoldBackend(data []byte) bool {
+	var top any
+	if json.Unmarshal(data, &top) != nil {
+		return true
+	}
+	parts, ok := top.([]any)
+	if !ok {
+		parts = []any{top}
+	}
+	return slices.ContainsFunc(parts, func(part any) bool {
+		object, ok := part.(map[string]any)
+		return !ok || object["terraform"] != nil
+	})
+}
+
+// base is the folder that holds the root and every module that it calls by a path.
+func base(root string) (string, error) {
+	seen := map[string]bool{}
+	var walk func(dir string) error
+	walk = func(dir string) error {
+		if seen[dir] {
+			return nil
+		}
+		seen[dir] = true
+		native, _, err := configurations(dir)
+		if err != nil {
+			return err
+		}
+		for _, path := range native {
+			body, _, err := parse(path)
+			if err != nil {
+				return err
+			}
+			for _, block := range body.Blocks {
+				if block.Type != "module" || block.Body.Attributes["source"] == nil {
+					continue
+				}
+				value, diagnostics := block.Body.Attributes["source"].Expr.Value(nil)
+				if diagnostics.HasErrors() || !value.IsKnown() || value.IsNull() || value.Type().FriendlyName() != "string" {
+					continue // what reads couplings refuses it
+				}
+				if source := value.AsString(); strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") {
+					if err := walk(filepath.Join(dir, source)); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	}
+	if err := walk(root); err != nil {
+		return "", err
+	}
+	common := root
+	for dir := range seen {
+		for !within(dir, common) {
+			common = filepath.Dir(common)
+		}
+	}
+	return common, nil
+}
+
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// What a copy does not need, or must not have: other initialisations, states, history.
+func left(name string) bool {
+	return slices.Contains([]string{".terraform", ".git", ".terraform.tfstate.lock.info"}, name) || strings.HasSuffix(name, ".tfstate") || strings.HasSuffix(name, ".tfstate.backup")
+}
+
+// duplicate copies a tree, but for a folder that may lie in it. Links to files become files; other links must stay within.
+func duplicate(from, to, without string) error {
+	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if rel != "." && (left(entry.Name()) || path == without) {
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		target := filepath.Join(to, rel)
+		switch info, err := os.Stat(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // a link that leads nowhere
+		case err != nil:
+			return err
+		case entry.IsDir():
+			return os.MkdirAll(target, 0o700)
+		case info.IsDir():
+			link, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			if filepath.IsAbs(link) || !within(filepath.Join(filepath.Dir(path), link), from) {
+				return fmt.Errorf("%s links to a folder outside of %s", path, from)
+			}
+			return os.Symlink(link, target)
+		case !info.Mode().IsRegular():
+			return nil
+		default:
+			return copyFile(path, target, info.Mode().Perm()&0o700)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("copying the root module: %w", err)
+	}
+	return nil
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode|0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		_ = out.Close()
+		return err
+	}
+	return out.Close()
+}

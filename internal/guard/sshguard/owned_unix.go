@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package sshguard
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// owned tells whether a file is this user's own.
+func owned(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}

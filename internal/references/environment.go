@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package references
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/xdg"
+)
+
+var (
+	// Variables that carry credentials, or change what a program connects to in
+	// ways that no reading of their value tells. They are refused unless the
+	// manifest allows their name.
+	refusedByName = lazyregexp.New(`^(?:` + strings.Join([]string{
+		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW|CONSUL|NOMAD|ETCDCTL|RESTIC|BORG|MC_HOST)_.*`,
+		`VAULT_.*`, `BAO_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
+		`PG(?:PASSWORD|PASSFILE|SERVICE|SERVICEFILE|SSLKEY|SSLCERT|SYSCONFDIR)`,
+		`KUBE_.*`, `K8S_AUTH_.*`, `KUBERNETES_(?:MASTER|SERVICE_HOST)`, `HELM_KUBE.*`, `ARGOCD_.*`, `GITEA_.*`, `(?:GITHUB|GH|GITLAB)_.*TOKEN.*`,
+		`DOCKER_CONTEXT`, `CONTAINER_(?:CONNECTION|SSHKEY)`, `BUILDKIT_HOST`, `LIBVIRT_DEFAULT_URI`,
+		`GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|PROXY_COMMAND|DIR|WORK_TREE|COMMON_DIR|CONFIG|CONFIG_.*|EXEC_PATH|ASKPASS)`,
+		`SSH_AUTH_SOCK`, `SSH_ASKPASS`, `SSH_SK_(?:PROVIDER|HELPER)`, `SSH_PKCS11_HELPER`, `RSYNC_(?:RSH|PROXY|CONNECT_PROG)`, `CVS_RSH`, `RES_OPTIONS`, `LOCALDOMAIN`, `HOSTALIASES`,
+		`ANSIBLE_(?:CONFIG|HOME|HASHI_VAULT_.*|INVENTORY.*|HOSTS|TRANSPORT|CONNECTION.*|REMOTE_(?:USER|PORT|TMP)|PRIVATE_KEY_FILE|HOST_KEY_.*|SSH_.*|SCP_.*|SFTP_.*|PARAMIKO_.*|NETCONF_.*|WINRM_.*|SSHPASS.*|VAULT_.*|ASK_.*|BECOME_(?:PLUGIN|EXE|ALLOW).*|STRATEGY.*|LIBRARY|MODULE_UTILS|RUN_.*TAGS|SKIP_TAGS|RUN_VARS_PLUGINS|VARS_ENABLED|VARS_PLUGIN.*|PRECEDENCE|.*_PLUGINS)`,
+	}, "|") + `)$`)
+
+	// Of these families, what neither carries a credential nor changes where anything leads.
+	harmless = lazyregexp.New(`^(?:AWS_(?:CA_BUNDLE|PAGER|REGION|DEFAULT_REGION|DEFAULT_OUTPUT|EXECUTION_ENV)|CLOUDSDK_(?:CORE_CUSTOM_CA_CERTS_FILE|CORE_DISABLE_PROMPTS|PYTHON)` +
+		`|TF_(?:LOG.*|INPUT|IN_AUTOMATION|PLUGIN_CACHE_.*|IGNORE)` +
+		`|VAULT_(?:FORMAT|CLIENT_TIMEOUT|MAX_RETRIES|LOG_LEVEL)` +
+		`|ANSIBLE_SSH_(?:PIPELINING|RETRIES|TIMEOUT|CONTROL_PATH|CONTROL_PATH_DIR|TRANSFER_METHOD|VERBOSITY))$`)
+
+	proxyVariable    = lazyregexp.New(`^(?i:(?:https?|all|ftp|socks|vault_http)_proxy)$`)
+	databaseVariable = lazyregexp.New(`^(?:.+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_(?:URL|URI|DSN)$`)
+	endpointVariable = lazyregexp.New(`^AWS_ENDPOINT_URL.*$`)
+	localSocket      = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
+)
+
+// What a process cannot do without, and what only says where it is or came from:
+// production may stand there. plugins/plugin_utils/guard.py exempts the same.
+var own = []string{
+	"PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
+	"HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL",
+}
+
+// guardsOwn tells whether a program is the ssh that the guard puts on a run's PATH.
+func (r Reader) guardsOwn(program string) bool {
+	state, err := xdg.State(r.getenv)
+	if err != nil {
+		return false
+	}
+	own, err := filepath.Match(filepath.Join(state, "programs", strings.Repeat("[0-9a-f]", 16), "ssh"), program)
+	return err == nil && own
+}
+
+func (r Reader) environment() []Finding {
+	var found []Finding
+	seen := map[string]bool{}
+	for _, entry := range r.Environ {
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok || seen[name] {
+			continue
+		}
+		seen[name] = true
+		value, from := r.getenv(name), "environment variable "+name
+		if value == "" {
+			continue // programs take an empty variable for one that is not there
+		}
+		if (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value) {
+			continue
+		}
+		switch {
+		case name == "KUBECONFIG":
+			found = append(found, r.kubeconfigs(value, from)...)
+		case slices.Contains([]string{"VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_PROXY_ADDR", "BAO_ADDR", "BAO_AGENT_ADDR", "BAO_PROXY_ADDR"}, name):
+			found = append(found, target(boundary.Vault, value, from))
+		case name == "PGHOST" || name == "PGHOSTADDR":
+			found = append(found, r.pghost(value, from)...)
+		case name == "PGDATABASE" && strings.ContainsAny(value, "/="): // some programs take it for a whole connection string
+			found = append(found, target(boundary.Database, value, from))
+		case databaseVariable.MatchString(name):
+			if strings.ContainsAny(value, "/=(") {
+				found = append(found, target(boundary.Database, value, from))
+			} else {
+				found = append(found, problem(name, from, "it is neither a URL nor a DSN"))
+			}
+		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
+			found = append(found, engineHost(value, from)...)
+		case proxyVariable.MatchString(name):
+			if !strings.Contains(value, "://") {
+				value = "http://" + value
+			}
+			found = append(found, target(boundary.Endpoint, value, from))
+		case name == "DOCKER_CONTEXT" && value == "default": // of no configuration
+		case refusedByName.MatchString(name) && !harmless.MatchString(name):
+			found = append(found, target(boundary.Environment, name, from))
+			if endpointVariable.MatchString(name) {
+				found = append(found, target(boundary.Endpoint, value, from))
+			}
+		}
+		if !slices.Contains(own, name) {
+			found = append(found, search(name, value, from))
+		}
+	}
+	found = append(found, r.dockerContext()...)
+	// What programs read where no variable says otherwise.
+	if r.Home != "" {
+		for variable, name := range map[string]string{"KUBECONFIG": ".kube/config", "PGPASSFILE": ".pgpass", "PGSERVICEFILE": ".pg_service.conf"} {
+			file := filepath.Join(r.Home, name)
+			if _, err := os.Lstat(file); r.getenv(variable) != "" || os.IsNotExist(err) {
+				continue
+			}
+			if variable == "KUBECONFIG" {
+				found = append(found, r.kubeconfig(file)...)
+			} else {
+				f := target(boundary.Environment, variable, file)
+				found = append(found, f)
+			}
+		}
+		slices.SortStableFunc(found, func(a, b Finding) int { return strings.Compare(a.Target.From, b.Target.From) })
+	}
+	return found
+}
+
+// kubeconfigs reads a list of files; client-go passes over those that are not there, but not if none is.
+func (r Reader) kubeconfigs(list, from string) []Finding {
+	var found []Finding
+	files := 0
+	for _, file := range filepath.SplitList(list) {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Lstat(file); os.IsNotExist(err) {
+			continue
+		}
+		files++
+		for _, f := range r.kubeconfig(file) {
+			f.Target.From += " (" + from + ")"
+			found = append(found, f)
+		}
+	}
+	if files == 0 {
+		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so it cannot be told what will stand there"))
+	}
+	return found
+}
+
+// pghost reads a list of hosts of libpq's.
+func (r Reader) pghost(list, from string) []Finding {
+	if strings.ContainsAny(list, "'= \t") {
+		return []Finding{problem("PGHOST", from, "it is not a list of hosts")}
+	}
+	dsn := "host=" + list
+	if port := r.getenv("PGPORT"); port != "" {
+		if strings.Trim(port, "0123456789,") != "" {
+			return []Finding{problem("PGPORT", "environment variable PGPORT", "it is not a list of ports")}
+		}
+		dsn += " port=" + port
+	}
+	return []Finding{target(boundary.Database, dsn, from)}
+}
+
+// engineHost reads the address of a container engine. The usual sockets are this machine's own engine.
+func engineHost(value, from string) []Finding {
+	scheme, rest, _ := strings.Cut(value, "://")
+	switch {
+	case scheme == "unix" && localSocket.MatchString(rest):
+		return nil
+	case scheme == "unix" || scheme == "npipe" || scheme == "fd":
+		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket in an unusual place, and it cannot be told who listens")}
+	case scheme == "ssh":
+		return []Finding{target(boundary.Host, value, from)}
+	}
+	return []Finding{target(boundary.Endpoint, value, from)}
+}
+
+// dockerContext reads where docker leads if neither a host nor another context is named: the home's configuration says.
+func (r Reader) dockerContext() []Finding {
+	directory := r.getenv("DOCKER_CONFIG")
+	if r.getenv("DOCKER_HOST") != "" || directory == "" && r.Home == "" {
+		return nil
+	}
+	if directory == "" {
+		directory = filepath.Join(r.Home, ".docker")
+	}
+	unreadable := func(file string, err error) []Finding {
+		return []Finding{problem("docker's context", file, "it cannot be read (%s), so it is not known where docker leads", reason(err))}
+	}
+	name := r.getenv("DOCKER_CONTEXT")
+	if name == "" {
+		file := filepath.Join(directory, "config.json")
+		data, err := read(file)
+		if os.IsNotExist(err) {
+			return nil
+		}
+		var config struct {
+			CurrentContext string `json:"currentContext"`
+		}
+		if err == nil && json.Unmarshal(data, &config) != nil {
+			err = errors.New("it is not what docker writes")
+		}
+		if err != nil {
+			return unreadable(file, err)
+		}
+		name = config.CurrentContext
+	}
+	if name == "" || name == "default" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(name))
+	file := filepath.Join(directory, "contexts", "meta", hex.EncodeToString(sum[:]), "meta.json")
+	data, err := read(file)
+	var meta struct {
+		Endpoints map[string]struct{ Host string }
+	}
+	if err == nil && (json.Unmarshal(data, &meta) != nil || meta.Endpoints["docker"].Host == "") {
+		err = errors.New("it names no host")
+	}
+	if err != nil {
+		return unreadable(file, err)
+	}
+	host := meta.Endpoints["docker"].Host
+	if strings.HasPrefix(host, "unix://") { // an engine of this machine: a user's own, or one in a virtual machine of it
+		return nil
+	}
+	return engineHost(host, file)
+}

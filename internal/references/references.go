@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package references finds what ties a run to the world beside its inventory:
+// kubeconfig files, the environment, OpenTofu roots, ArgoCD manifests, git
+// remotes and key files. It turns each into targets with the place where they
+// stand. It decides nothing, connects to nothing, and never repeats a secret.
+//
+// What it cannot read, or cannot follow to a target, is a finding with a
+// problem, which is refused like a target that is unknown.
+package references
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Sources says what to read.
+type Sources struct {
+	Kubeconfigs []string // files; each has to exist
+	Environment bool     // the environment of Reader
+	Tofu        []Root
+	ArgoCD      []string // files with manifests, or directories of them
+	Git         []string // directories of repositories or work trees
+	Keys        []string // files: known_hosts, public and private SSH keys, unseal keys of a Vault
+}
+
+// Root is a root module of OpenTofu, and what is given to it on the command line.
+type Root struct {
+	Directory      string
+	BackendConfigs []string // files, as for -backend-config
+	VarFiles       []string // files, as for -var-file
+}
+
+// Finding is one coupling.
+type Finding struct {
+	Target boundary.Target // From is always set
+	// Problem says why it is refused whatever the target is; empty if the engine decides.
+	Problem string
+	// Known means that it is refused only if the manifest lists it as production:
+	// what the sandbox makes anew each time cannot be listed.
+	Known bool
+	// Text is searched for mentions of production, and leads nowhere by itself.
+	Text string
+}
+
+// Coupling is the kind of a decision about a finding that led to no target.
+const Coupling boundary.Kind = "coupling"
+
+// Decide asks the engine about a finding.
+func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.Decision {
+	if f.Text != "" {
+		// What is found is not repeated: it may stand in a secret.
+		d := boundary.Decision{Kind: Coupling, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
+		if mentions := engine.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
+			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
+		} else {
+			d.Allowed, d.Reason = true, "its value does not mention production"
+		}
+		return d
+	}
+	if f.Problem == "" {
+		d := engine.Decide(ctx, f.Target)
+		if f.Known && !d.Allowed && d.Rule == nil && d.Canonical != "" {
+			d.Allowed, d.Reason = true, "the boundary manifest does not list it as production"
+		}
+		return d
+	}
+	kind := f.Target.Kind
+	if kind == "" {
+		kind = Coupling
+	}
+	return boundary.Decision{
+		Kind: kind, Target: f.Target.Value, From: f.Target.From, Reason: f.Problem, Addresses: []string{}, Resolved: []boundary.Answer{},
+	}
+}
+
+// Judged is a finding with what the engine made of it.
+type Judged struct {
+	Finding
+	Decision boundary.Decision
+}
+
+// Decide asks the engine about findings. A text without a mention says nothing,
+// and neither does one with some where what stands there is refused already.
+func Decide(ctx context.Context, engine boundary.Engine, found []Finding) []Judged {
+	judged := make([]Judged, 0, len(found))
+	refused := map[string]bool{}
+	for _, f := range found {
+		d := f.Decide(ctx, engine)
+		if f.Text != "" && (d.Allowed || refused[d.From]) {
+			continue
+		}
+		refused[d.From] = refused[d.From] || !d.Allowed
+		judged = append(judged, Judged{f, d})
+	}
+	return judged
+}
+
+// Reader reads.
+type Reader struct {
+	Environ []string   // the environment that is judged, and that fills what files leave open
+	Home    string     // whose default files count; empty if nobody's
+	Runner  run.Runner // for git
+}
+
+// System reads on behalf of this process.
+func System() Reader {
+	home, _ := os.UserHomeDir()
+	return Reader{Environ: os.Environ(), Home: home, Runner: run.Exec{}}
+}
+
+// Read lists every coupling of the sources.
+func (r Reader) Read(ctx context.Context, s Sources) []Finding {
+	var found []Finding
+	add := func(more []Finding) { found = append(found, more...) }
+	for _, file := range s.Kubeconfigs {
+		add(r.kubeconfig(file))
+	}
+	if s.Environment {
+		add(r.environment())
+	}
+	for _, root := range s.Tofu {
+		add(r.tofu(root))
+	}
+	for _, path := range s.ArgoCD {
+		add(r.argocd(path))
+	}
+	for _, directory := range s.Git {
+		add(r.git(ctx, directory))
+	}
+	for _, file := range s.Keys {
+		add(r.keys(file))
+	}
+	return found
+}
+
+func target(kind boundary.Kind, value, from string) Finding {
+	return Finding{Target: boundary.Target{Kind: kind, Value: value, From: from}}
+}
+
+// known is a target that is refused only if the manifest lists it as production.
+func known(kind boundary.Kind, value, from string) Finding {
+	f := target(kind, value, from)
+	f.Known = true
+	return f
+}
+
+// search is a finding about a text that may mention production.
+func search(what, text, from string) Finding {
+	f := target(Coupling, what, from)
+	f.Text = text
+	return f
+}
+
+// problem is a finding about what stands at from; what is named, its content is not repeated.
+func problem(what, from, format string, args ...any) Finding {
+	return Finding{Target: boundary.Target{Value: what, From: from}, Problem: fmt.Sprintf(format, args...)}
+}
+
+func at(file string, line int) string { return fmt.Sprintf("%s:%d", file, line) }
+
+// reason is an error without the path that the finding names already.
+func reason(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}
+
+// maxFile is far more than any of these files holds.
+const maxFile = 16 << 20
+
+func read(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	}
+	return os.ReadFile(file)
+}
+
+// filesIn lists the files of a tree with one of the endings, or file itself. Links to directories are a problem, since they are not followed.
+func filesIn(root string, endings ...string) ([]string, error) {
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{root}, nil
+	}
+	var files []string
+	err = filepath.WalkDir(root+"/", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && entry.Name() == ".git" && path != root+"/":
+			return fs.SkipDir
+		case entry.IsDir():
+			return nil
+		case entry.Type()&fs.ModeSymlink != 0:
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				return fmt.Errorf("%s is a link to a directory, which is not followed; name the directory as well", path)
+			}
+		}
+		if slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(path, ending) }) {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
+}
+
+func (r Reader) getenv(name string) string {
+	// The last of a name counts, as for os/exec.
+	for _, entry := range slices.Backward(r.Environ) {
+		if key, value, _ := strings.Cut(entry, "="); key == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// expand is what the programs make of ~/ in a path, and of a relative path in a file.
+func (r Reader) expand(path, directory string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		return filepath.Join(r.Home, rest)
+	}
+	if !filepath.IsAbs(path) {
+		return filepath.Join(directory, path)
+	}
+	return path
+}
+
+// shortened is an absolute path made shorter where that leads to the same: behind a link `..` may not.
+func shortened(path string) string {
+	short := filepath.Clean(path)
+	if a, err := boundary.LeadsTo(path); err == nil {
+		if b, err := boundary.LeadsTo(short); err == nil && a == b {
+			return short
+		}
+	}
+	return path
+}
