@@ -516,16 +516,16 @@ func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
 
 func TestTheShippedManifestAndItsWaiversAreRead(t *testing.T) {
 	t.Parallel()
-	m, err := Load("../../inventory/parity/manifest.yml")
+	m, err := Load("../../../inventory/parity/manifest.yml")
 	require.NoError(t, err)
 	assert.Len(t, m.Nodes, 3)
-	_, err = LoadWaivers("../../inventory/parity/waivers.yml", day("2026-11-25 00:00:00"))
+	_, err = LoadWaivers("../../../inventory/parity/waivers.yml", day("2026-11-25 00:00:00"))
 	require.NoError(t, err)
 }
 
 func TestTheExamplesInTheDocumentationAreRead(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/parity.md")
+	text, err := os.ReadFile("../../../docs/parity.md")
 	require.NoError(t, err)
 	var examples []string
 	for _, block := range strings.Split(string(text), "```yaml\n")[1:] {

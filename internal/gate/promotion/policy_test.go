@@ -14,7 +14,7 @@ import (
 
 func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("../../promotion/policy.yml")
+	data, err := os.ReadFile("../../../promotion/policy.yml")
 	require.NoError(t, err)
 	p, err := ParsePolicy("policy.yml", data)
 	require.NoError(t, err)

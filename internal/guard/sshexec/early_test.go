@@ -53,7 +53,7 @@ func built(t *testing.T) (guard, boundary string) {
 	t.Helper()
 	directory := t.TempDir()
 	guard, boundary = filepath.Join(directory, "prod-ip-guard"), filepath.Join(directory, "boundary.yml")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", guard, "../../cmd/controller")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", guard, "../../../cmd/controller")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
