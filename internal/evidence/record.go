@@ -40,10 +40,11 @@ const (
 
 // Tree is the state of one Git repository.
 type Tree struct {
-	Repository string `json:"repository"` // the name by which a promotion policy knows it
-	Commit     string `json:"commit"`     // hash of HEAD
-	Tree       string `json:"tree"`       // hash of the tree that was really there, uncommitted changes and untracked files included
-	Dirty      bool   `json:"dirty"`      // Tree is not that of Commit
+	Repository string `json:"repository"`       // the name by which a promotion policy knows it
+	Commit     string `json:"commit"`           // hash of HEAD
+	Tree       string `json:"tree"`             // hash of the tree that was really there, uncommitted changes and untracked files included
+	Dirty      bool   `json:"dirty"`            // Tree is not that of Commit
+	Reason     string `json:"reason,omitempty"` // the first difference, if Dirty
 }
 
 // Report is what a run left for people.

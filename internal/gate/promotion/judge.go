@@ -709,7 +709,7 @@ func (j *judging) with(ctx context.Context, p version) []evidence.Tree {
 		} else if tree, err = evidence.TreeOf(ctx, j.gate.Runner, path); err == nil {
 			tree.Repository = name
 			if tree.Dirty {
-				err = errors.New("its working tree differs from its commit: commit, or put aside, what differs")
+				err = fmt.Errorf("its working tree differs from its commit (%s): commit, or put aside, what differs", tree.Reason)
 			}
 		}
 		if err != nil {
@@ -868,7 +868,11 @@ func (j *judging) ofTree(e evidence.Entry, repository, wanted string) string {
 	case found[0].Tree != wanted:
 		return fmt.Sprintf("it is of the tree %s of %s, and not of %s", short(found[0].Tree), repository, short(wanted))
 	case found[0].Dirty:
-		return "it is of a working tree of " + repository + " that was not committed"
+		why := "it is of a working tree of " + repository + " that was not committed"
+		if reason := found[0].Reason; reason != "" {
+			why += " (" + reason + ")"
+		}
+		return why
 	}
 	return ""
 }
