@@ -34,7 +34,7 @@ func long(b *testing.B, sign Signer) *Ledger {
 	}
 	require.NoError(b, os.WriteFile(l.Path, []byte(text.String()), 0o600))
 	for _, path := range l.heads() {
-		require.NoError(b, writeHead(path, Head{Sequence: records, Hash: previous}))
+		require.NoError(b, writeHead(path, headFile{Head: Head{Sequence: records, Hash: previous}}))
 	}
 	return l
 }

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
@@ -120,8 +122,8 @@ func DefaultAnchors(getenv func(string) string) (string, error) {
 // is as it was before: that one says that the record is written.
 //
 // What a crash has left of an unfinished entry is removed, and the new entry
-// says so. A ledger whose end does not fit its head is not written to: Verify
-// tells what happened to it.
+// says so. A ledger that does not verify is not written to, or the new heads
+// would hide what happened to it: see Restart. Signatures are not part of that.
 func (l *Ledger) Append(ctx context.Context, record Record, sign Signer) (Entry, error) {
 	if err := record.valid(); err != nil {
 		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
@@ -163,6 +165,9 @@ func (l *Ledger) append(ctx context.Context, record Record, sign Signer) (Entry,
 	if err := l.fits(last); err != nil {
 		return Entry{}, err
 	}
+	if err := l.intact(ctx, file, last); err != nil {
+		return Entry{}, err
+	}
 	entry := Entry{Sequence: last.Sequence + 1, Previous: last.Hash, Torn: int(size - end), Record: record}
 	if entry.Time.IsZero() {
 		entry.Time = l.Now()
@@ -177,13 +182,127 @@ func (l *Ledger) append(ctx context.Context, record Record, sign Signer) (Entry,
 	}
 	// From here on the entry is on disk. A head that could not be written is
 	// behind, which loses nothing but its protection: the next one mends it.
-	head := Head{Sequence: entry.Sequence, Hash: entry.Hash}
-	for _, path := range l.heads() {
-		if err := writeHead(path, head); err != nil {
-			return Entry{}, fmt.Errorf("the record is written, but not that it is the last: %w", err)
-		}
+	if err := l.writeHeads(file, Head{Sequence: entry.Sequence, Hash: entry.Hash}); err != nil {
+		return Entry{}, fmt.Errorf("the record is written, but not that it is the last: %w", err)
 	}
 	return entry, nil
+}
+
+// intact returns an error unless the ledger verifies. One that is as the last
+// writer left it, by its stamp, is not read again.
+func (l *Ledger) intact(ctx context.Context, file *os.File, last Entry) error {
+	if last.Sequence == 0 {
+		// Before the first record, so that a ledger with records and without heads is always one that lost them.
+		return l.writeHeads(nil, Head{})
+	}
+	heads := l.heads()
+	if known, err := readStamp(heads[len(heads)-1]); err == nil && known != "" {
+		if now, err := stampOf(file); err == nil && now == known {
+			complete := true
+			for _, path := range heads {
+				_, err := readHead(path)
+				complete = complete && err == nil
+			}
+			if complete {
+				return nil
+			}
+		}
+	}
+	result, err := l.Verify(ctx, Check{})
+	if err != nil {
+		return err
+	}
+	if len(result.Problems) > 0 {
+		return fmt.Errorf("it does not verify: %s; see what happened, then restart it with a reason (module evidence, state: restarted)", result.Problems[0])
+	}
+	return nil
+}
+
+// Restart replaces a ledger that does not verify by a new one, whose first
+// record holds reason and all earlier breaks. The old file is kept beside it.
+// ok is false, and nothing was done, if the ledger verifies. With dry nothing
+// is written.
+func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bool) (broken Break, ok bool, err error) {
+	failed := func(err error) (Break, bool, error) {
+		return Break{}, false, fmt.Errorf("restarting the ledger %s: %w", l.Path, err)
+	}
+	if reason = strings.Join(strings.Fields(reason), " "); reason == "" {
+		return failed(errors.New("the reason is empty; say what happened to it"))
+	}
+	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", patience)
+	if err != nil {
+		return failed(err)
+	}
+	defer held.Release()
+	problem := ""
+	result, err := l.Verify(ctx, Check{})
+	switch {
+	case err != nil:
+		problem = err.Error() // a head that cannot be read, or a line that is too long
+	case len(result.Problems) > 0:
+		problem = result.Problems[0].Message
+	default:
+		return Break{}, false, nil
+	}
+	old, err := os.ReadFile(l.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failed(err)
+	}
+	now := l.Now().UTC()
+	broken = Break{Time: now, Reason: reason, Problem: problem, Records: bytes.Count(old, []byte("\n")), SHA256: fmt.Sprintf("%x", sha256.Sum256(old)),
+		File: l.Path + ".broken-" + now.Format("20060102T150405.000000000Z")}
+	if dry {
+		return broken, true, nil
+	}
+	var breaks []Break
+	if first, _, ok := bytes.Cut(old, []byte("\n")); ok {
+		if entry, err := parse(first); err == nil && entry.What == RestartName {
+			breaks = entry.Breaks
+		}
+	}
+	entry := Entry{Sequence: 1, Record: Record{Time: now, What: RestartName, Verdict: Red, Summary: reason, Breaks: append(breaks, broken)}}
+	raw, err := seal(ctx, &entry, sign)
+	if err != nil {
+		return failed(err)
+	}
+	// The old file is safe before the new one takes its name; until the heads are written the next run restarts again.
+	if err := writeSynced(broken.File, old); err != nil {
+		return failed(err)
+	}
+	fresh := l.Path + ".new"
+	if err := writeSynced(fresh, raw); err != nil {
+		return failed(err)
+	}
+	if err := os.Rename(fresh, l.Path); err != nil {
+		return failed(err)
+	}
+	file, err := openRegular(l.Path, os.O_RDONLY)
+	if err != nil {
+		return failed(err)
+	}
+	defer file.Close()
+	if err := l.writeHeads(file, Head{Sequence: 1, Hash: entry.Hash}); err != nil {
+		return failed(err)
+	}
+	return broken, true, nil
+}
+
+func writeSynced(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// stampOf changes whenever somebody writes to the file, replaces it or changes its times.
+func stampOf(file *os.File) (string, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &s); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d:%d:%d:%d:%d", s.Dev, s.Ino, s.Size, s.Mtim.Nano(), s.Ctim.Nano()), nil
 }
 
 // seal makes the line of an entry and sets its hash and signature.
@@ -281,7 +400,7 @@ func (l *Ledger) fits(last Entry) error {
 		head, err := readHead(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			continue // Verify complains; the next head is written all the same
+			continue // Verify decides, see intact
 		case err != nil:
 			return err
 		case head.Sequence > last.Sequence:
@@ -314,23 +433,59 @@ func ParseHead(text string) (Head, error) {
 	return Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
 }
 
+// headFile is what the file of a head holds. Stamp is that of the ledger when
+// the head was written, see stampOf. A head of no record (sequence 0) is
+// written before the first record.
+type headFile struct {
+	Head
+	Stamp string `json:"stamp,omitempty"`
+}
+
 func readHead(path string) (Head, error) {
+	head, err := readHeadFile(path)
+	return head.Head, err
+}
+
+func readStamp(path string) (string, error) {
+	head, err := readHeadFile(path)
+	return head.Stamp, err
+}
+
+func readHeadFile(path string) (headFile, error) {
 	file, err := openRegular(path, os.O_RDONLY)
 	if err != nil {
-		return Head{}, err
+		return headFile{}, err
 	}
 	defer file.Close()
-	var head Head
+	var head headFile
 	if err := json.NewDecoder(io.LimitReader(file, lineLimit)).Decode(&head); err != nil {
-		return Head{}, fmt.Errorf("reading the head %s: %w", path, err)
+		return headFile{}, fmt.Errorf("reading the head %s: %w", path, err)
 	}
-	if head.Sequence < 1 || len(head.Hash) != hex.EncodedLen(sha256.Size) {
-		return Head{}, fmt.Errorf("reading the head %s: it names no record", path)
+	none := head.Sequence == 0 && head.Hash == ""
+	if !none && (head.Sequence < 1 || len(head.Hash) != hex.EncodedLen(sha256.Size)) {
+		return headFile{}, fmt.Errorf("reading the head %s: it names no record", path)
 	}
 	return head, nil
 }
 
-func writeHead(path string, head Head) error {
+// writeHeads writes all heads; file is the ledger, nil if it holds no record yet.
+func (l *Ledger) writeHeads(file *os.File, head Head) error {
+	stamp := ""
+	if file != nil {
+		var err error
+		if stamp, err = stampOf(file); err != nil {
+			return err
+		}
+	}
+	for _, path := range l.heads() {
+		if err := writeHead(path, headFile{Head: head, Stamp: stamp}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeHead(path string, head headFile) error {
 	raw, err := encode(head)
 	if err != nil {
 		return err

@@ -241,7 +241,7 @@ func TestTheSecondHeadTellsOfAnEndThatWasCutOffWithTheFirst(t *testing.T) {
 	entry, err := parse([]byte(lines[2]))
 	require.NoError(t, err)
 	put(t, l, lines[:3])
-	require.NoError(t, writeHead(l.Path+".head", Head{Sequence: 3, Hash: entry.Hash}))
+	require.NoError(t, writeHead(l.Path+".head", headFile{Head: Head{Sequence: 3, Hash: entry.Hash}}))
 	result, err := l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
@@ -282,7 +282,7 @@ func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
 	entry, err := parse([]byte(lines[2]))
 	require.NoError(t, err)
 	put(t, l, lines[:3])
-	require.NoError(t, writeHead(l.Path+".head", Head{Sequence: 3, Hash: entry.Hash}))
+	require.NoError(t, writeHead(l.Path+".head", headFile{Head: Head{Sequence: 3, Hash: entry.Hash}}))
 	require.NoError(t, os.RemoveAll(l.Anchors))
 	result, err = l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
@@ -744,4 +744,121 @@ func FuzzAllowedSigners(f *testing.F) {
 			require.NotEmpty(t, allowed.signers)
 		}
 	})
+}
+
+// A ledger that does not verify must not look right again after the next record.
+func TestNobodyWritesToALedgerThatDoesNotVerify(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		do   func(t *testing.T, l *Ledger, lines []string)
+		want string
+	}{
+		{"the last record is cut off and both heads are lost", func(t *testing.T, l *Ledger, lines []string) {
+			put(t, l, lines[:4])
+			require.NoError(t, os.Remove(l.Path+".head"))
+			require.NoError(t, os.RemoveAll(l.Anchors))
+		}, "is missing"},
+		{"the last record is cut off, the head is put right and the second head is lost", func(t *testing.T, l *Ledger, lines []string) {
+			put(t, l, lines[:4])
+			entry, err := parse([]byte(lines[3]))
+			require.NoError(t, err)
+			require.NoError(t, writeHead(l.Path+".head", headFile{Head: Head{Sequence: 4, Hash: entry.Hash}}))
+			require.NoError(t, os.RemoveAll(l.Anchors))
+		}, "is missing"},
+		{"all records but the first are cut off and both heads are lost", func(t *testing.T, l *Ledger, lines []string) {
+			put(t, l, lines[:1])
+			require.NoError(t, os.Remove(l.Path+".head"))
+			require.NoError(t, os.RemoveAll(l.Anchors))
+		}, "is missing"},
+		{"the second head is lost", func(t *testing.T, l *Ledger, _ []string) { require.NoError(t, os.RemoveAll(l.Anchors)) }, "the second head"},
+		{"the head beside it is lost, and the second one too", func(t *testing.T, l *Ledger, _ []string) {
+			require.NoError(t, os.RemoveAll(l.Anchors))
+			require.NoError(t, os.Remove(l.Path+".head"))
+		}, "is missing"},
+		{"a record in the middle is edited", func(t *testing.T, l *Ledger, lines []string) {
+			lines[2] = strings.Replace(lines[2], `"verdict":"green"`, `"verdict":"red"`, 1)
+			put(t, l, lines)
+		}, "record 3 (line 3) was changed"},
+		{"a record in the middle is removed", func(t *testing.T, l *Ledger, lines []string) {
+			put(t, l, slices.Delete(slices.Clone(lines), 2, 3))
+		}, "record 3 was removed"},
+		{"an older copy takes its place", func(t *testing.T, l *Ledger, lines []string) { put(t, l, lines[:2]) }, "it ends with record 2, and had 5"},
+		{"the file is empty and the heads are left", func(t *testing.T, l *Ledger, _ []string) { require.NoError(t, os.Truncate(l.Path, 0)) }, "it ends with record 0, and had 5"},
+		{"another ledger takes its place", func(t *testing.T, l *Ledger, _ []string) {
+			other := &Ledger{Path: filepath.Join(t.TempDir(), "other.jsonl"), Now: time.Now}
+			for n := range 6 {
+				_, err := other.Append(t.Context(), sample(50+n), nil)
+				require.NoError(t, err)
+			}
+			put(t, l, content(t, other))
+		}, "was written anew"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := book(t, 5, nil)
+			c.do(t, l, content(t, l))
+			before, err := os.ReadFile(l.Path)
+			require.NoError(t, err)
+			_, err = l.Append(t.Context(), sample(9), nil)
+			require.ErrorContains(t, err, c.want)
+			assert.NotContains(t, err.Error(), "\n")
+			after, err := os.ReadFile(l.Path)
+			require.NoError(t, err)
+			assert.Equal(t, before, after)
+			result, err := l.Verify(t.Context(), Check{})
+			require.NoError(t, err)
+			require.NotEmpty(t, result.Problems, "it stays red")
+
+			_, ok, err := l.Restart(t.Context(), " \n", nil, false)
+			require.ErrorContains(t, err, "the reason is empty")
+			assert.False(t, ok)
+			_, ok, err = l.Restart(t.Context(), "the disk was restored", nil, true)
+			require.NoError(t, err)
+			assert.True(t, ok)
+			unchanged, err := os.ReadFile(l.Path)
+			require.NoError(t, err)
+			assert.Equal(t, before, unchanged, "check mode writes nothing")
+
+			broken, ok, err := l.Restart(t.Context(), "the disk was restored", nil, false)
+			require.NoError(t, err)
+			assert.True(t, ok)
+			kept, err := os.ReadFile(broken.File)
+			require.NoError(t, err)
+			assert.Equal(t, before, kept, "the old file is kept")
+			entry, err := l.Append(t.Context(), sample(9), nil)
+			require.NoError(t, err)
+			assert.Equal(t, 2, entry.Sequence)
+			result, err = l.Verify(t.Context(), Check{})
+			require.NoError(t, err)
+			assert.Empty(t, result.Problems)
+			require.Len(t, result.Breaks, 1)
+			assert.Equal(t, "the disk was restored", result.Breaks[0].Reason)
+			_, ok, err = l.Restart(t.Context(), "again", nil, false)
+			require.NoError(t, err)
+			assert.False(t, ok, "a ledger that verifies is not restarted")
+		})
+	}
+}
+
+func TestABreakOfALedgerShowsAfterTheNextBreakToo(t *testing.T) {
+	t.Parallel()
+	l := book(t, 3, nil)
+	for _, reason := range []string{"first", "second", "third"} {
+		lines := content(t, l)
+		lines[len(lines)-1] = strings.Replace(lines[len(lines)-1], `"duration":`, `"duration":1`, 1)
+		put(t, l, lines)
+		_, ok, err := l.Restart(t.Context(), reason, nil, false)
+		require.NoError(t, err)
+		require.True(t, ok)
+		_, err = l.Append(t.Context(), sample(1), nil)
+		require.NoError(t, err)
+	}
+	result, err := l.Verify(t.Context(), Check{})
+	require.NoError(t, err)
+	reasons := []string{}
+	for _, b := range result.Breaks {
+		reasons = append(reasons, b.Reason)
+	}
+	assert.Equal(t, []string{"first", "second", "third"}, reasons)
 }

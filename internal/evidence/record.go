@@ -27,6 +27,20 @@ type Record struct {
 	Waivers      []string          `json:"waivers,omitempty"`      // in force while it ran: of parity, and what else a gate was told not to mind
 	Duration     time.Duration     `json:"duration"`               // nanoseconds
 	Report       Report            `json:"report"`                 //
+	Breaks       []Break           `json:"breaks,omitempty"`       // only in a record of RestartName, oldest first
+}
+
+// RestartName is what the first record of a ledger that was restarted says it is of.
+const RestartName = "ledger_restart"
+
+// Break is where a ledger that did not verify was replaced by a new one.
+type Break struct {
+	Time    time.Time `json:"time"`
+	Reason  string    `json:"reason"`  // as the person gave it
+	Problem string    `json:"problem"` // the first of those that the old ledger had
+	Records int       `json:"records"` // of the old ledger
+	File    string    `json:"file"`    // where the old ledger was kept
+	SHA256  string    `json:"sha256"`  // of that file
 }
 
 // Verdict of a run.

@@ -57,7 +57,8 @@ type Verification struct {
 	// Anchored says that a head that does not lie beside the ledger told how far
 	// it had come, see Ledger.Anchors.
 	Anchored bool    `json:"anchored"`
-	Entries  []Entry `json:"-"` // if Check.Keep; empty where a line is no record
+	Breaks   []Break `json:"breaks"` // at which the ledger was restarted, oldest first
+	Entries  []Entry `json:"-"`      // if Check.Keep; empty where a line is no record
 }
 
 // link is what the chain needs of one line.
@@ -79,6 +80,10 @@ type link struct {
 // heads it tells of everything before them, and with signatures of everything
 // that does not come from a holder of an allowed key.
 func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
+	links, torn, err := scan(ctx, l.Path, check.Allowed)
+	if err != nil {
+		return Verification{}, err
+	}
 	heads := slices.Clone(check.Heads)
 	known, anchored := 0, false
 	for i, path := range l.heads() {
@@ -89,13 +94,14 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		if err != nil {
 			return Verification{}, err
 		}
-		heads = append(heads, head)
+		if head.Sequence == 0 && len(links) > 1 {
+			continue // written before the first record; the writer may have been killed right after that one
+		}
+		if head.Sequence > 0 {
+			heads = append(heads, head)
+		}
 		known++
 		anchored = anchored || i > 0
-	}
-	links, torn, err := scan(ctx, l.Path, check.Allowed)
-	if err != nil {
-		return Verification{}, err
 	}
 	result := Verification{Records: len(links), Torn: torn, Anchored: anchored}
 	if check.Keep {
@@ -104,6 +110,9 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		}
 	}
 	if len(links) > 0 {
+		if first := links[0].entry; first.What == RestartName {
+			result.Breaks = first.Breaks
+		}
 		last := links[len(links)-1]
 		result.Head = Head{Sequence: last.sequence, Hash: last.hash}
 	}

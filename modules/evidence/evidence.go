@@ -36,13 +36,14 @@ type arguments struct {
 	WithoutHead bool    `arg:"without_head"`
 	Page        string  `arg:"page"`
 	Title       string  `arg:"title"`
+	Reason      string  `arg:"reason"`
 }
 
 // Module describes evidence.
 func Module() ansible.Module {
 	options := maps.Clone(keeping.Options())
 	maps.Copy(options, map[string]ansible.Option{
-		"state":           {Default: "verified", Choices: []string{"recorded", "rendered", "verified"}},
+		"state":           {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
 		"what":            {},
 		"verdict":         {Choices: []string{"green", "red"}},
 		"summary":         {},
@@ -53,6 +54,7 @@ func Module() ansible.Module {
 		"without_head":    {Type: ansible.Bool, Default: false},
 		"page":            {Type: ansible.Path},
 		"title":           {Default: "Evidence"},
+		"reason":          {},
 	})
 	return ansible.Module{
 		Name:      "evidence",
@@ -62,6 +64,7 @@ func Module() ansible.Module {
 			RequiredIf: []ansible.RequiredIf{
 				{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}},
 				{Option: "state", Is: "rendered", Then: []string{"page"}},
+				{Option: "state", Is: "restarted", Then: []string{"reason"}},
 			},
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {
@@ -72,6 +75,9 @@ func Module() ansible.Module {
 			}
 			if args.State == "recorded" {
 				return record(ctx, c, args, about)
+			}
+			if args.State == "restarted" {
+				return restart(ctx, c, args, about)
 			}
 			return verify(ctx, c, args, about.Ledger)
 		},
@@ -113,6 +119,25 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 	return nil
 }
 
+// restart replaces a ledger that does not verify; one that does is left alone.
+func restart(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+	book, err := ledger.Open(about.Ledger)
+	if err != nil {
+		return err
+	}
+	var sign ledger.Signer
+	if about.SigningKey != "" {
+		sign = ledger.SSHSigner(run.Exec{}, about.SigningKey)
+	}
+	broken, ok, err := book.Restart(ctx, c.Mask(args.Reason), sign, c.CheckMode)
+	if err != nil || !ok {
+		return err
+	}
+	c.Differ("ledger", map[string]string{"problem": broken.Problem}, map[string]string{"restarted": broken.Reason})
+	c.Return("kept", broken.File)
+	return nil
+}
+
 // verify tells whether the ledger can be trusted, and renders it if asked to:
 // also one that cannot, for what is wrong stands on top of the page.
 func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
@@ -140,6 +165,7 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 	c.Return("records", result.Records)
 	c.Return("anchored", result.Anchored)
 	c.Return("problems", append([]ledger.Problem{}, result.Problems...))
+	c.Return("breaks", append([]ledger.Break{}, result.Breaks...))
 	if result.Records > 0 {
 		c.Return("head", fmt.Sprintf("%d:%s", result.Head.Sequence, result.Head.Hash))
 	}

@@ -18,6 +18,7 @@ description:
   - A ledger is a file of records, one JSON object in each line, each with the hash of the one before. Records are only ever added.
   - The gates of this collection add their own records, see their option O(ignore:evidence). This module adds those of other runs, such as drills.
   - A crash, a full disk or a second writer harm no record that is there.
+  - Neither this module nor a gate adds a record to a ledger that does not verify, signatures aside. See V(restarted) of O(state).
   - "With O(state=verified) every record that was changed, removed, put elsewhere or forged is named, and the task fails.
     The chain tells of changes by somebody who did not compute it anew; the head beside the ledger, and a second one in the user's state directory,
     tell of everything up to the last record; signatures tell of everything that does not come from a holder of an allowed key."
@@ -41,8 +42,10 @@ options:
       - V(recorded) adds a record.
       - V(verified) reads the whole ledger and fails if anything is wrong with it, or if there is no record.
       - V(rendered) verifies the ledger as well and writes it as a page to O(page), with what is wrong on top.
+      - V(restarted) replaces a ledger that does not verify by a new one. Its first record holds O(reason), and earlier restarts.
+        The old file is kept beside it. Its records count for no promotion. A ledger that verifies is left alone.
     type: str
-    choices: [recorded, rendered, verified]
+    choices: [recorded, rendered, restarted, verified]
     default: verified
   what:
     description:
@@ -78,6 +81,9 @@ options:
   page:
     description: File to write the page to. Required with O(state=rendered).
     type: path
+  reason:
+    description: Why the ledger does not verify and is restarted. Required with O(state=restarted).
+    type: str
   title:
     description: What the page is called.
     type: str
@@ -104,6 +110,12 @@ EXAMPLES = r"""
   arcodange.sandbox.evidence:
     ledger: ~/evidence/ledger.jsonl
     allowed_signers: ~/evidence/allowed_signers
+
+- name: Restart a ledger that lost its heads
+  arcodange.sandbox.evidence:
+    state: restarted
+    ledger: ~/evidence/ledger.jsonl
+    reason: The state folder was lost with the old disk
 
 - name: Show it
   arcodange.sandbox.evidence:
@@ -133,6 +145,34 @@ anchored:
   description: Whether the second head, which does not lie beside the ledger, told how far it had come.
   returned: when it was verified
   type: bool
+breaks:
+  description: Restarts of the ledger, oldest first.
+  returned: when it was verified
+  type: list
+  elements: dict
+  contains:
+    time:
+      description: When it was restarted, as RFC 3339 writes it.
+      type: str
+    reason:
+      description: Why, as it was given.
+      type: str
+    problem:
+      description: The first problem of the old ledger.
+      type: str
+    records:
+      description: Number of records of the old ledger.
+      type: int
+    file:
+      description: Where the old ledger was kept.
+      type: str
+    sha256:
+      description: Digest of that file.
+      type: str
+kept:
+  description: Where the old ledger is kept.
+  returned: when the ledger was restarted
+  type: str
 problems:
   description: What is wrong with the ledger.
   returned: when it was verified

@@ -57,6 +57,7 @@ type everything struct {
 	Day      string
 	Records  int
 	Head     string
+	Breaks   []evidence.Break
 	Problems []string
 	Torn     int
 	Gates    []string
@@ -117,7 +118,7 @@ type month struct {
 func view(entries []evidence.Entry, verified evidence.Verification, options Options) everything {
 	all := everything{
 		Title: options.Title, Day: options.Now.UTC().Format(time.DateOnly), Records: len(entries), Torn: verified.Torn,
-		Trends: trends(entries),
+		Trends: trends(entries), Breaks: verified.Breaks,
 	}
 	if verified.Head.Sequence > 0 {
 		all.Head = fmt.Sprintf("%d:%s", verified.Head.Sequence, verified.Head.Hash)

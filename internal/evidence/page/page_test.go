@@ -366,3 +366,13 @@ func TestDurationsAreSaidAndScaled(t *testing.T) {
 		assert.NotContains(t, text.Line, "NaN")
 	}
 }
+
+func TestAPageShowsEveryRestartOfTheLedger(t *testing.T) {
+	t.Parallel()
+	breaks := []evidence.Break{{Time: now, Reason: "the <disk> was lost", Problem: "records 4 to 5 were removed", Records: 3, File: "ledger.jsonl.broken-1"}}
+	var out bytes.Buffer
+	require.NoError(t, Render(&out, nil, evidence.Verification{Breaks: breaks}, Options{Title: "Evidence", Now: now}))
+	for _, text := range []string{"The ledger was restarted", "the &lt;disk&gt; was lost", "records 4 to 5 were removed", "ledger.jsonl.broken-1"} {
+		assert.Contains(t, out.String(), text)
+	}
+}

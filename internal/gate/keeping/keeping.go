@@ -87,7 +87,7 @@ type Outcome struct {
 }
 
 // gates are the names under which what judges by itself writes its records.
-var gates = [...]string{"idempotence_gate", "parity_assert", "promotion", "promotion_gate", "tofu_plan_gate"}
+var gates = [...]string{"idempotence_gate", evidence.RestartName, "parity_assert", "promotion", "promotion_gate", "tofu_plan_gate"}
 
 // Reserved tells whether what is the name of a gate: only the gate itself may
 // write a record of it, for anybody could say of it what they like. Names of

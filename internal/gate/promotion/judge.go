@@ -125,9 +125,10 @@ type Report struct {
 	Policies   []Used            `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
-	LedgerPast int               `json:"ledger_past,omitempty"` // commits whose version of the ledger was held against it
-	LedgerIs   string            `json:"ledger_is"`             // hash of its first record, by which it is known wherever it lies
-	Boundary   string            `json:"boundary"`              // digest
+	LedgerPast int               `json:"ledger_past,omitempty"`   // commits whose version of the ledger was held against it
+	Breaks     []evidence.Break  `json:"ledger_breaks,omitempty"` // at which it was restarted
+	LedgerIs   string            `json:"ledger_is"`               // hash of its first record, by which it is known wherever it lies
+	Boundary   string            `json:"boundary"`                // digest
 	With       []evidence.Tree   `json:"with,omitempty"`
 	Files      []Judged          `json:"files"`
 	Classes    []string          `json:"classes"`
@@ -175,6 +176,9 @@ func (r Report) Text() []string {
 			return " (by the policy of " + policy + ")"
 		}
 		return ""
+	}
+	for _, b := range r.Breaks {
+		out = append(out, fmt.Sprintf("ledger restarted on %s after %d records: %s", b.Time.UTC().Format(time.RFC3339), b.Records, b.Reason))
 	}
 	for _, f := range r.Found {
 		out = append(out, fmt.Sprintf("found %s for %s: record %d of %s, %s old%s", f.What, f.Class, f.Sequence, f.Time.UTC().Format(time.RFC3339), f.Age, by(f.Policy)))
@@ -600,6 +604,7 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 		}
 	}
 	j.report.LedgerHead = result.Head
+	j.report.Breaks = result.Breaks
 	switch {
 	case result.Records == 0:
 		j.red(RuleLedger, "the ledger %s holds no record: nothing ran, or it is elsewhere", j.q.Ledger)
