@@ -3,7 +3,6 @@ module github.com/arcodange-org/sandbox
 go 1.25.0
 
 require (
-	filippo.io/edwards25519 v1.1.1
 	github.com/hashicorp/hcl/v2 v2.25.0
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/spf13/pflag v1.0.10

@@ -9,7 +9,7 @@ set -euo pipefail
 
 artifact=$(realpath "$1")
 limit=$((20 * 1024 * 1024)) # Galaxy's
-kit_limit=$((4 * 1024 * 1024))
+kit_limit=$((6 * 1024 * 1024))
 fail() { echo "install-test: $*" >&2; exit 1; }
 
 size=$(stat -c %s "$artifact")

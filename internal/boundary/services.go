@@ -4,6 +4,7 @@ package boundary
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,8 +15,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/arcodange-org/sandbox/internal/digest"
 )
 
 // judge looks a canonical text up in the same list of both sides.
@@ -59,7 +58,7 @@ func Fingerprint(line string) (string, error) {
 			continue
 		}
 		if raw, err := base64.StdEncoding.DecodeString(word); err == nil {
-			sum := digest.SHA256(raw)
+			sum := sha256.Sum256(raw)
 			return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 		}
 	}

@@ -208,32 +208,25 @@ func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, erro
 }
 
 func (w *work) examine(allowed *Allowed) {
-	claims := make(map[int]claim, len(w.lines))
 	for i, raw := range w.lines {
 		found, entry, body := examine(w.first+i, raw)
-		w.out[i] = found
 		switch {
 		case allowed == nil || found.err != nil:
 		case entry.Signature == "":
-			w.out[i].signature = unsigned
+			found.signature = unsigned
 		default:
 			c, err := allowed.claim(body, entry.Signature, entry.Time)
 			if err == nil {
-				claims[i], err = c, c.timely()
+				err = c.timely()
+			}
+			if err == nil {
+				err = c.made()
 			}
 			if err != nil {
-				w.out[i].signature = err.Error()
+				found.signature = err.Error()
 			}
 		}
-	}
-	if together(claims) {
-		return
-	}
-	// One of them at least is not what it says: each by itself tells which.
-	for i, c := range claims {
-		if err := c.made(); err != nil {
-			w.out[i].signature = err.Error()
-		}
+		w.out[i] = found
 	}
 }
 

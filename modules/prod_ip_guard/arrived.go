@@ -4,6 +4,7 @@ package prodipguard
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -15,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/digest"
 )
 
 // machine is the machine that the module runs on. Tests put another root and other addresses in its place.
@@ -121,7 +121,7 @@ func arrived(ctx context.Context, engine boundary.Engine, m machine) []boundary.
 				break
 			}
 			certificates++
-			sum := digest.SHA256(block.Bytes)
+			sum := sha256.Sum256(block.Bytes)
 			ask(boundary.Target{Kind: boundary.Kube, CASHA256: hex.EncodeToString(sum[:]), From: path}, true)
 		}
 		if certificates == 0 {

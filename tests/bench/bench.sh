@@ -39,7 +39,7 @@ python3 tests/bench/parity.py "$guard/kit" "$inventory/boundary.yml" \
 rm -r "$guard"
 row "destroy.yml" "$(seconds ansible-playbook "${options[@]}" destroy.yml)" "-"
 kit=$(ls plugins/modules/__target_"$(uname -s | tr '[:upper:]' '[:lower:]')"_*)
-row "$(basename "$kit")" "$(($(stat -c %s "$kit") / 1024)) KiB" "4096 KiB"
+row "$(basename "$kit")" "$(($(stat -c %s "$kit") / 1024)) KiB" "6144 KiB"
 for artifact in build/arcodange-sandbox-*.tar.gz; do
     [ -f "$artifact" ] && row "$(basename "$artifact")" "$(($(stat -c %s "$artifact") / 1024)) KiB" "20480 KiB"
 done
