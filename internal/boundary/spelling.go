@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 )
 
 // place is a host and a port, read from some spelling of them.
@@ -200,7 +202,10 @@ func fold(text string) (string, bool) {
 	labels := strings.Split(plain, ".")
 	for i, label := range labels {
 		if strings.IndexFunc(label, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-			labels[i] = "xn--" + punycode(label)
+			// What cannot be encoded stays, and is refused as no plain name.
+			if encoded, err := idna.Punycode.ToASCII(label); err == nil {
+				labels[i] = encoded
+			}
 		}
 	}
 	return strings.Join(labels, "."), true
@@ -211,74 +216,4 @@ func superscript(r rune) rune {
 		return r - '⁰' + '0'
 	}
 	return r
-}
-
-// punycode is the encoding of RFC 3492, section 6.3, with the names used there.
-func punycode(label string) string {
-	const base, tmin, tmax, skew, damp = 36, 1, 26, 38, 700
-	input := []rune(label)
-	var output []byte
-	for _, r := range input {
-		if r < utf8.RuneSelf {
-			output = append(output, byte(r))
-		}
-	}
-	basic := len(output)
-	handled := basic
-	if basic > 0 {
-		output = append(output, '-')
-	}
-	digit := func(d int) byte {
-		if d < 26 {
-			return byte('a' + d)
-		}
-		return byte('0' + d - 26)
-	}
-	n, delta, bias := rune(128), 0, 72
-	for handled < len(input) {
-		next := rune(utf8.MaxRune)
-		for _, r := range input {
-			if r >= n && r < next {
-				next = r
-			}
-		}
-		delta += int(next-n) * (handled + 1)
-		n = next
-		for _, r := range input {
-			if r < n {
-				delta++
-			}
-			if r != n {
-				continue
-			}
-			q := delta
-			for k := base; ; k += base {
-				t := min(max(k-bias, tmin), tmax)
-				if q < t {
-					break
-				}
-				output = append(output, digit(t+(q-t)%(base-t)))
-				q = (q - t) / (base - t)
-			}
-			output = append(output, digit(q))
-			// Adapt the bias.
-			if handled == basic {
-				delta /= damp
-			} else {
-				delta /= 2
-			}
-			delta += delta / (handled + 1)
-			k := 0
-			for delta > (base-tmin)*tmax/2 {
-				delta /= base - tmin
-				k += base
-			}
-			bias = k + (base-tmin+1)*delta/(delta+skew)
-			delta = 0
-			handled++
-		}
-		delta++
-		n++
-	}
-	return string(output)
 }
