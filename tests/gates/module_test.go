@@ -81,7 +81,7 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
   gather_facts: false
   tasks:
     - name: Judge what is green
-      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, prove: true, snapshot: [files], watch: []}
+      arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, converge: true, snapshot: [files], watch: []}
       register: green
     - name: Judge what is red
       arcodange.sandbox.idempotence_gate: {playbook: red.yml, inventory: [hosts], report: red.json}
@@ -118,8 +118,8 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
 		require.NoError(t, err)
 		var report idempotence.Report
 		require.NoError(t, json.Unmarshal(data, &report))
-		assert.Equal(t, wanted.verdict, report.Verdict, name)
-		assert.Equal(t, wanted.proved, report.Proved, name)
+		assert.Equal(t, wanted.verdict, string(report.Verdict), name)
+		assert.Equal(t, wanted.proved, report.Converged, name)
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)

@@ -112,7 +112,7 @@ output "user" {
 		assert.NotContains(t, string(data), "correct-horse-battery")
 		var report plan.Report
 		require.NoError(t, json.Unmarshal(data, &report))
-		assert.Equal(t, verdict, report.Verdict, name)
+		assert.Equal(t, verdict, string(report.Verdict), name)
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)

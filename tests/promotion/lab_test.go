@@ -96,7 +96,7 @@ repositories:
         paths: [playbooks/, inventory/]
       - class: promotion
         paths: [/promotion.yml]
-        spare: [allowed_signers]
+        optional_paths: [allowed_signers]
       - class: pages
         paths: ["*.md"]
 classes:
@@ -109,7 +109,7 @@ classes:
     max_age: 24h
     fidelity: {modes: any, distributions: any}
   pages:
-    nothing: Only people read them
+    exempt: Only people read them
 `
 
 // production stands in for production's playbook: it writes what it sees to a file outside.

@@ -33,16 +33,16 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 	s := standing(t)
 	t.Run("the site leaves every node and the cluster alone", func(t *testing.T) {
 		report := s.gate(t, "site.yml")
-		assert.Equal(t, "green", report.Verdict, lines(report))
+		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
 		assert.Empty(t, report.Findings, lines(report))
-		assert.True(t, report.Proved)
+		assert.True(t, report.Converged)
 		assert.Equal(t, []string{"localhost", "pi1", "pi2", "pi3"}, report.Hosts)
 	})
 	t.Run("what nodes and cluster do by themselves is nobody's lie", func(t *testing.T) {
 		stop := s.busy(t)
 		report := s.gate(t, "tests/prove/testdata/honest.yml")
 		stop()
-		assert.Equal(t, "green", report.Verdict, lines(report))
+		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
 		assert.Empty(t, report.Findings, lines(report))
 	})
 	t.Run("every liar is named at its task, and nobody else", func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 			"Lie about a unit that is enabled":           {"pi2", "unit prove-enabled.service", "enabled=disabled"},
 			"Lie about a unit that is started anew":      {"pi2", "unit prove-restarted.service", "run="},
 			"Lie about a unit that is stopped":           {"pi2", "unit prove-stopped.service", "active=active"},
-			"Lie about a container that is made anew":    {"pi2", "container docker prove-recreated", "is another"},
+			"Lie about a container that is made anew":    {"pi2", "container docker prove-recreated", "differs"},
 			"Lie about a container that goes":            {"pi2", "container docker prove-removed", "is gone"},
 			"Lie about a container that is started anew": {"pi2", "container docker prove-left", "started="},
 			"Lie about a file":                           {"pi2", "file /etc/prove-edited", "sha256:"},
@@ -66,7 +66,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 			"Lie about a Secret":                         {"localhost", "object v1 Secret prove/edited", "content="},
 			"Lie about the agent, which is started anew": {"pi3", "unit k3s-agent.service", "run="},
 		}
-		assert.Equal(t, "red", report.Verdict)
+		assert.Equal(t, evidence.Red, report.Verdict)
 		assert.Len(t, report.Findings, len(wanted), lines(report))
 		for _, f := range report.Findings {
 			w, known := wanted[f.Task]
@@ -74,7 +74,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 				continue
 			}
 			delete(wanted, f.Task)
-			assert.Equal(t, idempotence.Liar, f.Rule, f.Message)
+			assert.Equal(t, "undeclared_change", f.Rule, f.Message)
 			assert.Equal(t, w.host, f.Host, f.Message)
 			assert.Contains(t, f.Where, "testdata/liars.yml:")
 			assert.Contains(t, f.Found, "changed_when is False")

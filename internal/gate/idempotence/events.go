@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
 // Event is one line that the callback gate_events writes.
@@ -62,26 +64,18 @@ type Hinge struct {
 
 // Outcome is what a task, or one item of its loop, said of itself.
 type Outcome struct {
-	Item           string   `json:"item"`
-	Changed        bool     `json:"changed"`
-	Failed         bool     `json:"failed"`
-	Skipped        bool     `json:"skipped"`
-	Unreachable    bool     `json:"unreachable"`
-	Differs        bool     `json:"differs"`
-	Diff           []Change `json:"diff"`
-	Msg            string   `json:"msg"`
-	SkipReason     string   `json:"skip_reason"`
-	SkippedReason  string   `json:"skipped_reason"`
-	FalseCondition string   `json:"false_condition"`
-	Stdout         string   `json:"stdout"`
-}
-
-// Change is one difference as --diff shows it.
-type Change struct {
-	Header   string `json:"header,omitempty"`
-	Before   string `json:"before,omitempty"`
-	After    string `json:"after,omitempty"`
-	Prepared string `json:"prepared,omitempty"`
+	Item           string        `json:"item"`
+	Changed        bool          `json:"changed"`
+	Failed         bool          `json:"failed"`
+	Skipped        bool          `json:"skipped"`
+	Unreachable    bool          `json:"unreachable"`
+	Differs        bool          `json:"differs"`
+	Diff           []gate.Change `json:"diff"`
+	Msg            string        `json:"msg"`
+	SkipReason     string        `json:"skip_reason"`
+	SkippedReason  string        `json:"skipped_reason"`
+	FalseCondition string        `json:"false_condition"`
+	Stdout         string        `json:"stdout"`
 }
 
 // counts is what Ansible's recap says of a host.

@@ -111,7 +111,7 @@ func (p parser) kubernetes(n *yaml.Node, into *Kubernetes) error {
 	var distribution string
 	err := p.mapping(n, []string{"distribution", "version"}, keys{
 		"distribution": p.choice(&distribution, string(K3s), string(Embedded), string(Other)),
-		"version":      p.matching(&into.Version, kubernetesVersion, "a version of Kubernetes, such as v1.34.3+k3s1"),
+		"version":      p.matching(&into.Version, kubernetesVersionText, "a version of Kubernetes, such as v1.34.3+k3s1"),
 	})
 	if err != nil {
 		return err
@@ -305,11 +305,11 @@ func (p parser) mapping(n *yaml.Node, required []string, keys keys) error {
 }
 
 var (
-	nameText          = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	versionText       = lazyregexp.New(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
-	kubernetesVersion = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
-	repositoryText    = lazyregexp.New(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
-	pathText          = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
+	nameText              = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	versionText           = lazyregexp.New(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
+	kubernetesVersionText = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+	repositoryText        = lazyregexp.New(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
+	pathText              = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
 )
 
 // matching reads a string of one form. A number is none: 1.10 would be 1.1.

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -286,4 +288,12 @@ func Within(top, path string) (string, bool) {
 		return "", false
 	}
 	return filepath.ToSlash(name), true
+}
+
+// Show is a path as it can be shown: quoted if it is no plain text.
+func Show(path string) string {
+	if utf8.ValidString(path) && strings.IndexFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' }) < 0 {
+		return path
+	}
+	return strconv.QuoteToASCII(path)
 }

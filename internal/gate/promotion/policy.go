@@ -33,22 +33,22 @@ type Policy struct {
 
 // Repository says which of its files are which class of change.
 type Repository struct {
-	With    []string // repositories that evidence must tell of as well
+	Related []string // repositories that evidence must name too
 	Classes []Member
 }
 
 // Member is the files of one class in one repository.
 type Member struct {
 	Class    string
-	Paths    []Pattern // each has to mean a file, before or after the change
-	Spare    []Pattern // may mean none yet
+	Paths    []Pattern // each has to match a file of base or head
+	Optional []Pattern // may match none
 	Excludes []Pattern
 }
 
-// Holds tells whether path is of the class.
+// Holds tells whether path is in the class.
 func (m Member) Holds(path string) bool {
-	means := func(p Pattern) bool { return p.Match(path) }
-	return (slices.ContainsFunc(m.Paths, means) || slices.ContainsFunc(m.Spare, means)) && !slices.ContainsFunc(m.Excludes, means)
+	matches := func(p Pattern) bool { return p.Match(path) }
+	return (slices.ContainsFunc(m.Paths, matches) || slices.ContainsFunc(m.Optional, matches)) && !slices.ContainsFunc(m.Excludes, matches)
 }
 
 // Class is what a class of change needs.
@@ -57,14 +57,14 @@ type Class struct {
 	Drills   []Need
 	MaxAge   time.Duration
 	Fidelity Fidelity
-	Nothing  string // why it needs nothing; then it has neither gates nor drills
+	Exempt   string // why it needs no evidence; then it has neither gates nor drills
 }
 
 // Need is a gate or a drill that has to be green.
 type Need struct {
 	Name   string            `json:"name"`
-	Report map[string]string `json:"report,omitempty"` // what its report has to say, by key
-	In     string            `json:"in,omitempty"`     // the repository that has to hold what was run; the judged one if empty
+	Report map[string]string `json:"report,omitempty"` // what its report has to hold, by key
+	In     string            `json:"in,omitempty"`     // repository that has to hold what was run; empty: the promoted one
 }
 
 // Fidelity is how much like production the sandbox has to have been.
@@ -83,16 +83,16 @@ type Words struct {
 	List []string `json:"list,omitempty"`
 }
 
-// located are the keys of reports that name what was run. A policy names it by
-// its path in a repository: one that is called alike elsewhere is another.
-var located = map[string]bool{"playbook": true, "root": true}
+// subjectKey is the key of reports that names what was run: a policy names it by
+// its path in a repository, see record.Location.
+const subjectKey = "subject"
 
 // plainPath tells whether text is a path as git writes it.
 func plainPath(text string) bool {
 	return text == "." || path.Clean(text) == text && !path.IsAbs(text) && text != ".." && !strings.HasPrefix(text, "../")
 }
 
-// gates are what of this collection judges the sandbox and may be asked for.
+// gates are those of this collection that a policy can require.
 var gates = [...]string{"idempotence_gate", "parity_assert", "tofu_plan_gate"}
 
 // drillName is what a drill's records are called by.
@@ -106,7 +106,7 @@ var word = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 func ParsePolicy(file string, data []byte) (*Policy, error) {
 	policy, err := parsePolicy(reader{file}, data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the promotion policy: %w", err)
+		return nil, fmt.Errorf("promotion policy: %w", err)
 	}
 	return policy, nil
 }
@@ -118,12 +118,12 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, second yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:1:1: it is empty: list repositories and classes", r.file)
+		return nil, fmt.Errorf("%s:1:1: it is empty; list repositories and classes", r.file)
 	} else if err != nil {
 		return nil, r.yaml(err)
 	}
 	if err := decoder.Decode(&second); err == nil {
-		return nil, r.at(&second, "a second YAML document begins here: keep one")
+		return nil, r.at(&second, "a second YAML document begins here; keep one")
 	} else if !errors.Is(err, io.EOF) {
 		return nil, r.yaml(err)
 	}
@@ -148,11 +148,11 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 		return nil, err
 	}
 	if len(p.Repositories) == 0 || len(p.Classes) == 0 {
-		return nil, r.at(root, "it has no repositories or no classes, so nothing could be promoted")
+		return nil, r.at(root, "repositories or classes are missing")
 	}
 	for _, n := range uses {
-		if _, known := p.Classes[n.Value]; !known {
-			return nil, r.at(n, "the class %q is not among classes: say there what it needs", n.Value)
+		if _, ok := p.Classes[n.Value]; !ok {
+			return nil, r.at(n, "the class %q is not listed under classes", n.Value)
 		}
 	}
 	return p, nil
@@ -162,7 +162,7 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 	var out Repository
 	var named []*yaml.Node
 	err := r.mapping(n, fields{
-		"with": func(n *yaml.Node) (err error) { out.With, err = r.texts(n, word); return err },
+		"related_repositories": func(n *yaml.Node) (err error) { out.Related, err = r.texts(n, word); return err },
 		"classes": func(n *yaml.Node) error {
 			return r.list(n, func(n *yaml.Node) error {
 				var m Member
@@ -174,19 +174,19 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 						m.Class, err = r.text(n, word)
 						return err
 					},
-					"paths":    func(n *yaml.Node) (err error) { m.Paths, err = r.patterns(n); return err },
-					"spare":    func(n *yaml.Node) (err error) { m.Spare, err = r.patterns(n); return err },
-					"excludes": func(n *yaml.Node) (err error) { m.Excludes, err = r.patterns(n); return err },
+					"paths":          func(n *yaml.Node) (err error) { m.Paths, err = r.patterns(n); return err },
+					"optional_paths": func(n *yaml.Node) (err error) { m.Optional, err = r.patterns(n); return err },
+					"excludes":       func(n *yaml.Node) (err error) { m.Excludes, err = r.patterns(n); return err },
 				})
 				switch {
 				case err != nil:
 					return err
 				case m.Class == "":
-					return r.at(at, "it does not say which class these files are")
-				case len(m.Paths)+len(m.Spare) == 0:
-					return r.at(at, "the class %q has no paths here", m.Class)
+					return r.at(at, "class is missing")
+				case len(m.Paths)+len(m.Optional) == 0:
+					return r.at(at, "the class %q has no paths", m.Class)
 				case slices.ContainsFunc(out.Classes, func(other Member) bool { return other.Class == m.Class }):
-					return r.at(at, "the class %q stands here twice: put its paths together", m.Class)
+					return r.at(at, "the class %q is listed twice; merge its paths", m.Class)
 				}
 				out.Classes = append(out.Classes, m)
 				return nil
@@ -194,7 +194,7 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 		},
 	})
 	if err == nil && len(out.Classes) == 0 {
-		err = r.at(n, "it has no classes, so every file would be of none")
+		err = r.at(n, "classes is missing")
 	}
 	return out, named, err
 }
@@ -206,7 +206,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 		"gates": func(n *yaml.Node) (err error) {
 			c.Gates, err = r.needs(n, "gate", func(name string) error {
 				if !slices.Contains(gates[:], name) {
-					return fmt.Errorf("there is no gate %q: known are %s", name, strings.Join(gates[:], ", "))
+					return fmt.Errorf("unknown gate %q; use one of %s", name, strings.Join(gates[:], ", "))
 				}
 				return nil
 			})
@@ -215,7 +215,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 		"drills": func(n *yaml.Node) (err error) {
 			c.Drills, err = r.needs(n, "drill", func(name string) error {
 				if !drillName.MatchString(name) {
-					return fmt.Errorf("%q is no drill: their names are drill_ and small letters", name)
+					return fmt.Errorf("%q: not the name of a drill; write drill_ and lower-case letters", name)
 				}
 				return nil
 			})
@@ -228,7 +228,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 			}
 			c.MaxAge, err = time.ParseDuration(text)
 			if err != nil || c.MaxAge <= 0 {
-				return r.at(n, "the age %q is not a time above zero, as 72h or 30m", text)
+				return r.at(n, "max_age %q: not a duration above zero, such as 72h or 30m", text)
 			}
 			return nil
 		},
@@ -243,23 +243,23 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 				"deviations":    words("deviations", &c.Fidelity.Deviations), "waivers": words("waivers", &c.Fidelity.Waivers),
 			})
 			if err == nil && !(has["modes"] && has["distributions"]) {
-				err = r.at(n, "modes and distributions are both needed here; any is a possible value")
+				err = r.at(n, "modes and distributions are both required; any is a valid value")
 			}
 			return err
 		},
-		"nothing": func(n *yaml.Node) (err error) { c.Nothing, err = r.text(n, nil); return err },
+		"exempt": func(n *yaml.Node) (err error) { c.Exempt, err = r.text(n, nil); return err },
 	})
 	switch needs := len(c.Gates) + len(c.Drills); {
 	case err != nil:
 		return c, err
-	case c.Nothing != "" && (needs > 0 || c.MaxAge > 0 || has["fidelity"]):
-		return c, r.at(n, "it needs nothing, and something")
-	case c.Nothing == "" && needs == 0:
-		return c, r.at(n, "it asks for neither gates nor drills: if that is meant, say why under nothing")
-	case c.Nothing == "" && c.MaxAge == 0:
-		return c, r.at(n, "max_age is missing: evidence of any age would do")
-	case c.Nothing == "" && !has["fidelity"]:
-		return c, r.at(n, "fidelity is missing: say which sandboxes are good enough")
+	case c.Exempt != "" && (needs > 0 || c.MaxAge > 0 || has["fidelity"]):
+		return c, r.at(n, "exempt cannot be combined with gates, drills, max_age or fidelity")
+	case c.Exempt == "" && needs == 0:
+		return c, r.at(n, "gates and drills are missing; list some, or write under exempt why none are needed")
+	case c.Exempt == "" && c.MaxAge == 0:
+		return c, r.at(n, "max_age is missing")
+	case c.Exempt == "" && !has["fidelity"]:
+		return c, r.at(n, "fidelity is missing; list which sandboxes are good enough")
 	}
 	return c, nil
 }
@@ -287,9 +287,9 @@ func (r reader) yaml(err error) error {
 
 func (r reader) mapping(n *yaml.Node, known fields) error {
 	return r.pairs(n, func(key, value *yaml.Node) error {
-		read, there := known[key.Value]
-		if !there {
-			return r.at(key, "unknown key %q: known here are %s", key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		read, ok := known[key.Value]
+		if !ok {
+			return r.at(key, "unknown key %q; use %s", key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 		}
 		return read(value)
 	})
@@ -307,16 +307,16 @@ func (r reader) each(n *yaml.Node, read func(key, value *yaml.Node) error) error
 
 func (r reader) pairs(n *yaml.Node, read func(key, value *yaml.Node) error) error {
 	if n.Kind != yaml.MappingNode {
-		return r.at(n, "a mapping is needed here")
+		return r.at(n, "not a mapping")
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
-			return r.at(key, "a key must be plain text")
+			return r.at(key, "a key must be text")
 		case seen[key.Value]:
-			return r.at(key, "the key %q stands here twice", key.Value)
+			return r.at(key, "the key %q is listed twice", key.Value)
 		}
 		seen[key.Value] = true
 		if err := read(key, value); err != nil {
@@ -328,7 +328,7 @@ func (r reader) pairs(n *yaml.Node, read func(key, value *yaml.Node) error) erro
 
 func (r reader) list(n *yaml.Node, read func(*yaml.Node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return r.at(n, "a list is needed here")
+		return r.at(n, "not a list")
 	}
 	for _, entry := range n.Content {
 		if err := read(entry); err != nil {
@@ -340,17 +340,17 @@ func (r reader) list(n *yaml.Node, read func(*yaml.Node) error) error {
 
 func (r reader) text(n *yaml.Node, shape *lazyregexp.Regexp) (string, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || strings.TrimSpace(n.Value) == "" {
-		return "", r.at(n, "text is needed here: put it in quotes")
+		return "", r.at(n, "not text; put it in quotes")
 	}
 	if shape != nil && !shape.MatchString(n.Value) {
-		return "", r.at(n, "%q is no name: letters, digits, dots, hyphens and underscores", n.Value)
+		return "", r.at(n, "%q: not a name of letters, digits, dots, hyphens and underscores", n.Value)
 	}
 	return n.Value, nil
 }
 
 func (r reader) truth(n *yaml.Node) (bool, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		return false, r.at(n, "true or false is needed here")
+		return false, r.at(n, "not true or false")
 	}
 	return strings.EqualFold(n.Value, "true"), nil
 }
@@ -360,7 +360,7 @@ func (r reader) texts(n *yaml.Node, shape *lazyregexp.Regexp) ([]string, error) 
 	err := r.list(n, func(n *yaml.Node) error {
 		text, err := r.text(n, shape)
 		if err == nil && slices.Contains(out, text) {
-			err = r.at(n, "%q stands here twice", text)
+			err = r.at(n, "%q is listed twice", text)
 		}
 		out = append(out, text)
 		return err
@@ -407,8 +407,8 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 					need.Report = map[string]string{}
 					return r.each(n, func(key, n *yaml.Node) (err error) {
 						need.Report[key.Value], err = r.text(n, nil)
-						if err == nil && located[key.Value] && !plainPath(need.Report[key.Value]) {
-							err = r.at(n, "%q is no path in a repository: write it as git does, such as playbooks/site.yml", n.Value)
+						if err == nil && key.Value == subjectKey && !plainPath(need.Report[key.Value]) {
+							err = r.at(n, "%q: not a path in a repository; write it as git does, such as playbooks/site.yml", n.Value)
 						}
 						return err
 					})
@@ -430,7 +430,7 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 		if slices.ContainsFunc(out, func(other Need) bool {
 			return other.Name == need.Name && other.In == need.In && maps.Equal(other.Report, need.Report)
 		}) {
-			return r.at(named, "%s stands here twice", need.Name)
+			return r.at(named, "%s is listed twice", need.Name)
 		}
 		out = append(out, need)
 		return nil

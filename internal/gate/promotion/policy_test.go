@@ -47,13 +47,13 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 		for _, need := range class.Gates {
 			switch {
 			case need.Name == "idempotence_gate":
-				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"playbook": "playbooks/site.yml"}, In: "factory"}, need, name)
+				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"subject": "playbooks/site.yml"}, In: "factory"}, need, name)
 			case name == "infrastructure":
 				assert.Equal(t, "tools", need.In)
 			}
 		}
 	}
-	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].With)
+	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].Related)
 	for _, class := range []string{"longhorn", "recovery"} {
 		assert.Equal(t, Words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
 	}
@@ -78,7 +78,7 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	with := func(class string) string { return repository + "classes:\n  a:\n" + class }
 	const good = "    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":                        {"", ":1:1: it is empty"},
+		"exempt":                        {"", ":1:1: it is empty"},
 		"no mapping":                     {"[]", ":1:1: a mapping is needed"},
 		"no YAML":                        {"a: b: c", ":1:1: mapping values"},
 		"a tab":                          {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
@@ -103,18 +103,18 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a gate twice":                   {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "stands here twice"},
 		"a drill that is none":           {with("    drills: [idempotence_gate]\n" + good), "is no drill"},
 		"a need with a wrong key":        {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates": known here are gate, in, report`},
-		"a playbook that is no path":     {with("    gates: [{gate: idempotence_gate, report: {playbook: /tmp/site.yml}}]\n" + good), `:8:57: "/tmp/site.yml" is no path in a repository`},
-		"a playbook outside":             {with("    gates: [{gate: idempotence_gate, report: {playbook: ../site.yml}}]\n" + good), "is no path in a repository"},
-		"a root with a slash at its end": {with("    gates: [{gate: tofu_plan_gate, report: {root: iac/}}]\n" + good), "is no path in a repository"},
+		"a playbook that is no path":     {with("    gates: [{gate: idempotence_gate, report: {subject: /tmp/site.yml}}]\n" + good), `:8:57: "/tmp/site.yml" is no path in a repository`},
+		"a playbook outside":             {with("    gates: [{gate: idempotence_gate, report: {subject: ../site.yml}}]\n" + good), "is no path in a repository"},
+		"a root with a slash at its end": {with("    gates: [{gate: tofu_plan_gate, report: {subject: iac/}}]\n" + good), "is no path in a repository"},
 		"a repository that is no name":   {with("    gates: [{gate: tofu_plan_gate, in: ../x}]\n" + good), "is no name"},
-		"a need without a name":          {with("    gates: [{report: {playbook: x}}]\n" + good), "there is no gate \"\""},
+		"a need without a name":          {with("    gates: [{report: {subject: x}}]\n" + good), "there is no gate \"\""},
 		"an age that is none":            {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: the age"},
 		"an age below zero":              {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: the age"},
 		"no age":                         {with("    gates: [idempotence_gate]\n    fidelity: {modes: any, distributions: any}\n"), "max_age is missing"},
 		"no fidelity":                    {with("    gates: [idempotence_gate]\n    max_age: 1h\n"), "fidelity is missing"},
 		"half a fidelity":                {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both needed"},
 		"a class that asks for nothing":  {with(good), "asks for neither gates nor drills"},
-		"nothing, and something":         {with("    nothing: pages\n    gates: [idempotence_gate]\n"), "it needs nothing, and something"},
+		"nothing, and something":         {with("    exempt: pages\n    gates: [idempotence_gate]\n"), "exempt cannot be combined"},
 		"too much":                       {strings.Repeat("#", policyLimit+1), "at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {

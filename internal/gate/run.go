@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
+	"github.com/arcodange-org/sandbox/internal/run"
+)
+
+// Arguments are the options that the modules of all gates have: embed them.
+type Arguments struct {
+	Waivers    []Waiver         `arg:"waivers"`
+	WaiverFile string           `arg:"waiver_file"`
+	Report     string           `arg:"report"`
+	Formats    []string         `arg:"report_formats"`
+	Evidence   *record.Evidence `arg:"evidence"`
+}
+
+// Options are the specs of Arguments, and of more options.
+func Options(more map[string]ansible.Option) map[string]ansible.Option {
+	options := map[string]ansible.Option{
+		"waivers": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
+			"rule": {Required: true}, "path": {}, "task": {}, "resource": {}, "host": {}, "reason": {Required: true}, "expires": {Required: true},
+		}}},
+		"waiver_file":    {Type: ansible.Path},
+		"report":         {Type: ansible.Path},
+		"report_formats": {Type: ansible.List, Elements: ansible.Str, Choices: slices.Sorted(maps.Keys(formats))},
+		"evidence":       record.Option(),
+	}
+	maps.Copy(options, more)
+	return options
+}
+
+// WaiversFor are the waivers of the option and of the file, for a gate.
+func (a Arguments) WaiversFor(gate string) ([]Waiver, error) {
+	if a.WaiverFile == "" {
+		return a.Waivers, nil
+	}
+	found, err := ReadWaivers(a.WaiverFile, gate)
+	return append(slices.Clone(a.Waivers), found...), err
+}
+
+// Task is one call of a gate's module.
+type Task struct {
+	Call *ansible.Call
+	Name string // of the gate, as "idempotence"; of the report's file too
+	What string // name of the record in the ledger
+	Arguments
+	Subject record.Subject
+}
+
+// Run evaluates a gate as its module does: it completes the evidence, runs
+// evaluate between two descriptions of what is under test, writes the report and
+// the record, and returns the report's parts. The error of a red report is its
+// first finding. evaluate may leave more for the record in the outcome, whose
+// verdict, summary, report and waivers are set here.
+func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Context, outcome *record.Outcome) (R, error), tell func(R)) error {
+	about, in, err := t.Evidence.Complete(ctx, run.Exec{}, t.Subject)
+	if err != nil {
+		return err
+	}
+	path, err := reportPath(t.Report, t.Name, os.Getenv)
+	if err != nil {
+		return err
+	}
+	var report *Report
+	err = record.Run(ctx, t.Call, run.Exec{}, about, t.What, func(ctx context.Context) (record.Outcome, error) {
+		var outcome record.Outcome
+		result, err := evaluate(ctx, &outcome)
+		if err != nil {
+			return record.Outcome{}, err
+		}
+		report = result.Common()
+		report.In = in
+		paths, err := write(path, result, t.Formats)
+		if err != nil {
+			return record.Outcome{}, err
+		}
+		t.Call.Return("verdict", report.Verdict)
+		t.Call.Return("findings", report.Findings)
+		t.Call.Return("waived", report.Waived)
+		t.Call.Return("summary", report.Text())
+		t.Call.Return("report", path)
+		t.Call.Return("reports", paths)
+		t.Call.Return("seconds", report.Seconds)
+		tell(result)
+		outcome.Verdict, outcome.Report = report.Verdict, path
+		outcome.Waivers = append(outcome.Waivers, report.Waivers()...)
+		if outcome.Summary == "" || report.Verdict == evidence.Red {
+			outcome.Summary = report.Summary()
+		}
+		return outcome, nil
+	})
+	if err != nil {
+		return err
+	}
+	if report.Verdict != evidence.Green {
+		return errors.New(report.First())
+	}
+	return nil
+}
+
+// Summary is the report on one line: the first finding, or its first line for people.
+func (r *Report) Summary() string {
+	if len(r.Findings) > 0 {
+		return r.First()
+	}
+	return strings.Join(r.Lines[:min(1, len(r.Lines))], "")
+}
+
+// Absolute makes paths absolute; empty ones stay so.
+func Absolute(paths ...*string) error {
+	for _, path := range paths {
+		if *path == "" {
+			continue
+		}
+		full, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("path %s: %w", *path, err)
+		}
+		*path = full
+	}
+	return nil
+}
+
+// Limit is ctx with a limit of seconds.
+func Limit(ctx context.Context, seconds int) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
+}
