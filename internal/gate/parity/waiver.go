@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // Waiver lets a drift be until a day, for a reason.
@@ -46,15 +48,15 @@ func LoadWaivers(file string, now time.Time) ([]Waiver, error) {
 // ParseWaivers reads a list of waivers: each with path, reason and expires, the
 // last at most 366 days after now. file says in messages where it comes from.
 func ParseWaivers(file string, data []byte, now time.Time) ([]Waiver, error) {
-	p := parser{file: file}
-	root, err := p.document(data)
+	p := parser{strictyaml.File(file)}
+	root, err := p.Document(data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the waivers: %w", err)
 	}
 	var waivers []Waiver
 	err = named(p, root, &waivers, "waiver", func(w Waiver) string { return w.Path }, func(n *yaml.Node, into *Waiver) error {
 		into.Place = fmt.Sprintf("%s:%d", file, n.Line)
-		return p.mapping(n, []string{"path", "reason", "expires"}, keys{
+		return p.Mapping(n, []string{"path", "reason", "expires"}, strictyaml.Keys{
 			"path":    func(n *yaml.Node) error { return p.waivedPath(n, into) },
 			"reason":  func(n *yaml.Node) error { return p.reason(n, into) },
 			"expires": func(n *yaml.Node) error { return p.expiry(n, into, now) },
@@ -68,16 +70,16 @@ func ParseWaivers(file string, data []byte, now time.Time) ([]Waiver, error) {
 
 func (p parser) waivedPath(n *yaml.Node, into *Waiver) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" {
-		return p.at(n, "the path of a drift is needed here, such as nodes/*/architecture")
+		return p.At(n, "the path of a drift is needed here, such as nodes/*/architecture")
 	}
 	segments := strings.Split(n.Value, "/")
 	switch {
 	case slices.Contains(segments, ""):
-		return p.at(n, "%q has an empty segment", n.Value)
+		return p.At(n, "%q has an empty segment", n.Value)
 	case strings.Contains(segments[0], "*") || segments[0] == "waivers" || len(segments) < 2:
-		return p.at(n, "%q does not begin with the section that it waives a drift of", n.Value)
+		return p.At(n, "%q does not begin with the section that it waives a drift of", n.Value)
 	case slices.ContainsFunc(segments, func(s string) bool { return s != "*" && strings.Contains(s, "*") }):
-		return p.at(n, "%q: * stands for a whole segment", n.Value)
+		return p.At(n, "%q: * stands for a whole segment", n.Value)
 	}
 	into.Path = n.Value
 	return nil
@@ -86,7 +88,7 @@ func (p parser) waivedPath(n *yaml.Node, into *Waiver) error {
 func (p parser) reason(n *yaml.Node, into *Waiver) error {
 	into.Reason = strings.Join(strings.Fields(n.Value), " ")
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || into.Reason == "" {
-		return p.at(n, "a reason is needed here")
+		return p.At(n, "a reason is needed here")
 	}
 	return nil
 }
@@ -94,10 +96,10 @@ func (p parser) reason(n *yaml.Node, into *Waiver) error {
 func (p parser) expiry(n *yaml.Node, into *Waiver, now time.Time) error {
 	day, err := time.Parse(time.DateOnly, n.Value)
 	if n.Kind != yaml.ScalarNode || err != nil {
-		return p.at(n, "a day is needed here, as YYYY-MM-DD")
+		return p.At(n, "a day is needed here, as YYYY-MM-DD")
 	}
 	if day.Sub(now) > longest {
-		return p.at(n, "%s is more than a year ahead: choose a day by which somebody looks at it again", n.Value)
+		return p.At(n, "%s is more than a year ahead: choose a day by which somebody looks at it again", n.Value)
 	}
 	into.Expires, into.Last = day, n.Value
 	return nil
