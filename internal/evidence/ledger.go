@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
@@ -266,14 +267,10 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return failed(err)
 	}
 	// The old file is safe before the new one takes its name; until the heads are written the next run restarts again.
-	if err := writeSynced(broken.File, old); err != nil {
+	if err := atomicfile.Write(broken.File, old, 0o600); err != nil {
 		return failed(err)
 	}
-	fresh := l.Path + ".new"
-	if err := writeSynced(fresh, raw); err != nil {
-		return failed(err)
-	}
-	if err := os.Rename(fresh, l.Path); err != nil {
+	if err := atomicfile.Write(l.Path, raw, 0o600); err != nil {
 		return failed(err)
 	}
 	file, err := openRegular(l.Path, os.O_RDONLY)
@@ -285,15 +282,6 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return failed(err)
 	}
 	return broken, true, nil
-}
-
-func writeSynced(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // stampOf changes whenever somebody writes to the file, replaces it or changes its times.
@@ -490,16 +478,8 @@ func writeHead(path string, head headFile) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the folder of the head %s: %w", path, err)
-	}
-	// One name: the ledger's lock keeps others away, and what a kill leaves is written over.
-	fresh := path + ".new"
-	if err := os.WriteFile(fresh, append(raw, '\n'), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("writing the head: %w", err), os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, path); err != nil {
-		return fmt.Errorf("writing the head: %w", err)
+	if err := atomicfile.Write(path, append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the head %s: %w", path, err)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/evidence/page"
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
@@ -214,14 +215,7 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 	if c.CheckMode || bytes.Equal(before, out.Bytes()) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return fmt.Errorf("making the page's folder: %w", err)
-	}
-	fresh := target + ".new"
-	if err := os.WriteFile(fresh, out.Bytes(), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("writing the page: %w", err), os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, target); err != nil {
+	if err := atomicfile.Write(target, out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil

@@ -6,12 +6,12 @@ package reports
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -56,21 +56,8 @@ func Write(path string, report any) error {
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("making the report's folder: %w", err)
-	}
-	// A name that nobody can foresee, made 0600: two gates may write one report.
-	fresh, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*")
-	if err != nil {
+	if err := atomicfile.Write(path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
-	}
-	_, err = fresh.Write(append(data, '\n'))
-	if err = errors.Join(err, fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", errors.Join(err, os.Remove(fresh.Name())))
 	}
 	return nil
 }
