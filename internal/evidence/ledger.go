@@ -25,6 +25,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -74,25 +75,6 @@ type Ledger struct {
 	Now func() time.Time
 }
 
-// Resolve is the path without links, as far as it exists.
-func Resolve(path string) string {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	rest := ""
-	for at := absolute; ; at = filepath.Dir(at) {
-		real, err := filepath.EvalSymlinks(at)
-		if err == nil {
-			return filepath.Join(real, rest)
-		}
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			return absolute
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
-}
-
 // Open names a ledger; its file is made by the first Append. The folder's links
 // are followed, so that a ledger has one name however it is spelled; a ledger
 // that is a link itself is refused by whoever reads it.
@@ -101,7 +83,7 @@ func Open(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the ledger %s: %w", path, err)
 	}
-	absolute = filepath.Join(Resolve(filepath.Dir(absolute)), filepath.Base(absolute))
+	absolute = filepath.Join(pathlink.Canonical(filepath.Dir(absolute)), filepath.Base(absolute))
 	anchors, err := DefaultAnchors(os.Getenv)
 	if err != nil {
 		return nil, err

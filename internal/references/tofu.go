@@ -15,13 +15,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
 // tofu reads what of a root module says where states lie and where providers
@@ -122,7 +124,7 @@ func (t *tofuReader) module(directory string) []body {
 	slices.SortStableFunc(entries, func(a, b os.DirEntry) int {
 		return strings.Compare(strconv.FormatBool(override(a.Name())), strconv.FormatBool(override(b.Name())))
 	})
-	t.seen[oneOf(directory)] = true
+	t.seen[pathlink.Canonical(directory)] = true
 	var bodies []body
 	for _, entry := range entries {
 		name := entry.Name()
@@ -160,14 +162,6 @@ func (t *tofuReader) module(directory string) []body {
 		t.problem("OpenTofu root", directory, "it holds no configuration")
 	}
 	return bodies
-}
-
-// oneOf is a directory by one path, whatever links led there: a link to its own directory would never end.
-func oneOf(directory string) string {
-	if real, err := filepath.EvalSymlinks(directory); err == nil {
-		return real
-	}
-	return filepath.Clean(directory)
 }
 
 func (t *tofuReader) use(kind, from string) {
@@ -1056,7 +1050,7 @@ func (t *tofuReader) calls(b body) {
 		case n.failed:
 		case strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../"):
 			directory := filepath.Join(b.directory, source)
-			if t.seen[oneOf(directory)] {
+			if t.seen[pathlink.Canonical(directory)] {
 				continue
 			}
 			t.called(directory)
@@ -1134,7 +1128,7 @@ func (t *tofuReader) fetched() {
 		return
 	}
 	for _, module := range listed.Modules {
-		if directory := t.expand(module.Dir, t.root.Directory); !t.seen[oneOf(directory)] {
+		if directory := t.expand(module.Dir, t.root.Directory); !t.seen[pathlink.Canonical(directory)] {
 			t.called(directory)
 		}
 	}

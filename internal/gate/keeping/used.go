@@ -14,6 +14,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -76,7 +77,7 @@ func (e *Evidence) inventoryIs(sources []string) error {
 		if hostList(source) {
 			return fmt.Errorf("evidence.inventory is %s, and the gate runs with the list of hosts %q: leave it out, and it is filled in", e.Inventory, source)
 		}
-		if _, inside := below(evidence.Resolve(e.Inventory), evidence.Resolve(source)); !inside {
+		if _, inside := below(pathlink.Canonical(e.Inventory), pathlink.Canonical(source)); !inside {
 			return fmt.Errorf("evidence.inventory is %s, and the gate runs with %s: leave it out, and it is filled in", e.Inventory, source)
 		}
 	}
@@ -84,7 +85,7 @@ func (e *Evidence) inventoryIs(sources []string) error {
 }
 
 func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*reports.In, error) {
-	path := evidence.Resolve(used.Path)
+	path := pathlink.Canonical(used.Path)
 	var found *reports.In
 	var top string
 	for _, name := range slices.Sorted(maps.Keys(e.Repositories)) {
@@ -96,7 +97,7 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*r
 		if err != nil {
 			return nil, err
 		}
-		tree = evidence.Resolve(tree)
+		tree = pathlink.Canonical(tree)
 		// Of repositories within each other the innermost holds it.
 		if relative, inside := below(tree, path); inside && len(tree) > len(top) {
 			found, top = &reports.In{Repository: name, Path: filepath.ToSlash(relative)}, tree
@@ -156,7 +157,7 @@ func (e Evidence) inventory() (string, error) {
 // hostList tells whether Ansible reads a source as names of hosts.
 func hostList(source string) bool { return strings.Contains(source, ",") }
 
-func same(a, b string) bool { return evidence.Resolve(a) == evidence.Resolve(b) }
+func same(a, b string) bool { return pathlink.Canonical(a) == pathlink.Canonical(b) }
 
 // below is the way from a folder to what lies in it, or is it.
 func below(folder, path string) (string, bool) {

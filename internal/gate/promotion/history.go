@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -275,13 +276,7 @@ func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false
 	}
-	real := func(path string) string {
-		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			return resolved
-		}
-		return path
-	}
-	name, err := filepath.Rel(real(top), filepath.Join(real(filepath.Dir(path)), filepath.Base(path)))
+	name, err := filepath.Rel(pathlink.Canonical(top), filepath.Join(pathlink.Canonical(filepath.Dir(path)), filepath.Base(path)))
 	if err != nil || name == ".." || strings.HasPrefix(name, "../") || name == "." {
 		return "", false
 	}

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
 // usual is where a repository has its policy, as the documentation says.
@@ -43,7 +44,7 @@ func (j *judging) authority(ctx context.Context) {
 		case err != nil:
 			red("%v", err)
 		case manifest.Policy.Promotion == "":
-		case resolved(manifest.Policy.Promotion) != resolved(j.q.Policy):
+		case pathlink.Canonical(manifest.Policy.Promotion) != pathlink.Canonical(j.q.Policy):
 			red("the policy %s is not the one that the boundary manifest names by policy.promotion, %s: give that one", j.q.Policy, manifest.Policy.Promotion)
 		default:
 			named++
@@ -167,12 +168,4 @@ func (h history) blobs(ctx context.Context, hashes []string, each func(hash stri
 		each(hash, content)
 	}
 	return nil
-}
-
-// resolved is path without links, as far as it is there.
-func resolved(path string) string {
-	if real, err := boundary.LeadsTo(path); err == nil {
-		return real
-	}
-	return filepath.Clean(path)
 }
