@@ -25,6 +25,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
@@ -209,7 +210,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	failed := func(err error) (Break, bool, error) {
 		return Break{}, false, fmt.Errorf("restarting the ledger %s: %w", l.Path, err)
 	}
-	if reason = strings.Join(strings.Fields(reason), " "); reason == "" {
+	if reason = oneline.Join(reason); reason == "" {
 		return failed(errors.New("the reason is empty; say what happened to it"))
 	}
 	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", patience)

@@ -22,6 +22,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
@@ -139,7 +140,7 @@ func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state st
 		grant, err := w.promoted(ctx, manifest, state, gate)
 		if err != nil {
 			return fmt.Sprintf("the boundary manifest wants evidence of promotion, and the grant %v; "+
-				"the playbook promote.yml is the way, which judges, grants and runs", oneLine(err)), nil
+				"the playbook promote.yml is the way, which judges, grants and runs", oneline.Join(err.Error())), nil
 		}
 		entry.Grant, entry.Repository, entry.Tree = grant.ID, grant.Question.Repository, grant.Tree
 	}
@@ -178,8 +179,6 @@ func (w Wish) reached(manifest *boundary.Manifest, state string) (granted bool, 
 	}
 	return true, appendRecord(log, entry)
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // refused is why the wish is not granted, by all but evidence; empty if it is.
 func (w Wish) refused(policy boundary.Policy, state string, now time.Time) string {

@@ -18,6 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // File is the name of a YAML file as errors give it.
@@ -99,7 +100,7 @@ func (f File) syntax(err error) error {
 			line = match[1]
 		}
 	}
-	return fmt.Errorf("%s:%s:1: %s", f, line, strings.Join(strings.Fields(text), " "))
+	return fmt.Errorf("%s:%s:1: %s", f, line, oneline.Join(text))
 }
 
 // mismatch is one entry of a [yaml.TypeError], without the names of Go's types.

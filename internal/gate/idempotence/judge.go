@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -107,13 +108,7 @@ func (f Finding) sentence() string {
 	return strings.TrimSuffix(b.String(), ": ") + ": " + f.Found
 }
 
-func oneLine(text string) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > 300 {
-		text = string(runes[:300]) + "…"
-	}
-	return text
-}
+func oneLine(text string) string { return oneline.Cut(oneline.Join(text), 300) }
 
 // how says on one line how a program ended: the first error that it told of.
 func how(ended error) string {

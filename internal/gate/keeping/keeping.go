@@ -19,6 +19,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -259,11 +260,4 @@ func reportOf(path string) (evidence.Report, error) {
 }
 
 // oneLine is text as a summary holds it.
-func oneLine(text string) string {
-	const most = 2000
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + " …"
-	}
-	return text
-}
+func oneLine(text string) string { return oneline.Cut(oneline.Join(text), 2000) }

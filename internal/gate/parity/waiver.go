@@ -11,6 +11,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
@@ -86,7 +87,7 @@ func (p parser) waivedPath(n *yaml.Node, into *Waiver) error {
 }
 
 func (p parser) reason(n *yaml.Node, into *Waiver) error {
-	into.Reason = strings.Join(strings.Fields(n.Value), " ")
+	into.Reason = oneline.Join(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || into.Reason == "" {
 		return p.At(n, "a reason is needed here")
 	}

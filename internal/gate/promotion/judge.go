@@ -21,6 +21,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -244,7 +245,7 @@ func (j *judging) red(rule, format string, words ...any) {
 }
 
 func (j *judging) add(f Finding) {
-	f.Message = oneLine(f.Message)
+	f.Message = oneline.Join(f.Message)
 	j.report.Findings = append(j.report.Findings, f)
 }
 
@@ -910,9 +911,6 @@ func (f Fidelity) lacks(r evidence.Record) string {
 	}
 	return ""
 }
-
-// oneLine is text on one line.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // Show is a path as it can be shown: quoted if it is no plain text.
 func Show(path string) string {
