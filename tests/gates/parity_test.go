@@ -22,7 +22,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
 )
 
@@ -43,8 +42,6 @@ var answers = map[string]string{
 
 func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
 	t.Parallel()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, there := answers[r.URL.Path]
 		if !there || r.Method != http.MethodGet {
@@ -56,10 +53,8 @@ func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
 	at, err := url.Parse(server.URL)
 	require.NoError(t, err)
 
-	root := install(t)
-	write := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
-	}
+	site, write := install(t)
+	root := site.Root
 	const config = `
 apiVersion: v1
 kind: Config
@@ -69,7 +64,6 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 `
 	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	write("ansible.cfg", "[defaults]\n")
 	write("kubeconfig", fmt.Sprintf(config, server.URL, ca))
 	write("production", fmt.Sprintf(config, "https://192.0.2.1:6443", ca))
 	write("boundary.yml", "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [172.30.0.0/16], endpoints: ['127.0.0.1:"+at.Port()+"']}\n")
@@ -146,17 +140,11 @@ backups: []
           - unwell.drifts[0].found == 'running, and its health is unhealthy'
           - claimed is failed and claimed.msg is search('what runs is embedded') and claimed.evidence.verdict == 'red'
 `)
-	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
-		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"--diff", "gate.yml"}, Dir: root,
-		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
-			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
-			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False"),
-	})
-	said := string(res.Stdout) + string(res.Stderr)
-	require.NoError(t, err, said)
-	assert.NotContains(t, said, "correct-horse-battery")
-	assert.Equal(t, 2, strings.Count(said, `-    "components/vault/version": "1.19.0"`), "the difference is shown of each task that is red:\n%s", said)
-	assert.Equal(t, 2, strings.Count(said, `+    "components/vault/version": "1.20.0"`))
+	out, err := site.Play(t, "--diff", "gate.yml")
+	require.NoError(t, err, out)
+	assert.NotContains(t, out, "correct-horse-battery")
+	assert.Equal(t, 2, strings.Count(out, `-    "components/vault/version": "1.19.0"`), "the difference is shown of each task that is red:\n%s", out)
+	assert.Equal(t, 2, strings.Count(out, `+    "components/vault/version": "1.20.0"`))
 
 	for name, verdict := range map[string]string{"green": "green", "red": "red", "check": "red"} {
 		path := filepath.Join(root, name+".json")

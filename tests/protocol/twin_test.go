@@ -20,9 +20,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 func pointer(s ansible.Spec) *ansible.Spec { return &s }
@@ -169,8 +171,7 @@ type reply struct {
 // ask runs every case through one Python process.
 func ask(t *testing.T, cases []testCase) []reply {
 	t.Helper()
-	interpreter := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, interpreter, "ANSIBLE_PYTHON must name a Python that has ansible-core; `make test` sets it")
+	interpreter := ansibletest.Python(t)
 	var in bytes.Buffer
 	all := map[string]any{}
 	for name, s := range specs {
