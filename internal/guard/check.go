@@ -131,7 +131,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 	}
 	decisions := make([]boundary.Decision, 0, len(targets))
 	if *environment {
-		decisions = p.couplings(ctx, engine, references.Sources{Environment: true})
+		decisions = p.externalReferences(ctx, engine, references.Sources{Environment: true})
 	}
 	for _, target := range targets {
 		var found []boundary.Decision
@@ -154,7 +154,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 			found = []boundary.Decision{d}
 		default:
 			if read, holds := coupled[target.Kind]; holds {
-				found = p.couplings(ctx, engine, read(target.Value))
+				found = p.externalReferences(ctx, engine, read(target.Value))
 			} else {
 				found = []boundary.Decision{engine.Decide(ctx, target)}
 			}
@@ -194,8 +194,8 @@ func (p Process) check(ctx context.Context, args []string) int {
 	return OK
 }
 
-// couplings decides about everything that sources lead to.
-func (p Process) couplings(ctx context.Context, engine boundary.Engine, sources references.Sources) []boundary.Decision {
+// externalReferences checks everything that sources lead to.
+func (p Process) externalReferences(ctx context.Context, engine boundary.Engine, sources references.Sources) []boundary.Decision {
 	reader := references.Reader{Environ: p.Env, Home: p.getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision
 	for _, judged := range references.Decide(ctx, engine, reader.Read(ctx, sources)) {
