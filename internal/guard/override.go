@@ -24,6 +24,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -223,7 +224,7 @@ func (w Wish) promoted(ctx context.Context, manifest *boundary.Manifest, state s
 	case len(w.Playbooks) == 0:
 		return promotion.Grant{}, errors.New("is for playbooks, and this run plays none")
 	}
-	tree, err := evidence.TreeOf(ctx, gate.Runner, grant.Question.Path)
+	tree, err := tree.Of(ctx, gate.Runner, grant.Question.Path)
 	if err != nil {
 		return promotion.Grant{}, fmt.Errorf("is for a working tree that cannot be read: %w", err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/guard"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -238,7 +239,7 @@ func (t task) judge(ctx context.Context, c *ansible.Call) (promotion.Report, err
 func (t task) outcome(report promotion.Report) keeping.Outcome {
 	out := keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: t.where}
 	if report.Tree != "" {
-		out.Trees = append([]evidence.Tree{{Repository: report.Repository, Commit: report.Head, Tree: report.Tree}}, report.With...)
+		out.Trees = append([]tree.State{{Repository: report.Repository, Commit: report.Head, Tree: report.Tree}}, report.With...)
 	}
 	return out
 }

@@ -19,6 +19,7 @@ import (
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
@@ -29,7 +30,7 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
 	execute := func(dir, name string, args ...string) {
 		cmd := exec.Command(name, args...)
 		cmd.Dir = dir
-		cmd.Env = append(ledger.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
+		cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 	}

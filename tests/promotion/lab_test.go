@@ -21,6 +21,7 @@ import (
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/guard"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
@@ -167,7 +168,7 @@ func (l *lab) command(dir string, words ...string) *exec.Cmd {
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir = dir
 	var env []string
-	for _, entry := range ledger.GitEnv(os.Environ()) {
+	for _, entry := range tree.GitEnv(os.Environ()) {
 		if !strings.HasPrefix(entry, "ANSIBLE_") && !strings.HasPrefix(entry, "XDG_") && !strings.HasPrefix(entry, "SANDBOX_") {
 			env = append(env, entry)
 		}
@@ -198,9 +199,9 @@ func (l *lab) change(word string, verdict ledger.Verdict) string {
 // record adds a record as the idempotence gate writes it.
 func (l *lab) record(verdict ledger.Verdict) {
 	l.t.Helper()
-	tree, err := ledger.TreeOf(context.Background(), run.Exec{}, l.repo)
+	state, err := tree.Of(context.Background(), run.Exec{}, l.repo)
 	require.NoError(l.t, err)
-	tree.Repository = "factory"
+	state.Repository = "factory"
 	boundary, err := ledger.Digest(filepath.Join(l.inventory, "boundary.yml"))
 	require.NoError(l.t, err)
 	var sign ledger.Signer
@@ -208,7 +209,7 @@ func (l *lab) record(verdict ledger.Verdict) {
 		sign = ledger.SSHSigner(run.Exec{}, l.key)
 	}
 	_, err = l.book().Append(context.Background(), ledger.Record{
-		What: "idempotence_gate", Verdict: verdict, Summary: "As a test has it", Trees: []ledger.Tree{tree}, Boundary: boundary, Mode: "vm", Distribution: "embedded",
+		What: "idempotence_gate", Verdict: verdict, Summary: "As a test has it", Trees: []tree.State{state}, Boundary: boundary, Mode: "vm", Distribution: "embedded",
 	}, sign)
 	require.NoError(l.t, err)
 }

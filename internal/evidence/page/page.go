@@ -22,6 +22,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/oneline"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 //go:embed page.html.tmpl
@@ -97,7 +98,7 @@ type one struct {
 	Summary  string
 	Took     string
 	Signed   bool
-	Trees    []evidence.Tree
+	Trees    []tree.State
 	Facts    []fact
 	Report   report
 }

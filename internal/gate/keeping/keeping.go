@@ -21,6 +21,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // last is how long the record may take after the run was told to end.
@@ -84,7 +85,7 @@ type Outcome struct {
 	Versions map[string]string
 
 	// Trees are what was judged, where that is not what lies in a working tree.
-	Trees []evidence.Tree
+	Trees []tree.State
 }
 
 // gates are the names under which what judges by itself writes its records.
@@ -198,7 +199,7 @@ func (e Evidence) look(ctx context.Context, runner run.Runner) (evidence.Record,
 		if err != nil {
 			return evidence.Record{}, err
 		}
-		tree, err := evidence.TreeOf(ctx, runner, dir)
+		tree, err := tree.Of(ctx, runner, dir)
 		if err != nil {
 			return evidence.Record{}, err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // Used is what a gate really runs on. What it has none of is empty.
@@ -93,7 +94,7 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*r
 		if err != nil {
 			return nil, err
 		}
-		tree, err := evidence.Top(ctx, runner, dir)
+		tree, err := tree.Top(ctx, runner, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +109,7 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, used Used) (*r
 			used.What, used.Path, strings.Join(slices.Sorted(maps.Keys(e.Repositories)), ", "))
 	}
 	if _, err := os.Stat(path); err == nil {
-		holds, err := evidence.Holds(ctx, runner, top, path)
+		holds, err := tree.Holds(ctx, runner, top, path)
 		if err != nil {
 			return nil, err
 		}

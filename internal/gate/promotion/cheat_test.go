@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // mildPolicy wants nothing of anything.
@@ -172,7 +173,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"evidence that tells of the repository twice": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "factory", Tree: strings.Repeat("1", 40)})
+				r.Trees = append(r.Trees, tree.State{Repository: "factory", Tree: strings.Repeat("1", 40)})
 			})
 		}, RuleEvidence, "factory twice"},
 		"no evidence at all": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_other") }, RuleEvidence, "holds no run of it"},
@@ -868,7 +869,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.question.With = map[string]string{"gitops": other.repo}
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+				r.Trees = append(r.Trees, tree.State{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 			other.change("README.md")
 		}, RuleEvidence, "of gitops, and not of"},

@@ -16,9 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // history asks git about commits and trees, by plumbing commands alone and
@@ -32,7 +32,7 @@ type history struct {
 }
 
 func open(runner run.Runner, dir string, env []string) history {
-	return history{runner: runner, dir: dir, env: append(evidence.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
+	return history{runner: runner, dir: dir, env: append(tree.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
 }
 
 func (h history) git(ctx context.Context, stdin []byte, args ...string) (run.Result, error) {

@@ -23,6 +23,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // slack is by how much clocks of honest machines may differ.
@@ -131,7 +132,7 @@ type Report struct {
 	Breaks     []evidence.Break  `json:"ledger_breaks,omitempty"` // at which it was restarted
 	LedgerIs   string            `json:"ledger_is"`               // hash of its first record, by which it is known wherever it lies
 	Boundary   string            `json:"boundary"`                // digest
-	With       []evidence.Tree   `json:"with,omitempty"`
+	With       []tree.State      `json:"with,omitempty"`
 	Files      []Judged          `json:"files"`
 	Classes    []string          `json:"classes"`
 	Nothing    map[string]string `json:"nothing,omitempty"` // classes that need nothing, and why
@@ -333,7 +334,7 @@ func (j *judging) follows(ctx context.Context) {
 		return
 	}
 	for _, e := range slices.Backward(j.entries) {
-		at := slices.IndexFunc(e.Trees, func(t evidence.Tree) bool { return t.Repository == j.q.Repository })
+		at := slices.IndexFunc(e.Trees, func(t tree.State) bool { return t.Repository == j.q.Repository })
 		if e.What != "promotion" || e.Verdict != evidence.Green || at < 0 {
 			continue
 		}
@@ -705,33 +706,33 @@ func (j *judging) idle(p version) {
 }
 
 // with finds the trees of the other repositories that evidence has to tell of.
-func (j *judging) with(ctx context.Context, p version) []evidence.Tree {
-	var out []evidence.Tree
+func (j *judging) with(ctx context.Context, p version) []tree.State {
+	var out []tree.State
 	for _, name := range p.Repositories[j.q.Repository].With {
-		tree := evidence.Tree{Repository: name, Tree: "unknown"} // which no record has
+		state := tree.State{Repository: name, Tree: "unknown"} // which no record has
 		path := j.q.With[name]
 		var err error
 		if path == "" {
 			err = errors.New("the policy asks for it, and nobody says where it lies: give it in with")
-		} else if tree, err = evidence.TreeOf(ctx, j.gate.Runner, path); err == nil {
-			tree.Repository = name
-			if tree.Dirty {
-				err = fmt.Errorf("its working tree differs from its commit (%s): commit, or put aside, what differs", tree.Reason)
+		} else if state, err = tree.Of(ctx, j.gate.Runner, path); err == nil {
+			state.Repository = name
+			if state.Dirty {
+				err = fmt.Errorf("its working tree differs from its commit (%s): commit, or put aside, what differs", state.Reason)
 			}
 		}
 		if err != nil {
 			j.add(Finding{Rule: RuleWith, Policy: p.of, Message: fmt.Sprintf("the repository %s: %v", name, err)})
 		}
-		out = append(out, tree)
-		if !slices.Contains(j.report.With, tree) {
-			j.report.With = append(j.report.With, tree)
+		out = append(out, state)
+		if !slices.Contains(j.report.With, state) {
+			j.report.With = append(j.report.With, state)
 		}
 	}
 	return out
 }
 
 // class tells what a class needs, and what of it is there.
-func (j *judging) class(p version, name string, with []evidence.Tree, trusted bool) {
+func (j *judging) class(p version, name string, with []tree.State, trusted bool) {
 	class := p.Classes[name]
 	if class.Nothing != "" {
 		if j.report.Nothing == nil {
@@ -758,7 +759,7 @@ func (j *judging) class(p version, name string, with []evidence.Tree, trusted bo
 
 // find looks for the newest record that counts. If there is none, reason says
 // why, and entry is the one that comes nearest: that fails the latest test.
-func (j *judging) find(class Class, name string, need Need, with []evidence.Tree) (entry evidence.Entry, reason string) {
+func (j *judging) find(class Class, name string, need Need, with []tree.State) (entry evidence.Entry, reason string) {
 	reason = "the ledger holds no run of it"
 	nearest := -1
 	red := 0
@@ -785,12 +786,12 @@ func (j *judging) find(class Class, name string, need Need, with []evidence.Tree
 
 // sameTree tells whether an entry is of what is judged, whatever else it says.
 func (j *judging) sameTree(e evidence.Entry) bool {
-	return slices.ContainsFunc(e.Trees, func(t evidence.Tree) bool { return t.Repository == j.q.Repository && t.Tree == j.report.Tree })
+	return slices.ContainsFunc(e.Trees, func(t tree.State) bool { return t.Repository == j.q.Repository && t.Tree == j.report.Tree })
 }
 
 // counts tells how many tests an entry passes, and why it does not count;
 // empty if it does.
-func (j *judging) counts(n int, class Class, name string, need Need, with []evidence.Tree) (passed int, why string) {
+func (j *judging) counts(n int, class Class, name string, need Need, with []tree.State) (passed int, why string) {
 	e := j.entries[n]
 	tests := []func() string{
 		func() string { return j.ofTree(e, j.q.Repository, j.report.Tree) },
@@ -845,7 +846,7 @@ func (j *judging) counts(n int, class Class, name string, need Need, with []evid
 				in = j.q.Repository
 			}
 			// Of another repository the tree counts only if the policy asks for it.
-			if in != j.q.Repository && !slices.ContainsFunc(with, func(t evidence.Tree) bool { return t.Repository == in }) {
+			if in != j.q.Repository && !slices.ContainsFunc(with, func(t tree.State) bool { return t.Repository == in }) {
 				return "what is run has to lie in " + in + ", of which the policy asks no tree: put it under with of " + j.q.Repository
 			}
 			return reported(e.Report, need, in)
@@ -861,7 +862,7 @@ func (j *judging) counts(n int, class Class, name string, need Need, with []evid
 
 // ofTree tells why an entry is not of one tree of a repository; empty if it is.
 func (j *judging) ofTree(e evidence.Entry, repository, wanted string) string {
-	var found []evidence.Tree
+	var found []tree.State
 	for _, tree := range e.Trees {
 		if tree.Repository == repository {
 			found = append(found, tree)
