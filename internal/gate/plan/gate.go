@@ -17,15 +17,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/references"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
 // Options are what is judged. Paths are absolute.
@@ -233,15 +231,10 @@ func cliConfig(report *Report, path string) bool {
 		report.say("cli_config", "", "a CLI configuration of provider_installation and plugin_cache_dir only", what)
 		return false
 	}
-	data, err := os.ReadFile(path)
+	body, _, err := parse(path)
 	if err != nil {
-		return refuse("it cannot be read: " + path)
+		return refuse(err.Error())
 	}
-	file, diagnostics := hclsyntax.ParseConfig(data, path, hcl.InitialPos)
-	if diagnostics.HasErrors() {
-		return refuse("it cannot be parsed: " + path)
-	}
-	body, _ := file.Body.(*hclsyntax.Body)
 	for name := range body.Attributes {
 		if !slices.Contains([]string{"plugin_cache_dir", "disable_checkpoint"}, name) {
 			return refuse("it sets " + name)
@@ -502,24 +495,23 @@ func (s *session) original(text string) string {
 	return strings.ReplaceAll(text, s.root, s.o.Root)
 }
 
+// backend is the type of the root's backend; empty if the root cannot be read.
 func (s *session) backend() string {
-	native, _, err := configurations(s.root)
-	if err != nil {
+	module, failed := tofu.Load(s.root)
+	if len(failed) > 0 {
 		return ""
 	}
-	for _, path := range native {
-		body, _, err := parse(path)
-		if err != nil {
-			return ""
-		}
-		for _, block := range backends(body) {
-			if len(block.Labels) == 1 {
-				return block.Labels[0]
+	found := "local"
+	for _, block := range module.Blocks("terraform") {
+		inside, _ := tofu.Inside(block, "backend", "cloud")
+		for _, block := range inside {
+			found = block.Type
+			if block.Type == "backend" {
+				found = block.Labels[0]
 			}
-			return block.Type
 		}
 	}
-	return "local"
+	return found
 }
 
 func (s *session) plan(ctx context.Context) error {
