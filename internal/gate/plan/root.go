@@ -131,12 +131,12 @@ func base(root string) (string, error) {
 			return nil
 		}
 		seen[dir] = true
-		module, failed := tofu.Load(dir)
-		if len(failed) > 0 {
-			return fmt.Errorf("reading %s: %s; run `tofu validate` to see where", failed[0].At, failed[0].Reason)
+		if _, err := os.ReadDir(dir); err != nil {
+			return fmt.Errorf("reading the root module: %w", err)
 		}
+		// A file that cannot be parsed, or a source that is not known, is refused by the reader of external references.
+		module, _ := tofu.Load(dir)
 		for _, block := range module.Blocks("module") {
-			// One that is not known is refused by the reader of external references.
 			source, _ := tofu.Text((&tofu.Evaluator{}).Values(block), "source")
 			if strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") {
 				if err := walk(filepath.Join(dir, source)); err != nil {
