@@ -51,7 +51,7 @@ var wanted = map[Type]string{
 	Bool:    "give true or false (also yes/no, on/off, y/n, t/f, 1/0)",
 	Path:    "give a path",
 	List:    "give a list, or one string with commas",
-	Dict:    "give a dictionary, or one string such as key=value,other=value",
+	Dict:    `give a dictionary, or one string of JSON such as {"key": "value"} or of key=value,other=value`,
 	JSONArg: "give a string, a list or a dictionary",
 	Bytes:   "give a size such as 512M, 4G or 1073741824",
 	Bits:    "give a size in bits such as 512Mb or 4Gb",
@@ -240,15 +240,11 @@ func coerceDict(value any) (any, error) {
 		return value, nil
 	case string:
 		if strings.HasPrefix(value, "{") {
-			if object, err := parseJSON([]byte(value), true); err == nil {
-				return object, nil
+			object, err := parseJSON([]byte(value), true)
+			if err != nil {
+				return nil, errCoerce
 			}
-			if object, err := pyLiteral(value); err == nil {
-				if object, ok := object.(*dict); ok {
-					return object, nil
-				}
-			}
-			return nil, errCoerce
+			return object, nil
 		}
 		if strings.Contains(value, "=") {
 			return keyValues(pyStrip(value))

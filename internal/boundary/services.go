@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
 // judge looks a canonical text up in the same list of both sides.
@@ -92,9 +94,9 @@ func (e Engine) decideKeyFile(d *Decision, t Target) {
 	}
 	// A link is judged by its own place and by the place that it leads to.
 	judge(d, path, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && d.Allowed {
+	if real, err := pathlink.Resolve(path); err == nil && real != path && d.Allowed {
 		judge(d, real, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
-	} else if err != nil && !os.IsNotExist(err) && d.Allowed {
+	} else if err != nil && d.Allowed {
 		d.refuse(nil, "it cannot be told where it leads (%v)", err)
 	}
 }
@@ -312,18 +314,21 @@ func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
 	}
 }
 
+// gitdirLimit is how many `gitdir:` files that name one another are followed.
+const gitdirLimit = 40
+
 // gitLeadsTo lists where links, and files that name a repository, lead to from a
 // path. git takes the path with these endings as well, whichever is there.
 func gitLeadsTo(path string) ([]string, error) {
-	start, err := LeadsTo(path)
+	start, err := pathlink.Resolve(path)
 	if err != nil {
 		return nil, err
 	}
 	all := []string{start}
 	for _, ending := range []string{"", "/.git", ".git", ".git/.git"} {
 		candidate := strings.TrimRight(path, "/") + ending
-		for range linksLimit {
-			real, err := LeadsTo(candidate)
+		for range gitdirLimit {
+			real, err := pathlink.Resolve(candidate)
 			if err != nil {
 				// Below a file there is nothing.
 				if errors.Is(err, syscall.ENOTDIR) {
@@ -376,7 +381,7 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 			}
 			location = here + "/" + location
 		}
-		if leads, err = LeadsTo(location); err != nil {
+		if leads, err = pathlink.Resolve(location); err != nil {
 			d.refuse(nil, "it cannot be told where it leads (%v)", err)
 			return
 		}
@@ -430,49 +435,6 @@ func oddAddress(location string) string {
 		seen[name] = true
 	}
 	return ""
-}
-
-// linksLimit is how many links the kernel follows in one path.
-const linksLimit = 40
-
-// LeadsTo is where an absolute path leads, step by step as the kernel goes:
-// links are followed, a link to what is not there yet as well, and `..` is taken
-// from where a link led to. Of what is not there, the rest is as it is written.
-func LeadsTo(path string) (string, error) {
-	at := "/"
-	left := strings.Split(path, "/")
-	for links := 0; len(left) > 0; {
-		step := left[0]
-		left = left[1:]
-		switch step {
-		case "", ".":
-			continue
-		case "..":
-			at = filepath.Dir(at)
-			continue
-		}
-		next := filepath.Join(at, step)
-		info, err := os.Lstat(next)
-		if err != nil && !os.IsNotExist(err) {
-			return "", err
-		}
-		if err != nil || info.Mode()&os.ModeSymlink == 0 {
-			at = next
-			continue
-		}
-		if links++; links > linksLimit {
-			return "", fmt.Errorf("%s leads through too many links", path)
-		}
-		target, err := os.Readlink(next)
-		if err != nil {
-			return "", err
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		left = append(strings.Split(target, "/"), left...)
-	}
-	return at, nil
 }
 
 func (e Engine) decideTofuProvider(d *Decision, t Target) {

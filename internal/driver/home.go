@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/xdg"
@@ -78,7 +79,7 @@ func makeKey(ctx context.Context, r run.Runner, path, comment string) error {
 		return fmt.Errorf("make SSH key %s: %w", path, err)
 	}
 	// The private half last: it is what says that the pair is there.
-	if err := errors.Join(os.Rename(file+".pub", path+".pub"), os.Rename(file, path)); err != nil {
+	if err := errors.Join(atomicfile.Move(file+".pub", path+".pub"), atomicfile.Move(file, path)); err != nil {
 		return fmt.Errorf("keep SSH key %s: %w", path, err)
 	}
 	return nil
@@ -106,25 +107,6 @@ func readPublic(ctx context.Context, r run.Runner, private string) (string, erro
 		}
 	}
 	return publicOf(ctx, r, private)
-}
-
-// writeFile replaces a file at once or not at all.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(data)
-	return errors.Join(err, temp.Chmod(mode), temp.Close(), func() error {
-		if err != nil {
-			return nil
-		}
-		return os.Rename(temp.Name(), path)
-	}())
 }
 
 // knownHostsOf gives the lines that the machine has in known_hosts. A line of
@@ -171,7 +153,7 @@ func (h Home) setKnownHosts(machine string, lines []string) error {
 	for _, line := range kept {
 		out.WriteString(line + "\n")
 	}
-	if err := writeFile(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
+	if err := atomicfile.Write(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", h.KnownHostsFile(), err)
 	}
 	return nil

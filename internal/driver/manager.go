@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -257,7 +258,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 		private, err := m.Driver.HostKey(ctx, want.Sandbox, want.Name)
 		switch {
 		case err == nil:
-			err = writeFile(file, private, 0o600)
+			err = atomicfile.Write(file, private, 0o600)
 		case errors.Is(err, ErrNotFound):
 			err = makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
 			remove = func() { _ = os.RemoveAll(filepath.Dir(file)) }

@@ -10,6 +10,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // Info describes a rule.
@@ -101,11 +103,5 @@ func (f Finding) sentence() string {
 	return strings.Join(append(parts, f.Found), ": ")
 }
 
-// OneLine is text on one line of at most limit characters.
-func OneLine(text string, limit int) string {
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > limit {
-		text = string(runes[:limit]) + "…"
-	}
-	return text
-}
+// OneLine is text on one line of at most limit bytes.
+func OneLine(text string, limit int) string { return oneline.Cut(oneline.Join(text), limit) }

@@ -4,7 +4,6 @@ package gate
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -57,6 +57,12 @@ func reportPath(given, gate string, getenv func(string) string) (string, error) 
 	return filepath.Join(folder, fmt.Sprintf("%s-%s-%d.json", gate, time.Now().UTC().Format("20060102T150405Z"), os.Getpid())), nil
 }
 
+// Write writes a report as JSON to path, for its owner alone.
+func Write(path string, result Result) error {
+	_, err := write(path, result, nil)
+	return err
+}
+
 // write writes a report as JSON to path, and in other formats beside it. It
 // returns the paths by format.
 func write(path string, result Result, also []string) (map[string]string, error) {
@@ -64,8 +70,9 @@ func write(path string, result Result, also []string) (map[string]string, error)
 	if err != nil {
 		return nil, fmt.Errorf("report %s: %w", path, err)
 	}
-	if err := writePrivate(path, append(data, '\n')); err != nil {
-		return nil, err
+	// For the owner alone: a report may show what templates and states hold.
+	if err := atomicfile.Write(path, append(data, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("report: %w", err)
 	}
 	paths := map[string]string{"json": path}
 	for _, name := range also {
@@ -75,33 +82,11 @@ func write(path string, result Result, also []string) (map[string]string, error)
 			return nil, fmt.Errorf("report %s as %s: %w", path, name, err)
 		}
 		paths[name] = strings.TrimSuffix(path, ".json") + format.extension
-		if err := writePrivate(paths[name], data); err != nil {
-			return nil, err
+		if err := atomicfile.Write(paths[name], data, 0o600); err != nil {
+			return nil, fmt.Errorf("report: %w", err)
 		}
 	}
 	return paths, nil
-}
-
-// writePrivate writes a file that only its owner can read, since a report may
-// show what templates and states hold: whole or not at all. Its folder is made.
-func writePrivate(path string, data []byte) error {
-	failed := func(err error) error { return fmt.Errorf("report %s: %w", path, err) }
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return failed(err)
-	}
-	fresh, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*") // 0600
-	if err != nil {
-		return failed(err)
-	}
-	_, err = fresh.Write(data)
-	if err = errors.Join(err, fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), path)
-	}
-	if err != nil {
-		return failed(errors.Join(err, os.Remove(fresh.Name())))
-	}
-	return nil
 }
 
 func text(r *Report) ([]byte, error) {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
@@ -173,7 +174,11 @@ func (r *Report) First() string {
 func (r *Report) Text() []string {
 	out := slices.Clone(r.Lines)
 	for _, f := range r.Findings {
-		out = append(out, "red: "+f.Message)
+		message := f.Message
+		if !strings.HasPrefix(message, f.Rule+": ") {
+			message = f.Rule + ": " + message
+		}
+		out = append(out, "red: "+message)
 	}
 	for _, w := range r.Waived {
 		out = append(out, fmt.Sprintf("waived until %s: %s (%s)", w.Waiver.Expires, w.Message, w.Waiver.Reason))

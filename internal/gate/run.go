@@ -64,8 +64,9 @@ type Task struct {
 // Run evaluates a gate as its module does: it completes the evidence, runs
 // evaluate between two descriptions of what is under test, writes the report and
 // the record, and returns the report's parts. The error of a red report is its
-// first finding. evaluate may leave more for the record in the outcome, whose
-// verdict, summary, report and waivers are set here.
+// first finding. A result without a report is one that could not be evaluated. evaluate gets the path of the
+// report in the outcome, and may leave more for the record there; its verdict and
+// waivers are set here, and its summary unless evaluate did and it is green.
 func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Context, outcome *record.Outcome) (R, error), tell func(R)) error {
 	about, in, err := t.Evidence.Complete(ctx, run.Exec{}, t.Subject)
 	if err != nil {
@@ -77,16 +78,17 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 	}
 	var report *Report
 	err = record.Run(ctx, t.Call, run.Exec{}, about, t.What, func(ctx context.Context) (record.Outcome, error) {
-		var outcome record.Outcome
-		result, err := evaluate(ctx, &outcome)
-		if err != nil {
-			return record.Outcome{}, err
-		}
+		outcome := record.Outcome{Report: path}
+		result, failed := evaluate(ctx, &outcome)
 		report = result.Common()
+		if report == nil {
+			outcome.Report = ""
+			return outcome, failed
+		}
 		report.In = in
 		paths, err := write(path, result, t.Formats)
 		if err != nil {
-			return record.Outcome{}, err
+			return outcome, errors.Join(failed, err)
 		}
 		t.Call.Return("verdict", report.Verdict)
 		t.Call.Return("findings", report.Findings)
@@ -96,12 +98,12 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 		t.Call.Return("reports", paths)
 		t.Call.Return("seconds", report.Seconds)
 		tell(result)
-		outcome.Verdict, outcome.Report = report.Verdict, path
+		outcome.Verdict = report.Verdict
 		outcome.Waivers = append(outcome.Waivers, report.Waivers()...)
 		if outcome.Summary == "" || report.Verdict == evidence.Red {
 			outcome.Summary = report.Summary()
 		}
-		return outcome, nil
+		return outcome, failed
 	})
 	if err != nil {
 		return err

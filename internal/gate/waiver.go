@@ -3,16 +3,16 @@
 package gate
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/oneline"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // longest is how far ahead a waiver may expire: after a year a person has to look at it again.
@@ -23,14 +23,14 @@ const longest = 366 * 24 * time.Hour
 // slash, and ** is any text. A resource without an index stands for all of its
 // instances. At least one of the four is needed; all that are set must match.
 type Waiver struct {
-	Rule     string `yaml:"rule" arg:"rule" json:"rule"` // id, or gate/id in a file for several gates
-	Path     string `yaml:"path" arg:"path" json:"path,omitempty"`
-	Task     string `yaml:"task" arg:"task" json:"task,omitempty"`
-	Resource string `yaml:"resource" arg:"resource" json:"resource,omitempty"`
-	Host     string `yaml:"host" arg:"host" json:"host,omitempty"`
-	Reason   string `yaml:"reason" arg:"reason" json:"reason"`
-	Expires  string `yaml:"expires" arg:"expires" json:"expires"` // last day, YYYY-MM-DD in UTC
-	Where    string `yaml:"-" json:"where,omitempty"`             // file:line
+	Rule     string `arg:"rule" json:"rule"` // id, or gate/id in a file for several gates
+	Path     string `arg:"path" json:"path,omitempty"`
+	Task     string `arg:"task" json:"task,omitempty"`
+	Resource string `arg:"resource" json:"resource,omitempty"`
+	Host     string `arg:"host" json:"host,omitempty"`
+	Reason   string `arg:"reason" json:"reason"`
+	Expires  string `arg:"expires" json:"expires"` // last day, YYYY-MM-DD in UTC
+	Where    string `json:"where,omitempty"`       // file:line
 }
 
 // String is the waiver as evidence holds it.
@@ -64,53 +64,50 @@ func ReadWaivers(file, gate string) ([]Waiver, error) {
 }
 
 func parseWaivers(file string, data []byte, gate string) ([]Waiver, error) {
-	var nodes []yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if err := decoder.Decode(&nodes); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("waivers %s: not a YAML list (%s); write a list of mappings with rule, reason and expires", file, OneLine(err.Error(), 300))
-	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("waivers %s: more than one YAML document; keep one", file)
+	f := strictyaml.File(file)
+	root, err := f.Document(data)
+	if err != nil {
+		return nil, fmt.Errorf("waivers %w", err)
 	}
 	waivers := []Waiver{}
 	seen := map[Waiver]string{}
-	for i := range nodes {
-		where := fmt.Sprintf("%s:%d", file, nodes[i].Line)
-		w, err := decodeWaiver(&nodes[i])
+	err = f.List(root, func(n *yaml.Node) error {
+		w := Waiver{Where: fmt.Sprintf("%s:%d", file, n.Line)}
+		text := func(into *string) func(*yaml.Node) error {
+			return func(n *yaml.Node) error {
+				if n.Kind != yaml.ScalarNode || n.Tag != "!!str" && n.Tag != "!!timestamp" {
+					return f.At(n, "not text; put it in quotes")
+				}
+				*into = oneline.Join(n.Value)
+				return nil
+			}
+		}
+		err := f.Mapping(n, []string{"rule", "reason", "expires"}, strictyaml.Keys{
+			"rule": text(&w.Rule), "path": text(&w.Path), "task": text(&w.Task), "resource": text(&w.Resource), "host": text(&w.Host),
+			"reason": text(&w.Reason), "expires": text(&w.Expires),
+		})
 		if err != nil {
-			return nil, fmt.Errorf("waivers %s: %s", where, OneLine(err.Error(), 300))
+			return err
 		}
 		if name, rule, ok := strings.Cut(w.Rule, "/"); ok {
 			if name != gate {
-				continue
+				return nil
 			}
 			w.Rule = rule
 		}
 		bare := w
-		bare.Reason, bare.Expires = "", ""
+		bare.Reason, bare.Expires, bare.Where = "", "", ""
 		if first, ok := seen[bare]; ok {
-			return nil, fmt.Errorf("waivers %s: repeats the waiver at %s; remove one", where, first)
+			return f.At(n, "repeats the waiver at %s; remove one", first)
 		}
-		seen[bare] = where
-		w.Where = where
+		seen[bare] = w.Where
 		waivers = append(waivers, w)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("waivers %w", err)
 	}
 	return waivers, nil
-}
-
-// decodeWaiver decodes one entry of a file; unknown keys are an error.
-func decodeWaiver(node *yaml.Node) (Waiver, error) {
-	var w Waiver
-	text, err := yaml.Marshal(node)
-	if err != nil {
-		return w, err
-	}
-	strict := yaml.NewDecoder(bytes.NewReader(text))
-	strict.KnownFields(true)
-	if err := strict.Decode(&w); err != nil {
-		return w, fmt.Errorf("not a waiver (%w); its keys are rule, path, task, resource, host, reason and expires", err)
-	}
-	return w, nil
 }
 
 // validFor tells what is wrong with a waiver for a gate with these rules.

@@ -137,11 +137,14 @@ func TestAFileOfWaiversIsReadForOneGate(t *testing.T) {
 		{Rule: "drift", Path: "c", Reason: "r", Expires: "2026-12-31", Where: file + ":7"},
 	}, waivers)
 	for name, c := range map[string]struct{ text, says string }{
-		"a key that is not known": {"- {rule: a/b, path: c, reason: r, expires: 2026-12-31, forever: true}", "w.yml:1: not a waiver"},
-		"the same twice":          {"- {rule: b, path: c, reason: r, expires: 2026-12-31}\n- {rule: b, path: c, reason: s, expires: 2026-12-30}", "w.yml:2: repeats the waiver at w.yml:1"},
-		"no list":                 {"path: a/b", "not a YAML list"},
-		"a broken file":           {"- {", "not a YAML list"},
-		"two documents":           {"- {rule: b, path: c, reason: r, expires: 2026-12-31}\n---\n[]", "more than one YAML document"},
+		"a key that is not known": {"- {rule: a/b, path: c, reason: r, expires: 2026-12-31, forever: true}", "w.yml:1:56: unknown key \"forever\""},
+		"the same twice":          {"- {rule: b, path: c, reason: r, expires: 2026-12-31}\n- {rule: b, path: c, reason: s, expires: 2026-12-30}", "w.yml:2:3: repeats the waiver at w.yml:1"},
+		"nothing":                 {"", "w.yml:1:1: it is empty"},
+		"no reason":               {"- {rule: b, path: c, expires: 2026-12-31}", `the key "reason" is missing`},
+		"a number":                {"- {rule: b, path: 7, reason: r, expires: 2026-12-31}", "w.yml:1:19: not text"},
+		"no list":                 {"path: a/b", "w.yml:1:1: not a list"},
+		"a broken file":           {"- {", "w.yml:1:1: did not find"},
+		"two documents":           {"- {rule: b, path: c, reason: r, expires: 2026-12-31}\n---\n[]", "a second YAML document"},
 	} {
 		_, err := parseWaivers("w.yml", []byte(c.text), "parity")
 		require.ErrorContains(t, err, c.says, name)

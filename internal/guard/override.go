@@ -22,7 +22,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -139,9 +141,9 @@ func Override(ctx context.Context, manifest *boundary.Manifest, w Wish, state st
 		grant, err := w.promoted(ctx, manifest, state, gate)
 		if err != nil {
 			return fmt.Sprintf("the boundary manifest wants evidence of promotion, and the grant %v; "+
-				"the playbook promote.yml is the way, which judges, grants and runs", oneLine(err)), nil
+				"the playbook promote.yml is the way, which judges, grants and runs", oneline.Join(err.Error())), nil
 		}
-		entry.Grant, entry.Repository, entry.Tree = grant.ID, grant.Question.Repository, grant.Tree
+		entry.Grant, entry.Repository, entry.Tree = grant.ID, grant.Request.Repository, grant.Tree
 	}
 	if w.Tree != "" {
 		entry.Tree = w.Tree
@@ -178,8 +180,6 @@ func (w Wish) reached(manifest *boundary.Manifest, state string) (granted bool, 
 	}
 	return true, appendRecord(log, entry)
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // refused is why the wish is not granted, by all but evidence; empty if it is.
 func (w Wish) refused(policy boundary.Policy, state string, now time.Time) string {
@@ -224,16 +224,16 @@ func (w Wish) promoted(ctx context.Context, manifest *boundary.Manifest, state s
 	case len(w.Playbooks) == 0:
 		return promotion.Grant{}, errors.New("is for playbooks, and this run plays none")
 	}
-	tree, err := evidence.TreeOf(ctx, gate.Runner, grant.Question.Path)
+	tree, err := tree.Of(ctx, gate.Runner, grant.Request.Path)
 	if err != nil {
 		return promotion.Grant{}, fmt.Errorf("is for a working tree that cannot be read: %w", err)
 	}
 	if tree.Tree != grant.Tree || tree.Dirty {
-		return promotion.Grant{}, fmt.Errorf("is for the tree %s, which is not what lies in %s", grant.Tree, grant.Question.Path)
+		return promotion.Grant{}, fmt.Errorf("is for the tree %s, which is not what lies in %s", grant.Tree, grant.Request.Path)
 	}
 	for _, playbook := range w.Playbooks {
-		if _, inside := promotion.Within(grant.Question.Path, playbook); !inside {
-			return promotion.Grant{}, fmt.Errorf("is for what lies in %s, and %s does not", grant.Question.Path, playbook)
+		if _, inside := promotion.Within(grant.Request.Path, playbook); !inside {
+			return promotion.Grant{}, fmt.Errorf("is for what lies in %s, and %s does not", grant.Request.Path, playbook)
 		}
 	}
 	return grant, nil

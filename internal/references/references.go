@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -249,8 +250,8 @@ func (r Reader) expand(path, directory string) string {
 // shortened is an absolute path made shorter where that leads to the same: behind a link `..` may not.
 func shortened(path string) string {
 	short := filepath.Clean(path)
-	if a, err := boundary.LeadsTo(path); err == nil {
-		if b, err := boundary.LeadsTo(short); err == nil && a == b {
+	if a, err := pathlink.Resolve(path); err == nil {
+		if b, err := pathlink.Resolve(short); err == nil && a == b {
 			return short
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -126,7 +127,7 @@ func table(conventions string) (*naming.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the conventions: %w; name a file that is on the controller", err)
 	}
-	table, err := naming.Read(data)
+	table, err := naming.Read(filepath.Base(conventions), data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the conventions %s: %w", conventions, err)
 	}

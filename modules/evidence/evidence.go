@@ -18,9 +18,10 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/evidence/page"
-	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -41,7 +42,7 @@ type arguments struct {
 
 // Module describes evidence.
 func Module() ansible.Module {
-	options := maps.Clone(keeping.Options())
+	options := maps.Clone(record.Options())
 	maps.Copy(options, map[string]ansible.Option{
 		"state":              {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
 		"what":               {},
@@ -69,12 +70,12 @@ func Module() ansible.Module {
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {
 			var args arguments
-			var about keeping.Evidence
+			var about record.Evidence
 			if err := errors.Join(c.Bind(&args), c.Bind(&about)); err != nil {
 				return err
 			}
 			if args.State == "recorded" {
-				return record(ctx, c, args, about)
+				return appendRecord(ctx, c, args, about)
 			}
 			if args.State == "restarted" {
 				return restart(ctx, c, args, about)
@@ -84,11 +85,11 @@ func Module() ansible.Module {
 	}
 }
 
-func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	if args.Seconds < 0 || args.Seconds > 1e9 {
 		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
 	}
-	if keeping.Reserved(args.What) {
+	if record.Reserved(args.What) {
 		return fmt.Errorf("%s is the name of a gate, which writes its own records: give its task the option evidence", args.What)
 	}
 	entry := ledger.Record{
@@ -120,7 +121,7 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 }
 
 // restart replaces a ledger that does not verify; one that does is left alone.
-func restart(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+func restart(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	book, err := ledger.Open(about.Ledger)
 	if err != nil {
 		return err
@@ -214,14 +215,7 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 	if c.CheckMode || bytes.Equal(before, out.Bytes()) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return fmt.Errorf("making the page's folder: %w", err)
-	}
-	fresh := target + ".new"
-	if err := os.WriteFile(fresh, out.Bytes(), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("writing the page: %w", err), os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, target); err != nil {
+	if err := atomicfile.Write(target, out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
@@ -175,7 +176,15 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if c.CheckMode || !c.Changed() {
 		return nil
 	}
-	return write(args.Manifest, result.Text)
+	// Its folder and the manifest are for everyone to read: they hold no secret.
+	err = os.MkdirAll(filepath.Dir(args.Manifest), 0o755)
+	if err == nil {
+		err = atomicfile.Write(args.Manifest, result.Text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the manifest: %w", err)
+	}
+	return nil
 }
 
 func (a *captureArguments) options() (capture.Options, error) {
@@ -210,35 +219,4 @@ func (a *captureArguments) options() (capture.Options, error) {
 		})
 	}
 	return out, nil
-}
-
-// write puts the manifest in its place whole or not at all, for everyone to
-// read: it holds no secret.
-func write(path string, text []byte) error {
-	failed := func(err error) error { return fmt.Errorf("writing the manifest: %w", err) }
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return failed(err)
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".parity-*")
-	if err != nil {
-		return failed(err)
-	}
-	defer os.Remove(file.Name()) // which is gone if all went well
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Chmod(0o644)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return failed(err)
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return failed(err)
-	}
-	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	kit "github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 // site is a playbook in a folder of its own, with two hosts that are this machine.
@@ -43,8 +43,6 @@ ansible_python_interpreter=%s
 
 func gate(t *testing.T, s site) (idempotence.Report, string) {
 	t.Helper()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
 	dir, err := os.MkdirTemp("", "gates-") // a test's own folder has its name, and Ansible reads a comma in a source as a list of hosts
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
@@ -58,7 +56,7 @@ func gate(t *testing.T, s site) (idempotence.Report, string) {
 		playbook = "- hosts: web1\n  gather_facts: false\n  tasks:" + playbook
 	}
 	write("site.yml", playbook)
-	write("hosts", fmt.Sprintf(inventory, python))
+	write("hosts", fmt.Sprintf(inventory, ansibletest.Python(t)))
 	write("there", "it is there\n")
 	write("watched/there", "it is there\n")
 	write("ansible.cfg", "[defaults]\n"+s.config)
@@ -76,7 +74,7 @@ func gate(t *testing.T, s site) (idempotence.Report, string) {
 		o.Watch, o.Snapshot = []string{filepath.Join(dir, "watched")}, []string{"files"}
 	}
 	g := idempotence.Gate{
-		Runner: run.Exec{}, Program: filepath.Join(filepath.Dir(python), "ansible-playbook"), Callbacks: callbacks,
+		Runner: run.Exec{}, Program: ansibletest.Program(t, "ansible-playbook"), Callbacks: callbacks,
 		Env: append(append(os.Environ(), "ANSIBLE_HOME="+dir, "ANSIBLE_LOCAL_TEMP="+dir, "ANSIBLE_LOCALHOST_WARNING=False",
 			"ANSIBLE_CONFIG="+filepath.Join(dir, "ansible.cfg")), s.env...),
 	}

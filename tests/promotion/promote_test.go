@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T) {
@@ -48,14 +49,14 @@ func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion green"}, l.recorded())
 	entries, err := ledger.Read(l.ledger)
 	require.NoError(t, err)
-	tree := l.git("rev-parse", head+"^{tree}")
-	assert.Equal(t, []ledger.Tree{{Repository: "factory", Commit: head, Tree: tree}}, entries[2].Trees)
+	content := l.git("rev-parse", head+"^{tree}")
+	assert.Equal(t, []tree.State{{Repository: "factory", Commit: head, Tree: content}}, entries[2].Trees)
 	var written struct {
 		Grant, Tree, Repository string
 		Command                 []string
 	}
 	require.NoError(t, json.Unmarshal([]byte(l.read(filepath.Join(l.root, "state/arcodange-sandbox/overrides.log"))), &written))
-	assert.Equal(t, tree, written.Tree)
+	assert.Equal(t, content, written.Tree)
 	assert.Equal(t, "factory", written.Repository)
 	assert.Len(t, written.Grant, 32)
 	assert.Contains(t, written.Command, "i_mean_prod=true")

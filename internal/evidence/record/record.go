@@ -19,7 +19,9 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // writeTimeout is how long writing the record may take after the run was cancelled.
@@ -83,7 +85,7 @@ type Outcome struct {
 	Versions map[string]string
 
 	// Trees are what was checked, if that is not a working tree.
-	Trees []evidence.Tree
+	Trees []tree.State
 }
 
 // reserved are the names of records that only the gate itself may write.
@@ -195,7 +197,7 @@ func (e Evidence) describe(ctx context.Context, runner run.Runner) (evidence.Rec
 		if err != nil {
 			return evidence.Record{}, err
 		}
-		tree, err := evidence.TreeOf(ctx, runner, dir)
+		tree, err := tree.Of(ctx, runner, dir)
 		if err != nil {
 			return evidence.Record{}, err
 		}
@@ -256,12 +258,5 @@ func reportOf(path string) (evidence.Report, error) {
 	return evidence.Report{Path: path, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
 }
 
-// oneLine is text as a summary holds it: at most 2000 bytes.
-func oneLine(text string) string {
-	const limit = 2000
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > limit {
-		text = strings.ToValidUTF8(text[:limit], "") + " …"
-	}
-	return text
-}
+// oneLine is text as a summary holds it.
+func oneLine(text string) string { return oneline.Cut(oneline.Join(text), 2000) }

@@ -13,7 +13,9 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // Subject is what a run uses. What it does not use is empty.
@@ -80,7 +82,7 @@ func (e *Evidence) checkInventory(sources []string) error {
 		if hostList(source) {
 			return fmt.Errorf("evidence.inventory: the run uses a list of hosts (got %s, uses %q); leave the option out", e.Inventory, source)
 		}
-		if _, inside := below(evidence.Resolve(e.Inventory), evidence.Resolve(source)); !inside {
+		if _, inside := below(pathlink.Canonical(e.Inventory), pathlink.Canonical(source)); !inside {
 			return fmt.Errorf("evidence.inventory: the run uses another one (got %s, uses %s); leave the option out", e.Inventory, source)
 		}
 	}
@@ -88,7 +90,7 @@ func (e *Evidence) checkInventory(sources []string) error {
 }
 
 func (e *Evidence) within(ctx context.Context, runner run.Runner, subject Subject) (*Location, error) {
-	path := evidence.Resolve(subject.Path)
+	path := pathlink.Canonical(subject.Path)
 	var found *Location
 	var top string
 	for _, name := range slices.Sorted(maps.Keys(e.Repositories)) {
@@ -96,11 +98,11 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, subject Subjec
 		if err != nil {
 			return nil, err
 		}
-		tree, err := evidence.Top(ctx, runner, dir)
+		tree, err := tree.Top(ctx, runner, dir)
 		if err != nil {
 			return nil, err
 		}
-		tree = evidence.Resolve(tree)
+		tree = pathlink.Canonical(tree)
 		// Of nested repositories the innermost one counts.
 		if relative, inside := below(tree, path); inside && len(tree) > len(top) {
 			found, top = &Location{Repository: name, Path: filepath.ToSlash(relative)}, tree
@@ -111,7 +113,7 @@ func (e *Evidence) within(ctx context.Context, runner run.Runner, subject Subjec
 			subject.What, subject.Path, strings.Join(slices.Sorted(maps.Keys(e.Repositories)), ", "))
 	}
 	if _, err := os.Stat(path); err == nil {
-		holds, err := evidence.Holds(ctx, runner, top, path)
+		holds, err := tree.Holds(ctx, runner, top, path)
 		if err != nil {
 			return nil, err
 		}
@@ -159,7 +161,7 @@ func (e Evidence) inventory() (string, error) {
 // hostList tells whether Ansible reads a source as a list of hosts.
 func hostList(source string) bool { return strings.Contains(source, ",") }
 
-func same(a, b string) bool { return evidence.Resolve(a) == evidence.Resolve(b) }
+func same(a, b string) bool { return pathlink.Canonical(a) == pathlink.Canonical(b) }
 
 // below is path relative to folder, and whether it is in it.
 func below(folder, path string) (string, bool) {

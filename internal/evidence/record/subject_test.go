@@ -13,6 +13,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // lay writes files, and makes the folder repository in it one of Git.
@@ -29,7 +30,7 @@ func lay(t *testing.T) string {
 	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "first"}} {
 		cmd := exec.Command("git", args...)
 		cmd.Dir = filepath.Join(dir, "factory")
-		cmd.Env = append(evidence.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
+		cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 	}

@@ -57,7 +57,7 @@ type Report struct {
 	State    string    `json:"state"`
 	Changes  []Planned `json:"changes"`
 	Warnings []string  `json:"warnings"`
-	Secrets  []string  `json:"-"` // MUST NOT leave the process
+	Secrets  []string  `json:"-"` // MUST NOT leave the process; set with an error too
 }
 
 // Evaluate plans and checks. The error is about what keeps it from planning at
@@ -77,11 +77,11 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	report.MaskWith(func(text string) string { return mask(text, report.Secrets) })
 	planned, err := g.evaluate(ctx, o, &report)
 	if err != nil {
-		err = errors.New(mask(err.Error(), report.Secrets))
+		return Report{Secrets: report.Secrets}, errors.New(mask(err.Error(), report.Secrets))
 	}
 	report.Finish(planned)
 	report.describe(o.NoChanges)
-	return report, err
+	return report, nil
 }
 
 // evaluate tells whether there is a plan that was checked.

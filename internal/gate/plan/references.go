@@ -14,6 +14,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/references"
+	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
 // insideBoundary checks everything that the copy refers to, before anything of it is run.
@@ -119,23 +120,21 @@ func unlockable(kind string, config map[string]any) string {
 	return ""
 }
 
-// backend is the type of the backend that the copy configures.
+// backend is the type of the root module's backend; empty if the module cannot be read.
 func (s *session) backend() string {
-	native, _, err := configurations(s.root)
-	if err != nil {
+	module, failed := tofu.Load(s.root)
+	if len(failed) > 0 {
 		return ""
 	}
-	for _, path := range native {
-		body, _, err := parse(path)
-		if err != nil {
-			return ""
-		}
-		for _, block := range backends(body) {
-			if len(block.Labels) == 1 {
-				return block.Labels[0]
+	found := "local"
+	for _, block := range module.Blocks("terraform") {
+		inside, _ := tofu.Inside(block, "backend", "cloud")
+		for _, block := range inside {
+			found = block.Type
+			if block.Type == "backend" {
+				found = block.Labels[0]
 			}
-			return block.Type
 		}
 	}
-	return "local"
+	return found
 }

@@ -16,6 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
 // usual is the documented place of a policy in a repository.
@@ -41,7 +42,7 @@ func (ev *evaluation) checkAuthority(ctx context.Context) {
 		case err != nil:
 			red("%v", err)
 		case manifest.Policy.Promotion == "":
-		case resolved(manifest.Policy.Promotion) != resolved(ev.request.Policy):
+		case pathlink.Canonical(manifest.Policy.Promotion) != pathlink.Canonical(ev.request.Policy):
 			red("the policy %s is not the one of policy.promotion in the boundary manifest (%s); use that one", ev.request.Policy, manifest.Policy.Promotion)
 		default:
 			named++
@@ -165,12 +166,4 @@ func (h history) blobs(ctx context.Context, hashes []string, each func(hash stri
 		each(hash, content)
 	}
 	return nil
-}
-
-// resolved is path without links, as far as it is there.
-func resolved(path string) string {
-	if real, err := boundary.LeadsTo(path); err == nil {
-		return real
-	}
-	return filepath.Clean(path)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // clockSkew is by how much clocks of honest machines may differ.
@@ -112,12 +113,12 @@ type evaluation struct {
 }
 
 func (ev *evaluation) add(rule, format string, args ...any) {
-	ev.report.Add(gate.Finding{Rule: rule, Found: fmt.Sprintf(format, args...), Message: fmt.Sprintf(format, args...)})
+	ev.addFor(rule, "", format, args...)
 }
 
 // addFor adds a finding by one version of the policy.
 func (ev *evaluation) addFor(rule, policy, format string, args ...any) {
-	ev.report.Add(gate.Finding{Rule: rule, Policy: policy, Found: fmt.Sprintf(format, args...), Message: fmt.Sprintf(format, args...)})
+	ev.report.Add(gate.Finding{Rule: rule, Policy: policy, Message: fmt.Sprintf(format, args...)})
 }
 
 // version is a policy, and which one it is.
@@ -125,7 +126,7 @@ type version struct {
 	*Policy
 	of      string          // base, head or file
 	touched map[string]bool // classes of the range's files
-	related []evidence.Tree // that evidence has to name
+	related []tree.State    // that evidence has to name
 }
 
 // versions is the content of a file. If it is in the repository, it is read as

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 func sum(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
@@ -177,7 +178,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.request.Related = map[string]string{"gitops": other.repo}
 			l.change("playbooks/site.yml")
 			l.evidence(l.report(`{"subject_in": {"repository": "gitops", "path": "site.yml"}}`), func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+				r.Trees = append(r.Trees, tree.State{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 		}, "ansible"},
 		"a base that was promoted last": {func(l *lab) {
@@ -213,7 +214,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.request.Related = map[string]string{"gitops": other.repo}
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+				r.Trees = append(r.Trees, tree.State{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 		}, "ansible"},
 		"a boundary manifest and an inventory of the repository": {func(l *lab) {
@@ -251,7 +252,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			assert.Empty(t, report.Missing)
 			assert.Equal(t, c.classes, strings.Join(report.Classes, " "))
 			assert.Len(t, report.Matched, len(report.Required))
-			assert.Contains(t, report.Summary(), "all that is required was found")
+			assert.Contains(t, report.Summary(), "the ledger holds all that is required")
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
@@ -79,7 +80,7 @@ func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 	}
 	data, err := json.MarshalIndent(grant, "", "  ")
 	if err == nil {
-		err = writePrivate(path, append(data, '\n'))
+		err = atomicfile.Write(path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return Grant{}, fmt.Errorf("grant: %w", err)

@@ -18,8 +18,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // history asks git about commits and trees, by plumbing commands alone and
@@ -33,7 +34,7 @@ type history struct {
 }
 
 func open(runner run.Runner, dir string, env []string) history {
-	return history{runner: runner, dir: dir, env: append(evidence.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
+	return history{runner: runner, dir: dir, env: append(tree.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
 }
 
 func (h history) git(ctx context.Context, stdin []byte, args ...string) (run.Result, error) {
@@ -277,13 +278,7 @@ func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false
 	}
-	real := func(path string) string {
-		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			return resolved
-		}
-		return path
-	}
-	name, err := filepath.Rel(real(top), filepath.Join(real(filepath.Dir(path)), filepath.Base(path)))
+	name, err := filepath.Rel(pathlink.Canonical(top), filepath.Join(pathlink.Canonical(filepath.Dir(path)), filepath.Base(path)))
 	if err != nil || name == ".." || strings.HasPrefix(name, "../") || name == "." {
 		return "", false
 	}

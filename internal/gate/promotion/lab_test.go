@@ -15,6 +15,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // TestMain gives all tests one state folder, in which the heads of their ledgers lie.
@@ -106,7 +107,7 @@ func (l *lab) shell(dir string, words ...string) string {
 	l.t.Helper()
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(evidence.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org",
+	cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org",
 		"GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.org")
 	out, err := cmd.CombinedOutput()
 	require.NoError(l.t, err, "%v: %s", words, out)
@@ -155,20 +156,20 @@ func (l *lab) record(what string, changes ...func(*evidence.Record)) evidence.En
 }
 
 // tree is what now lies in the working tree.
-func (l *lab) tree() evidence.Tree {
+func (l *lab) tree() tree.State {
 	l.t.Helper()
-	tree, err := evidence.TreeOf(context.Background(), run.Exec{}, l.repo)
+	tree, err := tree.Of(context.Background(), run.Exec{}, l.repo)
 	require.NoError(l.t, err)
 	tree.Repository = "factory"
 	return tree
 }
 
-func (l *lab) recordOf(tree evidence.Tree, what string, changes ...func(*evidence.Record)) evidence.Entry {
+func (l *lab) recordOf(state tree.State, what string, changes ...func(*evidence.Record)) evidence.Entry {
 	l.t.Helper()
 	boundary, err := evidence.Digest(l.request.Boundary)
 	require.NoError(l.t, err)
 	record := evidence.Record{
-		What: what, Verdict: evidence.Green, Summary: "Nothing changed", Trees: []evidence.Tree{tree}, Boundary: boundary,
+		What: what, Verdict: evidence.Green, Summary: "Nothing changed", Trees: []tree.State{state}, Boundary: boundary,
 		Mode: "vm", Driver: "docker", Distribution: "k3s",
 	}
 	for _, change := range changes {

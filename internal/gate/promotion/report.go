@@ -9,6 +9,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // File is a file of the range.
@@ -69,7 +70,7 @@ type Report struct {
 	Breaks     []evidence.Break  `json:"ledger_breaks,omitempty"`   // at which it was restarted
 	LedgerID   string            `json:"ledger_id"`                 // hash of its first record
 	Boundary   string            `json:"boundary"`                  // digest
-	Related    []evidence.Tree   `json:"related_repositories,omitempty"`
+	Related    []tree.State      `json:"related_repositories,omitempty"`
 	Files      []File            `json:"files"`
 	Classes    []string          `json:"classes"`
 	Exempt     map[string]string `json:"exempt,omitempty"` // classes that need no evidence, and why

@@ -8,6 +8,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // descendantRule compares base with the ledger: the caller says what production
@@ -24,7 +25,7 @@ func (descendantRule) Check(ctx context.Context, ev *evaluation, _ *gate.Report)
 		return
 	}
 	for _, e := range slices.Backward(ev.entries) {
-		at := slices.IndexFunc(e.Trees, func(t evidence.Tree) bool { return t.Repository == ev.request.Repository })
+		at := slices.IndexFunc(e.Trees, func(t tree.State) bool { return t.Repository == ev.request.Repository })
 		if e.What != "promotion" || e.Verdict != evidence.Green || at < 0 {
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // evidenceRule is reported for each requirement that no record meets.
@@ -58,7 +59,7 @@ func (ev *evaluation) checkClass(p version, name string, trusted bool) {
 
 // find returns the newest record that counts. If there is none, reason is why,
 // and entry the record that comes nearest: the one that fails the latest test.
-func (ev *evaluation) find(class Class, name string, need Need, related []evidence.Tree) (entry evidence.Entry, reason string) {
+func (ev *evaluation) find(class Class, name string, need Need, related []tree.State) (entry evidence.Entry, reason string) {
 	reason = "the ledger holds no record of it"
 	nearest := -1
 	red := 0
@@ -85,12 +86,12 @@ func (ev *evaluation) find(class Class, name string, need Need, related []eviden
 
 // sameTree tells whether an entry is about the tree that is to be promoted.
 func (ev *evaluation) sameTree(e evidence.Entry) bool {
-	return slices.ContainsFunc(e.Trees, func(t evidence.Tree) bool { return t.Repository == ev.request.Repository && t.Tree == ev.report.Tree })
+	return slices.ContainsFunc(e.Trees, func(t tree.State) bool { return t.Repository == ev.request.Repository && t.Tree == ev.report.Tree })
 }
 
 // counts tells how many tests an entry passes, and why it does not count;
 // empty if it does.
-func (ev *evaluation) counts(n int, class Class, name string, need Need, related []evidence.Tree) (passed int, why string) {
+func (ev *evaluation) counts(n int, class Class, name string, need Need, related []tree.State) (passed int, why string) {
 	e := ev.entries[n]
 	tests := []func() string{
 		func() string { return ev.ofTree(e, ev.request.Repository, ev.report.Tree) },
@@ -145,7 +146,7 @@ func (ev *evaluation) counts(n int, class Class, name string, need Need, related
 				in = ev.request.Repository
 			}
 			// Of another repository the tree counts only if the policy asks for it.
-			if in != ev.request.Repository && !slices.ContainsFunc(related, func(t evidence.Tree) bool { return t.Repository == in }) {
+			if in != ev.request.Repository && !slices.ContainsFunc(related, func(t tree.State) bool { return t.Repository == in }) {
 				return "what was run has to be in " + in + ", which the policy does not list under related_repositories of " + ev.request.Repository
 			}
 			return reported(e.Report, need, in)
@@ -161,7 +162,7 @@ func (ev *evaluation) counts(n int, class Class, name string, need Need, related
 
 // ofTree tells why an entry is not of one tree of a repository; empty if it is.
 func (ev *evaluation) ofTree(e evidence.Entry, repository, wanted string) string {
-	var found []evidence.Tree
+	var found []tree.State
 	for _, tree := range e.Trees {
 		if tree.Repository == repository {
 			found = append(found, tree)

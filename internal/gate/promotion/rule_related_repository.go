@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // relatedRepository is reported for a repository that the policy asks for and that is not given, cannot be read, or is not committed.
@@ -26,26 +26,26 @@ func (relatedRepository) Check(ctx context.Context, ev *evaluation, _ *gate.Repo
 }
 
 // relatedTrees are the trees of the related repositories that evidence has to name.
-func (ev *evaluation) relatedTrees(ctx context.Context, p version) []evidence.Tree {
-	var out []evidence.Tree
+func (ev *evaluation) relatedTrees(ctx context.Context, p version) []tree.State {
+	var out []tree.State
 	for _, name := range p.Repositories[ev.request.Repository].Related {
-		tree := evidence.Tree{Repository: name, Tree: "unknown"} // which no record has
+		state := tree.State{Repository: name, Tree: "unknown"} // which no record has
 		path := ev.request.Related[name]
 		var err error
 		if path == "" {
 			err = errors.New("the policy asks for it; set its path in related_repositories")
-		} else if tree, err = evidence.TreeOf(ctx, ev.Runner, path); err == nil {
-			tree.Repository = name
-			if tree.Dirty {
-				err = fmt.Errorf("its working tree differs from its commit (%s); commit or stash the difference", tree.Reason)
+		} else if state, err = tree.Of(ctx, ev.Runner, path); err == nil {
+			state.Repository = name
+			if state.Dirty {
+				err = fmt.Errorf("its working tree differs from its commit (%s); commit or stash the difference", state.Reason)
 			}
 		}
 		if err != nil {
 			ev.addFor("related_repository", p.of, "the repository %s: %v", name, err)
 		}
-		out = append(out, tree)
-		if !slices.Contains(ev.report.Related, tree) {
-			ev.report.Related = append(ev.report.Related, tree)
+		out = append(out, state)
+		if !slices.Contains(ev.report.Related, state) {
+			ev.report.Related = append(ev.report.Related, state)
 		}
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/lock"
 )
@@ -69,7 +70,7 @@ func (g Gate) Note(ctx context.Context, r Report) error {
 	}
 	data, err := json.Marshal(found)
 	if err == nil {
-		err = writePrivate(g.Witness, append(data, '\n'))
+		err = atomicfile.Write(g.Witness, append(data, '\n'), 0o600)
 	}
 	if err != nil {
 		return failed(err)

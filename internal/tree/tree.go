@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package evidence
+// Package tree identifies the content of a Git working tree by the files that
+// lie in it, byte for byte. It does not say what that is good for.
+package tree
 
 import (
 	"bytes"
@@ -23,7 +25,16 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// TreeOf returns the state of the working tree of the repository at dir, as its
+// State is the content of a working tree.
+type State struct {
+	Repository string `json:"repository"`       // the name by which a promotion policy knows it
+	Commit     string `json:"commit"`           // hash of HEAD
+	Tree       string `json:"tree"`             // hash of the files, uncommitted changes and untracked files included
+	Dirty      bool   `json:"dirty"`            // Tree is not that of Commit
+	Reason     string `json:"reason,omitempty"` // the first difference, if Dirty
+}
+
+// Of returns the state of the working tree of the repository at dir, as its
 // files are on disk: bytes, kind and executable bit. None of git's conversions
 // takes part (clean filters, ident, line ends, encodings, core.symlinks,
 // core.fileMode, core.worktree, flags of the index), since what ran are the
@@ -35,10 +46,10 @@ import (
 //
 // The repository is only read: a private index and object folder are used and
 // removed. The field Repository is left for the caller to set.
-func TreeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
-	tree, err := treeOf(ctx, runner, dir)
+func Of(ctx context.Context, runner run.Runner, dir string) (State, error) {
+	tree, err := stateOf(ctx, runner, dir)
 	if err != nil {
-		return Tree{}, fmt.Errorf("reading the working tree of the repository %s: %w", dir, err)
+		return State{}, fmt.Errorf("reading the working tree of the repository %s: %w", dir, err)
 	}
 	return tree, nil
 }
@@ -52,7 +63,7 @@ func Top(ctx context.Context, runner run.Runner, dir string) (string, error) {
 	return g.dir, nil
 }
 
-// Holds reports whether the tree that TreeOf returns for top contains path, or anything below it.
+// Holds reports whether the tree that Of returns for top contains path, or anything below it.
 func Holds(ctx context.Context, runner run.Runner, top, path string) (bool, error) {
 	failed := func(err error) (bool, error) {
 		return false, fmt.Errorf("looking for %s in the repository %s: %w", path, top, err)
@@ -94,46 +105,46 @@ const (
 	modeSubmodule  = "160000"
 )
 
-func treeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
+func stateOf(ctx context.Context, runner run.Runner, dir string) (State, error) {
 	scratch, err := os.MkdirTemp("", "arcodange-tree-")
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	defer os.RemoveAll(scratch)
 	g, err := openGit(ctx, runner, dir)
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	commit, err := g.text(ctx, "rev-parse", "--verify", "HEAD^{commit}")
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	committed, err := g.text(ctx, "rev-parse", "--verify", commit+"^{tree}")
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	tracked, err := g.tracked(ctx, commit)
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	indexFile, err := g.indexOf(ctx, scratch, commit)
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	others, err := g.run(ctx, nil, "ls-files", "-z", "--others", "--exclude-per-directory=.gitignore")
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	l := lister{git: g, top: g.dir, folders: map[string]bool{}}
 	if l.newHash, err = g.hash(ctx); err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	var list bytes.Buffer
 	add := func(path string, e entry) { fmt.Fprintf(&list, "%s %s\t%s\x00", e.mode, e.id, path) }
 	for _, path := range slices.Sorted(maps.Keys(tracked)) {
 		found, ok, err := l.entry(ctx, path, tracked[path])
 		if err != nil {
-			return Tree{}, err
+			return State{}, err
 		}
 		if ok {
 			add(path, found)
@@ -149,7 +160,7 @@ func treeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
 		}
 		found, ok, err := l.entry(ctx, path, entry{})
 		if err != nil {
-			return Tree{}, err
+			return State{}, err
 		}
 		if ok {
 			add(path, found)
@@ -157,19 +168,19 @@ func treeOf(ctx context.Context, runner run.Runner, dir string) (Tree, error) {
 	}
 	// write-tree needs no objects: only the hash of the tree is of interest.
 	if err := os.Remove(indexFile); err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	if _, err := g.run(ctx, list.Bytes(), "update-index", "-z", "--index-info"); err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	found, err := g.text(ctx, "write-tree", "--missing-ok")
 	if err != nil {
-		return Tree{}, err
+		return State{}, err
 	}
 	if found != committed && len(l.reasons) == 0 {
-		return Tree{}, fmt.Errorf("tree %s: differs from tree %s of the commit in no file; run `git fsck`", found, committed)
+		return State{}, fmt.Errorf("tree %s: differs from tree %s of the commit in no file; run `git fsck`", found, committed)
 	}
-	return Tree{Commit: commit, Tree: found, Dirty: len(l.reasons) > 0, Reason: l.reason(ctx)}, nil
+	return State{Commit: commit, Tree: found, Dirty: len(l.reasons) > 0, Reason: l.reason(ctx)}, nil
 }
 
 // lister reads the files of a working tree and collects how they differ from the commit.
@@ -284,7 +295,7 @@ func (l *lister) submodule(ctx context.Context, path, full string, info fs.FileI
 		}
 		return wanted, true, err
 	}
-	tree, err := TreeOf(ctx, l.runner, full)
+	tree, err := Of(ctx, l.runner, full)
 	if err != nil {
 		return entry{}, false, err
 	}
@@ -298,7 +309,7 @@ func (l *lister) submodule(ctx context.Context, path, full string, info fs.FileI
 }
 
 func (l *lister) fileID(path string) (string, error) {
-	file, err := openRegular(path, os.O_RDONLY)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
@@ -306,6 +317,9 @@ func (l *lister) fileID(path string) (string, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s: not a regular file any more; run again when nothing writes there", path)
 	}
 	counted := &io.LimitedReader{R: file, N: info.Size() + 1}
 	id := l.blobID(info.Size(), counted)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package evidence
+package tree
 
 import (
 	"os"
@@ -233,7 +233,7 @@ func TestTheTreeIsWhatLiesThere(t *testing.T) {
 			c.do(t, dir)
 			status := gitIn(t, dir, "status", "--porcelain")
 			objects := gitIn(t, dir, "count-objects", "-v")
-			tree, err := TreeOf(t.Context(), run.Exec{}, filepath.Join(dir, "roles"))
+			tree, err := Of(t.Context(), run.Exec{}, filepath.Join(dir, "roles"))
 			require.NoError(t, err)
 			assert.Equal(t, c.dirty, tree.Dirty, tree.Reason)
 			assert.Equal(t, c.dirty, tree.Reason != "")
@@ -281,7 +281,7 @@ func TestADirtyTreeSaysWhy(t *testing.T) {
 			t.Parallel()
 			dir := repository(t)
 			c.do(t, dir)
-			tree, err := TreeOf(t.Context(), run.Exec{}, dir)
+			tree, err := Of(t.Context(), run.Exec{}, dir)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, tree.Reason)
 		})
@@ -308,7 +308,7 @@ func TestATreeOfSHA256ObjectsIsTheCommitsTree(t *testing.T) {
 	gitIn(t, dir, "init", "-q", "--object-format=sha256")
 	gitIn(t, dir, "add", ".")
 	gitIn(t, dir, "commit", "-qm", "first")
-	tree, err := TreeOf(t.Context(), run.Exec{}, dir)
+	tree, err := Of(t.Context(), run.Exec{}, dir)
 	require.NoError(t, err)
 	assert.Equal(t, gitIn(t, dir, "rev-parse", "HEAD^{tree}"), tree.Tree)
 	assert.False(t, tree.Dirty)
@@ -318,10 +318,10 @@ func TestTwoTreesThatDifferOnlyInWhatIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	dir := repository(t)
 	at(t, dir, "new.yml", "one\n")
-	one, err := TreeOf(t.Context(), run.Exec{}, dir)
+	one, err := Of(t.Context(), run.Exec{}, dir)
 	require.NoError(t, err)
 	at(t, dir, "new.yml", "two\n")
-	two, err := TreeOf(t.Context(), run.Exec{}, dir)
+	two, err := Of(t.Context(), run.Exec{}, dir)
 	require.NoError(t, err)
 	assert.NotEqual(t, one.Tree, two.Tree)
 	gitIn(t, dir, "add", ".")
@@ -334,38 +334,8 @@ func TestWhatIsNoRepositoryHasNoTree(t *testing.T) {
 	empty := t.TempDir()
 	gitIn(t, empty, "init", "-q")
 	for _, dir := range []string{filepath.Join(t.TempDir(), "missing"), empty} {
-		_, err := TreeOf(t.Context(), run.Exec{}, dir)
+		_, err := Of(t.Context(), run.Exec{}, dir)
 		require.ErrorContains(t, err, "reading the working tree of the repository "+dir)
 		assert.NotContains(t, err.Error(), "\n")
 	}
-}
-
-func TestDigest(t *testing.T) {
-	t.Parallel()
-	make := func(change func(dir string)) string {
-		dir := t.TempDir()
-		at(t, dir, "hosts.yml", "all:\n")
-		at(t, dir, "group_vars/all.yml", "x: 1\n")
-		change(dir)
-		sum, err := Digest(dir)
-		require.NoError(t, err)
-		return sum
-	}
-	same := make(func(string) {})
-	assert.Equal(t, same, make(func(string) {}), "the folder's own name and times do not count")
-	for name, change := range map[string]func(dir string){
-		"a file changed":         func(dir string) { at(t, dir, "hosts.yml", "all: \n") },
-		"a file renamed":         func(dir string) { require.NoError(t, os.Rename(dir+"/hosts.yml", dir+"/hosts.yaml")) },
-		"a file added":           func(dir string) { at(t, dir, "host_vars/a.yml", "") },
-		"a file that may be run": func(dir string) { require.NoError(t, os.Chmod(dir+"/hosts.yml", 0o755)) },
-		"a folder added":         func(dir string) { require.NoError(t, os.Mkdir(dir+"/empty", 0o755)) },
-	} {
-		assert.NotEqual(t, same, make(change), name)
-	}
-	loop := t.TempDir()
-	require.NoError(t, os.Symlink(".", loop+"/again"))
-	_, err := Digest(loop)
-	require.Error(t, err)
-	_, err = Digest(loop + "/missing")
-	require.ErrorContains(t, err, "taking the digest of")
 }
