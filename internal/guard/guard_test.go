@@ -129,7 +129,7 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"a directory that cannot be read":      {Failed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
 		"no target":                            {Usage, "a check of nothing is no check", []string{"check", "--boundary", good}},
 		"no manifest":                          {Failed, "no boundary manifest is named", []string{"check", "172.30.0.11"}},
-		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
+		"a manifest that does not exist":       {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
 		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
 		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
 		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
@@ -185,11 +185,11 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 		"an environment that was not asked about":             {OK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},
 		"a kubeconfig of production":                          {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "kubeconfig", kubeconfig("https://192.0.2.1:6443")}},
 		"a kubeconfig of production named by the environment": {Refused, "REFUSED https://192.0.2.1:6443", []string{"KUBECONFIG=" + kubeconfig("https://192.0.2.1:6443")}, []string{"--environment"}},
-		"a kubeconfig that is not there":                      {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
+		"a kubeconfig that does not exist":                    {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
 		"a root module with its state elsewhere":              {Refused, "REFUSED local:/srv/production/state", nil, []string{"--kind", "tofu", root}},
 		"a work tree that is none":                            {Refused, "REFUSED", nil, []string{"--kind", "repository", t.TempDir()}},
 		"manifests of ArgoCD that are not there":              {Refused, "no such file", nil, []string{"--kind", "argocd", "/nonexistent"}},
-		"a key file that is not there":                        {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
+		"a key file that does not exist":                      {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
 		"an application that is deployed to production's cluster": {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "argocd", written(t, "app.yml",
 			"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {repoURL: 'https://192.0.2.1/x.git', path: a}, destination: {server: 'https://192.0.2.1:6443'}}\n")}},
 	} {
@@ -394,7 +394,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
 	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
 	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
-	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json is not there")
+	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json does not exist")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", []string{"XDG_STATE_HOME=" + filepath.Dir(state)}, "token") // where the runs look for it

@@ -235,7 +235,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"evidence that does not say in which sandbox": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.evidence(func(r *evidence.Record) { r.Mode, r.Distribution = "", "" })
-		}, "evidence", "does not say in which mode"},
+		}, "evidence", "does not name the mode"},
 		"evidence with a waiver in force": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Waivers = []string{"components.vault"} })
@@ -295,7 +295,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"a gate over a playbook of that name in another repository": {func(l *lab) {
 			l.asks("report: {subject: playbooks/site.yml}")
 			l.evidence(l.report(`{"subject_in": {"repository": "empty", "path": "playbooks/site.yml"}}`))
-		}, "evidence", `of empty, and must be of playbooks/site.yml of factory`},
+		}, "evidence", `of empty, and has to be about playbooks/site.yml of factory`},
 		"a gate over a root of another repository": {func(l *lab) {
 			l.asks("in: factory")
 			l.evidence(l.report(`{"subject_in": {"repository": "empty", "path": "iac"}}`))
@@ -303,7 +303,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"a gate over what lies in no repository": {func(l *lab) {
 			l.asks("in: factory")
 			l.evidence(l.report(`{"root": "/tmp/empty"}`))
-		}, "evidence", `does not name the repository of its subject factory`},
+		}, "evidence", `does not name the repository of its subject`},
 		"a gate over a repository of which no tree is asked": {func(l *lab) {
 			l.asks("in: gitops")
 			l.evidence(l.report(`{"subject_in": {"repository": "gitops", "path": "iac"}}`))
@@ -311,7 +311,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"a report that ends with what is asked": {func(l *lab) {
 			l.asks("report: {product: OpenTofu}")
 			l.evidence(l.report(`{"product": "not/OpenTofu"}`))
-		}, "evidence", `says "not/OpenTofu" of product, and must say OpenTofu`},
+		}, "evidence", `has "not/OpenTofu" for product, and has to have OpenTofu`},
 		"a report that was edited": {func(l *lab) {
 			l.asks("report: {subject: playbooks/site.yml}")
 			l.evidence(l.report(`{"subject_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
@@ -376,7 +376,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 			l.request.Ledger, l.request.AllowMissingHead = l.copied(l.lines()[:3]), true
-		}, "ledger", "has no head outside of its folder for the ledger"},
+		}, "ledger", "has no head outside of its folder"},
 		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
 			l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
 			l.put(l.request.AllowedSigners, l.key("ops"))
@@ -500,7 +500,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.carried(l.branch(l.lines()))
-		}, "ledger", "has no head outside of its folder for the ledger"},
+		}, "ledger", "has no head outside of its folder"},
 
 		// The clock.
 		"a clock set back": {func(l *lab) {
@@ -515,7 +515,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.old(old)
 			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
 			l.gate.Now = func() time.Time { return old.Add(time.Hour) }
-		}, "clock", "the last judgement"},
+		}, "clock", "the last evaluation"},
 		"evidence from the future": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(-time.Hour)) },
 			"clock", "holds a record of"},
 		"evidence written while the clock was ahead": {func(l *lab) {
@@ -631,7 +631,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.request.Base = l.change("roles/longhorn/x.yml")
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
-		}, "range", "is neither what was promoted last"},
+		}, "descendant", "is neither what was promoted last"},
 		"a base moved past a commit whose promotion failed": {func(l *lab) {
 			l.request.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
@@ -639,13 +639,13 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("promotion", promoted(l.request.Base), of(evidence.Red))
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
-		}, "range", "is neither what was promoted last"},
+		}, "descendant", "is neither what was promoted last"},
 		"a base after a promotion of a commit that is not here": {func(l *lab) {
 			l.request.RequireDescendant = true
 			l.record("promotion", promoted(strings.Repeat("1", 40)))
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, "range", "is not in the repository; fetch it"},
+		}, "descendant", "is not in the repository; fetch it"},
 		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.request.Head = "nowhere" }, "range", `"nowhere" is no commit here`},
 		"a head that is an option": {func(l *lab) { l.change("README.md"); l.request.Head = "--all" }, "range", `"--all" is no commit here`},
 		"a tag that is called as the branch": {func(l *lab) {
@@ -822,12 +822,12 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("drill_other")
 			l.name("strict.yml")
 			l.outside(mildPolicy)
-		}, "policy", "is not the one of policy.promotion in the boundary manifest by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"the repository's own policy where the boundary manifest names another": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.name("strict.yml")
 			l.evidence()
-		}, "policy", "is not the one of policy.promotion in the boundary manifest by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"a boundary manifest that the range has name a mild policy": {func(l *lab) {
 			l.request.Boundary = filepath.Join(l.repo, "boundary.md")
 			l.name(l.repo + "/promotion.yml")
@@ -837,7 +837,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.name(l.request.Policy)
 			l.commit("Name the mild one")
 			l.record("drill_other")
-		}, "policy", "is not the one of policy.promotion in the boundary manifest by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"a boundary manifest that the range brings names a mild policy": {func(l *lab) {
 			l.request.Boundary = filepath.Join(l.repo, "boundary.md")
 			l.change("roles/longhorn/x.yml")
@@ -846,8 +846,8 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.commit("Name the mild one")
 			l.record("drill_other")
 		}, "policy", "the repository has its own policy, promotion.yml, and"},
-		"a policy that does not know the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.request.Repository = "fork" },
-			"policy", `does not know the repository "fork"`},
+		"a policy that does not list the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.request.Repository = "fork" },
+			"policy", `does not list the repository "fork"`},
 		"another repository that nobody names": {func(l *lab) {
 			l.together()
 			l.change("playbooks/site.yml")
