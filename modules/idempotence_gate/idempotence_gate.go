@@ -46,38 +46,11 @@ type arguments struct {
 
 // Module describes idempotence_gate.
 func Module() ansible.Module {
-	kinds := []string{"packages", "units", "files", "containers"}
-	reasoned := func(name string) *ansible.Spec {
-		return &ansible.Spec{Options: map[string]ansible.Option{name: {Required: true}, "reason": {Required: true}}}
-	}
 	return ansible.Module{
 		Name:      "idempotence_gate",
 		CheckMode: true,
-		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"playbook":         {Type: ansible.Path, Required: true},
-				"inventory":        {Type: ansible.List, Elements: ansible.Str},
-				"limit":            {},
-				"variables":        {Type: ansible.Dict},
-				"tags":             {Type: ansible.List, Elements: ansible.Str},
-				"skip_tags":        {Type: ansible.List, Elements: ansible.Str},
-				"chdir":            {Type: ansible.Path},
-				"expected_hosts":   {Type: ansible.List, Elements: ansible.Str},
-				"skips":            {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("task")},
-				"prove":            {Type: ansible.Bool, Default: false},
-				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
-				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
-				"snapshot_become":  {Type: ansible.Bool, Default: false},
-				"sandbox":          {},
-				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
-				"kubeconfig":       {Type: ansible.Path},
-				"report":           {Type: ansible.Path},
-				"timeout":          {Type: ansible.Int, Default: 3600},
-				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-				"evidence":         keeping.Option(),
-			},
-		},
-		Run: judge,
+		Spec:      ansible.Spec{Options: options()},
+		Run:       judge,
 	}
 }
 

@@ -122,10 +122,10 @@ options:
   limit:
     description: Hosts to limit the run to, as for C(--limit).
     type: str
-  variables:
+  variables:  # no_log
     description: Extra variables of the run. They go by a private file, which is removed.
     type: dict
-  environment:
+  environment:  # no_log
     description:
       - More environment for the run. Otherwise it has the one that this process was started with, without C(ANSIBLE_*).
       - C(ANSIBLE_CONFIG) is refused. The tree's own C(ansible.cfg) counts.

@@ -66,10 +66,10 @@ options:
     description: Files with values of variables, as for C(-var-file).
     type: list
     elements: path
-  variables:
+  variables:  # no_log
     description: Values of variables. They go by a private file, which is removed.
     type: dict
-  environment:
+  environment:  # no_log
     description:
       - Environment for the program, such as a credential of the sandbox's. The boundary manifest has to allow it.
       - Of the gate's own environment only C(PATH), the language and the places of certificates are passed on.
