@@ -64,6 +64,10 @@ $(COLLECTIONS)/sandbox:
 
 setup: packages venv build $(COLLECTIONS)/sandbox ## install and build what the playbooks need
 
+.PHONY: generate
+generate: ## write the modules' options from their documentation
+	$(GO) generate ./tools/argspec
+
 # As build.sh has them, so that checks and build share what is compiled.
 EMBEDDED_ENV = CGO_ENABLED=1 CGO_CFLAGS="-O2 -DSQLITE_ENABLE_DBSTAT_VTAB=1" \
 	GOFLAGS="-mod=readonly -trimpath -buildvcs=false -tags=netgo,osusergo,sqlite_omit_load_extension"

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,28 +18,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Arguments are the options that the modules of all gates have: embed them.
+// Arguments are the options of the documentation fragment gate: embed them.
 type Arguments struct {
 	Waivers    []Waiver         `arg:"waivers"`
 	WaiverFile string           `arg:"waiver_file"`
 	Report     string           `arg:"report"`
 	Formats    []string         `arg:"report_formats"`
 	Evidence   *record.Evidence `arg:"evidence"`
-}
-
-// Options are the specs of Arguments, and of more options.
-func Options(more map[string]ansible.Option) map[string]ansible.Option {
-	options := map[string]ansible.Option{
-		"waivers": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
-			"rule": {Required: true}, "path": {}, "task": {}, "resource": {}, "host": {}, "reason": {Required: true}, "expires": {Required: true},
-		}}},
-		"waiver_file":    {Type: ansible.Path},
-		"report":         {Type: ansible.Path},
-		"report_formats": {Type: ansible.List, Elements: ansible.Str, Choices: slices.Sorted(maps.Keys(formats))},
-		"evidence":       record.Option(),
-	}
-	maps.Copy(options, more)
-	return options
 }
 
 // WaiversFor are the waivers of the option and of the file, for a gate.

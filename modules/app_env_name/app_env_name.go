@@ -24,20 +24,7 @@ func Module() ansible.Module {
 		Name:      "app_env_name",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"app":         {},
-				"env":         {},
-				"apps":        {Type: ansible.List, Elements: ansible.Raw},
-				"systems":     {Type: ansible.List},
-				"conventions": {Type: ansible.Path},
-				"with_table":  {Type: ansible.Bool, Default: false},
-				"expect": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
-					"app":   {Required: true},
-					"env":   {Default: naming.Prod},
-					"key":   {}, // as returned; app and env say it already
-					"names": {Type: ansible.Dict, Required: true},
-				}}},
-			},
+			Options:           options(),
 			MutuallyExclusive: [][]string{{"app", "apps"}, {"env", "apps"}},
 			RequiredOneOf:     [][]string{{"app", "apps"}},
 		},

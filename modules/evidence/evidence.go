@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -42,26 +41,11 @@ type arguments struct {
 
 // Module describes evidence.
 func Module() ansible.Module {
-	options := maps.Clone(record.Options())
-	maps.Copy(options, map[string]ansible.Option{
-		"state":              {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
-		"what":               {},
-		"verdict":            {Choices: []string{"green", "red"}},
-		"summary":            {},
-		"seconds":            {Type: ansible.Float, Default: 0.0},
-		"report":             {Type: ansible.Path},
-		"allowed_signers":    {Type: ansible.Path},
-		"head":               {},
-		"allow_missing_head": {Type: ansible.Bool, Default: false},
-		"page":               {Type: ansible.Path},
-		"title":              {Default: "Evidence"},
-		"reason":             {},
-	})
 	return ansible.Module{
 		Name:      "evidence",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: options,
+			Options: options(),
 			RequiredIf: []ansible.RequiredIf{
 				{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}},
 				{Option: "state", Is: "rendered", Then: []string{"page"}},

@@ -42,32 +42,11 @@ type arguments struct {
 
 // Module describes idempotence_gate.
 func Module() ansible.Module {
-	kinds := []string{"packages", "units", "files", "containers"}
 	return ansible.Module{
 		Name:      "idempotence_gate",
 		CheckMode: true,
-		Spec: ansible.Spec{Options: gate.Options(map[string]ansible.Option{
-			"playbook":        {Type: ansible.Path, Required: true},
-			"inventory":       {Type: ansible.List, Elements: ansible.Str},
-			"limit":           {},
-			"variables":       {Type: ansible.Dict},
-			"tags":            {Type: ansible.List, Elements: ansible.Str},
-			"skip_tags":       {Type: ansible.List, Elements: ansible.Str},
-			"chdir":           {Type: ansible.Path},
-			"expected_hosts":  {Type: ansible.List, Elements: ansible.Str},
-			"converge":        {Type: ansible.Bool, Default: false},
-			"watch":           {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
-			"snapshot":        {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
-			"snapshot_become": {Type: ansible.Bool, Default: false},
-			"sandbox":         {},
-			"ignore": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
-				"what": {Required: true}, "reason": {Required: true},
-			}}},
-			"kubeconfig":       {Type: ansible.Path},
-			"timeout":          {Type: ansible.Int, Default: 3600},
-			"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-		})},
-		Run: evaluate,
+		Spec:      ansible.Spec{Options: options()},
+		Run:       evaluate,
 	}
 }
 

@@ -56,49 +56,6 @@ type imageArgument struct {
 	Repository string `arg:"repository"`
 }
 
-// capturedOptions are the options that only state captured has.
-func capturedOptions() map[string]ansible.Option {
-	text, needed := ansible.Option{}, ansible.Option{Required: true}
-	dicts := func(options map[string]ansible.Option) ansible.Option {
-		return ansible.Option{Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: options}}
-	}
-	dict := func(options map[string]ansible.Option) ansible.Option {
-		return ansible.Option{Type: ansible.Dict, Spec: &ansible.Spec{Options: options}}
-	}
-	return map[string]ansible.Option{"capture": dict(map[string]ansible.Option{
-		"repositories": dicts(map[string]ansible.Option{
-			"name": needed, "path": {Type: ansible.Path, Required: true}, "ref": text, "read": {Type: ansible.List, Elements: ansible.Str},
-		}),
-		"unread": dicts(map[string]ansible.Option{"path": needed, "reason": needed}),
-		"inventory": dict(map[string]ansible.Option{
-			"repository": text, "path": {Type: ansible.Path, Required: true},
-			"server_group": {Default: "k3s_server"}, "agent_group": {Default: "k3s_agent"},
-			"version_variable": {Default: "k3s_version"}, "architecture_variable": text, "architecture": text,
-			"vault_password_file": {Type: ansible.Path}, "ansible_inventory": {Type: ansible.Path, Default: "ansible-inventory"},
-		}),
-		"variables": {Type: ansible.Dict},
-		"components": dicts(map[string]ansible.Option{
-			"name":         needed,
-			"helm_release": dict(map[string]ansible.Option{"namespace": needed, "name": needed, "version_of": {Default: "chart", Choices: []string{"chart", "app"}}}),
-			"image":        dict(map[string]ansible.Option{"namespace": text, "repository": needed}),
-			"api_group":    text, "version": text, "chart": text, "dependency": text, "from": text,
-		}),
-		"app_of_apps": dicts(map[string]ansible.Option{
-			"repository": needed, "values": needed, "list": needed, "template": needed,
-			"name": {Default: "{key}"}, "source_repository": needed, "source_path": {Default: "."}, "revision": {Default: "HEAD"}, "namespace": text,
-		}),
-		"applications_namespace": {Default: "argocd"},
-		"outside": dicts(map[string]ansible.Option{
-			"name": needed, "hosts": needed, "repository": needed, "compose": needed, "service": needed, "project": text,
-			"images": {Type: ansible.List, Elements: ansible.Str},
-		}),
-		"longhorn_storage_classes": {Type: ansible.List, Elements: ansible.Str, Default: []string{"longhorn", "longhorn-static"}},
-		"prefer":                   {Choices: []string{"repositories", "cluster"}},
-		"read_production":          {Type: ansible.Bool, Default: false},
-		"helm_secrets":             {Type: ansible.Bool, Default: false},
-	})}
-}
-
 // captured writes the manifest from production's sources.
 func captured(ctx context.Context, c *ansible.Call) error {
 	var args struct {
@@ -112,7 +69,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if err := c.Bind(&args); err != nil {
 		return err
 	}
-	for _, option := range []string{"waivers", "hosts", "report", "evidence"} {
+	for _, option := range []string{"waivers", "waiver_file", "report_formats", "hosts", "report", "evidence"} {
 		if c.Arg(option) != nil {
 			return fmt.Errorf("%s is for state asserted: nothing is compared here", option)
 		}

@@ -7,7 +7,6 @@ package parityassert
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -30,21 +29,11 @@ type arguments struct {
 
 // Module describes parity_assert.
 func Module() ansible.Module {
-	options := gate.Options(map[string]ansible.Option{
-		"state":      {Default: "asserted", Choices: []string{"asserted", "captured"}},
-		"manifest":   {Type: ansible.Path, Required: true},
-		"kubeconfig": {Type: ansible.Path},
-		"context":    {},
-		"boundary":   {Type: ansible.Path},
-		"hosts":      {Type: ansible.Dict},
-		"timeout":    {Type: ansible.Int, Default: 60},
-	})
-	maps.Copy(options, capturedOptions())
 	return ansible.Module{
 		Name:      "parity_assert",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options:    options,
+			Options:    options(),
 			RequiredIf: []ansible.RequiredIf{{Option: "state", Is: "asserted", Then: []string{"kubeconfig", "boundary"}}},
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {

@@ -43,24 +43,8 @@ func Module() ansible.Module {
 	return ansible.Module{
 		Name:      "tofu_plan_gate",
 		CheckMode: true,
-		Spec: ansible.Spec{Options: gate.Options(map[string]ansible.Option{
-			"root":             {Type: ansible.Path, Required: true},
-			"base":             {Type: ansible.Path},
-			"boundary":         {Type: ansible.Path, Required: true},
-			"expect":           {Default: "no_changes", Choices: []string{"no_changes", "changes"}},
-			"backend_override": {Type: ansible.Path},
-			"backend_configs":  {Type: ansible.List, Elements: ansible.Path},
-			"var_files":        {Type: ansible.List, Elements: ansible.Path},
-			"variables":        {Type: ansible.Dict, NoLog: true},
-			"environment":      {Type: ansible.Dict, NoLog: true},
-			"arguments":        {Type: ansible.List, Elements: ansible.Str},
-			"cli_config":       {Type: ansible.Path},
-			"plugin_dir":       {Type: ansible.Path},
-			"binary":           {Type: ansible.Path},
-			"lock_timeout":     {Type: ansible.Int, Default: 60},
-			"timeout":          {Type: ansible.Int, Default: 1800},
-		})},
-		Run: evaluate,
+		Spec:      ansible.Spec{Options: options()},
+		Run:       evaluate,
 	}
 }
 

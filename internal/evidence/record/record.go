@@ -27,32 +27,7 @@ import (
 // writeTimeout is how long writing the record may take after the run was cancelled.
 const writeTimeout = 15 * time.Second
 
-// Option is the option `evidence` of a module.
-func Option() ansible.Option {
-	return ansible.Option{Type: ansible.Dict, Spec: &ansible.Spec{Options: Options()}}
-}
-
-// Options are what Option holds.
-func Options() map[string]ansible.Option {
-	texts := ansible.Option{Type: ansible.List, Elements: ansible.Str}
-	return map[string]ansible.Option{
-		"ledger":       {Type: ansible.Path, Required: true},
-		"repositories": {Type: ansible.Dict},
-		"signing_key":  {Type: ansible.Path},
-		"inventory":    {Type: ansible.Path},
-		"boundary":     {Type: ansible.Path},
-		"manifest":     {Type: ansible.Path},
-		"mode":         {Choices: []string{"k3d", "vm"}},
-		"driver":       {},
-		"distribution": {Choices: []string{"embedded", "k3s"}},
-		"deviations":   texts,
-		"waivers":      texts,
-		"classes":      texts,
-		"versions":     {Type: ansible.Dict},
-	}
-}
-
-// Evidence is the bound Option. Its fields mean what those of evidence.Record do.
+// Evidence is the option `evidence` of a module. Its fields mean what those of evidence.Record do.
 type Evidence struct {
 	Ledger       string         `arg:"ledger"`
 	Repositories map[string]any `arg:"repositories"` // name → path of the working tree
