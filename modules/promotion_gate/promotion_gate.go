@@ -107,6 +107,13 @@ func start(ctx context.Context, c *ansible.Call) error {
 	what := "promotion_gate"
 	if args.State == "promoted" {
 		what = "promotion"
+		launch, err := t.launch(args.Report)
+		if err != nil {
+			return err
+		}
+		if err := launch.Valid(); err != nil {
+			return err
+		}
 	}
 	return gate.Run(ctx, gate.Task{Call: c, Name: "promotion", What: what, Arguments: args.Arguments}, t.evaluate, t.tell)
 }
@@ -275,10 +282,7 @@ func (t task) launch(report string) (promotion.Launch, error) {
 	if out.Log == "" {
 		out.Log = strings.TrimSuffix(report, ".json") + ".log"
 	}
-	if err := gate.Absolute(&out.Log); err != nil || t.args.State != "promoted" {
-		return out, err
-	}
-	return out, out.Valid()
+	return out, gate.Absolute(&out.Log)
 }
 
 // restored is env as it was before the guard removed production from it.

@@ -121,8 +121,8 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
           - moves is failed and moves.msg is search('the repository factory changed while idempotence_gate ran')
           - check is not failed and check.evidence is not defined
           - unkept is failed and unkept.msg is search('ledger /proc/ledger.jsonl')
-          - elsewhere is failed and elsewhere.msg is search('lies in none of evidence.repositories .factory.') and elsewhere.evidence is not defined
-          - another is failed and another.msg is search('evidence.inventory is .*hosts, and the gate runs with') and another.verdict is not defined
+          - elsewhere is failed and elsewhere.msg is search('not in any of evidence.repositories .factory.') and elsewhere.evidence is not defined
+          - another is failed and another.msg is search('evidence.inventory. the run uses another one .got .*hosts, uses') and another.verdict is not defined
           - narrowed.verdict == 'green' and narrowed.narrowed | length == 3
           - drill is changed
           - verified.anchored

@@ -49,7 +49,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	l.commit("Of no class")
 	out, err = gate("-e", `{"sandbox_evidence": {"ledger": "`+l.ledger+`"}}`)
 	require.Error(t, err, out)
-	assert.Contains(t, out, "red: no_class: the file bin/x has no class")
+	assert.Contains(t, out, "red: unclassified: the file bin/x has no class")
 	assert.Equal(t, evidence.Red, judged().Verdict)
 	out, err = gate("--check")
 	require.Error(t, err, "check mode judges the same: %s", out)
@@ -63,7 +63,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	require.Error(t, err, out)
 	out, err = gate("-e", "promotion_state=granted", "-e", "promotion_head=HEAD~1")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "asks for no evidence of promotion")
+	assert.Contains(t, out, "policy.evidence is not set")
 }
 
 func TestAGateCannotBeRecordedByHand(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t 
 	}
 	out, err := run("playbooks/local.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "grant.json is not there")
+	assert.Contains(t, out, "grant.json does not exist")
 
 	gate()
 	out, err = run("playbooks/local.yml")
@@ -105,7 +105,7 @@ func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t 
 	assert.Contains(t, out, "it runs")
 	out, err = run("playbooks/local.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "grant.json is not there", "it counts once")
+	assert.Contains(t, out, "grant.json does not exist", "it counts once")
 
 	l.write("elsewhere.yml", l.read(filepath.Join(l.repo, "playbooks/local.yml")))
 	gate()

@@ -209,12 +209,12 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	publish()
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
-	assert.Contains(t, out, "had 2 records when it was last judged")
+	assert.Contains(t, out, "had 2 records at the last evaluation")
 
 	// A runner that has seen nothing is told by the branch.
 	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-judged")))
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
 	assert.Contains(t, out, "is not the beginning of the ledger")
-	assert.NotContains(t, out, "when it was last judged")
+	assert.NotContains(t, out, "at the last evaluation")
 }

@@ -135,7 +135,7 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	}
 	path := filepath.Join(t.TempDir(), "report.json")
 	options, err := json.Marshal(map[string]any{
-		"gate_idempotence_playbook": book, "gate_idempotence_prove": true, "gate_idempotence_report": path, "gate_idempotence_variables": given,
+		"gate_idempotence_playbook": book, "gate_idempotence_converge": true, "gate_idempotence_report": path, "gate_idempotence_variables": given,
 		"sandbox_evidence": map[string]string{"ledger": filepath.Join(filepath.Dir(path), "ledger.jsonl")},
 	})
 	require.NoError(t, err)
@@ -149,10 +149,10 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	kept, err := evidence.Read(filepath.Join(filepath.Dir(path), "ledger.jsonl"))
 	require.NoError(t, err)
 	require.Len(t, kept, 1)
-	assert.Equal(t, report.Verdict, string(kept[0].Verdict))
+	assert.Equal(t, report.Verdict, kept[0].Verdict)
 	assert.Equal(t, []string{"vm", "docker", "embedded"}, []string{kept[0].Mode, kept[0].Driver, kept[0].Distribution}, "as the inventory has it")
 	assert.Len(t, kept[0].Inventory+kept[0].Boundary, 2*64)
-	assert.Equal(t, report.Verdict == "green", failed == nil, "red fails the playbook, and green does not: %v", failed)
+	assert.Equal(t, report.Verdict == evidence.Green, failed == nil, "red fails the playbook, and green does not: %v", failed)
 	return report
 }
 

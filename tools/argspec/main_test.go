@@ -35,7 +35,7 @@ func TestADocumentationThatIsNotUnderstoodIsRefused(t *testing.T) {
 		"an unknown type":      {"a: {description: x, type: string}", `type "string": not a type`},
 		"no type":              {"a: {description: x}", `the key "type" is missing`},
 		"no description":       {"a: {type: str}", `the key "description" is missing`},
-		"an option twice":      {"a: {description: x, type: str}\n  a: {description: x, type: str}", `the key "a" is given twice`},
+		"an option twice":      {"a: {description: x, type: str}\n  a: {description: x, type: str}", `the key "a" is listed twice`},
 		"a default of no kind": {"a: {description: x, type: dict, default: {b: c}}", "must be a scalar or a list"},
 		"a fragment of others": {"{}\nextends_documentation_fragment: [other.one.two]", "not of this collection"},
 	} {

@@ -25,14 +25,14 @@ const checkModeSkipExpected = "a task that check mode runs, or a waiver"
 
 func (checkModeSkip) Check(_ context.Context, r *recording, report *gate.Report) {
 	for _, e := range r.events {
-		if e.Kind == "hinge" && r.run == check && !r.expected.Converged {
+		if len(e.Dependencies) > 0 && r.run == check && !r.expected.Converged {
 			f, whose := r.at(e, "check_mode_skip"), "its "
 			if e.Task == "" {
 				f.Task, whose = e.Play, "the play's "
 			}
-			for _, h := range e.Hinges {
+			for _, k := range e.Dependencies {
 				f.Expected = checkModeSkipExpected
-				f.Found = "it depends on check mode, so a real run may do something else: " + whose + h.Keyword + " is " + oneLine(h.Says)
+				f.Found = "it depends on check mode, so a real run may do something else: " + whose + k.Name + " is " + oneLine(k.Value)
 				report.Add(f)
 			}
 		}
@@ -49,7 +49,7 @@ func (r *recording) skipped(e Event) (reason, item string, ok bool) {
 	if !e.tellsChange() || r.run != check && (e.CheckMode == nil || !*e.CheckMode) {
 		return "", "", false // in a real run check mode holds nothing back
 	}
-	dependent := e.HingingWhen
+	dependent := e.DependentWhen
 	if r.expected.Converged {
 		dependent = nil
 	}
