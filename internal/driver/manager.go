@@ -19,6 +19,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/sshkey"
 )
 
 // Manager brings one machine to what is wanted, with any driver: lock, keys,
@@ -247,7 +248,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		err = fmt.Errorf("make the folder of a machine's key: %w", err)
 	} else if own {
-		err = makeKey(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
+		err = sshkey.Make(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
 	}
 	held.Release()
 	if err != nil {
@@ -260,7 +261,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 		case err == nil:
 			err = atomicfile.Write(file, private, 0o600)
 		case errors.Is(err, ErrNotFound):
-			err = makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
+			err = sshkey.Make(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
 			remove = func() { _ = os.RemoveAll(filepath.Dir(file)) }
 		}
 		if err != nil {

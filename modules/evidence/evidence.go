@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -22,6 +23,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence/page"
 	"github.com/arcodange-org/sandbox/internal/evidence/record"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/sshkey"
 )
 
 type arguments struct {
@@ -58,15 +60,47 @@ func Module() ansible.Module {
 			if err := errors.Join(c.Bind(&args), c.Bind(&about)); err != nil {
 				return err
 			}
-			if args.State == "recorded" {
+			switch args.State {
+			case "prepared":
+				return prepare(ctx, c, about)
+			case "recorded":
 				return appendRecord(ctx, c, args, about)
-			}
-			if args.State == "restarted" {
+			case "restarted":
 				return restart(ctx, c, args, about)
 			}
 			return verify(ctx, c, args, about.Ledger)
 		},
 	}
+}
+
+// prepare makes the signing key and the file of allowed signers next to it, if
+// the key is missing.
+func prepare(ctx context.Context, c *ansible.Call, about record.Evidence) error {
+	key := about.SigningKey
+	if key == "" {
+		return nil
+	}
+	for _, half := range []string{key, key + ".pub"} {
+		if _, err := os.Stat(half); err == nil {
+			return nil
+		}
+	}
+	c.Differ("signing_key", nil, key)
+	if c.CheckMode {
+		return nil
+	}
+	if err := sshkey.Make(ctx, run.Exec{}, key, "evidence"); err != nil {
+		return err
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		return fmt.Errorf("signing_key: %w", err)
+	}
+	line := fmt.Sprintf("sandbox namespaces=%q %s\n", ledger.Namespace, strings.TrimSpace(string(public)))
+	if err := atomicfile.Write(filepath.Join(filepath.Dir(key), "allowed_signers"), []byte(line), 0o644); err != nil {
+		return fmt.Errorf("allowed_signers: %w", err)
+	}
+	return nil
 }
 
 func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {

@@ -22,7 +22,7 @@ func options() map[string]ansible.Option {
 		"waivers":            {Type: ansible.List},
 		"classes":            {Type: ansible.List},
 		"versions":           {Type: ansible.Dict},
-		"state":              {Choices: []string{"recorded", "rendered", "restarted", "verified"}, Default: "verified"},
+		"state":              {Choices: []string{"prepared", "recorded", "rendered", "restarted", "verified"}, Default: "verified"},
 		"what":               {},
 		"verdict":            {Choices: []string{"green", "red"}},
 		"summary":            {},
