@@ -156,7 +156,7 @@ func meet(a, b string) bool {
 // Load reads the manifest in file. Whatever it does not understand is an
 // error that gives file, line and column: a manifest half read is no boundary.
 func Load(file string) (*Manifest, error) {
-	data, err := limitedread.Manifest(file)
+	data, err := limitedread.File(file, limitedread.MaxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -173,8 +173,8 @@ func Parse(file string, data []byte) (*Manifest, error) {
 }
 
 func parse(file string, data []byte) (*Manifest, error) {
-	if len(data) > limitedread.ManifestMost {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, limitedread.ManifestMost)
+	if len(data) > limitedread.MaxManifest {
+		return nil, fmt.Errorf("%s: larger than %d bytes", file, limitedread.MaxManifest)
 	}
 	p := parser{strictyaml.File(file)}
 	root, err := p.Document(data)
