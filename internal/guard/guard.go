@@ -19,6 +19,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
+	"github.com/arcodange-org/sandbox/internal/guard/targets"
 )
 
 // Exit statuses of every command but the stand-ins, which end as the program
@@ -48,7 +49,8 @@ const usage = `usage: prod-ip-guard COMMAND [flags] ...
   check     decide about targets; refuse unless every one is the sandbox's
   explain   decide about one target and tell why
   token     make a token for one override, where the manifest asks for one
-  override  decide whether a run that says i_mean_prod is let through
+  load      decide what a process may do that loads the inventory (for the plugins)
+  override  decide whether a run with i_mean_prod may leave the sandbox (for the plugins)
   fence     run a command in a network that leads to the sandbox only (Linux)
   ssh, scp, sftp, ssh-keyscan
             check where the command line leads, then become that program
@@ -81,6 +83,8 @@ func Main(p Process) int {
 		return p.check(ctx, args)
 	case "explain":
 		return p.explain(ctx, args)
+	case "load":
+		return p.loadPolicy(ctx, args)
 	case "override":
 		return p.override(ctx, args)
 	case "token":
@@ -142,6 +146,12 @@ func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool
 		return p.wrong("%v", err), true
 	}
 	return 0, false
+}
+
+// checker decides about targets of all kinds by the manifest that a flag or the environment names.
+func (p Process) checker(file string) (targets.Checker, error) {
+	engine, err := p.load(file)
+	return targets.Checker{Engine: engine, Env: p.Env}, err
 }
 
 // load reads the manifest that a flag or the environment names.

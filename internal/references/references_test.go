@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -398,42 +397,23 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent/none"}}}))
 }
 
-// Whatever the fence on loading takes out of the environment is judged here.
-func TestTheEnvironmentIsJudgedAsItIsCleaned(t *testing.T) {
+func TestEnvironmentVariablesHaveOneClass(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
-	require.NoError(t, err)
-	_, list, found := strings.Cut(string(text), "\n_PRODUCTION = (")
-	require.True(t, found)
-	list, _, _ = strings.Cut(list, "\n)")
-	names := regexp.MustCompile(`"([A-Z0-9_]+)(\*?)"`).FindAllStringSubmatch(list, -1)
-	require.Greater(t, len(names), 50)
-	for _, name := range names {
-		full := name[1]
-		switch {
-		case full == "PG" || full == "SSH_AGENT_PID" || full == "SANDBOX_PROGRAMS": // a family that is told apart, and what leads nowhere
-			continue
-		case name[2] != "":
-			full += "X"
-		}
-		judged := slices.ContainsFunc(Reader{Environ: []string{full + "=x"}}.environment(), func(f Finding) bool { return f.Text == "" })
-		assert.True(t, judged, full)
-	}
-}
+	for class, names := range map[Class]string{
+		Process:    "PATH HOME PWD OLDPWD USER LOGNAME SHELL TMPDIR XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR SANDBOX_BOUNDARY HOSTNAME SSH_CLIENT SSH_CONNECTION LS_COLORS VIRTUAL_ENV EMAIL GIT_AUTHOR_EMAIL GIT_COMMITTER_EMAIL",
+		Setting:    "AWS_REGION AWS_DEFAULT_REGION AWS_CA_BUNDLE CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE TF_PLUGIN_CACHE_DIR TF_IN_AUTOMATION TF_LOG TF_LOG_PATH VAULT_FORMAT KUBE_EDITOR ANSIBLE_SSH_RETRIES",
+		Endpoint:   "KUBECONFIG VAULT_ADDR VAULT_AGENT_ADDR BAO_ADDR BAO_PROXY_ADDR PGHOST PGHOSTADDR DOCKER_HOST CONTAINER_HOST DATABASE_URL VAULT_HTTP_PROXY PG_URL",
+		Address:    "http_proxy HTTPS_PROXY ALL_PROXY APP_DATABASE_URL SHOP_DB_DSN",
+		Detail:     "PGPORT PGUSER PGDATABASE PGSSLMODE PGAPPNAME SSH_AGENT_PID SANDBOX_PROGRAMS",
+		Credential: "AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 GOOGLE_CREDENTIALS GCLOUD_X CLOUDSDK_CONFIG CLOUDFLARE_API_TOKEN CF_X OVH_X HCLOUD_TOKEN DIGITALOCEAN_X SCW_X ARM_X AZURE_X GCP_X CONSUL_X NOMAD_X ETCDCTL_X RESTIC_X BORG_X MC_HOST_X ARGOCD_X GITEA_X VAULT_TOKEN BAO_TOKEN TF_VAR_x TF_CLI_CONFIG_FILE TOFU_X PGPASSWORD PGPASSFILE PGSERVICE PGSYSCONFDIR DOCKER_CONTEXT CONTAINER_CONNECTION CONTAINER_SSHKEY BUILDKIT_HOST LIBVIRT_DEFAULT_URI K8S_AUTH_HOST KUBE_CONFIG_PATH KUBE_HOST KUBE_TOKEN KUBE_CTX KUBE_CLUSTER_X KUBE_CLIENT_X KUBE_EXEC_X KUBERNETES_MASTER KUBERNETES_SERVICE_HOST HELM_KUBETOKEN ANSIBLE_HASHI_VAULT_ADDR SSH_AUTH_SOCK SSH_ASKPASS SSH_SK_PROVIDER SSH_SK_HELPER SSH_PKCS11_HELPER GIT_SSH GIT_SSH_COMMAND GIT_PROXY_COMMAND GIT_CONFIG GIT_CONFIG_COUNT GITHUB_TOKEN GH_TOKEN GITLAB_TOKEN RSYNC_RSH RSYNC_CONNECT_PROG HOSTALIASES",
 
-// What the fence on loading leaves there though it mentions production is left here, and nothing else.
-func TestTheSameVariablesMayMentionProduction(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
-	require.NoError(t, err)
-	_, list, found := strings.Cut(string(text), "\n_OWN = frozenset([")
-	require.True(t, found)
-	list, _, _ = strings.Cut(list, "])")
-	var names []string
-	for _, name := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(list, -1) {
-		names = append(names, name[1])
+		AnsibleSetting: "ANSIBLE_CONFIG ANSIBLE_INVENTORY ANSIBLE_SSH_ARGS ANSIBLE_VAULT_PASSWORD_FILE ANSIBLE_CONNECTION_PLUGINS",
+		Other:          "LANG EDITOR NOTIFY KUBERNETES_X x ANSIBLE_NOCOLOR GIT_AUTHOR_NAME DOCKER_CONFIG",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			assert.Equal(t, class, Classify(name), name)
+		}
 	}
-	assert.ElementsMatch(t, names, own)
 }
 
 func TestTheContextOfDockerIsJudged(t *testing.T) {

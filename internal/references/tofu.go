@@ -853,7 +853,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		if host != "" && !n.failed {
 			t.add(engineHost(host, from)...)
 		} else if !n.failed {
-			t.add(t.dockerContext()...)
+			t.add(t.DockerContext()...)
 		}
 	default:
 		if slices.Contains(nowhere, kind) {

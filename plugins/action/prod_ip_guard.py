@@ -5,11 +5,19 @@
 
 from __future__ import annotations
 
+import json
+
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.loader import connection_loader
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitAction
+
+
+def _is_local(connection):
+    """Whether this is a name of the connection that stays on this machine."""
+    return isinstance(connection, str) and connection_loader.find_plugin_with_context(connection).resolved_fqcn == "ansible.builtin.local"
 
 
 class ActionModule(KitAction):
@@ -32,30 +40,42 @@ class ActionModule(KitAction):
         args = super()._arguments()
         if "boundary" in args and not args["boundary"]:
             raise AnsibleActionFail("prod_ip_guard: the boundary is empty, so nothing is allowed; leave sandbox_boundary to the inventory, which gives it")
-        args["i_mean_prod"] = self._meant(args)
+        args["i_mean_prod"] = self._override(args)
         if not (args.get("targets") or args.get("arrived") or args.get("couplings")):
             args["targets"] = self._targets()
         return args
 
-    def _meant(self, args):
-        """Whether this very run was told on its command line; a variable of any other origin is no permission."""
-        wish = args.get("i_mean_prod")
+    def _override(self, args):
+        """Whether this very run was given i_mean_prod on its command line; a variable of any other origin is no permission."""
+        value = args.get("i_mean_prod")
         try:
-            wished = boolean(wish if wish is not None else False)
+            wanted = boolean(value if value is not None else False)
         except TypeError:
-            wished = True
-        if not wished or guard.Process.promotion:
+            wanted = True
+        if not wanted or guard.Process.promotion:
             return False
-        try:
-            meant = guard.Process.meant or guard.meant(self._loader, str(args.get("boundary") or ""))
-        except guard.Refusal as refusal:
-            raise AnsibleActionFail("prod_ip_guard: %s" % refusal) from refusal
-        if not meant:
+        if guard.Process.override is None:
+            self._request_override(str(args.get("boundary") or ""))
+        if not guard.Process.override:
             raise AnsibleActionFail(
                 "prod_ip_guard: i_mean_prod is %s by a variable of the inventory, a play or a file, where it would be true of every "
-                "run; take it out, and if production is really meant, give -e i_mean_prod=true to this run alone" % wish
+                "run; take it out, and if production is really meant, give -e i_mean_prod=true to this run alone" % value
             )
         return True
+
+    def _request_override(self, boundary):
+        """Ask for the override in a run whose inventory has no boundary manifest; the binary decides, and records it."""
+        request = guard.override_request(self._loader)
+        if not request:
+            return
+        try:
+            status, out = guard.run_guard("override", boundary, json.dumps(request), "--state", guard.state_folder())
+        except guard.Refusal as refusal:
+            raise AnsibleActionFail("prod_ip_guard: %s" % refusal) from refusal
+        if status:
+            raise AnsibleActionFail("prod_ip_guard: %s" % out.strip())
+        self._display.warning("i_mean_prod=true: this run may leave the sandbox; it was recorded in %s/overrides.log" % guard.state_folder())
+        guard.Process.override = True
 
     def _targets(self):
         """Every host of the play, and every one that its tasks delegate to, by the address that Ansible renders for it."""
@@ -80,7 +100,7 @@ class ActionModule(KitAction):
             connection, address, port = (next((value for value in map(variables.get, either) if value is not None), None) for either in names)
         except AnsibleError as error:
             raise AnsibleActionFail("prod_ip_guard: nobody can tell where %s leads, since its variables cannot be rendered: %s" % (host, error)) from error
-        if connection in guard.HERE or not variables and host in C.LOCALHOST:
+        if _is_local(connection) or not variables and host in C.LOCALHOST:
             return
         target = {"host": host, "address": str(address or host)}
         if port:

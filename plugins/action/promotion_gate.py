@@ -19,7 +19,7 @@ class ActionModule(KitAction):
     kit = "controller"
 
     def _told(self):
-        if guard.Process.meant and self._task.args.get("state") == "promoted":
+        if guard.Process.override and self._task.args.get("state") == "promoted":
             # As part of another playbook it is no promotion to the guard, which then holds nothing of the run.
             raise AnsibleActionFail(
                 "promotion_gate: this run is not held to the sandbox, as one that promotes has to be until the gate is green; start promote.yml by itself"
@@ -27,7 +27,7 @@ class ActionModule(KitAction):
         before = guard.Process.environment
         changed = {} if before is None else {name: before.get(name) for name in set(before) | set(os.environ) if before.get(name) != os.environ.get(name)}
         try:
-            wish = guard.wish(self._loader)
+            wish = guard.override_request(self._loader)
         except guard.Refusal as refusal:
             raise AnsibleActionFail("promotion_gate: %s" % refusal) from refusal
         # The names of variables that were not there before carry null.

@@ -41,7 +41,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.connection import ssh as builtin
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process, Refusal, digest_of, reached
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process, Refusal, record_host
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
 
 
@@ -60,7 +60,7 @@ setattr(sys.modules[__name__], "DOCUMENTATION", _with_options_of_ssh())
 class Connection(builtin.Connection):
     """Ansible's ssh connection whose every command line begins with the guard."""
 
-    _written_down = set()
+    _recorded = set()
 
     def _build_command(self, binary, subsystem, *other_args):
         command = super()._build_command(binary, subsystem, *other_args)
@@ -70,8 +70,8 @@ class Connection(builtin.Connection):
                 "prod-ip-guard: refused: no boundary manifest was loaded for %s, so nobody can tell whether that is production; "
                 "load an inventory that has its boundary.yml in it, as a directory: -i DIRECTORY" % self.host
             )
-        if Process.meant:
-            self._write_down(boundary)
+        if Process.override:
+            self._record(boundary)
             return command
         if os.path.isdir(boundary):  # an empty path is the one of the working directory
             raise AnsibleConnectionFailure(
@@ -88,12 +88,12 @@ class Connection(builtin.Connection):
                 "prod-ip-guard: refused: sandbox_boundary is %s, and the inventory's own manifest is %s" % (boundary, Process.boundary)
             )
         try:
-            if Process.digest and digest_of(boundary) != Process.digest:
-                raise Refusal("the boundary manifest %s has changed since this run began; begin again" % boundary)
             guard = guard_binary()
-        except (KitError, Refusal) as error:
+        except KitError as error:
             raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % error) from error
         words = [guard, subsystem, "--boundary", os.path.abspath(boundary)]
+        if Process.digest:
+            words += ["--digest", Process.digest]  # the manifest may not change during a run
         if self.has_option("private_key") and self.get_option("private_key"):
             words += ["--agent", C.config.get_config_value("SSH_AGENT")]
         name = to_bytes(binary, errors="surrogate_or_strict")
@@ -111,13 +111,13 @@ class Connection(builtin.Connection):
             raise AnsibleConnectionFailure("prod-ip-guard: refused: the command line of %s begins with %r" % (subsystem, command[:at + 1]))
         return command[:at] + [to_bytes(word) for word in words + ["--"]] + command[at + 1:]
 
-    def _write_down(self, boundary):
-        """Have the log of overrides name the host, once for each run."""
+    def _record(self, boundary):
+        """Record the host in the log of overrides, once for each run."""
         target = "%s port %s" % (self.host, self.get_option("port") or "of its configuration")
-        if target in self._written_down:
+        if target in self._recorded:
             return
         try:
-            reached(target, boundary)
+            record_host(target, boundary)
         except Refusal as refusal:
             raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % refusal) from refusal
-        self._written_down.add(target)
+        self._recorded.add(target)

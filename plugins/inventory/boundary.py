@@ -61,12 +61,12 @@ class InventoryModule(BaseInventoryPlugin):
 
     def verify_file(self, path):
         # Where this plugin is the first that is asked, it is asked before any source is read, whosever it is.
-        guard.before()
+        guard.load_early()
         return super().verify_file(path) and os.path.basename(path) in ("boundary.yml", "boundary.yaml")
 
     def parse(self, inventory, loader, path, cache=False):
         # Before all else: whatever fails here is a warning to Ansible, and the run goes on without the guard.
         boundary = os.path.abspath(path)
-        guard.hold(loader, boundary)
+        guard.load(loader, boundary)
         super().parse(inventory, loader, path, cache)
         self.inventory.set_variable("all", "sandbox_boundary", boundary)

@@ -64,7 +64,7 @@ const (
 const refusal = `prod-ip-guard: ((ssh|scp|sftp|ssh-keyscan): )?refused`
 
 // broken is how it says that it could not decide. It lets nothing through then, whichever way is tried.
-const broken = `this run cannot be held to the boundary|the guard cannot be asked`
+const broken = `this run cannot be restricted to the sandbox|the guard cannot be run`
 
 // unreached is what a run says that met the network fence: the fence's own word
 // about a connection that it was asked for, or the system's about an address to
@@ -638,7 +638,7 @@ func TestARunThatEndsForAnotherReasonHoldsNoWay(t *testing.T) {
 		{"fence", "prod-ip-guard: fence: held back a connection to 192.168.1.201:22: it is production", nil, true},
 		{"load", "", nil, false},
 		{"load", "[WARNING]: inventory config 'inv/boundary.yml' specifies unknown plugin 'arcodange.sandbox.boundary'", nil, false},
-		{"load", "prod-ip-guard: refused: this run cannot be held to the boundary: 'NoneType' object is not iterable", nil, false},
+		{"load", "prod-ip-guard: refused: this run cannot be restricted to the sandbox: 'NoneType' object is not iterable", nil, false},
 		{"connection", "ERROR! the connection plugin 'arcodange.sandbox.guarded_ssh' was not found", nil, false},
 		{"fence", "ssh: Could not resolve hostname prod.example: Temporary failure in name resolution", nil, false},
 		{"fence", "bash: line 1: ansible: command not found", nil, false},
