@@ -265,8 +265,8 @@ func TestALedgerWithoutAHeadIsNotTrusted(t *testing.T) {
 	result, err := l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, Headless, result.Problems[0].Kind)
-	result, err = l.Verify(t.Context(), Check{Heedless: true})
+	assert.Equal(t, MissingHead, result.Problems[0].Kind)
+	result, err = l.Verify(t.Context(), Check{AllowMissingHead: true})
 	require.NoError(t, err)
 	assert.Empty(t, result.Problems)
 }
@@ -287,10 +287,10 @@ func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
 	result, err = l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, Headless, result.Problems[0].Kind)
+	assert.Equal(t, MissingHead, result.Problems[0].Kind)
 	assert.Contains(t, result.Problems[0].Message, "the second head "+l.heads()[1]+" is missing")
 	assert.False(t, result.Anchored)
-	for name, check := range map[string]Check{"told not to mind": {Heedless: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
+	for name, check := range map[string]Check{"told not to mind": {AllowMissingHead: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
 		result, err = l.Verify(t.Context(), check)
 		require.NoError(t, err)
 		assert.Empty(t, result.Problems, name)
@@ -389,7 +389,7 @@ func TestWritersThatAreKilledLoseNothingThatWasAcknowledged(t *testing.T) {
 		require.NoError(t, err)
 		for _, problem := range result.Problems {
 			// Killed between a record and its heads, each time until now: one of them is not there yet. No append that came back left it so.
-			assert.Equal(t, Headless, problem.Kind, "%v", problem)
+			assert.Equal(t, MissingHead, problem.Kind, "%v", problem)
 			assert.Zero(t, acknowledged)
 		}
 		assert.GreaterOrEqual(t, result.Records, acknowledged)

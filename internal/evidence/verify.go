@@ -20,12 +20,12 @@ type Kind string
 
 // What can be wrong with a ledger.
 const (
-	Changed   Kind = "changed"   // a record is not the one that was written
-	Removed   Kind = "removed"   // a record is missing
-	Reordered Kind = "reordered" // a record does not stand where it was written
-	Forged    Kind = "forged"    // a record that no writer of this ledger wrote
-	Unsigned  Kind = "unsigned"  // a record carries no signature where one is asked for
-	Headless  Kind = "headless"  // nothing tells whether records are missing at the end
+	Changed     Kind = "changed"      // a record is not the one that was written
+	Removed     Kind = "removed"      // a record is missing
+	Reordered   Kind = "reordered"    // a record does not stand where it was written
+	Forged      Kind = "forged"       // a record that no writer of this ledger wrote
+	Unsigned    Kind = "unsigned"     // a record carries no signature where one is asked for
+	MissingHead Kind = "missing_head" // nothing tells whether records are missing at the end
 )
 
 // Problem is one thing wrong with a ledger.
@@ -42,8 +42,8 @@ func (p Problem) String() string { return p.Message }
 type Check struct {
 	Allowed *Allowed // every record must be signed by one of these; nil asks for no signature
 	Heads   []Head   // what was known of it elsewhere
-	// Heedless lets a ledger pass of which no head that lies elsewhere is known: one that was carried here from another machine.
-	Heedless bool
+	// AllowMissingHead lets a ledger pass of which no head that lies elsewhere is known: one that was carried here from another machine.
+	AllowMissingHead bool
 	// Keep asks for the entries as well: what was verified, and not what a second look finds.
 	Keep bool
 }
@@ -118,15 +118,15 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 	}
 	result.Problems = chain(links, heads)
 	switch {
-	case len(check.Heads) > 0 || check.Heedless || len(links) == 0:
+	case len(check.Heads) > 0 || check.AllowMissingHead || len(links) == 0:
 	case known == 0:
-		result.Problems = append(result.Problems, Problem{Kind: Headless, Message: fmt.Sprintf(
+		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
 			"the head %s.head is missing: records may have been removed at the end", l.Path)})
 	case !anchored && l.Anchors != "":
 		// Whoever can write the ledger can write the head beside it.
-		result.Problems = append(result.Problems, Problem{Kind: Headless, Message: fmt.Sprintf(
+		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
 			"the second head %s is missing: records may have been removed at the end, and the head beside the ledger with them; "+
-				"give a head that was noted elsewhere, or without_head if the ledger was carried here", l.heads()[1])})
+				"give a head that was noted elsewhere, or allow_missing_head if the ledger was carried here", l.heads()[1])})
 	}
 	return result, nil
 }

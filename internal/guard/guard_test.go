@@ -184,7 +184,7 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 	}{
 		"an environment that leads nowhere":                   {OK, "nothing in it leads anywhere", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
 		"a Vault of production in the environment":            {Refused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
-		"a mention of production in the environment":          {Refused, "REFUSED NOTIFY (coupling): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
+		"a mention of production in the environment":          {Refused, "REFUSED NOTIFY (external_reference): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
 		"a credential in the environment":                     {Refused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
 		"a database of production beside a good target":       {Refused, "environment variable PGHOST", []string{"PGHOST=a.prod.test"}, []string{"--environment", "172.30.0.11"}},
 		"an environment that was not asked about":             {OK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},

@@ -110,7 +110,7 @@ func (a *argo) application(spec *yaml.Node) {
 	}
 }
 
-// destination is a cluster by its URL or by its name. The cluster that ArgoCD itself runs in is no coupling.
+// destination is a cluster by its URL or by its name. The cluster that ArgoCD itself runs in is not external.
 func (a *argo) destination(n *yaml.Node) {
 	server, name := get(n, "server"), get(n, "name")
 	if !is(server) && !is(name) {

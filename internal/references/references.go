@@ -40,7 +40,7 @@ type Root struct {
 	VarFiles       []string // files, as for -var-file
 }
 
-// Finding is one coupling.
+// Finding is one external reference.
 type Finding struct {
 	Target boundary.Target // From is always set
 	// Problem says why it is refused whatever the target is; empty if the engine decides.
@@ -52,14 +52,14 @@ type Finding struct {
 	Text string
 }
 
-// Coupling is the kind of a decision about a finding that led to no target.
-const Coupling boundary.Kind = "coupling"
+// ExternalReference is the kind of a decision about a finding that led to no target.
+const ExternalReference boundary.Kind = "external_reference"
 
 // Decide asks the engine about a finding.
 func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.Decision {
 	if f.Text != "" {
 		// What is found is not repeated: it may stand in a secret.
-		d := boundary.Decision{Kind: Coupling, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
+		d := boundary.Decision{Kind: ExternalReference, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
 		if mentions := engine.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
 			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
 		} else {
@@ -76,7 +76,7 @@ func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.De
 	}
 	kind := f.Target.Kind
 	if kind == "" {
-		kind = Coupling
+		kind = ExternalReference
 	}
 	return boundary.Decision{
 		Kind: kind, Target: f.Target.Value, From: f.Target.From, Reason: f.Problem, Addresses: []string{}, Resolved: []boundary.Answer{},
@@ -118,7 +118,7 @@ func System() Reader {
 	return Reader{Environ: os.Environ(), Home: home, Runner: run.Exec{}}
 }
 
-// Read lists every coupling of the sources.
+// Read lists every external reference of the sources.
 func (r Reader) Read(ctx context.Context, s Sources) []Finding {
 	var found []Finding
 	add := func(more []Finding) { found = append(found, more...) }
@@ -156,7 +156,7 @@ func known(kind boundary.Kind, value, from string) Finding {
 
 // search is a finding about a text that may mention production.
 func search(what, text, from string) Finding {
-	f := target(Coupling, what, from)
+	f := target(ExternalReference, what, from)
 	f.Text = text
 	return f
 }

@@ -25,36 +25,36 @@ import (
 )
 
 type arguments struct {
-	State       string  `arg:"state"`
-	What        string  `arg:"what"`
-	Verdict     string  `arg:"verdict"`
-	Summary     string  `arg:"summary"`
-	Seconds     float64 `arg:"seconds"`
-	Report      string  `arg:"report"`
-	Allowed     string  `arg:"allowed_signers"`
-	Head        string  `arg:"head"`
-	WithoutHead bool    `arg:"without_head"`
-	Page        string  `arg:"page"`
-	Title       string  `arg:"title"`
-	Reason      string  `arg:"reason"`
+	State            string  `arg:"state"`
+	What             string  `arg:"what"`
+	Verdict          string  `arg:"verdict"`
+	Summary          string  `arg:"summary"`
+	Seconds          float64 `arg:"seconds"`
+	Report           string  `arg:"report"`
+	Allowed          string  `arg:"allowed_signers"`
+	Head             string  `arg:"head"`
+	AllowMissingHead bool    `arg:"allow_missing_head"`
+	Page             string  `arg:"page"`
+	Title            string  `arg:"title"`
+	Reason           string  `arg:"reason"`
 }
 
 // Module describes evidence.
 func Module() ansible.Module {
 	options := maps.Clone(keeping.Options())
 	maps.Copy(options, map[string]ansible.Option{
-		"state":           {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
-		"what":            {},
-		"verdict":         {Choices: []string{"green", "red"}},
-		"summary":         {},
-		"seconds":         {Type: ansible.Float, Default: 0.0},
-		"report":          {Type: ansible.Path},
-		"allowed_signers": {Type: ansible.Path},
-		"head":            {},
-		"without_head":    {Type: ansible.Bool, Default: false},
-		"page":            {Type: ansible.Path},
-		"title":           {Default: "Evidence"},
-		"reason":          {},
+		"state":              {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
+		"what":               {},
+		"verdict":            {Choices: []string{"green", "red"}},
+		"summary":            {},
+		"seconds":            {Type: ansible.Float, Default: 0.0},
+		"report":             {Type: ansible.Path},
+		"allowed_signers":    {Type: ansible.Path},
+		"head":               {},
+		"allow_missing_head": {Type: ansible.Bool, Default: false},
+		"page":               {Type: ansible.Path},
+		"title":              {Default: "Evidence"},
+		"reason":             {},
 	})
 	return ansible.Module{
 		Name:      "evidence",
@@ -145,7 +145,7 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 	if err != nil {
 		return err
 	}
-	check := ledger.Check{Heedless: args.WithoutHead}
+	check := ledger.Check{AllowMissingHead: args.AllowMissingHead}
 	if args.Allowed != "" {
 		if check.Allowed, err = ledger.ReadAllowed(args.Allowed); err != nil {
 			return err

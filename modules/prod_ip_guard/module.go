@@ -21,8 +21,8 @@ type target struct {
 	Kind    string `arg:"kind"`
 }
 
-// Couplings are the arguments of the option of that name.
-type Couplings struct {
+// References are the arguments of the option of that name.
+type References struct {
 	Kubeconfigs []string `arg:"kubeconfigs"`
 	Environment bool     `arg:"environment"`
 	Tofu        []Root   `arg:"tofu"`
@@ -39,26 +39,26 @@ type Root struct {
 }
 
 // none tells whether nothing is asked to be read.
-func (c *Couplings) none() bool {
+func (c *References) none() bool {
 	return c == nil || !c.Environment && len(c.Kubeconfigs)+len(c.Tofu)+len(c.ArgoCD)+len(c.Git)+len(c.Keys) == 0
 }
 
 type arguments struct {
-	Boundary  string     `arg:"boundary"`
-	Content   *string    `arg:"content"`
-	Targets   []target   `arg:"targets"`
-	Couplings *Couplings `arg:"couplings"`
-	Arrived   bool       `arg:"arrived"`
-	IMeanProd bool       `arg:"i_mean_prod"`
+	Boundary        string      `arg:"boundary"`
+	Content         *string     `arg:"content"`
+	Targets         []target    `arg:"targets"`
+	References      *References `arg:"external_references"`
+	CheckRemoteHost bool        `arg:"check_remote_host"`
+	IMeanProd       bool        `arg:"i_mean_prod"`
 }
 
-// Reader reads couplings and decides about each.
-type Reader func(context.Context, boundary.Engine, Couplings) []boundary.Decision
+// Reader reads external references and decides about each.
+type Reader func(context.Context, boundary.Engine, References) []boundary.Decision
 
-// Module describes prod_ip_guard as it is on a target, where no couplings are read: what reads them is large.
+// Module describes prod_ip_guard as it is on a target, where no external references are read: what reads them is large.
 func Module() ansible.Module { return With(nil) }
 
-// With describes prod_ip_guard with a reader of couplings.
+// With describes prod_ip_guard with a reader of external references.
 func With(read Reader) ansible.Module {
 	return ansible.Module{
 		Name:      "prod_ip_guard",
@@ -77,7 +77,7 @@ func With(read Reader) ansible.Module {
 						}},
 					},
 				}},
-				"couplings": {Type: ansible.Dict, Spec: &ansible.Spec{
+				"external_references": {Type: ansible.Dict, Spec: &ansible.Spec{
 					Options: map[string]ansible.Option{
 						"kubeconfigs": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
 						"environment": {Type: ansible.Bool, Default: false},
@@ -93,8 +93,8 @@ func With(read Reader) ansible.Module {
 						"keys":   {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
 					},
 				}},
-				"arrived":     {Type: ansible.Bool, Default: false},
-				"i_mean_prod": {Type: ansible.Bool, Default: false},
+				"check_remote_host": {Type: ansible.Bool, Default: false},
+				"i_mean_prod":       {Type: ansible.Bool, Default: false},
 			},
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error { return run(ctx, c, read) },
@@ -122,8 +122,8 @@ func run(ctx context.Context, c *ansible.Call, read Reader) error {
 	if err != nil {
 		return err
 	}
-	if len(args.Targets) == 0 && !args.Arrived && args.Couplings.none() {
-		return fmt.Errorf("checking the targets against %s: there is none, and a guard that checked nothing has not guarded; give targets, couplings or arrived", args.Boundary)
+	if len(args.Targets) == 0 && !args.CheckRemoteHost && args.References.none() {
+		return fmt.Errorf("checking the targets against %s: there is none, and a guard that checked nothing has not guarded; give targets, external_references or check_remote_host", args.Boundary)
 	}
 	engine := boundary.Engine{Manifest: manifest}
 	verdicts := []verdict{}
@@ -133,17 +133,17 @@ func run(ctx context.Context, c *ansible.Call, read Reader) error {
 		}
 		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, boundary.Target{Kind: boundary.Kind(t.Kind), Value: t.Address, Port: uint16(t.Port)})})
 	}
-	if !args.Couplings.none() {
+	if !args.References.none() {
 		if read == nil {
-			return errors.New("checking the couplings: this is the kit for targets, and couplings are read on the controller; delegate the task to localhost")
+			return errors.New("checking the external references: this is the kit for targets, and external references are read on the controller; delegate the task to localhost")
 		}
-		decisions := read(ctx, engine, *args.Couplings)
+		decisions := read(ctx, engine, *args.References)
 		for _, decision := range decisions {
 			verdicts = append(verdicts, verdict{decision.From, decision})
 		}
 	}
-	if args.Arrived {
-		for _, decision := range arrived(ctx, engine, machine{}) {
+	if args.CheckRemoteHost {
+		for _, decision := range checkRemoteHost(ctx, engine, machine{}) {
 			verdicts = append(verdicts, verdict{"this machine", decision})
 		}
 	}

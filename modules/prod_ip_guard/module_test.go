@@ -146,15 +146,15 @@ func TestOnAMachineItsOwnAddressesTellWhetherItIsProduction(t *testing.T) {
 		}
 	}
 	if own == "" {
-		r := guard(t, manifest, `, "arrived": true`)
+		r := guard(t, manifest, `, "check_remote_host": true`)
 		assert.True(t, r.Failed, "a machine without addresses is unknown")
 		return
 	}
-	r := guard(t, fmt.Sprintf("production: {addresses: [%s]}\nsandbox: {addresses: [198.51.100.1]}\n", own), `, "arrived": true`)
+	r := guard(t, fmt.Sprintf("production: {addresses: [%s]}\nsandbox: {addresses: [198.51.100.1]}\n", own), `, "check_remote_host": true`)
 	assert.True(t, r.Failed)
 	assert.Contains(t, r.Msg, fmt.Sprintf("this machine (%s): it leads to %s, which is production", own, own))
 
-	r = guard(t, fmt.Sprintf("production: {addresses: [198.51.100.1]}\nsandbox: {addresses: [%s]}\n", own), `, "arrived": true`)
+	r = guard(t, fmt.Sprintf("production: {addresses: [198.51.100.1]}\nsandbox: {addresses: [%s]}\n", own), `, "check_remote_host": true`)
 	assert.False(t, r.Failed, r.Msg)
 	assert.NotEmpty(t, r.Verdicts)
 }
@@ -209,7 +209,7 @@ func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
 				require.NoError(t, err)
 				addresses = append(addresses, &net.IPNet{IP: ip, Mask: network.Mask})
 			}
-			decisions := arrived(t.Context(), boundary.Engine{Manifest: m}, machine{
+			decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{
 				root: root, addresses: func() ([]net.Addr, error) { return addresses, nil }, hostname: func() (string, error) { return "node", nil },
 			})
 			var refused []string
@@ -239,7 +239,7 @@ func TestAMachineWhoseFilesAreBrokenIsRefused(t *testing.T) {
 		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-		decisions := arrived(t.Context(), boundary.Engine{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
+		decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
 			return []net.Addr{&net.IPNet{IP: net.IPv4(172, 30, 0, 11), Mask: net.CIDRMask(24, 32)}}, nil
 		}})
 		refused := 0
@@ -276,10 +276,10 @@ func TestTheManifestMayComeAsText(t *testing.T) {
 
 func TestTheKitForTargetsReadsNoCouplings(t *testing.T) {
 	t.Parallel()
-	r := guard(t, manifest, `, "couplings": {"environment": true}`)
+	r := guard(t, manifest, `, "external_references": {"environment": true}`)
 	assert.True(t, r.Failed)
-	assert.Contains(t, r.Msg, "couplings are read on the controller")
-	assert.Contains(t, guard(t, manifest, `, "couplings": {}`).Msg, "a guard that checked nothing has not guarded")
+	assert.Contains(t, r.Msg, "external references are read on the controller")
+	assert.Contains(t, guard(t, manifest, `, "external_references": {}`).Msg, "a guard that checked nothing has not guarded")
 }
 
 func TestTheModuleIsWellFormed(t *testing.T) {

@@ -39,32 +39,32 @@ type told struct {
 }
 
 type arguments struct {
-	State          string            `arg:"state"`
-	Repository     string            `arg:"repository"`
-	Path           string            `arg:"path"`
-	Base           string            `arg:"base"`
-	Head           string            `arg:"head"`
-	Policy         string            `arg:"policy"`
-	Ledger         string            `arg:"ledger"`
-	AllowedSigners string            `arg:"allowed_signers"`
-	LedgerHead     string            `arg:"ledger_head"`
-	WithoutHead    bool              `arg:"without_head"`
-	LedgerHistory  string            `arg:"ledger_history"`
-	Follows        bool              `arg:"follows"`
-	Boundary       string            `arg:"boundary"`
-	Manifest       string            `arg:"manifest"`
-	Inventory      string            `arg:"inventory"`
-	With           map[string]any    `arg:"with_repositories"`
-	Playbook       string            `arg:"playbook"`
-	Production     []string          `arg:"production_inventory"`
-	Limit          string            `arg:"limit"`
-	Variables      map[string]any    `arg:"variables"`
-	Environment    map[string]any    `arg:"environment"`
-	Arguments      []string          `arg:"arguments"`
-	Program        string            `arg:"ansible_playbook"`
-	Log            string            `arg:"log"`
-	Report         string            `arg:"report"`
-	Evidence       *keeping.Evidence `arg:"evidence"`
+	State             string            `arg:"state"`
+	Repository        string            `arg:"repository"`
+	Path              string            `arg:"path"`
+	Base              string            `arg:"base"`
+	Head              string            `arg:"head"`
+	Policy            string            `arg:"policy"`
+	Ledger            string            `arg:"ledger"`
+	AllowedSigners    string            `arg:"allowed_signers"`
+	LedgerHead        string            `arg:"ledger_head"`
+	AllowMissingHead  bool              `arg:"allow_missing_head"`
+	LedgerHistory     string            `arg:"ledger_history"`
+	RequireDescendant bool              `arg:"require_descendant"`
+	Boundary          string            `arg:"boundary"`
+	Manifest          string            `arg:"manifest"`
+	Inventory         string            `arg:"inventory"`
+	With              map[string]any    `arg:"related_repositories"`
+	Playbook          string            `arg:"playbook"`
+	Production        []string          `arg:"production_inventory"`
+	Limit             string            `arg:"limit"`
+	Variables         map[string]any    `arg:"variables"`
+	Environment       map[string]any    `arg:"environment"`
+	Arguments         []string          `arg:"arguments"`
+	Program           string            `arg:"ansible_playbook"`
+	Log               string            `arg:"log"`
+	Report            string            `arg:"report"`
+	Evidence          *keeping.Evidence `arg:"evidence"`
 }
 
 // Module describes promotion_gate.
@@ -83,13 +83,13 @@ func Module() ansible.Module {
 				"ledger":               {Type: ansible.Path, Required: true},
 				"allowed_signers":      {Type: ansible.Path},
 				"ledger_head":          {},
-				"without_head":         {Type: ansible.Bool, Default: false},
+				"allow_missing_head":   {Type: ansible.Bool, Default: false},
 				"ledger_history":       {},
-				"follows":              {Type: ansible.Bool, Default: false},
+				"require_descendant":   {Type: ansible.Bool, Default: false},
 				"boundary":             {Type: ansible.Path, Required: true},
 				"manifest":             {Type: ansible.Path},
 				"inventory":            {Type: ansible.Path},
-				"with_repositories":    {Type: ansible.Dict},
+				"related_repositories": {Type: ansible.Dict},
 				"playbook":             {},
 				"production_inventory": {Type: ansible.List, Elements: ansible.Str},
 				"limit":                {},
@@ -146,7 +146,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 func (a arguments) question() (promotion.Question, error) {
 	q := promotion.Question{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
-		LedgerHead: a.LedgerHead, WithoutHead: a.WithoutHead, LedgerHistory: a.LedgerHistory, Follows: a.Follows || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		LedgerHead: a.LedgerHead, AllowMissingHead: a.AllowMissingHead, LedgerHistory: a.LedgerHistory, RequireDescendant: a.RequireDescendant || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
 	}
 	for name, path := range a.With {
 		text, is := path.(string)

@@ -21,16 +21,16 @@ def _is_local(connection):
 
 
 class ActionModule(KitAction):
-    """Runs the module of the same name: on the controller if it reads couplings, else where the task runs."""
+    """Runs the module of the same name: on the controller if it reads external references, else where the task runs."""
 
     kit = "target"
 
     def run(self, tmp=None, task_vars=None):
-        if self._task.args.get("couplings"):
+        if self._task.args.get("external_references"):
             # What reads them is large, and what they lead to is a matter of the controller.
-            if self._task.args.get("arrived"):
+            if self._task.args.get("check_remote_host"):
                 raise AnsibleActionFail(
-                    "prod_ip_guard: couplings are read on the controller and arrived is about the target; use a task for each"
+                    "prod_ip_guard: external_references are read on the controller, check_remote_host on the target; use one task for each"
                 )
             self.kit = "controller"
         self._hosts = task_vars or {}
@@ -41,7 +41,7 @@ class ActionModule(KitAction):
         if "boundary" in args and not args["boundary"]:
             raise AnsibleActionFail("prod_ip_guard: the boundary is empty, so nothing is allowed; leave sandbox_boundary to the inventory, which gives it")
         args["i_mean_prod"] = self._override(args)
-        if not (args.get("targets") or args.get("arrived") or args.get("couplings")):
+        if not (args.get("targets") or args.get("check_remote_host") or args.get("external_references")):
             args["targets"] = self._targets()
         return args
 

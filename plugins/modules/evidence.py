@@ -74,7 +74,7 @@ options:
   head:
     description: What RV(head) was at an earlier time. The ledger must still hold that record.
     type: str
-  without_head:
+  allow_missing_head:
     description: Do not complain that the ledger has no head beside it or no second one, as one that was carried here from another machine.
     type: bool
     default: false

@@ -20,8 +20,8 @@ description:
     be resolved or cannot be read is refused; what is listed as production is refused with the line that says so.
   - Addresses are understood in every spelling that the system's resolver takes, such as octal, hexadecimal and short
     forms, and IPv4 addresses inside IPv6 ones.
-  - With O(couplings) it also reads what ties a run to the world beside its inventory, and asks about each of them.
-  - With O(arrived=true) it asks about the machine that it runs on, so that production behind a port-forward or behind
+  - With O(external_references) it also reads what ties a run to the world beside its inventory, and asks about each of them.
+  - With O(check_remote_host=true) it asks about the machine that it runs on, so that production behind a port-forward or behind
     address translation is recognised.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
@@ -49,7 +49,7 @@ options:
   targets:
     description:
       - What the run is going to connect to.
-      - Without it, without O(couplings) and O(arrived), every host of the play and whoever its tasks delegate to, as Ansible renders
+      - Without it, without O(external_references) and O(check_remote_host), every host of the play and whoever its tasks delegate to, as Ansible renders
         them. In a play of nothing but the controller, every host of the inventory.
     type: list
     elements: dict
@@ -83,11 +83,11 @@ options:
           tofu_state: C(backend:location), such as C(gcs:bucket/prefix).
           dns_zone: Name or id of a DNS zone, or a name in one.
           database: URL or DSN of a database, or C(host:port). Passwords in it are never repeated.
-  couplings:
+  external_references:
     description:
       - What to read beside the targets. Everything found is a target of its own; what cannot be read, or cannot be followed to
         a target, is refused.
-      - They are read on the controller, whatever host the task is for, and may not be combined with O(arrived).
+      - They are read on the controller, whatever host the task is for, and may not be combined with O(check_remote_host).
       - No message repeats the value of a secret.
     type: dict
     suboptions:
@@ -160,7 +160,7 @@ options:
         type: list
         elements: path
         default: []
-  arrived:
+  check_remote_host:
     description:
       - Also check the machine that the module runs on, by its own addresses, its hostname, C(/etc/machine-id), its SSH host
         keys, and the CA of the cluster that it is a node of.
@@ -191,7 +191,7 @@ EXAMPLES = r"""
 - name: Refuse to go on if anything on this laptop leads elsewhere
   arcodange.sandbox.prod_ip_guard:
     boundary: "{{ sandbox_boundary }}"
-    couplings:
+    external_references:
       environment: true
       kubeconfigs:
         - ~/.local/state/arcodange-sandbox/sandbox/kubeconfig
@@ -206,24 +206,24 @@ EXAMPLES = r"""
   arcodange.sandbox.prod_ip_guard:
     boundary: "{{ sandbox_boundary }}"
     content: "{{ lookup('ansible.builtin.file', sandbox_boundary) }}"
-    arrived: true
+    check_remote_host: true
 """
 
 RETURN = r"""
 verdicts:
   description:
-    - A verdict for each target, in their order, then for each coupling, then for what the machine says of itself if
-      O(arrived=true).
+    - A verdict for each target, in their order, then for each external reference, then for what the machine says of itself if
+      O(check_remote_host=true).
   returned: when the manifest could be read
   type: list
   elements: dict
   contains:
     host:
-      description: Name of the host in the inventory; the place where a coupling stands; C(this machine).
+      description: Name of the host in the inventory; the file of an external reference; C(this machine).
       type: str
       sample: pi1
     kind:
-      description: What the target is, as O(targets[].kind) has it; couplings have a few kinds more.
+      description: What the target is, as O(targets[].kind) has it; external references have a few kinds more.
       type: str
       sample: host
     target:
@@ -231,7 +231,7 @@ verdicts:
       type: str
       sample: 172.30.0.11
     from:
-      description: Where it stands, for couplings and for what the machine says of itself.
+      description: Where it was found, for external references and for what the machine says of itself.
       type: str
       sample: /home/me/.kube/config:5
     allowed:

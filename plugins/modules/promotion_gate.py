@@ -84,7 +84,7 @@ options:
   ledger_head:
     description: Number and hash of a record that was last at an earlier time. The ledger must still hold it.
     type: str
-  without_head:
+  allow_missing_head:
     description: The ledger was carried here from another machine and has no head. It then needs O(allowed_signers) or O(ledger_head).
     type: bool
     default: false
@@ -93,7 +93,7 @@ options:
       - A branch of the repository that the ledger is kept on, and its path there, as C(refs/remotes/origin/evidence:ledger.jsonl).
       - Every version that a commit of that branch ever had must be how O(ledger) begins, so that records which were taken out again are noticed.
     type: str
-  follows:
+  require_descendant:
     description:
       - O(base) must be the head of the last green record C(promotion) of this repository in the ledger, if there is one, or lie before it.
       - With other states than V(judged) it always has to.
@@ -109,7 +109,7 @@ options:
   inventory:
     description: The inventory, a file or a folder, that evidence has to be from runs with.
     type: path
-  with_repositories:
+  related_repositories:
     description: Where other repositories lie that the policy asks for under C(with), as C(name=path). Evidence has to be of the trees that they are at.
     type: dict
   playbook:

@@ -32,7 +32,7 @@ module = basic.AnsibleModule(
         boundary=dict(type="path", required=True),
         targets=dict(type="list", elements="dict", default=[],
                      options=dict(host=dict(required=True), address=dict(required=True))),
-        arrived=dict(type="bool", default=False),
+        check_remote_host=dict(type="bool", default=False),
         i_mean_prod=dict(type="bool", default=False),
     ),
     supports_check_mode=True,

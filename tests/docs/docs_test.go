@@ -439,11 +439,11 @@ func TestReturnDescribesWhatSampleCallsReturn(t *testing.T) {
 			[]string{"verdicts", "overridden"},
 		},
 		"a target that is refused, and the machine itself": {
-			"prod_ip_guard", map[string]any{"boundary": boundary, "arrived": true, "targets": []any{map[string]any{"host": "pi1", "address": "192.0.2.1"}}}, true,
+			"prod_ip_guard", map[string]any{"boundary": boundary, "check_remote_host": true, "targets": []any{map[string]any{"host": "pi1", "address": "192.0.2.1"}}}, true,
 			[]string{"verdicts", "overridden"},
 		},
-		"couplings that are read": {
-			"prod_ip_guard", map[string]any{"boundary": boundary, "couplings": map[string]any{"kubeconfigs": []any{"missing"}}}, true,
+		"external references that are read": {
+			"prod_ip_guard", map[string]any{"boundary": boundary, "external_references": map[string]any{"kubeconfigs": []any{"missing"}}}, true,
 			[]string{"verdicts", "overridden"},
 		},
 		"a machine that is absent": {

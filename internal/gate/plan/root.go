@@ -166,7 +166,7 @@ func base(root string) (string, error) {
 				}
 				value, diagnostics := block.Body.Attributes["source"].Expr.Value(nil)
 				if diagnostics.HasErrors() || !value.IsKnown() || value.IsNull() || value.Type().FriendlyName() != "string" {
-					continue // what reads couplings refuses it
+					continue // the reader of external references refuses it
 				}
 				if source := value.AsString(); strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") {
 					if err := walk(filepath.Join(dir, source)); err != nil {

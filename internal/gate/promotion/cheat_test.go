@@ -378,7 +378,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
-			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()[:3]), true
+			l.question.Ledger, l.question.AllowMissingHead = l.copied(l.lines()[:3]), true
 		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
 		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
 			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
@@ -387,7 +387,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 			lines := l.lines()
-			l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+			l.question.Ledger, l.question.AllowMissingHead = l.copied(lines), true
 			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
 			l.question.Ledger = l.copied(lines[:3])
 		}, RuleLedger, "had 4 records when it was last judged"},
@@ -629,14 +629,14 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.evidence()
 		}, RuleRange, "history was rewritten"},
 		"a base moved past a commit that was never promoted": {func(l *lab) {
-			l.question.Follows = true
+			l.question.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
 			l.question.Base = l.change("roles/longhorn/x.yml")
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
 		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
 		"a base moved past a commit whose promotion failed": {func(l *lab) {
-			l.question.Follows = true
+			l.question.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
 			l.question.Base = l.change("roles/longhorn/x.yml")
 			l.record("promotion", promoted(l.question.Base), of(evidence.Red))
@@ -644,7 +644,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("idempotence_gate")
 		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
 		"a base after a promotion of a commit that is not here": {func(l *lab) {
-			l.question.Follows = true
+			l.question.RequireDescendant = true
 			l.record("promotion", promoted(strings.Repeat("1", 40)))
 			l.change("playbooks/site.yml")
 			l.evidence()
@@ -972,7 +972,7 @@ func (l *lab) branch(lines []string) []string {
 // carried asks about a ledger of those lines as a machine does that never saw it.
 func (l *lab) carried(lines []string) {
 	l.t.Helper()
-	l.question.Ledger, l.question.WithoutHead = l.copied(lines), true
+	l.question.Ledger, l.question.AllowMissingHead = l.copied(lines), true
 	l.question.LedgerHistory = "refs/heads/evidence:ledger.jsonl"
 	require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 }

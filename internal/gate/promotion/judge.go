@@ -32,21 +32,21 @@ const patience = 10 * time.Second
 // Question is what may be promoted, and what is held against it. Paths are
 // absolute; a grant carries the question, so that it can be asked again.
 type Question struct {
-	Repository     string            `json:"repository"`                // by the name that policy and evidence use
-	Path           string            `json:"path"`                      // of a working tree, or a bare repository
-	Base           string            `json:"base"`                      // the commit that production has; zeros for none
-	Follows        bool              `json:"follows,omitempty"`         // base must be no later than what was promoted last, by the ledger
-	Head           string            `json:"head"`                      // the commit that it is to get
-	Policy         string            `json:"policy"`                    // in the repository, or elsewhere
-	Ledger         string            `json:"ledger"`                    //
-	AllowedSigners string            `json:"allowed_signers,omitempty"` // in the repository, or elsewhere
-	LedgerHead     string            `json:"ledger_head,omitempty"`     // "number:hash", noted at an earlier time
-	WithoutHead    bool              `json:"without_head,omitempty"`    // the ledger was carried here from another machine
-	LedgerHistory  string            `json:"ledger_history,omitempty"`  // "ref:path": all that a branch of the repository ever held has to be in the ledger
-	Boundary       string            `json:"boundary"`                  // evidence must be of runs with exactly these
-	Manifest       string            `json:"manifest,omitempty"`        //
-	Inventory      string            `json:"inventory,omitempty"`       //
-	With           map[string]string `json:"with,omitempty"`            // name → path of other repositories that the policy asks for
+	Repository        string            `json:"repository"`                   // by the name that policy and evidence use
+	Path              string            `json:"path"`                         // of a working tree, or a bare repository
+	Base              string            `json:"base"`                         // the commit that production has; zeros for none
+	RequireDescendant bool              `json:"require_descendant,omitempty"` // base must be no later than what was promoted last, by the ledger
+	Head              string            `json:"head"`                         // the commit that it is to get
+	Policy            string            `json:"policy"`                       // in the repository, or elsewhere
+	Ledger            string            `json:"ledger"`                       //
+	AllowedSigners    string            `json:"allowed_signers,omitempty"`    // in the repository, or elsewhere
+	LedgerHead        string            `json:"ledger_head,omitempty"`        // "number:hash", noted at an earlier time
+	AllowMissingHead  bool              `json:"allow_missing_head,omitempty"` // the ledger was carried here from another machine
+	LedgerHistory     string            `json:"ledger_history,omitempty"`     // "ref:path": all that a branch of the repository ever held has to be in the ledger
+	Boundary          string            `json:"boundary"`                     // evidence must be of runs with exactly these
+	Manifest          string            `json:"manifest,omitempty"`           //
+	Inventory         string            `json:"inventory,omitempty"`          //
+	With              map[string]string `json:"with,omitempty"`               // name → path of other repositories that the policy asks for
 }
 
 // The rules that can be broken.
@@ -327,7 +327,7 @@ func (j *judging) history(ctx context.Context) (files []Touched, known bool) {
 // and commits before base are not judged. What was promoted last is known, so
 // base must be that, or lie before it.
 func (j *judging) follows(ctx context.Context) {
-	if !j.q.Follows || j.report.Base == "" {
+	if !j.q.RequireDescendant || j.report.Base == "" {
 		return
 	}
 	for _, e := range slices.Backward(j.entries) {
@@ -554,7 +554,7 @@ func (j *judging) ledger(ctx context.Context, policies []version) bool {
 		j.red(RuleLedger, "%v", err)
 		return false
 	}
-	check := evidence.Check{Heedless: j.q.WithoutHead, Keep: true, Heads: slices.Clone(j.gate.Heads)}
+	check := evidence.Check{AllowMissingHead: j.q.AllowMissingHead, Keep: true, Heads: slices.Clone(j.gate.Heads)}
 	if j.q.LedgerHead != "" {
 		head, err := evidence.ParseHead(j.q.LedgerHead)
 		if err != nil {

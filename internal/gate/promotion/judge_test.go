@@ -135,7 +135,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.question.AllowedSigners = filepath.Join(l.repo, "allowed_signers")
-			l.question.Ledger, l.question.WithoutHead = l.copied(l.lines()), true
+			l.question.Ledger, l.question.AllowMissingHead = l.copied(l.lines()), true
 			require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
 		}, "ansible"},
 		"a ledger that was carried here with all that its branch ever held": {func(l *lab) {
@@ -181,7 +181,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			})
 		}, "ansible"},
 		"a base that was promoted last": {func(l *lab) {
-			l.question.Follows = true
+			l.question.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
 			l.question.Base = l.change("roles/longhorn/x.yml")
 			l.record("promotion", promoted(l.question.Base))
@@ -190,7 +190,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.evidence()
 		}, "ansible"},
 		"a base before what was promoted last": {func(l *lab) {
-			l.question.Follows = true
+			l.question.RequireDescendant = true
 			l.record("promotion", promoted(l.change("roles/longhorn/x.yml")))
 			l.change("playbooks/site.yml")
 			l.evidence()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package controller is the module prod_ip_guard with a reader of couplings,
+// Package controller is the module prod_ip_guard with a reader of external references,
 // for the controller's kit. A target's kit stays small without it.
 package controller
 
@@ -16,7 +16,7 @@ import (
 // Module describes prod_ip_guard.
 func Module() ansible.Module { return prodipguard.With(read) }
 
-func read(ctx context.Context, engine boundary.Engine, asked prodipguard.Couplings) []boundary.Decision {
+func read(ctx context.Context, engine boundary.Engine, asked prodipguard.References) []boundary.Decision {
 	sources := references.Sources{
 		Kubeconfigs: asked.Kubeconfigs, Environment: asked.Environment, ArgoCD: asked.ArgoCD, Git: asked.Git, Keys: asked.Keys,
 	}

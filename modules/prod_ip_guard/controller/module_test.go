@@ -55,7 +55,7 @@ func TestCouplingsOfEveryKindReachTheEngine(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), self, "-")
 		cmd.Args[0] = "AnsiballZ_prod_ip_guard"
 		cmd.Env = append([]string{child + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + root}, environment...)
-		cmd.Stdin = strings.NewReader(fmt.Sprintf(`{"boundary": "%[1]s/boundary.yml", "couplings": {"kubeconfigs": ["%[1]s/kubeconfig"], "environment": true,
+		cmd.Stdin = strings.NewReader(fmt.Sprintf(`{"boundary": "%[1]s/boundary.yml", "external_references": {"kubeconfigs": ["%[1]s/kubeconfig"], "environment": true,
 			"tofu": [{"directory": "%[1]s/tofu", "backend_configs": ["%[1]s/state"], "var_files": ["%[1]s/values"]}],
 			"argocd": ["%[1]s/app.yaml"], "git": ["%[1]s/git"], "keys": ["%[1]s/known_hosts"]}}`, root))
 		result, _ := cmd.Output()
@@ -68,7 +68,7 @@ func TestCouplingsOfEveryKindReachTheEngine(t *testing.T) {
 	var kinds []string
 	for _, v := range r.Verdicts {
 		kinds = append(kinds, v.Kind)
-		assert.True(t, strings.HasPrefix(v.Host, root), "a coupling is named by where it stands: %s", v.Host)
+		assert.True(t, strings.HasPrefix(v.Host, root), "an external reference is named by its file: %s", v.Host)
 	}
 	assert.Equal(t, []string{"kube", "tofu_state", "database", "git", "ssh_host_key", "host"}, kinds)
 

@@ -32,12 +32,12 @@ var clusterCAs = []string{
 	"/etc/kubernetes/pki/ca.crt",
 }
 
-// arrived decides where here is, whatever way led here: by the machine's own
+// checkRemoteHost decides where here is, whatever way led here: by the machine's own
 // addresses, host keys, hostname, machine-id and cluster. Any one that is
 // production's refuses. Any one that is the sandbox's makes the others that the
 // manifest does not know no matter, since every machine has some of its own;
 // without such a one the machine is unknown, and refused.
-func arrived(ctx context.Context, engine boundary.Engine, m machine) []boundary.Decision {
+func checkRemoteHost(ctx context.Context, engine boundary.Engine, m machine) []boundary.Decision {
 	if m.addresses == nil {
 		m.addresses = net.InterfaceAddrs
 	}
