@@ -158,6 +158,30 @@ func LastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
+// Prefixes returns the blocks that together are the range.
+func (r Range) Prefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for first := r.First; ; {
+		prefix := widest(first, r.Last)
+		all = append(all, prefix)
+		next := LastOf(prefix).Next()
+		if !next.IsValid() || r.Last.Less(next) {
+			return all
+		}
+		first = next
+	}
+}
+
+// widest is the largest block that begins at first and does not pass last.
+func widest(first, last netip.Addr) netip.Prefix {
+	for bits := 0; ; bits++ {
+		prefix := netip.PrefixFrom(first, bits)
+		if prefix == prefix.Masked() && !last.Less(LastOf(prefix)) {
+			return prefix
+		}
+	}
+}
+
 // Contains tells whether a lies in the range.
 func (r Range) Contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)

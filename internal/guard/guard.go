@@ -51,6 +51,7 @@ const usage = `usage: prod-ip-guard COMMAND [flags] ...
   token     make a token for one override, where the manifest asks for one
   load      decide what a process may do that loads the inventory (for the plugins)
   override  decide whether a run with i_mean_prod may leave the sandbox (for the plugins)
+  nft-rules render the firewall of a node (for the role node_fence)
   fence     run a command in a network that leads to the sandbox only (Linux)
   ssh, scp, sftp, ssh-keyscan
             check where the command line leads, then become that program
@@ -89,6 +90,8 @@ func Main(p Process) int {
 		return p.override(ctx, args)
 	case "token":
 		return p.token(ctx, args)
+	case "nft-rules":
+		return p.nftRules(ctx, args)
 	case "fence":
 		return p.fence(ctx, args)
 	case "ssh", "scp", "sftp", "ssh-keyscan":

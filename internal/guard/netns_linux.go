@@ -52,37 +52,16 @@ func (p Process) fence(ctx context.Context, args []string) int {
 	return code
 }
 
-// prefixes is where the sandbox's addresses lie, as routes.
+// prefixes returns the sandbox's addresses as routes.
 func prefixes(side boundary.Side) []netip.Prefix {
 	var all []netip.Prefix
-	add := func(r boundary.Range) {
-		for first := r.First; ; {
-			prefix := widest(first, r.Last)
-			all = append(all, prefix)
-			next := boundary.LastOf(prefix).Next()
-			if !next.IsValid() || r.Last.Less(next) {
-				return
-			}
-			first = next
-		}
-	}
 	for _, rule := range side.Addresses {
-		add(rule.Range)
+		all = append(all, rule.Prefixes()...)
 	}
 	for _, rule := range side.Endpoints {
 		if rule.Name == "" {
-			add(rule.Range)
+			all = append(all, rule.Range.Prefixes()...)
 		}
 	}
 	return all
-}
-
-// widest is the largest prefix that begins at first and does not pass last.
-func widest(first, last netip.Addr) netip.Prefix {
-	for bits := 0; ; bits++ {
-		prefix := netip.PrefixFrom(first, bits)
-		if prefix == prefix.Masked() && !last.Less(boundary.LastOf(prefix)) {
-			return prefix
-		}
-	}
 }
