@@ -144,7 +144,7 @@ func split(list string) []string {
 
 // withPort writes the usual port beside a host that names none.
 func withPort(host string, port uint16) string {
-	if p := readPlace(host); p.bad == "" && p.odd == "" && p.port == 0 {
+	if p := readEndpoint(host); p.bad == "" && p.odd == "" && p.port == 0 {
 		usual := url.URL{Host: p.host}
 		if strings.Contains(p.host, ":") {
 			usual.Host = "[" + p.host + "]"

@@ -232,9 +232,9 @@ func (m *Manifest) overlap() error {
 			}
 		}
 	}
-	// A place is compared with the other side's places, and its host with the other side's hosts.
-	for sandbox := range m.Sandbox.places() {
-		for production := range m.Production.places() {
+	// An endpoint is compared with the other side's endpoints, and its host with the other side's hosts.
+	for sandbox := range m.Sandbox.endpointRules() {
+		for production := range m.Production.endpointRules() {
 			if sandbox.overlaps(*production) {
 				return both(sandbox.Rule, production.Rule, "an endpoint")
 			}
@@ -285,8 +285,8 @@ func (s *Side) patterns() []patternList {
 	}
 }
 
-// places are all entries that have a host and a port, from whatever list.
-func (s *Side) places() iter.Seq[*EndpointRule] {
+// endpointRules yields all entries that have a host and a port, from whatever list.
+func (s *Side) endpointRules() iter.Seq[*EndpointRule] {
 	return func(yield func(*EndpointRule) bool) {
 		for _, list := range [][]EndpointRule{s.Endpoints, s.Vaults, s.Databases} {
 			for i := range list {

@@ -114,7 +114,7 @@ func pattern(into *[]PatternRule, canon func(string) (string, error)) func(strin
 	}
 }
 
-func endpoint(into *[]EndpointRule, port bool) func(string, Rule) error {
+func endpointRule(into *[]EndpointRule, port bool) func(string, Rule) error {
 	return func(text string, rule Rule) error {
 		read, err := parseEndpoint(text, port)
 		read.Rule = rule
@@ -136,7 +136,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 			return err
 		}),
 		"names":         s.patterns("names", &side.Names, canonicalName),
-		"endpoints":     s.texts("endpoints", endpoint(&side.Endpoints, true)),
+		"endpoints":     s.texts("endpoints", endpointRule(&side.Endpoints, true)),
 		"ssh_host_keys": s.patterns("ssh_host_keys", &side.HostKeys, canonicalFingerprint),
 		"machines": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
@@ -154,7 +154,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"vault": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
 				return s.entry(n, keys{
-					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpoint(&side.Vaults, false)) },
+					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpointRule(&side.Vaults, false)) },
 					"key_files": s.patterns("vault.key_files", &side.KeyFiles, func(text string) (string, error) {
 						return s.path(text)
 					}),
@@ -174,7 +174,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 				})
 			})
 		},
-		"databases":   s.texts("databases", endpoint(&side.Databases, false)),
+		"databases":   s.texts("databases", endpointRule(&side.Databases, false)),
 		"environment": s.patterns("environment", &side.Environment, canonicalVariable),
 	})
 }
@@ -267,13 +267,13 @@ func (p parser) policy(n *yaml.Node, policy *Policy) error {
 			policy.TokenExpiry = d
 			return nil
 		},
-		"evidence":  func(n *yaml.Node) error { return p.place(n, &policy.Evidence) },
-		"promotion": func(n *yaml.Node) error { return p.place(n, &policy.Promotion) },
+		"evidence":  func(n *yaml.Node) error { return p.pathValue(n, &policy.Evidence) },
+		"promotion": func(n *yaml.Node) error { return p.pathValue(n, &policy.Promotion) },
 	})
 }
 
-// place reads a path.
-func (p parser) place(n *yaml.Node, into *string) error {
+// pathValue reads a path.
+func (p parser) pathValue(n *yaml.Node, into *string) error {
 	if err := p.text(n); err != nil {
 		return err
 	}
@@ -400,7 +400,7 @@ func parseEndpoint(text string, needPort bool) (EndpointRule, error) {
 	}
 	var rule EndpointRule
 	if port != "" {
-		p := readPlace("x:" + port)
+		p := readEndpoint("x:" + port)
 		if p.odd != "" {
 			return wrong("has no port from 1 to 65535")
 		}

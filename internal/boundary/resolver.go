@@ -58,8 +58,8 @@ func (System) Through(name string) string {
 }
 
 // resolve turns a name into all of its addresses, within the engine's time.
-func (e Engine) resolve(ctx context.Context, name string) (addresses []netip.Addr, through string, err error) {
-	resolver, timeout := e.Resolver, e.Timeout
+func (c Checker) resolve(ctx context.Context, name string) (addresses []netip.Addr, through string, err error) {
+	resolver, timeout := c.Resolver, c.Timeout
 	if resolver == nil {
 		resolver = System{}
 	}

@@ -17,8 +17,8 @@ import (
 	"syscall"
 )
 
-// judge looks a canonical text up in the same list of both sides.
-func judge(d *Decision, canonical string, production, sandbox []PatternRule, what string) {
+// lookUp looks a canonical text up in the same list of both sides.
+func lookUp(d *Decision, canonical string, production, sandbox []PatternRule, what string) {
 	d.Canonical = canonical
 	if rule := match(production, canonical); rule != nil {
 		d.refuse(rule, "it is %s of production", what)
@@ -38,7 +38,7 @@ func match(rules []PatternRule, text string) *Rule {
 	return nil
 }
 
-func (e Engine) decideHostKey(d *Decision, t Target) {
+func (c Checker) decideHostKey(d *Decision, t Target) {
 	canonical, err := canonicalFingerprint(t.Value)
 	if err != nil {
 		if canonical, err = Fingerprint(t.Value); err != nil {
@@ -46,7 +46,7 @@ func (e Engine) decideHostKey(d *Decision, t Target) {
 			return
 		}
 	}
-	judge(d, canonical, e.Manifest.Production.HostKeys, e.Manifest.Sandbox.HostKeys, "a host key")
+	lookUp(d, canonical, c.Manifest.Production.HostKeys, c.Manifest.Sandbox.HostKeys, "a host key")
 }
 
 // Fingerprint is the SHA256 fingerprint of a public key as it stands in a .pub
@@ -65,50 +65,50 @@ func Fingerprint(line string) (string, error) {
 	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
 }
 
-func (e Engine) decideMachineID(d *Decision, t Target) {
+func (c Checker) decideMachineID(d *Decision, t Target) {
 	canonical, err := canonicalMachineID(strings.TrimSpace(t.Value))
 	if err != nil {
 		d.refuse(nil, "it is not a machine-id")
 		return
 	}
-	judge(d, canonical, e.Manifest.Production.MachineIDs, e.Manifest.Sandbox.MachineIDs, "a machine-id")
+	lookUp(d, canonical, c.Manifest.Production.MachineIDs, c.Manifest.Sandbox.MachineIDs, "a machine-id")
 }
 
-func (e Engine) decideHostname(d *Decision, t Target) {
+func (c Checker) decideHostname(d *Decision, t Target) {
 	canonical := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(t.Value)), ".")
 	if !plainName(canonical) {
 		d.refuse(nil, "it is not a plain host name")
 		return
 	}
-	production := slices.Concat(e.Manifest.Production.Hostnames, e.Manifest.Production.Names)
-	judge(d, canonical, production, e.Manifest.Sandbox.Hostnames, "a hostname")
+	production := slices.Concat(c.Manifest.Production.Hostnames, c.Manifest.Production.Names)
+	lookUp(d, canonical, production, c.Manifest.Sandbox.Hostnames, "a hostname")
 }
 
-func (e Engine) decideKeyFile(d *Decision, t Target) {
+func (c Checker) decideKeyFile(d *Decision, t Target) {
 	path, err := parser{}.path(t.Value)
 	if err != nil || t.Value == "" {
 		d.refuse(nil, "it is not a path")
 		return
 	}
-	// A link is judged by its own place and by the place that it leads to.
-	judge(d, path, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+	// A link is checked by its own path and by the path that it resolves to.
+	lookUp(d, path, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
 	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && d.Allowed {
-		judge(d, real, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+		lookUp(d, real, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
 	} else if err != nil && !os.IsNotExist(err) && d.Allowed {
 		d.refuse(nil, "it cannot be told where it leads (%v)", err)
 	}
 }
 
-func (e Engine) decideEnvironment(d *Decision, t Target) {
+func (c Checker) decideEnvironment(d *Decision, t Target) {
 	if canonical, err := canonicalVariable(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the name of an environment variable")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential or connection setting")
+	lookUp(d, t.Value, c.Manifest.Production.Environment, c.Manifest.Sandbox.Environment, "a credential or connection setting")
 }
 
-func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
-	production, sandbox := e.Manifest.Production.Kube, e.Manifest.Sandbox.Kube
+func (c Checker) decideKube(ctx context.Context, d *Decision, t Target) {
+	production, sandbox := c.Manifest.Production.Kube, c.Manifest.Sandbox.Kube
 	ca, uid := "", ""
 	var err error
 	if t.CASHA256 != "" {
@@ -143,7 +143,7 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is a cluster that the boundary manifest does not list as sandbox")
 		return
 	}
-	e.service(ctx, d, t, "https", "http")
+	c.service(ctx, d, t, "https", "http")
 	if !d.Allowed {
 		return
 	}
@@ -162,7 +162,7 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 }
 
-// reachedBy tells whether what was found about a target has the rule's place in it.
+// reachedBy tells whether what was found about a target has the rule's endpoint in it.
 func (r *EndpointRule) reachedBy(d *Decision) bool {
 	if !samePort(r.Port, d.Port) {
 		return false
@@ -177,31 +177,31 @@ func (r *EndpointRule) reachedBy(d *Decision) bool {
 }
 
 // service decides about a URL by its host and port. Without scheme it is host[:port] of the first one.
-func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
+func (c Checker) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
 	text := t.Value
 	if !strings.Contains(text, "://") {
 		text = schemes[0] + "://" + text
 	}
-	p := readPlace(text)
+	p := readEndpoint(text)
 	if t.Port != 0 {
 		p.port = t.Port
 	}
 	if p.odd == "" && !slices.Contains(schemes, p.scheme) {
 		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
 	}
-	e.settle(d, e.find(ctx, d, p))
+	c.settle(d, c.find(ctx, d, p))
 }
 
-func (e Engine) decideVault(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideVault(ctx context.Context, d *Decision, t Target) {
 	if !strings.Contains(t.Value, "://") && t.Port == 0 {
-		if p := readPlace(t.Value); p.port == 0 {
+		if p := readEndpoint(t.Value); p.port == 0 {
 			t.Port = 8200
 		}
 	}
-	e.service(ctx, d, t, "https", "http")
+	c.service(ctx, d, t, "https", "http")
 }
 
-func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideGit(ctx context.Context, d *Decision, t Target) {
 	text := strings.TrimSpace(t.Value)
 	_, _, isURL := strings.Cut(text, "://")
 	before, _, colon := strings.Cut(text, ":")
@@ -214,10 +214,10 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is for a remote helper, which may lead anywhere")
 		return
 	case isURL && strings.HasPrefix(strings.ToLower(text), "file://"), !isURL && (!colon || strings.Contains(before, "/")):
-		e.decideLocalGit(d, text, isURL)
+		c.decideLocalGit(d, text, isURL)
 		return
 	}
-	place, path := text, ""
+	authority, path := text, ""
 	switch {
 	case isURL:
 	case bracket: // [host]:path or user@[host]:path
@@ -226,12 +226,12 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 			d.refuse(nil, "its brackets do not match")
 			return
 		}
-		place, path = "ssh://"+text[:end+1], "/"+text[end+2:]
+		authority, path = "ssh://"+text[:end+1], "/"+text[end+2:]
 	default:
 		_, path, _ = strings.Cut(text, ":")
-		place, path = "ssh://"+before, "/"+path
+		authority, path = "ssh://"+before, "/"+path
 	}
-	p := readPlace(place)
+	p := readEndpoint(authority)
 	if isURL {
 		path = p.path
 	}
@@ -249,30 +249,30 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	}
 	canonical := p.host + gitPath("/"+path)
 	if p.odd != "" || p.bad != "" {
-		e.settle(d, e.find(ctx, d, p))
+		c.settle(d, c.find(ctx, d, p))
 		return
 	}
-	if rule := match(e.Manifest.Production.Git, canonical); rule != nil {
+	if rule := match(c.Manifest.Production.Git, canonical); rule != nil {
 		d.Canonical, d.Port = canonical, p.port
 		d.refuse(rule, "it is a repository of production")
 		return
 	}
-	f := e.find(ctx, d, p)
+	f := c.find(ctx, d, p)
 	d.Canonical = canonical
 	if f.refused == "" && f.unlisted != "" {
 		// A repository on a public forge is sandbox if the manifest names it, though the forge is not.
-		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil {
+		if rule := match(c.Manifest.Sandbox.Git, canonical); rule != nil {
 			d.Pinned = d.Addresses[0]
 			d.allow(rule, "it is sandbox")
 			return
 		}
 	}
-	e.settle(d, f)
+	c.settle(d, f)
 }
 
 // decideLocalGit decides about a repository in the file system. It is judged by
 // its own path, and by every other that git ends up at from there.
-func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
+func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	if isURL {
 		// git decodes it before it looks.
 		decoded, err := url.PathUnescape(path[len("file://"):])
@@ -300,14 +300,14 @@ func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
 		}
 		path = here + "/" + path
 	}
-	judge(d, gitPath(path), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+	lookUp(d, gitPath(path), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
 	leads, err := gitLeadsTo(path)
 	if err != nil && d.Allowed {
 		d.refuse(nil, "it cannot be told where it leads (%v)", err)
 	}
 	for _, real := range leads {
 		if d.Allowed {
-			judge(d, gitPath(real), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+			lookUp(d, gitPath(real), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
 		}
 	}
 }
@@ -354,7 +354,7 @@ func gitLeadsTo(path string) ([]string, error) {
 	return all, nil
 }
 
-func (e Engine) decideTofuState(d *Decision, t Target) {
+func (c Checker) decideTofuState(d *Decision, t Target) {
 	backend, location, ok := strings.Cut(t.Value, ":")
 	if !ok || backend == "" || location == "" {
 		d.refuse(nil, "it is not backend:location")
@@ -392,13 +392,13 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 			return
 		}
 	}
-	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+	lookUp(d, backend+":"+location, c.Manifest.Production.TofuState, c.Manifest.Sandbox.TofuState, "a state")
 	if at := strings.IndexByte(location, '?'); backend == "http" && at >= 0 {
 		d.Canonical = backend + ":" + location[:at] + "?***" // it may hold a token
 	}
-	// A link is judged by its own place and by the place that it leads to, be it there or not yet.
+	// A link is checked by its own path and by the path that it resolves to, whether it exists or not.
 	if leads != "" && leads != location && d.Allowed {
-		judge(d, backend+":"+leads, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+		lookUp(d, backend+":"+leads, c.Manifest.Production.TofuState, c.Manifest.Sandbox.TofuState, "a state")
 	}
 }
 
@@ -475,22 +475,22 @@ func LeadsTo(path string) (string, error) {
 	return at, nil
 }
 
-func (e Engine) decideTofuProvider(d *Decision, t Target) {
+func (c Checker) decideTofuProvider(d *Decision, t Target) {
 	if canonical, err := canonicalWord(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the type of a provider")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.TofuProviders, e.Manifest.Sandbox.TofuProviders, "a provider")
+	lookUp(d, t.Value, c.Manifest.Production.TofuProviders, c.Manifest.Sandbox.TofuProviders, "a provider")
 }
 
-func (e Engine) decideDNSZone(d *Decision, t Target) {
+func (c Checker) decideDNSZone(d *Decision, t Target) {
 	text, _ := fold(strings.TrimSpace(t.Value))
-	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {
+	if rule := match(c.Manifest.Production.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
 		d.refuse(rule, "it is a zone of production")
 		return
 	}
-	if rule := match(e.Manifest.Sandbox.DNSZoneIDs, text); rule != nil {
+	if rule := match(c.Manifest.Sandbox.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
 		d.allow(rule, "it is sandbox")
 		return
@@ -500,7 +500,7 @@ func (e Engine) decideDNSZone(d *Decision, t Target) {
 		d.refuse(nil, "it is neither the name nor the id of a zone that the boundary manifest lists as sandbox")
 		return
 	}
-	judge(d, name, within(e.Manifest.Production.DNSZones), within(e.Manifest.Sandbox.DNSZones), "a zone")
+	lookUp(d, name, within(c.Manifest.Production.DNSZones), within(c.Manifest.Sandbox.DNSZones), "a zone")
 }
 
 // within makes of rules for zones rules for all names in them.
@@ -512,7 +512,7 @@ func within(zones []PatternRule) []PatternRule {
 	return all
 }
 
-func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideDatabase(ctx context.Context, d *Decision, t Target) {
 	hosts, err := databaseHosts(t.Value)
 	if err != nil {
 		d.Target = "a database" // what cannot be read may hold a secret anywhere
@@ -521,13 +521,13 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 	}
 	d.Target = strings.Join(hosts, ",") // the rest may be secret
 	for _, host := range hosts {
-		if p := readPlace(host); p.odd != "" || p.bad != "" {
+		if p := readEndpoint(host); p.odd != "" || p.bad != "" {
 			d.Target = "a database"
 		}
 	}
 	var last Decision
 	for _, host := range hosts {
-		p := readPlace(host)
+		p := readEndpoint(host)
 		if t.Port != 0 {
 			p.port = t.Port
 		}
@@ -536,7 +536,7 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 		}
 		one := *d
 		one.Addresses, one.Resolved = []string{}, []Answer{}
-		e.settle(&one, e.find(ctx, &one, p))
+		c.settle(&one, c.find(ctx, &one, p))
 		d.Addresses = append(d.Addresses, one.Addresses...)
 		d.Resolved = append(d.Resolved, one.Resolved...)
 		last = one

@@ -57,7 +57,7 @@ sandbox:
 policy: {cluster_name: lab, token_expiry: 15m, evidence: promoted.json}
 `
 
-func servicesEngine(t *testing.T) (Engine, string) {
+func servicesChecker(t *testing.T) (Checker, string) {
 	t.Helper()
 	root := t.TempDir()
 	file := filepath.Join(root, "boundary.yml")
@@ -79,12 +79,12 @@ func servicesEngine(t *testing.T) (Engine, string) {
 		"node.test": {"172.30.0.11"}, "forge.test": {"172.30.0.12"}, "public.test": {"203.0.113.9"}, "gate.test": {"172.30.0.13"},
 		"hidden.test": {"192.168.1.201"}, "db.test": {"172.30.0.14"}, "mixed.test": {"172.30.0.11", "192.168.1.201"}, "localhost": {"127.0.0.1", "::1"},
 	}
-	return Engine{Manifest: m, Resolver: resolver, Timeout: 10 * time.Second}, root
+	return Checker{Manifest: m, Resolver: resolver, Timeout: 10 * time.Second}, root
 }
 
 func TestEveryKindOfTargetIsDecided(t *testing.T) {
 	t.Parallel()
-	e, root := servicesEngine(t)
+	k, root := servicesChecker(t)
 	type list []Target
 	of := func(kind Kind, values ...string) (all list) {
 		for _, value := range values {
@@ -178,7 +178,7 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, target := range c.targets {
-				d := e.Decide(t.Context(), target)
+				d := k.Decide(t.Context(), target)
 				assert.Equal(t, c.allowed, d.Allowed, "%s\n%s", target.Value, d.Explain())
 				assert.Contains(t, d.Reason, c.reason, target.Value)
 				assert.NotEmpty(t, d.Reason)
@@ -196,7 +196,7 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 
 func TestNoPasswordIsRepeated(t *testing.T) {
 	t.Parallel()
-	e, _ := servicesEngine(t)
+	k, _ := servicesChecker(t)
 	for _, target := range []Target{
 		{Kind: Database, Value: "postgres://u:hidden-word@node.test/d"}, {Kind: Database, Value: "postgres://u:hidden-word/x@node.test/d"},
 		{Kind: Database, Value: "host=node.test password=hidden-word"}, {Kind: Database, Value: "host=node.test password='hidden-word' x"},
@@ -206,7 +206,7 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 		{Kind: Host, Value: "pi:hidden-word@node.test"}, {Kind: Vault, Value: "https://node.test?token=hidden-word"}, {Kind: Kube, Value: "https://u:hidden-word@node.test"},
 		{Kind: Endpoint, Value: "socks5://u:hidden-word@node.test:1080"}, {Kind: Endpoint, Value: "u:hidden-word@node.test:1080"},
 	} {
-		d := e.Decide(t.Context(), target)
+		d := k.Decide(t.Context(), target)
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
 		assert.NotContains(t, string(text)+d.Explain()+d.String(), "hidden-word", target.Value)
@@ -249,23 +249,23 @@ func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
 				spellings = append(spellings, root+"/sandbox/"+path)
 			}
 			for _, value := range spellings {
-				d := Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value})
+				d := Checker{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value})
 				assert.Equal(t, why == "", d.Allowed, "%s: %s", value, d.Reason)
 				assert.Contains(t, d.Reason, why, value)
 			}
 		})
 	}
 	for _, value := range []string{"file://" + root + "/sandbox/%2e%2e/prod/app", "file://" + root + "/sandbox/%zz", "~", "~/app", "~nobody/app", "file://%2e/x"} {
-		assert.False(t, Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value}).Allowed, value)
+		assert.False(t, Checker{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value}).Allowed, value)
 	}
 }
 
 func TestADecisionExplainsItself(t *testing.T) {
 	t.Parallel()
-	e, root := servicesEngine(t)
+	k, root := servicesChecker(t)
 	target := HostTarget("ssh://pi@NODE.test")
 	target.From = "hosts.yml:7"
-	d := e.Decide(t.Context(), target)
+	d := k.Decide(t.Context(), target)
 	assert.Equal(t, "allowed: ssh://pi@NODE.test (host)\n"+
 		"  found in   hosts.yml:7\n"+
 		"  means      node.test, port 22\n"+
@@ -273,20 +273,20 @@ func TestADecisionExplainsItself(t *testing.T) {
 		"  because    it is sandbox\n"+
 		"  by         "+root+"/boundary.yml:16: sandbox.addresses: 172.30.0.0/24\n"+
 		"  connect to 172.30.0.11\n", d.Explain())
-	text, err := json.Marshal(e.Decide(t.Context(), HostTarget("3232235977")))
+	text, err := json.Marshal(k.Decide(t.Context(), HostTarget("3232235977")))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"kind": "host", "target": "3232235977", "from": "", "allowed": false, "reason": "it leads to 192.168.1.201, which is production",
 		"canonical": "192.168.1.201", "port": 22, "addresses": ["192.168.1.201"], "pinned": "",
 		"resolved": [{"name": "192.168.1.201", "address": "192.168.1.201", "through": "its own spelling"}],
 		"rule": {"file": "`+root+`/boundary.yml", "line": 2, "column": 15, "text": "production.addresses: 192.168.1.201-192.168.1.203"}}`, string(text))
 	assert.Equal(t, "3232235977 (host): it leads to 192.168.1.201, which is production by "+root+"/boundary.yml:2: production.addresses: 192.168.1.201-192.168.1.203",
-		e.Decide(t.Context(), HostTarget("3232235977")).String())
-	assert.Equal(t, Policy{ClusterName: "lab", TokenExpiry: 15 * time.Minute, Evidence: filepath.Join(root, "promoted.json")}, e.Manifest.Policy)
+		k.Decide(t.Context(), HostTarget("3232235977")).String())
+	assert.Equal(t, Policy{ClusterName: "lab", TokenExpiry: 15 * time.Minute, Evidence: filepath.Join(root, "promoted.json")}, k.Manifest.Policy)
 }
 
 func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 	t.Parallel()
-	d := Engine{Manifest: parsed(t)}.Decide(t.Context(), HostTarget("localhost"))
+	d := Checker{Manifest: parsed(t)}.Decide(t.Context(), HostTarget("localhost"))
 	assert.True(t, d.Allowed, d.Reason)
 	assert.True(t, slices.ContainsFunc(d.Resolved, func(a Answer) bool {
 		return strings.HasPrefix(a.Through, "/etc/hosts:") || a.Through == "the system's resolver"
@@ -295,10 +295,10 @@ func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 
 func TestAZoneStaysOnThePinnedAddress(t *testing.T) {
 	t.Parallel()
-	e := Engine{Manifest: parsed(t), Resolver: zoned{}}
-	assert.Equal(t, "fd00:5a::1%eth0", e.Decide(t.Context(), HostTarget("fd00:5a::1%eth0")).Pinned)
-	assert.Equal(t, "fd00:5a::1%eth1", e.Decide(t.Context(), HostTarget("node.test")).Pinned)
-	assert.False(t, e.Decide(t.Context(), HostTarget("fd00:5a::1%$(x)")).Allowed)
+	k := Checker{Manifest: parsed(t), Resolver: zoned{}}
+	assert.Equal(t, "fd00:5a::1%eth0", k.Decide(t.Context(), HostTarget("fd00:5a::1%eth0")).Pinned)
+	assert.Equal(t, "fd00:5a::1%eth1", k.Decide(t.Context(), HostTarget("node.test")).Pinned)
+	assert.False(t, k.Decide(t.Context(), HostTarget("fd00:5a::1%$(x)")).Allowed)
 }
 
 type zoned struct{}
@@ -314,7 +314,7 @@ func (deaf) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 
 func TestAResolverThatNeverReturnsIsLeftBehind(t *testing.T) {
 	t.Parallel()
-	d := Engine{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), HostTarget("node.test"))
+	d := Checker{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), HostTarget("node.test"))
 	assert.False(t, d.Allowed)
 	assert.Contains(t, d.Reason, "no answer within 10ms")
 }

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// place is a host and a port, read from some spelling of them.
-type place struct {
+// endpoint is a host and a port, in any spelling that programs accept.
+type endpoint struct {
 	host    string     // canonical: lower case, no trailing dot, no brackets; an address plainly
 	address netip.Addr // valid if host is an address; without zone, unmapped
 	zone    string     // of an IPv6 address
@@ -37,9 +37,9 @@ var schemePorts = map[string]uint16{
 
 const notPlain = "it is neither an address nor a plain host name"
 
-// readPlace reads [user@]host[:port] or scheme://[user@]host[:port][/path].
-func readPlace(text string) place {
-	var p place
+// readEndpoint reads [user@]host[:port] or scheme://[user@]host[:port][/path].
+func readEndpoint(text string) endpoint {
+	var p endpoint
 	odd := func(why string) {
 		if p.odd == "" {
 			p.odd = why

@@ -29,14 +29,14 @@ func (p Process) check(ctx context.Context, args []string) int {
 	set := flags("check [flags] [TARGET...]")
 	manifest := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", string(boundary.Host), "what the targets are: host, endpoint, address, destination (for ssh), inventory (its path), kubeconfig, tofu (a root module), argocd (manifests), repository (a git work tree), key (their paths), git, database, text, file, …")
+	kind := set.String("kind", string(boundary.Host), "kind of the targets: host, endpoint, address, destination (of ssh), inventory, kubeconfig, tofu (root module), argocd (manifests), repository (git work tree), key (by path), git, database, text, file, …")
 	environment := set.Bool("environment", false, "also check this process's environment: KUBECONFIG, VAULT_ADDR, PGHOST, proxies, credentials, …")
 	lines := set.Bool("targets-from-stdin", false, "read more targets from standard input, a JSON object with kind, value, port and from on each line")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
 	if *output != "text" && *output != "json" {
-		return p.wrong("--output is %q; use text or json", *output)
+		return p.wrong("--output %q: use text or json", *output)
 	}
 	checker, err := p.checker(*manifest)
 	if err != nil {
@@ -88,7 +88,7 @@ func (p Process) check(ctx context.Context, args []string) int {
 			fmt.Fprintf(&lines, "%s %s\n", word, d)
 		}
 		if len(decisions) == 0 {
-			fmt.Fprintln(&lines, "allowed: nothing in it leads anywhere")
+			fmt.Fprintln(&lines, "allowed: it refers to no target")
 		}
 		if _, err := io.WriteString(p.Stdout, lines.String()); err != nil && len(refusals) == 0 {
 			return p.failed(fmt.Errorf("writing the decisions: %w", err))
@@ -121,25 +121,25 @@ func (p Process) explain(ctx context.Context, args []string) int {
 	set := flags("explain [flags] TARGET")
 	file := set.String("boundary", "", "the boundary manifest")
 	output := set.String("output", "text", "text or json")
-	kind := set.String("kind", "", "what the target is; without it, what ssh would connect to")
+	kind := set.String("kind", "", "kind of the target; by default, the host that ssh connects to")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
 	if set.NArg() != 1 {
-		return p.wrong("explain takes one target, and was given %d", set.NArg())
+		return p.wrong("explain: got %d targets; give one", set.NArg())
 	}
-	engine, err := p.load(*file)
+	checker, err := p.load(*file)
 	if err != nil {
 		return p.failed(err)
 	}
 	target := boundary.Target{Kind: boundary.Kind(*kind), Value: set.Arg(0)}
 	var through string
 	if *kind == "" {
-		// What ssh makes of it comes first: an alias may lead anywhere.
+		// ssh may resolve an alias to any host.
 		target.Kind = boundary.Host
-		s, err := sshexec.Call{Env: p.Env}.Standin("")
+		w, err := sshexec.Call{Env: p.Env}.Wrapper("")
 		if err == nil {
-			host, port, err := s.Means(ctx, target.Value)
+			host, port, err := w.Resolve(ctx, target.Value)
 			if err != nil {
 				return p.failed(err)
 			}
@@ -149,7 +149,7 @@ func (p Process) explain(ctx context.Context, args []string) int {
 			target.Value, target.Port = host, uint16(port)
 		}
 	}
-	d := engine.Decide(ctx, target)
+	d := checker.Decide(ctx, target)
 	if *output == "json" {
 		if err := json.NewEncoder(p.Stdout).Encode(map[string]any{"through": through, "decision": d}); err != nil {
 			return p.failed(fmt.Errorf("writing the decision: %w", err))

@@ -100,9 +100,9 @@ func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
 		begins, end string
 	}{
 		"a jump":           {[]string{"ssh", "--boundary", good, "--", "-F", "none", "-J", long + ",192.0.2.1", "172.30.0.11"}, "prod-ip-guard: ssh: ", ""},
-		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: reading ssh's command line: -o éé", "so it cannot tell where it leads; leave it out\n"},
+		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: ssh option -o éé", "so the guard cannot tell where it leads; leave it out\n"},
 		"a manifest":       {[]string{"check", "--boundary", long, "172.30.0.11"}, "prod-ip-guard: reading the boundary manifest: ", "name the one of your sandbox's inventory\n"},
-		"no command":       {[]string{long}, "prod-ip-guard: there is no command \"éé", "see prod-ip-guard help\n"},
+		"no command":       {[]string{long}, "prod-ip-guard: unknown command \"éé", "see prod-ip-guard help\n"},
 		"no flag, at that": {[]string{"check", "--" + long}, "prod-ip-guard: unknown flag: --éé", "éé\n"},
 	} {
 		_, _, err := call("", nil, c.args...)
@@ -133,27 +133,27 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"an inventory of somewhere else":       {Refused, "REFUSED 198.51.100.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=198.51.100.1\n")}},
 		"a directory that cannot be read":      {Failed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
 		"no target":                            {Usage, "no target given", []string{"check", "--boundary", good}},
-		"no manifest":                          {Failed, "no boundary manifest is named", []string{"check", "172.30.0.11"}},
+		"no manifest":                          {Failed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
 		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
 		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
 		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
 		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
 		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},
-		"an unknown command":                   {Usage, "there is no command", []string{"dance"}},
+		"an unknown command":                   {Usage, "unknown command", []string{"dance"}},
 		"no command":                           {Usage, "usage:", nil},
 		"help":                                 {OK, "usage:", []string{"help"}},
 		"help of a command":                    {OK, "--boundary", []string{"check", "--help"}},
 		"an explanation":                       {Refused, "because", []string{"explain", "--boundary", good, "--kind", "host", "192.0.2.1"}},
-		"an explanation of two things":         {Usage, "takes one target", []string{"explain", "--boundary", good, "a", "b"}},
+		"an explanation of two things":         {Usage, "give one", []string{"explain", "--boundary", good, "a", "b"}},
 		"ssh to production":                    {notConnected, "refused: 192.0.2.1 leads to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
 		"ssh without a manifest":               {notConnected, "no boundary manifest", []string{"ssh", "--", "172.30.0.11"}},
 		"ssh with a manifest that has changed": {notConnected, "has changed since this run began", []string{"ssh", "--boundary", good, "--digest", strings.Repeat("0", 64), "--", "172.30.0.11"}},
 		"a scan of production's keys":          {notConnected, "192.0.2.1", []string{"ssh-keyscan", "--boundary", good, "--", "-T", "1", "172.30.0.11", "192.0.2.1"}},
-		"ssh with an option that nobody knows": {notConnected, "is not an option", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
+		"ssh with an option that nobody knows": {notConnected, "unknown, so the guard", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
 		"another ssh than the system's":        {notConnected, "refused: ssh of /nonexistent may connect to anywhere", []string{"ssh", "--boundary", good, "--programs", "/nonexistent", "--", "172.30.0.11"}},
 		"the system's ssh, by a long way":      {notConnected, "refused: 192.0.2.1 leads to", []string{"ssh", "--boundary", good, "--programs", "/usr/local/../bin//", "--", "-F", "none", "192.0.2.1"}},
-		"a fence around nothing":               {Usage, "", []string{"fence", "--boundary", good}},
-		"a fence without a manifest":           {Failed, "no boundary manifest", []string{"fence", "--", "true"}},
+		"a namespace for nothing":              {Usage, "", []string{"netns", "--boundary", good}},
+		"a namespace without a manifest":       {Failed, "no boundary manifest", []string{"netns", "--", "true"}},
 		"a token without a place to keep it":   {Failed, "neither XDG_STATE_HOME nor HOME", []string{"token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,7 +182,7 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 		env    []string
 		args   []string
 	}{
-		"an environment that leads nowhere":                   {OK, "nothing in it leads anywhere", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
+		"an environment that leads nowhere":                   {OK, "it refers to no target", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
 		"a Vault of production in the environment":            {Refused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
 		"a mention of production in the environment":          {Refused, "REFUSED NOTIFY (external_reference): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
 		"a credential in the environment":                     {Refused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
@@ -215,7 +215,7 @@ func TestTheManifestThatDecidesIsTheOneWhoseDigestWasCompared(t *testing.T) {
 	read, err := sshexec.Call{Boundary: file}.Manifest()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte("production:\n  addresses: [198.51.100.1]\nsandbox:\n  addresses: [192.0.2.0/24]\n"), 0o600))
-	verdict := (&engine{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
+	verdict := (&decider{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
 	assert.False(t, verdict.Allowed, "another manifest has taken its place meanwhile")
 	assert.Contains(t, verdict.Reason, "production")
 }

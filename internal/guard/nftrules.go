@@ -23,11 +23,11 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 	if status, done := p.parse(set, args); done {
 		return status
 	}
-	engine, err := p.load(*file)
+	checker, err := p.load(*file)
 	if err != nil {
 		return p.failed(err)
 	}
-	node, err := nftrules.Render(ctx, engine.Manifest.Production, *further, p.lookup)
+	node, err := nftrules.Render(ctx, checker.Manifest.Production, *further, p.lookup)
 	if err != nil {
 		return p.failed(fmt.Errorf("nft-rules: --address: %w", err))
 	}

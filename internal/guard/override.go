@@ -37,7 +37,7 @@ func (p Process) override(ctx context.Context, args []string) int {
 	if status, done := p.parse(set, args); done {
 		return status
 	}
-	engine, err := p.load(*file)
+	checker, err := p.load(*file)
 	if err != nil {
 		return p.failed(err)
 	}
@@ -51,11 +51,11 @@ func (p Process) override(ctx context.Context, args []string) int {
 	var refusal string
 	if *reached {
 		var granted bool
-		if granted, err = override.RecordHost(engine.Manifest, request, *state); !granted {
+		if granted, err = override.RecordHost(checker.Manifest, request, *state); !granted {
 			refusal = "the log of overrides has no override of this run"
 		}
 	} else {
-		refusal, err = override.Decide(ctx, engine.Manifest, request, *state, override.NewGate(p.Env, *state))
+		refusal, err = override.Decide(ctx, checker.Manifest, request, *state, override.NewGate(p.Env, *state))
 	}
 	if err != nil {
 		return p.failed(err)
@@ -118,7 +118,7 @@ func (p Process) loadPolicy(ctx context.Context, args []string) int {
 		return p.failed(err)
 	}
 	loader := loadpolicy.Loader{
-		Targets:  targets.Checker{Engine: boundary.Engine{Manifest: manifest}, Env: p.Env},
+		Targets:  targets.Checker{Checker: boundary.Checker{Manifest: manifest}, Env: p.Env},
 		Boundary: read.File, Digest: read.Digest, State: *state, Guard: filepath.Join(filepath.Dir(self), "prod-ip-guard"),
 	}
 	policy, err := loader.Decide(ctx, request)

@@ -56,11 +56,11 @@ type Finding struct {
 const ExternalReference boundary.Kind = "external_reference"
 
 // Decide asks the engine about a finding.
-func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.Decision {
+func (f Finding) Decide(ctx context.Context, checker boundary.Checker) boundary.Decision {
 	if f.Text != "" {
 		// What is found is not repeated: it may stand in a secret.
 		d := boundary.Decision{Kind: ExternalReference, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
-		if mentions := engine.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
+		if mentions := checker.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
 			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
 		} else {
 			d.Allowed, d.Reason = true, "its value does not mention production"
@@ -68,7 +68,7 @@ func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.De
 		return d
 	}
 	if f.Problem == "" {
-		d := engine.Decide(ctx, f.Target)
+		d := checker.Decide(ctx, f.Target)
 		if f.Known && !d.Allowed && d.Rule == nil && d.Canonical != "" {
 			d.Allowed, d.Reason = true, "the boundary manifest does not list it as production"
 		}
@@ -91,11 +91,11 @@ type Judged struct {
 
 // Decide asks the engine about findings. A text without a mention says nothing,
 // and neither does one with some where what stands there is refused already.
-func Decide(ctx context.Context, engine boundary.Engine, found []Finding) []Judged {
+func Decide(ctx context.Context, checker boundary.Checker, found []Finding) []Judged {
 	judged := make([]Judged, 0, len(found))
 	refused := map[string]bool{}
 	for _, f := range found {
-		d := f.Decide(ctx, engine)
+		d := f.Decide(ctx, checker)
 		if f.Text != "" && (d.Allowed || refused[d.From]) {
 			continue
 		}

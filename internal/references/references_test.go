@@ -79,9 +79,9 @@ func judged(t *testing.T, root string, reader Reader, sources Sources) []string 
 	t.Helper()
 	m, err := boundary.Parse(filepath.Join(root, "boundary.yml"), []byte(manifestText))
 	require.NoError(t, err)
-	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	checker := boundary.Checker{Manifest: m, Resolver: dns}
 	var out []string
-	for _, f := range Decide(t.Context(), engine, reader.Read(t.Context(), sources)) {
+	for _, f := range Decide(t.Context(), checker, reader.Read(t.Context(), sources)) {
 		d := f.Decision
 		require.NotEmpty(t, d.From, "%+v", f.Finding)
 		for _, text := range []string{d.Target, d.From, d.Reason, d.Canonical, d.String(), d.Explain()} {
@@ -747,7 +747,7 @@ func FuzzRead(f *testing.F) {
 	}
 	m, err := boundary.Parse("/b/boundary.yml", []byte(manifestText))
 	require.NoError(f, err)
-	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	checker := boundary.Checker{Manifest: m, Resolver: dns}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root := t.TempDir()
 		for _, name := range []string{"config.yaml", "main.tf", "x.tf.json", ".terraform/terraform.tfstate", "known_hosts"} {
@@ -761,7 +761,7 @@ func FuzzRead(f *testing.F) {
 			Kubeconfigs: []string{root + "/config.yaml"}, Tofu: []Root{{Directory: root}}, ArgoCD: []string{root + "/config.yaml"}, Keys: []string{root + "/known_hosts"},
 		})
 		for _, finding := range found {
-			if d := finding.Decide(t.Context(), engine); d.Reason == "" || d.From == "" {
+			if d := finding.Decide(t.Context(), checker); d.Reason == "" || d.From == "" {
 				t.Fatalf("%+v", d)
 			}
 		}

@@ -209,7 +209,7 @@ func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
 				require.NoError(t, err)
 				addresses = append(addresses, &net.IPNet{IP: ip, Mask: network.Mask})
 			}
-			decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{
+			decisions := checkRemoteHost(t.Context(), boundary.Checker{Manifest: m}, machine{
 				root: root, addresses: func() ([]net.Addr, error) { return addresses, nil }, hostname: func() (string, error) { return "node", nil },
 			})
 			var refused []string
@@ -239,7 +239,7 @@ func TestAMachineWhoseFilesAreBrokenIsRefused(t *testing.T) {
 		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-		decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
+		decisions := checkRemoteHost(t.Context(), boundary.Checker{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
 			return []net.Addr{&net.IPNet{IP: net.IPv4(172, 30, 0, 11), Mask: net.CIDRMask(24, 32)}}, nil
 		}})
 		refused := 0

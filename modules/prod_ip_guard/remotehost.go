@@ -37,7 +37,7 @@ var clusterCAs = []string{
 // production's refuses. Any one that is the sandbox's makes the others that the
 // manifest does not know no matter, since every machine has some of its own;
 // without such a one the machine is unknown, and refused.
-func checkRemoteHost(ctx context.Context, engine boundary.Engine, m machine) []boundary.Decision {
+func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) []boundary.Decision {
 	if m.addresses == nil {
 		m.addresses = net.InterfaceAddrs
 	}
@@ -52,7 +52,7 @@ func checkRemoteHost(ctx context.Context, engine boundary.Engine, m machine) []b
 	}
 	known := false
 	ask := func(t boundary.Target, evidence bool) {
-		d := engine.Decide(ctx, t)
+		d := checker.Decide(ctx, t)
 		switch {
 		case d.Allowed:
 			known = known || evidence

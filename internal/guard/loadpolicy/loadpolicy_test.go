@@ -34,7 +34,7 @@ func loader(t *testing.T, env ...string) (Loader, string) {
 	require.NoError(t, err)
 	env = append([]string{"HOME=" + directory, "PATH=/bin"}, env...)
 	return Loader{
-		Targets: targets.Checker{Engine: boundary.Engine{Manifest: parsed}, Env: env}, Boundary: file, Digest: strings.Repeat("0", 64),
+		Targets: targets.Checker{Checker: boundary.Checker{Manifest: parsed}, Env: env}, Boundary: file, Digest: strings.Repeat("0", 64),
 		State: filepath.Join(directory, "state"), Guard: "/opt/it's/prod-ip-guard",
 	}, directory
 }

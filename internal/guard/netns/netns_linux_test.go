@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Inside(os.Args) // this program is its own second stage
+	RunChild(os.Args)
 	os.Exit(m.Run())
 }
 
@@ -34,7 +34,7 @@ func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 			_ = unix.Close(fd)
 		}
 	})
-	f := Fence{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
+	f := Network{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
 	inherited := func(fd int) bool {
 		code, err := f.Run(t.Context(), Command{Args: []string{"test", "-e", fmt.Sprintf("/proc/self/fd/%d", fd)}, Env: os.Environ()})
 		if errors.Is(err, ErrUnavailable) {
@@ -50,7 +50,7 @@ func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 
 // Of the capabilities that make networks, look at others' processes and enter their networks, root has none left either.
 func TestTheCommandCannotChangeItsNetwork(t *testing.T) {
-	f := Fence{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
+	f := Network{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
 	code, err := f.Run(t.Context(), Command{Args: []string{"sh", "-c", `test $(( 0x$(sed -n "s/^CapEff:.//p" /proc/self/status) & 0x283000 )) = 0`}, Env: os.Environ()})
 	if errors.Is(err, ErrUnavailable) {
 		t.Skip(err)

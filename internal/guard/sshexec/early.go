@@ -57,7 +57,7 @@ func (c Call) execShared() {
 	if err != nil {
 		return
 	}
-	s, err := c.Standin(manifest.Digest)
+	s, err := c.Wrapper(manifest.Digest)
 	if err != nil {
 		return
 	}

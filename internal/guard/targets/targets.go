@@ -42,7 +42,7 @@ const maxLinks = 8
 
 // Checker decides about targets of all kinds.
 type Checker struct {
-	boundary.Engine
+	boundary.Checker
 	Env []string // the environment for ssh, git and external references
 }
 
@@ -69,7 +69,7 @@ func (c Checker) Check(ctx context.Context, target boundary.Target) ([]boundary.
 func (c Checker) References(ctx context.Context, sources references.Sources) []boundary.Decision {
 	reader := references.Reader{Environ: c.Env, Home: sshexec.Call{Env: c.Env}.Getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision
-	for _, judged := range references.Decide(ctx, c.Engine, reader.Read(ctx, sources)) {
+	for _, judged := range references.Decide(ctx, c.Checker, reader.Read(ctx, sources)) {
 		decisions = append(decisions, judged.Decision)
 	}
 	return decisions
@@ -138,11 +138,11 @@ func (c Checker) inventory(ctx context.Context, target boundary.Target) ([]bound
 
 // destination decides about the host that ssh connects to for a target.
 func (c Checker) destination(ctx context.Context, target boundary.Target) (boundary.Decision, error) {
-	s, err := sshexec.Call{Env: c.Env}.Standin("")
+	w, err := sshexec.Call{Env: c.Env}.Wrapper("")
 	if err != nil {
 		return boundary.Decision{}, err
 	}
-	host, port, err := s.Means(ctx, target.Value)
+	host, port, err := w.Resolve(ctx, target.Value)
 	if err != nil {
 		return boundary.Decision{}, err
 	}
