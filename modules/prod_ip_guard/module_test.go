@@ -116,8 +116,8 @@ func TestProductionThatIsMeantIsLetThroughWithAWarning(t *testing.T) {
 func TestAGuardThatCannotCheckFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ manifest, args, message string }{
-		"no targets":               {manifest, ``, "a guard that checked nothing has not guarded"},
-		"an empty list of targets": {manifest, `, "targets": []`, "a guard that checked nothing has not guarded"},
+		"no targets":               {manifest, ``, "nothing to check"},
+		"an empty list of targets": {manifest, `, "targets": []`, "nothing to check"},
 		"a target without address": {manifest, `, "targets": [{"host": "a"}]`, "missing required arguments: address found in targets"},
 		"an empty address":         {manifest, `, "targets": [{"host": "a", "address": ""}]`, "a (): it is empty"},
 		"an override that is odd":  {manifest, `, "targets": [], "i_mean_prod": "perhaps"`, `argument i_mean_prod: "perhaps" cannot be read as bool`},
@@ -274,12 +274,12 @@ func TestTheManifestMayComeAsText(t *testing.T) {
 	assert.True(t, r.Failed, "an empty text is no manifest, whatever the file holds")
 }
 
-func TestTheKitForTargetsReadsNoCouplings(t *testing.T) {
+func TestTheKitForTargetsReadsNoExternalReferences(t *testing.T) {
 	t.Parallel()
 	r := guard(t, manifest, `, "external_references": {"environment": true}`)
 	assert.True(t, r.Failed)
-	assert.Contains(t, r.Msg, "external references are read on the controller")
-	assert.Contains(t, guard(t, manifest, `, "external_references": {}`).Msg, "a guard that checked nothing has not guarded")
+	assert.Contains(t, r.Msg, "only available on the controller")
+	assert.Contains(t, guard(t, manifest, `, "external_references": {}`).Msg, "nothing to check")
 }
 
 func TestTheModuleIsWellFormed(t *testing.T) {

@@ -39,7 +39,7 @@ class ActionModule(KitAction):
     def _arguments(self):
         args = super()._arguments()
         if "boundary" in args and not args["boundary"]:
-            raise AnsibleActionFail("prod_ip_guard: the boundary is empty, so nothing is allowed; leave sandbox_boundary to the inventory, which gives it")
+            raise AnsibleActionFail("prod_ip_guard: the boundary is empty, so nothing is allowed; leave sandbox_boundary to the inventory")
         args["i_mean_prod"] = self._override(args)
         if not (args.get("targets") or args.get("check_remote_host") or args.get("external_references")):
             args["targets"] = self._targets()
@@ -84,10 +84,10 @@ class ActionModule(KitAction):
         for name in sorted(self._delegated(hosts) - set(hosts)):
             targets += self._target(name)
         if hosts and not targets:
-            # A run that is limited to this machine; whom it may delegate to is the inventory.
+            # The run is limited to this machine, and may delegate to any host of the inventory.
             targets = [target for host in (self._hosts.get("groups") or {}).get("all") or [] for target in self._target(host)]
         if not targets:
-            raise AnsibleActionFail("prod_ip_guard: there is no host that is connected to, and a guard that checked nothing has not guarded")
+            raise AnsibleActionFail("prod_ip_guard: no host to check")
         return targets
 
     def _target(self, host):
@@ -95,11 +95,11 @@ class ActionModule(KitAction):
         hostvars = self._hosts["hostvars"]
         variables = hostvars[host] if host in hostvars else {}
         try:
-            # By the old name too, which wins where both are given.
+            # The old name wins where both are given.
             names = (("ansible_connection",), ("ansible_ssh_host", "ansible_host"), ("ansible_ssh_port", "ansible_port"))
             connection, address, port = (next((value for value in map(variables.get, either) if value is not None), None) for either in names)
         except AnsibleError as error:
-            raise AnsibleActionFail("prod_ip_guard: nobody can tell where %s leads, since its variables cannot be rendered: %s" % (host, error)) from error
+            raise AnsibleActionFail("prod_ip_guard: %s: its variables cannot be rendered: %s" % (host, error)) from error
         if _is_local(connection) or not variables and host in C.LOCALHOST:
             return
         target = {"host": host, "address": str(address or host)}
@@ -107,11 +107,11 @@ class ActionModule(KitAction):
             try:
                 target["port"] = int(port)
             except (TypeError, ValueError):
-                raise AnsibleActionFail("prod_ip_guard: the port of %s is %r, which is no port; correct it" % (host, port)) from None
+                raise AnsibleActionFail("prod_ip_guard: %s: port %r: must be 1-65535" % (host, port)) from None
         yield target
 
     def _delegated(self, hosts):
-        """Return the names that the play's tasks delegate to, as far as they can be rendered now; the connection checks the others."""
+        """Return the hosts that the play's tasks delegate to, if they can be rendered now; the connection checks the others."""
         found = set()
         play = getattr(getattr(self._task, "_parent", None), "_play", None)
         waiting = list(play.compile()) if play else []
@@ -129,7 +129,7 @@ class ActionModule(KitAction):
                 try:
                     rendered = templar.template(name)
                 except Exception:  # pylint: disable=broad-except
-                    continue  # what it needs is set later, by a loop or a task
+                    continue  # its variables are set later, by a loop or a task
                 if isinstance(rendered, str) and rendered:
                     found.add(rendered)
         return found

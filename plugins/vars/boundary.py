@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: boundary
-short_description: Hold every process that loads the sandbox's inventory to its boundary
+short_description: Restrict every run that loads the sandbox's inventory
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Sets no variable. Whenever variables are loaded for an inventory that has a boundary manifest beside it, it does what
-    the inventory source P(arcodange.sandbox.boundary#inventory) does, in case that source was not loaded, and looks at the
-    names of hosts, those that C(add_host) made or a literal C(delegate_to) names included. What is production ends the
+  - Sets no variable. When variables are loaded for an inventory with a boundary manifest, it does what
+    the inventory source P(arcodange.sandbox.boundary#inventory) does, unless that was loaded, and checks the
+    names of hosts, also those of C(add_host) and of a literal C(delegate_to). A name of production ends the
     process.
 options:
   stage:
@@ -47,7 +47,7 @@ def _is_source(directory):
 
 
 class VarsModule(BaseVarsPlugin):
-    """Looks at hosts as their variables are loaded; sets nothing."""
+    """Checks hosts as their variables are loaded; sets nothing."""
 
     seen = set()
 

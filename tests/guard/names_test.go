@@ -16,13 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The rules of the role node_fence, in a namespace of their own, let no question for a name of production out.
+// The rules of the role node_fence, in a network namespace, reject every query for a name of production.
 func TestNodesAskForNoNameOfProduction(t *testing.T) {
 	if !mine("nodes ask for no name of production") {
 		return
 	}
 	dir := t.TempDir()
-	rules := filepath.Join(dir, "fence.nft")
+	rules := filepath.Join(dir, "rules.nft")
 	manifest := filepath.Join(dir, "boundary.yml")
 	require.NoError(t, os.WriteFile(manifest, []byte(`production:
   addresses: [192.168.1.201-192.168.1.203, "fd99::201"]

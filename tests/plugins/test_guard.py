@@ -37,7 +37,7 @@ def test_the_guard_looks_at_whom_the_play_delegates_to(real):
     (real.directory / "hosts").write_text("pi1 ansible_host=172.30.0.11\nlocalhost ansible_connection=local\n", encoding="utf-8")
     done = real.run("ansible-playbook", "-i", str(real.directory / "hosts"), str(real.directory / "play.yml"))
     assert done.returncode != 0
-    assert "1 of 2 targets are not the sandbox's: 192.0.2.7" in done.stdout + done.stderr
+    assert "1 of 2 targets are outside the sandbox: 192.0.2.7" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -127,10 +127,10 @@ def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ("ansible_host=172.30.0.12 ansible_port=abc", "the port of pi2 is 'abc'"),
+        ("ansible_host=172.30.0.12 ansible_port=abc", "pi2: port 'abc': must be 1-65535"),
         ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it leads to 192.0.2.7"),
-        ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2 has port 99999"),
-        ("ansible_host='{{ nope }}'", "nobody can tell where pi2 leads"),
+        ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2: port 99999: must be 1-65535"),
+        ("ansible_host='{{ nope }}'", "pi2: its variables cannot be rendered"),
     ],
 )
 def test_the_guard_names_the_host_that_it_cannot_tell_about(real, variables, says):
@@ -315,8 +315,8 @@ def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
     done = real.run("ansible", "all", "-i", str(inventory), "-m", "ansible.builtin.raw", "-a", "true")
     assert done.returncode == 4, done.stdout + done.stderr
     said = done.stdout + done.stderr
-    assert "refused: the address of this host is the text {{ x }}, which is no address" in said
-    assert "refused: the address of this host is the text {{ y }}, which is no address" in said
+    assert "refused: ansible_host '{{ x }}': unrendered template" in said
+    assert "refused: ansible_host '{{ y }}': unrendered template" in said
     assert "-o Control" not in said
     assert "pi2 | UNREACHABLE" in said
 
