@@ -123,7 +123,7 @@ type Range struct {
 func ParseRange(text string) (Range, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		if prefix.Addr().Is4In6() {
-			return Range{}, fmt.Errorf("%q is an IPv4 block in the clothes of IPv6; write it as IPv4", text)
+			return Range{}, fmt.Errorf("%q is an IPv4 block written as IPv6; write it as IPv4", text)
 		}
 		if prefix != prefix.Masked() {
 			return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", text, prefix.Masked())

@@ -121,7 +121,7 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 		"172.30.1.11":      "does not list as sandbox",
 		"0.0.0.0":          "does not list as sandbox",
 		"::":               "does not list as sandbox",
-		"half.test":        "it leads to 203.0.113.5, which the boundary manifest does not list",
+		"half.test":        "it resolves to 203.0.113.5, which the boundary manifest does not list",
 		"nowhere.test":     "it cannot be resolved (no such host)",
 		"slow.test":        "it cannot be resolved (no answer within",
 		"empty.test":       "it cannot be resolved (it has no address)",

@@ -26,7 +26,7 @@ func (c Checker) Decide(ctx context.Context, t Target) Decision {
 	}
 	d := &Decision{Kind: t.Kind, Target: redact(t.Value), From: t.From, Port: t.Port, Addresses: []string{}, Resolved: []Answer{}}
 	if c.Manifest == nil {
-		d.refuse(nil, "there is no boundary manifest")
+		d.refuse(nil, "no boundary loaded")
 		return *d
 	}
 	switch t.Kind {
@@ -57,7 +57,7 @@ func (c Checker) Decide(ctx context.Context, t Target) Decision {
 	case Environment:
 		c.decideEnvironment(d, t)
 	default:
-		d.refuse(nil, "%q is no kind of target that is known", t.Kind)
+		d.refuse(nil, "unknown kind of target %q", t.Kind)
 	}
 	return *d
 }
@@ -144,12 +144,12 @@ func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
 		for _, inside := range Embedded(address) {
 			for i := range production.Addresses {
 				if rule := &production.Addresses[i]; rule.Contains(inside) {
-					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, which is production", spelled(address, inside))}
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it resolves to %s, which is production", spelled(address, inside))}
 				}
 			}
 			for rule := range production.endpointRules() {
 				if rule.Name == "" && samePort(rule.Port, p.port) && rule.Range.Contains(inside) {
-					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it resolves to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
 				}
 			}
 		}
@@ -161,7 +161,7 @@ func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
 	for _, address := range plain {
 		rule := sandbox.covers(address, p.port)
 		if rule == nil {
-			return finding{unlisted: fmt.Sprintf("it leads to %s, which the boundary manifest does not list as sandbox", address)}
+			return finding{unlisted: fmt.Sprintf("it resolves to %s, which the boundary manifest does not list as sandbox", address)}
 		}
 		decided = rule
 	}

@@ -6,6 +6,6 @@
 // decision. It does not know who asks, and it connects to nothing.
 //
 // The rule is allow first: a target is allowed only if the manifest says that
-// every address it leads to is sandbox. Production entries can only refuse
+// every address it resolves to is sandbox. Production entries can only refuse
 // further. What is unknown, cannot be resolved or cannot be read is refused.
 package boundary

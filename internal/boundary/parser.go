@@ -293,7 +293,7 @@ func (p parser) path(text string) (string, error) {
 		if err != nil {
 			who, err := user.Current()
 			if err != nil {
-				return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+				return "", fmt.Errorf("%q: the home directory is unknown: %w", text, err)
 			}
 			home = who.HomeDir
 		}
@@ -341,7 +341,7 @@ func canonicalVariable(text string) (string, error) {
 
 func canonicalLocation(text string) (string, error) {
 	if strings.TrimSpace(text) != text || strings.Trim(text, "*") == "" {
-		return "", fmt.Errorf("%q does not say where a state lies", text)
+		return "", fmt.Errorf("%q is not the location of a state", text)
 	}
 	return strings.Trim(strings.ReplaceAll(text, "//", "/"), " "), nil
 }

@@ -95,7 +95,7 @@ func (c Checker) decideKeyFile(d *Decision, t Target) {
 	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && d.Allowed {
 		lookUp(d, real, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
 	} else if err != nil && !os.IsNotExist(err) && d.Allowed {
-		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
 }
 
@@ -119,7 +119,7 @@ func (c Checker) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 	if t.ClusterUID != "" {
 		if uid, err = canonicalUID(t.ClusterUID); err != nil {
-			d.refuse(nil, "its UID is not one")
+			d.refuse(nil, "its cluster UID is not a UUID")
 			return
 		}
 	}
@@ -287,7 +287,7 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	} else if strings.HasPrefix(path, "~") {
 		home, err := os.UserHomeDir()
 		if err != nil || path != "~" && !strings.HasPrefix(path, "~/") {
-			d.refuse(nil, "it is not known whose home it lies in")
+			d.refuse(nil, "its home directory is unknown")
 			return
 		}
 		path = home + path[1:]
@@ -295,7 +295,7 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	if !filepath.IsAbs(path) {
 		here, err := os.Getwd()
 		if err != nil {
-			d.refuse(nil, "it is not known where it lies")
+			d.refuse(nil, "its location is unknown")
 			return
 		}
 		path = here + "/" + path
@@ -303,7 +303,7 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	lookUp(d, gitPath(path), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
 	leads, err := gitLeadsTo(path)
 	if err != nil && d.Allowed {
-		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
 	for _, real := range leads {
 		if d.Allowed {
@@ -364,31 +364,31 @@ func (c Checker) decideTofuState(d *Decision, t Target) {
 	if backend = strings.ToLower(backend); backend == "local" {
 		path, err := filepath.Abs(location)
 		if err != nil {
-			d.refuse(nil, "it is not known where it lies")
+			d.refuse(nil, "its location is unknown")
 			return
 		}
 		// Not of the path made shorter: what `..` behind a link means, the link decides.
 		if !filepath.IsAbs(location) {
 			here, err := os.Getwd()
 			if err != nil {
-				d.refuse(nil, "it is not known where it lies")
+				d.refuse(nil, "its location is unknown")
 				return
 			}
 			location = here + "/" + location
 		}
 		if leads, err = LeadsTo(location); err != nil {
-			d.refuse(nil, "it cannot be told where it leads (%v)", err)
+			d.refuse(nil, "its target cannot be resolved (%v)", err)
 			return
 		}
 		location = path
 	} else {
 		location = strings.ReplaceAll(location, "//", "/")
 		if slices.Contains(strings.Split(location, "/"), "..") {
-			d.refuse(nil, "its location leads upwards")
+			d.refuse(nil, "its location has .. in it")
 			return
 		}
 		if odd := oddAddress(location); backend == "http" && odd != "" {
-			d.refuse(nil, "its address %s, so it is not known which state the server takes it for", odd)
+			d.refuse(nil, "its address %s, so the state that the server uses is unknown", odd)
 			return
 		}
 	}
@@ -461,7 +461,7 @@ func LeadsTo(path string) (string, error) {
 			continue
 		}
 		if links++; links > linksLimit {
-			return "", fmt.Errorf("%s leads through too many links", path)
+			return "", fmt.Errorf("%s has too many links", path)
 		}
 		target, err := os.Readlink(next)
 		if err != nil {

@@ -99,7 +99,7 @@ func (d Decision) Explain() string {
 		line("means", "%s", d.Canonical)
 	}
 	for _, answer := range d.Resolved {
-		line("leads to", "%s (%s through %s)", answer.Address, answer.Name, answer.Through)
+		line("resolves to", "%s (%s through %s)", answer.Address, answer.Name, answer.Through)
 	}
 	line("because", "%s", d.Reason)
 	if d.Rule != nil {

@@ -117,7 +117,7 @@ func (r Reader) kubeconfigs(list, from string) []Finding {
 		}
 	}
 	if files == 0 {
-		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so it cannot be told what will stand there"))
+		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so their content is unknown"))
 	}
 	return found
 }
@@ -144,7 +144,7 @@ func engineHost(value, from string) []Finding {
 	case scheme == "unix" && localSocket.MatchString(rest):
 		return nil
 	case scheme == "unix" || scheme == "npipe" || scheme == "fd":
-		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket in an unusual place, and it cannot be told who listens")}
+		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket at an unusual path, so the process behind it is unknown")}
 	case scheme == "ssh":
 		return []Finding{target(boundary.Host, value, from)}
 	}
@@ -162,7 +162,7 @@ func (r Reader) DockerContext() []Finding {
 		directory = filepath.Join(r.Home, ".docker")
 	}
 	unreadable := func(file string, err error) []Finding {
-		return []Finding{problem("docker's context", file, "it cannot be read (%s), so it is not known where docker leads", reason(err))}
+		return []Finding{problem("docker's context", file, "it cannot be read (%s), so docker's host is unknown", reason(err))}
 	}
 	name := r.getenv("DOCKER_CONTEXT")
 	if name == "" {

@@ -214,7 +214,7 @@ func filesIn(root string, endings ...string) ([]string, error) {
 			return nil
 		case entry.Type()&fs.ModeSymlink != 0:
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
-				return fmt.Errorf("%s is a link to a directory, which is not followed; name the directory as well", path)
+				return fmt.Errorf("%s is a link to a directory, which is not supported; name the directory as well", path)
 			}
 		}
 		if slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(path, ending) }) {

@@ -185,7 +185,7 @@ func (t *tofuReader) data(block *hcl.Block) {
 	case "tls_certificate":
 		n.endpoint(n.maybe("url"))
 	case "local_command":
-		t.problem(n.what, n.from, "it runs a program, and where that leads cannot be told")
+		t.problem(n.what, n.from, "it runs a program, whose target is unknown")
 	}
 }
 
@@ -580,7 +580,7 @@ func (n *need) maybe(name string) string {
 	value, known := text(n.values, name)
 	if !known && !n.failed {
 		n.failed = true
-		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+		n.t.problem(n.what, n.from, "its %s cannot be known before it runs", name)
 	}
 	return value
 }
@@ -598,7 +598,7 @@ func (n *need) all(name string) []string {
 	values, known := texts(n.values, name)
 	if !known && !n.failed {
 		n.failed = true
-		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+		n.t.problem(n.what, n.from, "its %s cannot be known before it runs", name)
 	}
 	return values
 }
@@ -616,7 +616,7 @@ func (t *tofuReader) given() {
 		value := t.getenv(name)
 		leads := strings.HasPrefix(name, "TF_CLI_ARGS") && elsewhere.MatchString(value)
 		if leads || name == "TF_ENCRYPTION" && value != "" {
-			t.problem(name, "environment variable "+name, "it says where the root leads beside its files; take it away")
+			t.problem(name, "environment variable "+name, "it changes the root's configuration from outside its files; unset it")
 		}
 	}
 }
@@ -641,7 +641,7 @@ func (t *tofuReader) encryption(block *hcl.Block) {
 			n.endpoints("endpoint", "endpoints", "http_proxy", "https_proxy")
 			n.add(boundary.TofuProvider, cloud)
 		default:
-			t.problem(n.what, n.from, "it runs a program or is not known, and where that leads cannot be told")
+			t.problem(n.what, n.from, "it runs a program or is unknown, so its target is unknown")
 		}
 	}
 }
@@ -667,11 +667,11 @@ func (t *tofuReader) provisioners(block *hcl.Block) {
 			others = true
 			look(t.inside(inside, "connection"))
 		default:
-			t.problem("provisioner "+inside.Labels[0]+" of "+what, rangeOf(inside), "it runs a program, and where that leads cannot be told")
+			t.problem("provisioner "+inside.Labels[0]+" of "+what, rangeOf(inside), "it runs a program, whose target is unknown")
 		}
 	}
 	if others && connections == 0 {
-		t.problem("provisioner of "+what, rangeOf(block), "it has no connection, so it cannot be told where it leads")
+		t.problem("provisioner of "+what, rangeOf(block), "it has no connection, so its target is unknown")
 	}
 }
 
@@ -689,7 +689,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		}
 		root, err := filepath.Abs(t.root.Directory)
 		if err != nil {
-			t.problem(n.what, from, "it is not known where it lies")
+			t.problem(n.what, from, "its location is unknown")
 			return
 		}
 		if !strings.HasPrefix(path, "~/") && !filepath.IsAbs(path) {
@@ -736,7 +736,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		n.add(boundary.TofuState, "remote:"+host+"/"+n.must("organization"))
 	case "inmem":
 	default:
-		t.problem(n.what, from, "it is of a type that is not known, so it cannot be told where it lies")
+		t.problem(n.what, from, "its type is unknown, and so is its location")
 	}
 }
 
@@ -817,7 +817,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		}
 		if port := n.maybe("port"); port != "" && !strings.Contains(strings.Trim(host, "[]"), ":") {
 			if number, err := strconv.Atoi(port); err != nil || number < 1 || number > 65535 {
-				t.problem(n.what, from, "its port is not one")
+				t.problem(n.what, from, "its port must be 1-65535")
 				return
 			}
 			host += ":" + port
@@ -842,7 +842,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 	case "docker":
 		host := n.maybe("host")
 		if n.maybe("context") != "" {
-			t.problem(n.what, from, "it names a context, and where that leads stands elsewhere; give its host")
+			t.problem(n.what, from, "it names a context, which is defined elsewhere; give its host")
 		}
 		for _, auth := range flat(map[string]cty.Value{"": values["registry_auth"]})[1:] {
 			(&need{t: t, what: n.what, from: from, values: auth}).endpoints("address")
@@ -976,7 +976,7 @@ func object(v cty.Value) map[string]cty.Value {
 // cluster is a Kubernetes cluster, by its URL or by kubeconfig files.
 func (t *tofuReader) cluster(n *need) {
 	if insecure := n.maybe("insecure"); insecure != "" && insecure != "false" {
-		t.problem(n.what, n.from, "insecure believes whoever answers; give the cluster's CA")
+		t.problem(n.what, n.from, "insecure accepts any server; give the cluster's CA")
 	}
 	if exec, ok := n.values["exec"]; ok && (!exec.IsKnown() || !exec.IsNull()) {
 		t.problem(n.what, n.from, "its exec names a program, which may lead anywhere")
@@ -1025,7 +1025,7 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 	if kind := n.must("backend"); !n.failed {
 		config := values["config"]
 		if config != cty.NilVal && !config.IsKnown() {
-			t.problem(n.what, n.from, "its config cannot be told before it runs")
+			t.problem(n.what, n.from, "its config cannot be known before it runs")
 			return
 		}
 		t.backend(kind, object(config), n.from)
@@ -1070,16 +1070,16 @@ func (t *tofuReader) calls(b body) {
 func (t *tofuReader) called(directory string) {
 	for _, inner := range t.module(directory) {
 		for _, provider := range inner.blocks["provider"] {
-			t.problem("provider "+provider.Labels[0], rangeOf(provider), "it stands in a module, where its values cannot be told; move it to the root")
+			t.problem("provider "+provider.Labels[0], rangeOf(provider), "it is in a module, where its values are unknown; move it to the root")
 		}
 		for _, data := range inner.blocks["data"] {
 			if slices.Contains([]string{"terraform_remote_state", "tls_certificate", "local_command"}, data.Labels[0]) {
-				t.problem("data "+data.Labels[0]+" "+data.Labels[1], rangeOf(data), "it stands in a module, where its values cannot be told; move it to the root")
+				t.problem("data "+data.Labels[0]+" "+data.Labels[1], rangeOf(data), "it is in a module, where its values are unknown; move it to the root")
 			}
 		}
 		for _, resource := range inner.blocks["resource"] {
 			for _, inside := range t.inside(resource, "connection", "provisioner") {
-				t.problem(inside.Type+" of "+resource.Labels[0]+"."+resource.Labels[1], rangeOf(inside), "it stands in a module, where its values cannot be told; move it to the root")
+				t.problem(inside.Type+" of "+resource.Labels[0]+"."+resource.Labels[1], rangeOf(inside), "it is in a module, where its values are unknown; move it to the root")
 			}
 		}
 		t.calls(inner)
@@ -1114,7 +1114,7 @@ func (t *tofuReader) source(n *need, source string) {
 			n.endpoint(host)
 		}
 	default:
-		t.problem(n.what, n.from, "it is not known where its source %s leads: keep it in the tree, or give it as git::", bare)
+		t.problem(n.what, n.from, "its source %s is unknown: keep it in the tree, or give it as git::", bare)
 	}
 }
 

@@ -16,7 +16,7 @@ author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Asks the boundary manifest about every target, and fails unless each one is sandbox.
-  - Allow first. A target is allowed only if every address that it leads to is listed as sandbox. What is unknown, cannot
+  - Allow first. A target is allowed only if every address that it resolves to is listed as sandbox. What is unknown, cannot
     be resolved or cannot be read is refused; what is listed as production is refused with the line that says so.
   - Addresses are understood in every spelling that the system's resolver takes, such as octal, hexadecimal and short
     forms, and IPv4 addresses inside IPv6 ones.

@@ -128,7 +128,7 @@ def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words
     ("variables", "says"),
     [
         ("ansible_host=172.30.0.12 ansible_port=abc", "pi2: port 'abc': must be 1-65535"),
-        ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it leads to 192.0.2.7"),
+        ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it resolves to 192.0.2.7"),
         ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2: port 99999: must be 1-65535"),
         ("ansible_host='{{ nope }}'", "pi2: its variables cannot be rendered"),
     ],

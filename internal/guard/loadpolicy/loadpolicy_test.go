@@ -161,7 +161,7 @@ func TestTheCommandLineStaysInsideTheSandbox(t *testing.T) {
 	for name, c := range map[string]struct{ request, refusal string }{
 		"nothing":                              {`{}`, ""},
 		"an address of the sandbox":            {`{"extra_vars": {"ansible_host": "172.30.0.11"}}`, ""},
-		"an address of production":             {`{"extra_vars": {"ansible_host": "192.0.2.1"}}`, "-e ansible_host: 192.0.2.1: it leads to 192.0.2.1"},
+		"an address of production":             {`{"extra_vars": {"ansible_host": "192.0.2.1"}}`, "-e ansible_host: 192.0.2.1: it resolves to 192.0.2.1"},
 		"an unknown address":                   {`{"extra_vars": {"ansible_host": "198.51.100.1"}}`, "does not list as sandbox"},
 		"an unknown address in another place":  {`{"extra_vars": {"other": "198.51.100.1"}}`, ""},
 		"a mention of production deep inside":  {`{"extra_vars": {"a": {"b": ["x", "see c.prod.test"]}}}`, "-e a.b[1]: c.prod.test"},

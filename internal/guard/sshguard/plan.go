@@ -206,7 +206,7 @@ func (w Wrapper) decide(ctx context.Context, in invocation, asked []option, sock
 	}
 	verdict := w.Decider.Decide(ctx, host, port)
 	if !verdict.Allowed {
-		return nil, refuse("%s leads to %s port %d: %s", in.Destination, host, port, verdict.Reason)
+		return nil, refuse("%s resolves to %s port %d: %s", in.Destination, host, port, verdict.Reason)
 	}
 	if len(verdict.Addresses) == 0 {
 		return nil, fmt.Errorf("checking %s: no address in the verdict", host)

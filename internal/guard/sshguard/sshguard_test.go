@@ -390,7 +390,7 @@ func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ args, answer, says string }{
-		"another host":                         {"other", "hostname other\nport 22\n", "other leads to other port 22: it is not listed"},
+		"another host":                         {"other", "hostname other\nport 22\n", "other resolves to other port 22: it is not listed"},
 		"any program as proxy":                 {"node", plain + "proxycommand nc %h %p\n", "may lead anywhere"},
 		"ssh as proxy, without -W":             {"node", plain + "proxycommand ssh jump nc %h %p\n", "may lead anywhere"},
 		"ssh as proxy, with a shell's letters": {"node", plain + "proxycommand ssh -W %h:%p jump; nc x\n", "may lead anywhere"},
