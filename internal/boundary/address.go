@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Canonical is the address that text stands for in any spelling that
+// Canonical returns the address for text in any spelling that
 // getaddrinfo takes as a number: dotted with one to four parts in decimal,
 // octal (leading 0) or hexadecimal (leading 0x) as inet_aton(3) has it, IPv6
 // with or without brackets and zone. ok is false when text is a name.
@@ -94,7 +94,7 @@ func Embedded(a netip.Addr) []netip.Addr {
 		add(b[12], b[13], b[14], b[15])
 	}
 	if nat64Local.Contains(a) {
-		// The operator chooses a prefix length within; RFC 6052 says for each where the address lies.
+		// The operator chooses a prefix length; the position of the address follows from it (RFC 6052 section 2.2).
 		add(b[6], b[7], b[9], b[10])    // /48
 		add(b[7], b[9], b[10], b[11])   // /56
 		add(b[9], b[10], b[11], b[12])  // /64
@@ -182,12 +182,12 @@ func widest(first, last netip.Addr) netip.Prefix {
 	}
 }
 
-// Contains tells whether a lies in the range.
+// Contains returns whether a is in the range.
 func (r Range) Contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
-// Overlaps tells whether the two have an address in common.
+// Overlaps returns whether the ranges share an address.
 func (r Range) Overlaps(o Range) bool {
 	return r.First.BitLen() == o.First.BitLen() && !r.Last.Less(o.First) && !o.Last.Less(r.First)
 }

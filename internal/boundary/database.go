@@ -21,7 +21,7 @@ var (
 	keyword  = lazyregexp.New(`^[ \t\r\n]*([A-Za-z_]+)[ \t\r\n]*=[ \t\r\n]*`)
 )
 
-// databaseHosts lists host[:port] of everything that a URL or DSN may lead to. Nothing else of it is returned, nor put in an error.
+// databaseHosts returns host[:port] of every host in a URL or DSN. No other part of it is returned or in an error, since it may be secret.
 func databaseHosts(text string) ([]string, error) {
 	text = strings.TrimSpace(text)
 	for strings.HasPrefix(text, "jdbc:") {
@@ -142,7 +142,7 @@ func split(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// withPort writes the usual port beside a host that names none.
+// withPort adds the default port to a host without one.
 func withPort(host string, port uint16) string {
 	if p := readEndpoint(host); p.bad == "" && p.odd == "" && p.port == 0 {
 		usual := url.URL{Host: p.host}

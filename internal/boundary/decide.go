@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// Checker decides. It may be used by several goroutines at once if its Resolver may.
+// Checker checks targets against a manifest. It is safe for concurrent use if its Resolver is.
 type Checker struct {
 	Manifest *Manifest
 	Resolver Resolver      // nil means System
 	Timeout  time.Duration // for one name; zero means five seconds
 }
 
-// Decide tells whether a target belongs to the sandbox. Every address that it
-// leads to must, and nothing that production is known by may be found on it.
-// It connects to nothing but the resolver.
+// Decide returns whether a target is inside the sandbox: every address that it
+// resolves to must be, and nothing of it may be listed as production. It connects
+// to the resolver only.
 func (c Checker) Decide(ctx context.Context, t Target) Decision {
 	if t.Kind == "" {
 		t.Kind = Host
@@ -96,8 +96,8 @@ func (c Checker) settle(d *Decision, f finding) {
 // finding is what is known about an endpoint.
 type finding struct {
 	rule     *Rule
-	refused  string // why nothing can allow it: it is production, or it is not known what it is
-	unlisted string // why it is not sandbox by its host alone
+	refused  string // why nothing can allow it: it is production, or cannot be read
+	unlisted string // why its host is not sandbox; another list may still allow it
 }
 
 // find looks an endpoint up on both sides of the manifest, and records what it resolves to.
@@ -124,7 +124,7 @@ func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
 
 	addresses, name, through := []netip.Addr{p.address}, p.host, "its own spelling"
 	if isName {
-		if p.odd != "" { // nobody asks a resolver about such a thing
+		if p.odd != "" { // not a name to resolve
 			return finding{refused: p.odd}
 		}
 		var err error
@@ -175,7 +175,7 @@ func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
 	return finding{rule: decided}
 }
 
-// covers finds the entry that makes an address, at a port, sandbox.
+// covers returns the entry that lists an address, at a port, as sandbox; nil if there is none.
 func (s *Side) covers(address netip.Addr, port uint16) *Rule {
 	for i := range s.Addresses {
 		if s.Addresses[i].Contains(address) {
@@ -190,7 +190,7 @@ func (s *Side) covers(address netip.Addr, port uint16) *Rule {
 	return nil
 }
 
-// samePort tells whether a rule covers a port. A bare address has none, so only rules for every port speak of it.
+// samePort returns whether a rule covers a port. An address without a port is only covered by rules for all ports.
 func samePort(rule, port uint16) bool { return rule == 0 || rule == port }
 
 func spelled(address, inside netip.Addr) string {

@@ -30,17 +30,17 @@ func (p parser) at(n *yaml.Node, format string, args ...any) error {
 // mapping hands every value of a mapping to the reader of its key, and refuses unknown and repeated keys.
 func (p parser) mapping(n *yaml.Node, keys keys) error {
 	if n.Kind != yaml.MappingNode {
-		return p.at(n, "a mapping is needed here")
+		return p.at(n, "must be a mapping")
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		read, known := keys[key.Value]
-		if !known || key.Kind != yaml.ScalarNode {
+		read, ok := keys[key.Value]
+		if !ok || key.Kind != yaml.ScalarNode {
 			return p.at(key, "unknown key %q", key.Value)
 		}
 		if seen[key.Value] {
-			return p.at(key, "the key %q stands here twice", key.Value)
+			return p.at(key, "duplicate key %q", key.Value)
 		}
 		seen[key.Value] = true
 		if err := read(value); err != nil {
@@ -52,7 +52,7 @@ func (p parser) mapping(n *yaml.Node, keys keys) error {
 
 func (p parser) text(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value == "" {
-		return p.at(n, "an entry must be a string; put it in quotes")
+		return p.at(n, "must be a string; put it in quotes")
 	}
 	return nil
 }
@@ -69,10 +69,10 @@ func (s section) rule(n *yaml.Node, list, value string) Rule {
 
 func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return s.at(n, "a list is needed here")
+		return s.at(n, "must be a list")
 	}
 	if len(n.Content) == 0 && s.name == "sandbox" {
-		return s.at(n, "this list is empty, which may mean that something was lost; fill it or remove its key")
+		return s.at(n, "empty list; fill it or remove its key")
 	}
 	for _, entry := range n.Content {
 		if err := each(entry); err != nil {
@@ -82,7 +82,7 @@ func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 	return nil
 }
 
-// texts reads a list of strings; read says what is wrong with one.
+// texts reads a list of strings; read returns an error for a wrong one.
 func (s section) texts(list string, read func(text string, rule Rule) error) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		return s.nodes(n, func(n *yaml.Node) error { return s.one(n, list, read) })
@@ -179,10 +179,10 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 	})
 }
 
-// entry reads a mapping that says something.
+// entry reads a mapping that is not empty.
 func (s section) entry(n *yaml.Node, keys keys) error {
 	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		return s.at(n, "this entry is empty")
+		return s.at(n, "empty entry")
 	}
 	return s.mapping(n, keys)
 }
@@ -236,7 +236,7 @@ func (s section) state(n *yaml.Node, side *Side) error {
 		return err
 	}
 	if backend == "" || len(locations) == 0 {
-		return s.at(n, "a state needs both backend and locations")
+		return s.at(n, "a state requires backend and locations")
 	}
 	for _, location := range locations {
 		if backend == "local" {
@@ -285,7 +285,7 @@ func (p parser) pathValue(n *yaml.Node, into *string) error {
 	return nil
 }
 
-// path makes a path absolute: ~ is the home of who runs this, and the rest is relative to the manifest.
+// path returns an absolute path: ~ is the home of this user, and a relative path starts at the manifest.
 func (p parser) path(text string) (string, error) {
 	switch {
 	case text == "~" || strings.HasPrefix(text, "~/"):
@@ -317,7 +317,7 @@ var (
 func canonicalName(text string) (string, error) {
 	name := strings.TrimSuffix(strings.ToLower(text), ".")
 	if !namePattern.MatchString(name) {
-		if folded, unusual := fold(text); unusual {
+		if folded, ok := fold(text); ok {
 			return "", fmt.Errorf("%q is not a host name in ASCII; write %s", text, folded)
 		}
 		return "", fmt.Errorf("%q is not a host name, nor a pattern with * in it", text)
@@ -423,7 +423,7 @@ func parseEndpoint(text string, needPort bool) (EndpointRule, error) {
 	return rule, nil
 }
 
-// canonicalGitPattern makes host/path of a URL, with or without scheme, of the scp-like form, or keeps an absolute path.
+// canonicalGitPattern returns host/path for a URL, with or without scheme, or the scp-like form; an absolute path stays.
 func canonicalGitPattern(text string) (string, error) {
 	if strings.HasPrefix(text, "/") {
 		return gitPath(text), nil
@@ -434,17 +434,17 @@ func canonicalGitPattern(text string) (string, error) {
 	}
 	if _, after, isURL := strings.Cut(rest, "://"); isURL {
 		rest = after
-	} else if before, path, scp := strings.Cut(rest, ":"); scp && !strings.ContainsAny(before, "/[") {
+	} else if before, path, ok := strings.Cut(rest, ":"); ok && !strings.ContainsAny(before, "/[") {
 		rest = before + "/" + path
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		host = host[at+1:]
 	}
-	if inside, _, closed := strings.Cut(strings.TrimPrefix(host, "["), "]"); closed {
+	if inside, _, ok := strings.Cut(strings.TrimPrefix(host, "["), "]"); ok {
 		host = inside
 	}
-	if name, port, has := strings.Cut(host, ":"); has && strings.Trim(port, "0123456789") == "" {
+	if name, port, ok := strings.Cut(host, ":"); ok && strings.Trim(port, "0123456789") == "" {
 		host = name // a repository is the same by every port
 	}
 	if host == "" || path == "" || strings.Trim(path, "/") == "" {

@@ -49,7 +49,7 @@ func (c Checker) decideHostKey(d *Decision, t Target) {
 	lookUp(d, canonical, c.Manifest.Production.HostKeys, c.Manifest.Sandbox.HostKeys, "a host key")
 }
 
-// Fingerprint is the SHA256 fingerprint of a public key as it stands in a .pub
+// Fingerprint returns the SHA256 fingerprint of a public key as it is in a .pub
 // file, or on a line of known_hosts or of ssh-keyscan's.
 func Fingerprint(line string) (string, error) {
 	for _, word := range strings.Fields(line) {
@@ -62,7 +62,7 @@ func Fingerprint(line string) (string, error) {
 			return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 		}
 	}
-	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
+	return "", fmt.Errorf("public key: not found in the line; write it as in a .pub file")
 }
 
 func (c Checker) decideMachineID(d *Decision, t Target) {
@@ -147,7 +147,7 @@ func (c Checker) decideKube(ctx context.Context, d *Decision, t Target) {
 	if !d.Allowed {
 		return
 	}
-	// The same address may lead elsewhere tomorrow: where the manifest knows a cluster's identity, that has to fit as well.
+	// Addresses are reused: where the manifest has a cluster's identity, it must match as well.
 	for i := range sandbox {
 		rule := &sandbox[i]
 		if rule.Server == nil || !rule.Server.reachedBy(d) {
@@ -162,7 +162,7 @@ func (c Checker) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 }
 
-// reachedBy tells whether what was found about a target has the rule's endpoint in it.
+// reachedBy returns whether a finding includes the rule's endpoint.
 func (r *EndpointRule) reachedBy(d *Decision) bool {
 	if !samePort(r.Port, d.Port) {
 		return false
@@ -312,7 +312,7 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	}
 }
 
-// gitLeadsTo lists where links, and files that name a repository, lead to from a
+// gitLeadsTo lists the paths that links, and files that name a repository, refer to from a
 // path. git takes the path with these endings as well, whichever is there.
 func gitLeadsTo(path string) ([]string, error) {
 	start, err := LeadsTo(path)
@@ -402,7 +402,7 @@ func (c Checker) decideTofuState(d *Decision, t Target) {
 	}
 }
 
-// oddAddress tells in what a URL may be read in two ways; empty if in nothing.
+// oddAddress returns how a URL is ambiguous; empty if it is not.
 // Other spellings of one address would pass a pattern by.
 func oddAddress(location string) string {
 	if strings.Contains(location, "#") {

@@ -19,7 +19,7 @@ import (
 
 var localSocket = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
 
-// guardsOwn tells whether a program is the ssh that the guard puts on a run's PATH.
+// guardsOwn returns whether a program is the guard's ssh in the PATH of a run.
 func (r Reader) guardsOwn(program string) bool {
 	state, err := xdg.State(r.getenv)
 	if err != nil {
@@ -62,7 +62,7 @@ func (r Reader) environment() []Finding {
 				found = append(found, problem(name, from, "it is neither a URL nor a DSN"))
 			}
 		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
-			found = append(found, engineHost(value, from)...)
+			found = append(found, dockerHost(value, from)...)
 		case proxyVariable.MatchString(name):
 			if !strings.Contains(value, "://") {
 				value = "http://" + value
@@ -80,7 +80,7 @@ func (r Reader) environment() []Finding {
 		}
 	}
 	found = append(found, r.DockerContext()...)
-	// What programs read where no variable says otherwise.
+	// Default files of programs.
 	if r.Home != "" {
 		for variable, name := range map[string]string{"KUBECONFIG": ".kube/config", "PGPASSFILE": ".pgpass", "PGSERVICEFILE": ".pg_service.conf"} {
 			file := filepath.Join(r.Home, name)
@@ -137,8 +137,8 @@ func (r Reader) pghost(list, from string) []Finding {
 	return []Finding{target(boundary.Database, dsn, from)}
 }
 
-// engineHost reads the address of a container engine. The usual sockets are this machine's own engine.
-func engineHost(value, from string) []Finding {
+// dockerHost reads DOCKER_HOST and the like. The default sockets are this machine's.
+func dockerHost(value, from string) []Finding {
 	scheme, rest, _ := strings.Cut(value, "://")
 	switch {
 	case scheme == "unix" && localSocket.MatchString(rest):
@@ -198,8 +198,8 @@ func (r Reader) DockerContext() []Finding {
 		return unreadable(file, err)
 	}
 	host := meta.Endpoints["docker"].Host
-	if strings.HasPrefix(host, "unix://") { // an engine of this machine: a user's own, or one in a virtual machine of it
+	if strings.HasPrefix(host, "unix://") { // of this machine, or of a virtual machine on it
 		return nil
 	}
-	return engineHost(host, file)
+	return dockerHost(host, file)
 }

@@ -776,10 +776,10 @@ func (n *need) endpoint(value string) {
 	n.add(boundary.Endpoint, value)
 }
 
-// The providers that lead nowhere.
+// Providers without an endpoint.
 var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "template", "terraform", "time", "tls"}
 
-// The providers that lead wherever their credentials, or their resources, say.
+// Providers whose endpoint depends on credentials or resources.
 // A place that one of them names is that of one service among many: its others
 // are still asked where they always are.
 var anywhere = []string{
@@ -851,7 +851,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 			host = t.getenv("DOCKER_HOST")
 		}
 		if host != "" && !n.failed {
-			t.add(engineHost(host, from)...)
+			t.add(dockerHost(host, from)...)
 		} else if !n.failed {
 			t.add(t.DockerContext()...)
 		}

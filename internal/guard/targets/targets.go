@@ -69,8 +69,8 @@ func (c Checker) Check(ctx context.Context, target boundary.Target) ([]boundary.
 func (c Checker) References(ctx context.Context, sources references.Sources) []boundary.Decision {
 	reader := references.Reader{Environ: c.Env, Home: sshexec.Call{Env: c.Env}.Getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision
-	for _, judged := range references.Decide(ctx, c.Checker, reader.Read(ctx, sources)) {
-		decisions = append(decisions, judged.Decision)
+	for _, result := range references.Decide(ctx, c.Checker, reader.Read(ctx, sources)) {
+		decisions = append(decisions, result.Decision)
 	}
 	return decisions
 }

@@ -24,8 +24,8 @@ func read(ctx context.Context, checker boundary.Checker, asked prodipguard.Refer
 		sources.Tofu = append(sources.Tofu, references.Root(root))
 	}
 	var decisions []boundary.Decision
-	for _, judged := range references.Decide(ctx, checker, references.System().Read(ctx, sources)) {
-		decisions = append(decisions, judged.Decision)
+	for _, result := range references.Decide(ctx, checker, references.System().Read(ctx, sources)) {
+		decisions = append(decisions, result.Decision)
 	}
 	return decisions
 }
