@@ -76,7 +76,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"a directory with a pipe in it":    {Failed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
 		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
-		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
+		"a request of another shape":       {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -266,8 +266,8 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	good := written(t, "b.yml", manifest)
 	for name, c := range map[string]struct {
-		wish string
-		says string
+		request string
+		says    string
 	}{
 		"a boolean":            {`{"value": true, "command_line": true}`, ""},
 		"the word true":        {`{"value": "true", "command_line": true}`, ""},
@@ -283,8 +283,8 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state := t.TempDir()
-			wish := strings.TrimSuffix(c.wish, "}") + `, "user": "me", "targets": ["pi1"], "command": ["ansible", "-e", "i_mean_prod=true"]}`
-			status, out, err := call(wish, nil, "override", "--boundary", good, "--state", state)
+			request := strings.TrimSuffix(c.request, "}") + `, "user": "me", "targets": ["pi1"], "command": ["ansible", "-e", "i_mean_prod=true"]}`
+			status, out, err := call(request, nil, "override", "--boundary", good, "--state", state)
 			log, missing := os.ReadFile(filepath.Join(state, "overrides.log"))
 			if c.says != "" {
 				assert.Equal(t, Refused, status, err)
@@ -338,9 +338,9 @@ func TestTheLogOfOverridesHoldsNoSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state := t.TempDir()
-			wish, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
+			request, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
 			require.NoError(t, err)
-			status, out, failed := call(string(wish), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
+			status, out, failed := call(string(request), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
 			require.Equal(t, OK, status, out+failed)
 			log, err := os.ReadFile(filepath.Join(state, "overrides.log"))
 			require.NoError(t, err)
@@ -357,8 +357,8 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	state, good := t.TempDir(), written(t, "b.yml", manifest)
 	log := filepath.Join(state, "overrides.log")
 	say := func(run, target string, flags ...string) (int, string) {
-		wish := fmt.Sprintf(`{"value": true, "command_line": true, "run": %q, "user": "me", "targets": [%q], "command": ["ansible"]}`, run, target)
-		status, out, err := call(wish, nil, append([]string{"override", "--boundary", good, "--state", state}, flags...)...)
+		request := fmt.Sprintf(`{"value": true, "command_line": true, "run": %q, "user": "me", "targets": [%q], "command": ["ansible"]}`, run, target)
+		status, out, err := call(request, nil, append([]string{"override", "--boundary", good, "--state", state}, flags...)...)
 		return status, out + err
 	}
 	status, out := say("1", "192.168.1.201 port 22", "--reached")
@@ -378,22 +378,22 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	}
 	data, err := os.ReadFile(log)
 	require.NoError(t, err)
-	var told []string
+	var events []string
 	for line := range strings.Lines(string(data)) {
 		var entry logLine
 		if json.Unmarshal([]byte(line), &entry) == nil {
-			told = append(told, entry.Event+" "+strings.Join(entry.Targets, ","))
+			events = append(events, entry.Event+" "+strings.Join(entry.Targets, ","))
 		}
 	}
-	assert.Equal(t, []string{"allowed all", "connects 192.168.1.201 port 22", "connects 192.168.1.202 port 22"}, told)
+	assert.Equal(t, []string{"allowed all", "connects 192.168.1.201 port 22", "connects 192.168.1.202 port 22"}, events)
 	assert.True(t, strings.HasPrefix(string(data), "half a line\n"), "nothing is taken out")
 }
 
 func TestTheManifestCanAskForMore(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "arcodange-sandbox")
-	asking := func(policy, wish string) string {
-		_, out, _ := call(`{"value": true, "command_line": true`+wish+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
+	asking := func(policy, request string) string {
+		_, out, _ := call(`{"value": true, "command_line": true`+request+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
 		return out
 	}
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")

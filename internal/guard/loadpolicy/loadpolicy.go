@@ -149,7 +149,7 @@ func (l Loader) refusal(ctx context.Context, r Request) (string, error) {
 	var f findings
 	if !r.Early {
 		if r.ExtraVarsProblem != "" {
-			return fmt.Sprintf("extra variables: cannot be read (%s), so nobody can tell where they lead; correct them", r.ExtraVarsProblem), nil
+			return fmt.Sprintf("extra variables: cannot be read (%s), so they cannot be checked; correct them", r.ExtraVarsProblem), nil
 		}
 		f.extraVars(r.ExtraVars)
 		f.options(r.Options)
@@ -321,9 +321,9 @@ func (l Loader) source(f *findings, r Request, s Source) error {
 	for _, file := range s.Files {
 		switch plugin := inventoryPlugin(file, r.YAMLExtensions); {
 		case executable(file):
-			f.refuse("%s: %s is a program, and nobody can tell where it leads; leave it out", from, file)
+			f.refuse("%s: %s is a program, which may connect anywhere; leave it out", from, file)
 		case !slices.Contains(harmlessPlugins, plugin):
-			f.refuse("%s: %s is for %s, and nobody can tell whom that asks; leave it out", from, file, plugin)
+			f.refuse("%s: %s is for %s, which may query anything; leave it out", from, file, plugin)
 		}
 	}
 	return nil

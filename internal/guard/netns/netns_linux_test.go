@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A socket that is open before the fence stands would lead out of it; a pipe, as a shell hands over, leads nowhere.
+// An inherited socket would connect outside the namespace; a pipe would not.
 func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 	tcp, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
