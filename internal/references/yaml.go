@@ -31,13 +31,13 @@ func unique(n *yaml.Node, depth int) error {
 		return errors.New("it is nested too deep")
 	}
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		return fmt.Errorf("line %d has an anchor or an alias, which are not followed", n.Line)
+		return fmt.Errorf("line %d has an anchor or an alias, which are not supported", n.Line)
 	}
 	seen := map[string]bool{}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 {
 			if seen[child.Value] || child.Tag == "!!merge" || child.Tag == "!!binary" {
-				return fmt.Errorf("line %d has a key for the second time, a merge, or a key in disguise", child.Line)
+				return fmt.Errorf("line %d has a key for the second time, a merge, or an encoded key", child.Line)
 			}
 			seen[child.Value] = true
 		}

@@ -130,7 +130,7 @@ func compare(ctx context.Context, args arguments, now time.Time) (Report, error)
 	if err != nil {
 		return Report{}, err
 	}
-	client, err := live.Connect(ctx, args.Kubeconfig, args.Context, live.Within(boundary.Engine{Manifest: limits}))
+	client, err := live.Connect(ctx, args.Kubeconfig, args.Context, live.Within(boundary.Checker{Manifest: limits}))
 	if err != nil {
 		return Report{}, err
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/keeping"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 	"github.com/arcodange-org/sandbox/internal/gate/reports"
-	"github.com/arcodange-org/sandbox/internal/guard"
+	"github.com/arcodange-org/sandbox/internal/guard/override"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
@@ -34,7 +34,7 @@ const toldBy = "SANDBOX_PROMOTION_RUN"
 
 // told is what that variable holds.
 type told struct {
-	Wish        *guard.Wish        `json:"wish"`        // null if the run says nothing of i_mean_prod
+	Wish        *override.Request  `json:"wish"`        // null if the run says nothing of i_mean_prod
 	State       string             `json:"state"`       // directory of the log of overrides
 	Environment map[string]*string `json:"environment"` // what the guard has changed, as it was before; null for what was not there
 }
@@ -100,7 +100,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 	if err != nil {
 		return err
 	}
-	t := task{args: args, question: question, manifest: manifest, about: about, gate: guard.PromotionGate(os.Environ(), about.State)}
+	t := task{args: args, question: question, manifest: manifest, about: about, gate: override.NewGate(os.Environ(), about.State)}
 	if t.where, err = reports.Path(args.Report, "promotion", os.Getenv); err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (t task) override(ctx context.Context, launch promotion.Launch, report prom
 	if launch.Limit != "" {
 		wish.Targets = []string{launch.Limit}
 	}
-	reason, err := guard.Override(ctx, t.manifest, wish, t.about.State, t.gate)
+	reason, err := override.Decide(ctx, t.manifest, wish, t.about.State, t.gate)
 	if err == nil && reason != "" {
 		err = fmt.Errorf("the override was refused: %s", reason)
 	}

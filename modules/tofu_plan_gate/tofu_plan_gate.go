@@ -104,7 +104,7 @@ func judge(ctx context.Context, c *ansible.Call) error {
 		Root: args.Root, Base: args.Base, Override: args.Override, BackendConfigs: args.BackendConfigs, VarFiles: args.VarFiles,
 		Variables: args.Variables, Environment: environment, CLIConfig: args.CLIConfig, PluginDir: args.PluginDir, Arguments: args.Arguments,
 		LockTimeout: args.LockTimeout,
-		Rules:       plan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Engine{Manifest: manifest}},
+		Rules:       plan.Rules{NoChanges: args.Expect == "no_changes", Allowed: args.Allowed, Engine: boundary.Checker{Manifest: manifest}},
 	}
 	var report plan.Report
 	err = keeping.Run(ctx, c, run.Exec{}, about, "tofu_plan_gate", func(ctx context.Context) (keeping.Outcome, error) {

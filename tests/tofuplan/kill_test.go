@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		g := gate.Gate{Runner: run.Exec{}, Binary: filepath.Join(dir, "wrapper"), Env: os.Environ(), Work: filepath.Join(dir, "work")}
-		_, _ = g.Judge(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Rules: gate.Rules{Engine: boundary.Engine{Manifest: manifest}}})
+		_, _ = g.Judge(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Rules: gate.Rules{Engine: boundary.Checker{Manifest: manifest}}})
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -87,7 +87,7 @@ sandbox:
   dns_zones: [{name: throwaway.example.net}]
 `, w.dir, backend, location))
 	require.NoError(w.t, err)
-	w.opts.Rules.Engine = boundary.Engine{Manifest: manifest}
+	w.opts.Rules.Engine = boundary.Checker{Manifest: manifest}
 }
 
 func (w *world) backend(path string) string {

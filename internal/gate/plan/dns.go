@@ -61,7 +61,7 @@ var dnsTypes = map[string]dns{
 var dnsLike = lazyregexp.New(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zones?|records?|recordset|rrsets?|route53[a-z]*|nameservers?)(?:_|$)`)
 
 // judgeDNS asks the boundary about every zone and name that a change is for, before and after.
-func judgeDNS(ctx context.Context, engine boundary.Engine, r Resource) []Finding {
+func judgeDNS(ctx context.Context, engine boundary.Checker, r Resource) []Finding {
 	attributes, known := dnsTypes[r.Type]
 	if !known && strings.HasPrefix(r.Type, "cloudflare_") && (has(r.Change.Before, "zone_id") || has(r.Change.After, "zone_id") || has(r.Change.AfterUnknown, "zone_id")) {
 		// Routing of mail, certificates, rules: all of it is part of a zone.

@@ -44,7 +44,7 @@ type Allowed struct {
 type Rules struct {
 	NoChanges bool // nothing at all may change; else something must
 	Allowed   []Allowed
-	Engine    boundary.Engine
+	Engine    boundary.Checker
 }
 
 // Planned is what would become of one resource.

@@ -78,13 +78,13 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	with := func(class string) string { return repository + "classes:\n  a:\n" + class }
 	const good = "    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":                        {"", ":1:1: it is empty"},
-		"no mapping":                     {"[]", ":1:1: a mapping is needed"},
+		"nothing":                        {"", ":1:1: empty"},
+		"no mapping":                     {"[]", ":1:1: must be a mapping"},
 		"no YAML":                        {"a: b: c", ":1:1: mapping values"},
 		"a tab":                          {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
 		"two documents":                  {repository + class + "---\nb: 1\n", "a second YAML document"},
 		"an unknown key":                 {repository + class + "extra: 1\n", `:11:1: unknown key "extra"; known here: classes, repositories, signed`},
-		"a repeated key":                 {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" is given twice`},
+		"a repeated key":                 {repository + class + "signed: true\nsigned: true\n", `:12:1: duplicate key "signed"`},
 		"signed by a word":               {repository + class + "signed: 'yes'\n", ":11:9: true or false"},
 		"no classes":                     {repository, "no repositories or no classes"},
 		"no repositories":                {class, "no repositories or no classes"},
@@ -96,7 +96,7 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a pattern that is none":         {strings.Replace(repository, "[x]", `["!x"]`, 1) + class, ":5:17: the pattern"},
 		"a pattern that is a number":     {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: text is needed"},
 		"a name with a slash":            {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "is no name"},
-		"an alias":                       {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "a list is needed"},
+		"an alias":                       {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "must be a list"},
 		"a merge key":                    {with("    <<: {max_age: 1h}\n"), "unknown key \"<<\""},
 		"a gate that is not known":       {with("    gates: [smoke_gate]\n" + good), `:8:13: there is no gate "smoke_gate"`},
 		"the promotion gate itself":      {with("    gates: [promotion_gate]\n" + good), "there is no gate"},
