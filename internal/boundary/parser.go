@@ -40,7 +40,7 @@ func (s section) rule(n *yaml.Node, list, value string) Rule {
 
 func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return s.At(n, "must be a list")
+		return s.At(n, "not a list")
 	}
 	if len(n.Content) == 0 && s.name == "sandbox" {
 		return s.At(n, "empty list; fill it or remove its key")

@@ -135,7 +135,7 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"no target":                            {Usage, "no target given", []string{"check", "--boundary", good}},
 		"no manifest":                          {Failed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
 		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
-		"an empty manifest":                    {Failed, ":1:1: empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
+		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
 		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
 		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
 		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},

@@ -97,7 +97,7 @@ func TestConventionsThatCannotBeMeant(t *testing.T) {
 		{"a rule about parts without a split", "rules:\n  x: {says: y, max_bytes: 3, chars: a-z, parts: 2}", "there is no `split`"},
 		{"a list", "- dns", "cannot unmarshal !!seq into conventionsFile"},
 		{"no YAML", "systems: [", "names.yml:1:1: "},
-		{"nothing", "", "names.yml:1:1: empty"},
+		{"nothing", "", "names.yml:1:1: it is empty"},
 		{"two documents", "base: none\n---\nbase: none\n", "names.yml:2:1: a second YAML document"},
 		{"too much", strings.Repeat("# x\n", 300000), "are read at most"},
 	}

@@ -38,7 +38,7 @@ func (f File) Document(data []byte) (*yaml.Node, error) {
 	var document, second yaml.Node
 	switch err := decode(decoder, &document); {
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s:1:1: empty; write one YAML document", f)
+		return nil, fmt.Errorf("%s:1:1: it is empty", f)
 	case err != nil:
 		return nil, f.syntax(err)
 	}
@@ -162,13 +162,13 @@ func (f File) Mapping(n *yaml.Node, required []string, keys Keys) error {
 	err := f.Pairs(n, func(key, value *yaml.Node) error {
 		read, ok := keys[key.Value]
 		if !ok {
-			return f.At(key, "unknown key %q; known here: %s", key.Value, strings.Join(slices.Sorted(maps.Keys(keys)), ", "))
+			return f.At(key, "unknown key %q; use %s", key.Value, strings.Join(slices.Sorted(maps.Keys(keys)), ", "))
 		}
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == key.Value })
 		return read(value)
 	})
 	if err == nil && len(missing) > 0 {
-		err = f.At(n, "missing key %q", missing[0])
+		err = f.At(n, "the key %q is missing", missing[0])
 	}
 	return err
 }
@@ -176,16 +176,16 @@ func (f File) Mapping(n *yaml.Node, required []string, keys Keys) error {
 // Pairs calls read with each key of a mapping and its value.
 func (f File) Pairs(n *yaml.Node, read func(key, value *yaml.Node) error) error {
 	if n.Kind != yaml.MappingNode {
-		return f.At(n, "must be a mapping")
+		return f.At(n, "not a mapping")
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			return f.At(key, "key must be plain text")
+			return f.At(key, "a key must be text")
 		case seen[key.Value]:
-			return f.At(key, "duplicate key %q", key.Value)
+			return f.At(key, "the key %q is listed twice", key.Value)
 		}
 		seen[key.Value] = true
 		if err := read(key, value); err != nil {
@@ -198,7 +198,7 @@ func (f File) Pairs(n *yaml.Node, read func(key, value *yaml.Node) error) error 
 // List calls read with each entry of a list.
 func (f File) List(n *yaml.Node, read func(*yaml.Node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return f.At(n, "must be a list")
+		return f.At(n, "not a list")
 	}
 	for _, entry := range n.Content {
 		if err := read(entry); err != nil {

@@ -15,15 +15,15 @@ func TestMapping(t *testing.T) {
 	tests := map[string]struct{ data, want string }{
 		"what is right":               {"name: x\nlist: [a, b]\n", ""},
 		"an optional key left out":    {"name: x\n", ""},
-		"an empty file":               {"", "f.yml:1:1: empty"},
-		"a comment alone":             {"# x\n", "f.yml:1:1: empty"},
-		"a list for a mapping":        {"- x\n", "f.yml:1:1: must be a mapping"},
-		"a mapping for a list":        {"name: x\nlist: {}\n", "f.yml:2:7: must be a list"},
-		"an unknown key":              {"name: x\nnames: y\n", `f.yml:2:1: unknown key "names"; known here: list, name`},
-		"a key twice":                 {"name: x\nname: y\n", `f.yml:2:1: duplicate key "name"`},
-		"a required key missing":      {"list: []\n", `f.yml:1:1: missing key "name"`},
-		"a list as a key":             {"[a]: x\n", "f.yml:1:1: key must be plain text"},
-		"an alias for a list":         {"name: &x [a]\nlist: *x\n", "f.yml:2:7: must be a list"},
+		"an empty file":               {"", "f.yml:1:1: it is empty"},
+		"a comment alone":             {"# x\n", "f.yml:1:1: it is empty"},
+		"a list for a mapping":        {"- x\n", "f.yml:1:1: not a mapping"},
+		"a mapping for a list":        {"name: x\nlist: {}\n", "f.yml:2:7: not a list"},
+		"an unknown key":              {"name: x\nnames: y\n", `f.yml:2:1: unknown key "names"; use list, name`},
+		"a key twice":                 {"name: x\nname: y\n", `f.yml:2:1: the key "name" is listed twice`},
+		"a required key missing":      {"list: []\n", `f.yml:1:1: the key "name" is missing`},
+		"a list as a key":             {"[a]: x\n", "f.yml:1:1: a key must be text"},
+		"an alias for a list":         {"name: &x [a]\nlist: *x\n", "f.yml:2:7: not a list"},
 		"a merge key":                 {"name: x\n<<: {list: []}\n", `f.yml:2:1: unknown key "<<"`},
 		"a second document":           {"name: x\n---\nname: y\n", "f.yml:2:1: a second YAML document begins here; keep one"},
 		"no YAML":                     {"name: x\nlist: [\n", "f.yml:2:1: did not find"},
@@ -72,7 +72,7 @@ func TestDecode(t *testing.T) {
 	assert.Equal(t, outer{[]string{"a"}, map[string]inner{"x": {3}}}, good)
 
 	tests := map[string]struct{ data, want string }{
-		"an empty file":       {"", "f.yml:1:1: empty"},
+		"an empty file":       {"", "f.yml:1:1: it is empty"},
 		"an unknown key":      {"inner:\n  x: {siez: 3}\n", `f.yml:2:7: unknown key "siez"`},
 		"two unknown keys":    {"a: 1\nb: 2\n", `f.yml:1:1: unknown key "a"; f.yml:2:1: unknown key "b"`},
 		"a key twice":         {"names: []\nnames: []\n", `f.yml:2:1: mapping key "names" already defined at line 1`},

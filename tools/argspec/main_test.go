@@ -33,9 +33,9 @@ func TestADocumentationThatIsNotUnderstoodIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ options, want string }{
 		"an unknown key":       {"a: {description: x, type: str, defualt: y}", `unknown key "defualt"`},
 		"an unknown type":      {"a: {description: x, type: string}", `type "string": not a type`},
-		"no type":              {"a: {description: x}", `missing key "type"`},
-		"no description":       {"a: {type: str}", `missing key "description"`},
-		"an option twice":      {"a: {description: x, type: str}\n  a: {description: x, type: str}", `duplicate key "a"`},
+		"no type":              {"a: {description: x}", `the key "type" is missing`},
+		"no description":       {"a: {type: str}", `the key "description" is missing`},
+		"an option twice":      {"a: {description: x, type: str}\n  a: {description: x, type: str}", `the key "a" is listed twice`},
 		"a default of no kind": {"a: {description: x, type: dict, default: {b: c}}", "must be a scalar or a list"},
 		"a fragment of others": {"{}\nextends_documentation_fragment: [other.one.two]", "not of this collection"},
 	} {

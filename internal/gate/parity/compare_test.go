@@ -449,9 +449,9 @@ func TestAWaiverHoldsToItsLastDayAndNoLonger(t *testing.T) {
 func TestAWaiverThatSaysTooLittleOrTooMuchIsRefusedWithItsPlace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, says string }{
-		"no reason":                {"- {path: a/b, expires: 2026-12-31}", `w.yml:1:3: missing key "reason"`},
+		"no reason":                {"- {path: a/b, expires: 2026-12-31}", `w.yml:1:3: the key "reason" is missing`},
 		"an empty reason":          {"- {path: a/b, reason: '  ', expires: 2026-12-31}", "w.yml:1:23: a reason is needed here"},
-		"no end":                   {"- {path: a/b, reason: r}", `w.yml:1:3: missing key "expires"`},
+		"no end":                   {"- {path: a/b, reason: r}", `w.yml:1:3: the key "expires" is missing`},
 		"no day":                   {"- {path: a/b, reason: r, expires: never}", "w.yml:1:35: a day is needed here"},
 		"an end that is too far":   {"- {path: a/b, reason: r, expires: 2027-12-31}", "more than a year ahead"},
 		"everything":               {"- {path: '*/b', reason: r, expires: 2026-12-31}", "does not begin with the section"},
@@ -462,7 +462,7 @@ func TestAWaiverThatSaysTooLittleOrTooMuchIsRefusedWithItsPlace(t *testing.T) {
 		"a key that is not known":  {"- {path: a/b, reason: r, expires: 2026-12-31, forever: true}", `unknown key "forever"`},
 		"the same path twice":      {"- {path: a/b, reason: r, expires: 2026-12-31}\n- {path: a/b, reason: r, expires: 2026-12-31}", "w.yml:2:3: the waiver a/b stands here twice"},
 		"no list":                  {"path: a/b", "a list is needed here"},
-		"nothing":                  {"", "w.yml:1:1: empty"},
+		"nothing":                  {"", "w.yml:1:1: it is empty"},
 		"a path that is no string": {"- {path: [a], reason: r, expires: 2026-12-31}", "the path of a drift is needed here"},
 	} {
 		t.Run(name, func(t *testing.T) {

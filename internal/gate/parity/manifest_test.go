@@ -70,8 +70,8 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, says string }{
 		"an unknown key":                         {"    - {name: erp,", "    - {named: erp,", `lab.yml:15:8: unknown key "named"`},
 		"an unknown section":                     {"outside:", "beside:", `lab.yml:20:1: unknown key "beside"`},
-		"a section that is missing":              {"\nbackups:\n  - {namespace: erp, claim: erp-data}\n  - {storage_class: longhorn}", "", `lab.yml:2:1: missing key "backups"`},
-		"a key for the second time":              {"namespace: argocd", "namespace: argocd\n  namespace: argo", `lab.yml:13:3: duplicate key "namespace"`},
+		"a section that is missing":              {"\nbackups:\n  - {namespace: erp, claim: erp-data}\n  - {storage_class: longhorn}", "", `lab.yml:2:1: the key "backups" is missing`},
+		"a key for the second time":              {"namespace: argocd", "namespace: argocd\n  namespace: argo", `lab.yml:13:3: the key "namespace" is listed twice`},
 		"a version that YAML takes for a number": {`version: "1.19"`, `version: 1.19`, `lab.yml:7:28: a version is needed here as a string; put it in quotes`},
 		"two nodes of one name":                  {"name: pi2", "name: pi1", `lab.yml:5:5: the node pi1 stands here twice`},
 		"a node of both roles":                   {"[agent]", "[agent, server]", `lab.yml:4:24: a node is either server or agent`},
@@ -105,7 +105,7 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		})
 	}
 	_, err := Parse("lab.yml", nil)
-	require.ErrorContains(t, err, "lab.yml:1:1: empty")
+	require.ErrorContains(t, err, "lab.yml:1:1: it is empty")
 	_, err = Load("/nowhere/lab.yml")
 	require.ErrorContains(t, err, "reading the parity manifest")
 }
