@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command controller is what runs on the controller: the modules that only ever
-// run there, and the guard, which stands in for ssh, scp and sftp. Which of them
-// it is, is told by the name it is called by. One binary holds them all because
-// they share most of their code, and what a collection may weigh is limited.
+// Command controller is the modules that only run on the controller, and the
+// guard, which also wraps ssh, scp and sftp. The name that it is called by selects
+// one. It is one binary because they share most of their code, and the size of a
+// collection is limited.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	guard.Inside() // does not return in a process that a fence started
+	guard.RunChild() // returns unless this is the child of the command netns
 	switch filepath.Base(os.Args[0]) {
 	case "ssh", "scp", "sftp", "prod-ip-guard":
 		os.Exit(guard.Main(guard.Process{

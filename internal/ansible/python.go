@@ -104,40 +104,7 @@ func pyQuote(out *strings.Builder, text string) {
 	out.WriteRune(quote)
 }
 
-// pyJSON is json.dumps(value): ASCII only, a space after each comma and colon.
-func pyJSON(out *strings.Builder, value any) {
-	switch value := value.(type) {
-	case nil:
-		out.WriteString("null")
-	case bool:
-		out.WriteString(strconv.FormatBool(value))
-	case string:
-		pyJSONString(out, value)
-	case []any:
-		out.WriteByte('[')
-		for i, item := range value {
-			if i > 0 {
-				out.WriteString(", ")
-			}
-			pyJSON(out, item)
-		}
-		out.WriteByte(']')
-	case *dict:
-		out.WriteByte('{')
-		for i, key := range value.keys {
-			if i > 0 {
-				out.WriteString(", ")
-			}
-			pyJSONString(out, key)
-			out.WriteString(": ")
-			pyJSON(out, value.values[key])
-		}
-		out.WriteByte('}')
-	default:
-		pyRepr(out, value)
-	}
-}
-
+// pyJSONString is json.dumps(text), which is ASCII only.
 func pyJSONString(out *strings.Builder, text string) {
 	out.WriteByte('"')
 	for _, r := range text {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Canonical is the address that text stands for in any spelling that
+// Canonical returns the address for text in any spelling that
 // getaddrinfo takes as a number: dotted with one to four parts in decimal,
 // octal (leading 0) or hexadecimal (leading 0x) as inet_aton(3) has it, IPv6
 // with or without brackets and zone. ok is false when text is a name.
@@ -94,7 +94,7 @@ func Embedded(a netip.Addr) []netip.Addr {
 		add(b[12], b[13], b[14], b[15])
 	}
 	if nat64Local.Contains(a) {
-		// The operator chooses a prefix length within; RFC 6052 says for each where the address lies.
+		// The operator chooses a prefix length; the position of the address follows from it (RFC 6052 section 2.2).
 		add(b[6], b[7], b[9], b[10])    // /48
 		add(b[7], b[9], b[10], b[11])   // /56
 		add(b[9], b[10], b[11], b[12])  // /64
@@ -123,7 +123,7 @@ type Range struct {
 func ParseRange(text string) (Range, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		if prefix.Addr().Is4In6() {
-			return Range{}, fmt.Errorf("%q is an IPv4 block in the clothes of IPv6; write it as IPv4", text)
+			return Range{}, fmt.Errorf("%q is an IPv4 block written as IPv6; write it as IPv4", text)
 		}
 		if prefix != prefix.Masked() {
 			return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", text, prefix.Masked())
@@ -158,12 +158,36 @@ func LastOf(prefix netip.Prefix) netip.Addr {
 	return last
 }
 
-// Contains tells whether a lies in the range.
+// Prefixes returns the blocks that together are the range.
+func (r Range) Prefixes() []netip.Prefix {
+	var all []netip.Prefix
+	for first := r.First; ; {
+		prefix := widest(first, r.Last)
+		all = append(all, prefix)
+		next := LastOf(prefix).Next()
+		if !next.IsValid() || r.Last.Less(next) {
+			return all
+		}
+		first = next
+	}
+}
+
+// widest is the largest block that begins at first and does not pass last.
+func widest(first, last netip.Addr) netip.Prefix {
+	for bits := 0; ; bits++ {
+		prefix := netip.PrefixFrom(first, bits)
+		if prefix == prefix.Masked() && !last.Less(LastOf(prefix)) {
+			return prefix
+		}
+	}
+}
+
+// Contains returns whether a is in the range.
 func (r Range) Contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
-// Overlaps tells whether the two have an address in common.
+// Overlaps returns whether the ranges share an address.
 func (r Range) Overlaps(o Range) bool {
 	return r.First.BitLen() == o.First.BitLen() && !r.Last.Less(o.First) && !o.Last.Less(r.First)
 }

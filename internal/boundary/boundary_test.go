@@ -69,20 +69,20 @@ var dns = names{
 	"localhost": {"127.0.0.1", "::1"}, "nat.test": {"64:ff9b::c0a8:1c9"}, "11": {"172.30.0.11"},
 }
 
-func engine(t testing.TB) Engine {
-	return Engine{Manifest: parsed(t), Resolver: dns, Timeout: 10 * time.Second}
+func newChecker(t testing.TB) Checker {
+	return Checker{Manifest: parsed(t), Resolver: dns, Timeout: 10 * time.Second}
 }
 
 func TestOnlyWhatIsSandboxIsAllowed(t *testing.T) {
 	t.Parallel()
-	e := engine(t)
+	k := newChecker(t)
 	for _, target := range []string{
 		"172.30.0.11", "172.30.11", "172.30.0.0x0b", "0254.036.0.013", "2887647243", "0xac1e000b", "172.1966091", "172.30.0.11.",
 		"::ffff:172.30.0.11", "::FFFF:AC1E:B", "[172.30.0.11]", "fd00:5a::1", "FD00:5A::1", "[fd00:5a::1]", "fd00:5a::1%eth0",
 		"127.0.0.1", "127.1", "0x7f.1", "::1", "0:0:0:0:0:0:0:1", "localhost", "LocalHost.", "node.test", "NODE.test", "node.test.", "two.test",
 		"64:ff9b::8.8.8.8", "2002:808:808::1",
 	} {
-		v := e.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), HostTarget(target))
 		assert.True(t, v.Allowed, "%s: %s", target, v.Reason)
 		require.NotNil(t, v.Rule, target)
 		assert.Equal(t, "boundary.yml", v.Rule.File)
@@ -92,7 +92,7 @@ func TestOnlyWhatIsSandboxIsAllowed(t *testing.T) {
 
 func TestProductionIsRefusedInEverySpellingWithItsRule(t *testing.T) {
 	t.Parallel()
-	e := engine(t)
+	k := newChecker(t)
 	for target, line := range map[string]int{
 		"192.168.1.201": 3, "192.168.457": 3, "192.11010505": 3, "3232235977": 3, "0xC0A801C9": 3, "0300.0250.01.0311": 3, "0xc0.0xa8.1.201": 3,
 		"030052000711": 3, "192.168.1.0311": 3, "192.168.1.203.": 3, "[192.168.1.202]": 3,
@@ -103,7 +103,7 @@ func TestProductionIsRefusedInEverySpellingWithItsRule(t *testing.T) {
 		"pi1.home": 6, "PI1.home": 6, "pi1.home.": 6, "vault.arcodange.lab": 7, "a.b.ARCODANGE.lab.": 7,
 		"prod.test": 3, "mixed.test": 3, "mapped.test": 3, "nat.test": 3,
 	} {
-		v := e.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), HostTarget(target))
 		assert.False(t, v.Allowed, target)
 		if assert.NotNil(t, v.Rule, "%s: %s", target, v.Reason) {
 			assert.Equal(t, line, v.Rule.Line, target)
@@ -113,7 +113,7 @@ func TestProductionIsRefusedInEverySpellingWithItsRule(t *testing.T) {
 
 func TestWhatIsUnknownIsRefused(t *testing.T) {
 	t.Parallel()
-	e := engine(t)
+	k := newChecker(t)
 	for target, reason := range map[string]string{
 		"":                 "it is empty",
 		".":                "it is empty",
@@ -121,7 +121,7 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 		"172.30.1.11":      "does not list as sandbox",
 		"0.0.0.0":          "does not list as sandbox",
 		"::":               "does not list as sandbox",
-		"half.test":        "it leads to 203.0.113.5, which the boundary manifest does not list",
+		"half.test":        "it resolves to 203.0.113.5, which the boundary manifest does not list",
 		"nowhere.test":     "it cannot be resolved (no such host)",
 		"slow.test":        "it cannot be resolved (no answer within",
 		"empty.test":       "it cannot be resolved (it has no address)",
@@ -143,11 +143,11 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 		"{{ address }}":    "neither an address nor a plain host name",
 		"172.30.0.11/24":   "neither an address nor a plain host name",
 	} {
-		e := e
+		k := k
 		if target == "slow.test" {
-			e.Timeout = 20 * time.Millisecond
+			k.Timeout = 20 * time.Millisecond
 		}
-		v := e.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), HostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.Nil(t, v.Rule, target)
 		assert.Contains(t, v.Reason, reason, target)
@@ -156,7 +156,7 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 
 func TestAResolverThatFailsRefuses(t *testing.T) {
 	t.Parallel()
-	v := Engine{Manifest: parsed(t), Resolver: broken{}}.Decide(t.Context(), HostTarget("node.test"))
+	v := Checker{Manifest: parsed(t), Resolver: broken{}}.Decide(t.Context(), HostTarget("node.test"))
 	assert.False(t, v.Allowed)
 	assert.Contains(t, v.Reason, "server misbehaving")
 }
@@ -179,11 +179,11 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a key given twice":          {"sandbox: {}\nsandbox: {}\n", "b.yml:2:1: "},
 		"a list for a mapping":       {"- x\n", "b.yml:1:1: not a mapping"},
 		"a scalar for a list":        {"sandbox: {addresses: 1.2.3.4}\n", "b.yml:1:22: not a list"},
-		"a number for a string":      {"sandbox: {addresses: [1]}\n", "b.yml:1:23: an entry must be a string"},
-		"null for an entry":          {"sandbox: {addresses: [~]}\n", "b.yml:1:23: an entry must be a string"},
-		"no sandbox":                 {"production: {addresses: [192.0.2.1]}\n", "sandbox.addresses is empty"},
-		"an empty sandbox":           {"production: {addresses: [192.0.2.1]}\nsandbox: {addresses: []}\n", "b.yml:2:22: this list is empty"},
-		"no production":              {"sandbox: {addresses: [192.0.2.1]}\n", "production is empty"},
+		"a number for a string":      {"sandbox: {addresses: [1]}\n", "b.yml:1:23: must be a string"},
+		"null for an entry":          {"sandbox: {addresses: [~]}\n", "b.yml:1:23: must be a string"},
+		"no sandbox":                 {"production: {addresses: [192.0.2.1]}\n", "sandbox.addresses: empty"},
+		"an empty sandbox":           {"production: {addresses: [192.0.2.1]}\nsandbox: {addresses: []}\n", "b.yml:2:22: empty list"},
+		"no production":              {"sandbox: {addresses: [192.0.2.1]}\n", "production: empty"},
 		"not an address":             {"sandbox: {addresses: [192.0.2]}\n", `b.yml:1:23: "192.0.2" is not an address`},
 		"an octal address":           {"sandbox: {addresses: [192.0.2.011]}\n", "is not an address"},
 		"bits behind the prefix":     {"sandbox: {addresses: [192.0.2.1/24]}\n", "write 192.0.2.0/24"},
@@ -201,7 +201,7 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a plugin of another name":   {"plugin: other\nsandbox: {}\n", "b.yml:1:9: plugin must be arcodange.sandbox.boundary"},
 		"an alias for a side":        {"production: &x {addresses: [192.0.2.1]}\nsandbox: *x\n", "not a mapping"},
 		"a merge key":                {"production: {<<: {addresses: [192.0.2.1]}}\n", `unknown key "<<"`},
-		"a tag that makes it binary": {"sandbox: {addresses: [!!binary aGk=]}\n", "an entry must be a string"},
+		"a tag that makes it binary": {"sandbox: {addresses: [!!binary aGk=]}\n", "must be a string"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -232,12 +232,12 @@ func TestTheShippedManifestKeepsProductionOut(t *testing.T) {
 	t.Parallel()
 	m, err := Load("../../inventory/sandbox/boundary.yml")
 	require.NoError(t, err)
-	e := Engine{Manifest: m, Resolver: dns}
+	k := Checker{Manifest: m, Resolver: dns}
 	for _, target := range []string{"192.168.1.201", "192.168.1.202", "192.168.1.203", "pi1.home", "pi2.home", "pi3.home", "gitea.arcodange.lab", "192.168.1.200", "192.168.1.204", "127.0.0.1", "[127.0.0.1]:2214", "localhost"} {
-		assert.False(t, e.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.False(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
 	}
 	for _, target := range []string{"172.30.0.11", "172.30.0.12", "172.30.0.13", "[127.0.0.1]:2211", "[127.1]:2213"} {
-		assert.True(t, e.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.True(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
 	}
 }
 
@@ -287,18 +287,18 @@ func TestTheSchemaKnowsTheKeysThatTheReaderKnows(t *testing.T) {
 	}
 }
 
-// FuzzDecide holds the engine to what matters: what it allows leads to the
+// FuzzDecide holds the checker to what matters: what it allows leads to the
 // sandbox alone, however it is spelled, and spelling it canonically changes nothing.
 func FuzzDecide(f *testing.F) {
 	for _, seed := range []string{"192.168.1.201", "0300.0250.1.0311", "3232235977", "::ffff:c0a8:1c9", "64:ff9b::c0a8:1c9", "2002:c0a8:1c9::", "node.test", "[::1]", "127.1", "fe80::1%x", "0x", "0x.0x.0x.0x", "1.2.3.4.", "172.30.0.11"} {
 		f.Add(seed)
 	}
-	e := engine(f)
+	k := newChecker(f)
 	inside := func(a netip.Addr, rules []AddressRule) bool {
 		return slices.ContainsFunc(rules, func(r AddressRule) bool { return r.Contains(a) })
 	}
 	f.Fuzz(func(t *testing.T, target string) {
-		v := e.Decide(context.Background(), HostTarget(target))
+		v := k.Decide(context.Background(), HostTarget(target))
 		if v.Target != redact(target) || v.Reason == "" {
 			t.Fatalf("%q: no explanation", target)
 		}
@@ -310,15 +310,15 @@ func FuzzDecide(f *testing.F) {
 		}
 		for _, text := range v.Addresses {
 			a := netip.MustParseAddr(text)
-			if !inside(a, e.Manifest.Sandbox.Addresses) {
+			if !inside(a, k.Manifest.Sandbox.Addresses) {
 				t.Fatalf("%q: allowed though %s is not sandbox", target, a)
 			}
 			for _, b := range Embedded(a) {
-				if inside(b, e.Manifest.Production.Addresses) {
+				if inside(b, k.Manifest.Production.Addresses) {
 					t.Fatalf("%q: allowed though %s is production", target, b)
 				}
 			}
-			if again := e.Decide(context.Background(), HostTarget(text)); !again.Allowed {
+			if again := k.Decide(context.Background(), HostTarget(text)); !again.Allowed {
 				t.Fatalf("%q: %s in canonical spelling is refused: %s", target, text, again.Reason)
 			}
 		}
@@ -335,10 +335,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e := Engine{Manifest: m, Resolver: dns}
+		k := Checker{Manifest: m, Resolver: dns}
 		for _, rule := range m.Production.Addresses {
 			for _, a := range []netip.Addr{rule.First, rule.Last} {
-				if e.Decide(context.Background(), HostTarget(a.String())).Allowed {
+				if k.Decide(context.Background(), HostTarget(a.String())).Allowed {
 					t.Fatalf("%s is allowed", a)
 				}
 			}

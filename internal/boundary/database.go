@@ -13,15 +13,15 @@ import (
 )
 
 var (
-	errNoHost     = errors.New("it names no host, so other settings decide where it leads")
-	errSocket     = errors.New("it is a socket in the file system, and it cannot be told who listens")
+	errNoHost     = errors.New("it has no host, so other settings decide")
+	errSocket     = errors.New("it is a socket in the file system, so the process behind it is unknown")
 	errUnreadable = errors.New("it is not a URL or DSN of a database that can be read")
 
 	mysqlDSN = lazyregexp.New(`^(?:[^/]*@)?([a-z0-9]+)\(([^)]*)\)/`)
 	keyword  = lazyregexp.New(`^[ \t\r\n]*([A-Za-z_]+)[ \t\r\n]*=[ \t\r\n]*`)
 )
 
-// databaseHosts lists host[:port] of everything that a URL or DSN may lead to. Nothing else of it is returned, nor put in an error.
+// databaseHosts returns host[:port] of every host in a URL or DSN. No other part of it is returned or in an error, since it may be secret.
 func databaseHosts(text string) ([]string, error) {
 	text = strings.TrimSpace(text)
 	for strings.HasPrefix(text, "jdbc:") {
@@ -74,9 +74,9 @@ func databaseHosts(text string) ([]string, error) {
 				case "service", "servicefile", "socket", "unix_socket":
 					return nil, errSocket
 				case "socksproxyhost", "proxyhost", "socketfactory", "localsocket", "pipe": // of JDBC's drivers
-					return nil, errors.New("it goes through a proxy, or what stands in for one, and it cannot be told where that leads")
+					return nil, errors.New("it uses a proxy or a socket factory, whose target is unknown")
 				case "port", "pgport":
-					return nil, errors.New("its port stands in the query; put it beside the host")
+					return nil, errors.New("its port is in the query; put it beside the host")
 				}
 			}
 		}
@@ -92,7 +92,7 @@ func databaseHosts(text string) ([]string, error) {
 			return nil, err
 		}
 		if values["service"] != "" || values["servicefile"] != "" {
-			return nil, errors.New("it names a service, and where that leads stands in another file")
+			return nil, errors.New("it names a service, which is defined in another file")
 		}
 		ports := strings.Split(values["port"], ",")
 		names, addresses := split(values["host"]), split(values["hostaddr"])
@@ -142,9 +142,9 @@ func split(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// withPort writes the usual port beside a host that names none.
+// withPort adds the default port to a host without one.
 func withPort(host string, port uint16) string {
-	if p := readPlace(host); p.bad == "" && p.odd == "" && p.port == 0 {
+	if p := readEndpoint(host); p.bad == "" && p.odd == "" && p.port == 0 {
 		usual := url.URL{Host: p.host}
 		if strings.Contains(p.host, ":") {
 			usual.Host = "[" + p.host + "]"

@@ -10,60 +10,60 @@ import (
 	"time"
 )
 
-// Engine decides. It may be used by several goroutines at once if its Resolver may.
-type Engine struct {
+// Checker checks targets against a manifest. It is safe for concurrent use if its Resolver is.
+type Checker struct {
 	Manifest *Manifest
 	Resolver Resolver      // nil means System
 	Timeout  time.Duration // for one name; zero means five seconds
 }
 
-// Decide tells whether a target belongs to the sandbox. Every address that it
-// leads to must, and nothing that production is known by may be found on it.
-// It connects to nothing but the resolver.
-func (e Engine) Decide(ctx context.Context, t Target) Decision {
+// Decide returns whether a target is inside the sandbox: every address that it
+// resolves to must be, and nothing of it may be listed as production. It connects
+// to the resolver only.
+func (c Checker) Decide(ctx context.Context, t Target) Decision {
 	if t.Kind == "" {
 		t.Kind = Host
 	}
 	d := &Decision{Kind: t.Kind, Target: redact(t.Value), From: t.From, Port: t.Port, Addresses: []string{}, Resolved: []Answer{}}
-	if e.Manifest == nil {
-		d.refuse(nil, "there is no boundary manifest")
+	if c.Manifest == nil {
+		d.refuse(nil, "no boundary loaded")
 		return *d
 	}
 	switch t.Kind {
 	case Host, Endpoint, Address:
-		e.decideHost(ctx, d, t)
+		c.decideHost(ctx, d, t)
 	case HostKey:
-		e.decideHostKey(d, t)
+		c.decideHostKey(d, t)
 	case MachineID:
-		e.decideMachineID(d, t)
+		c.decideMachineID(d, t)
 	case Hostname:
-		e.decideHostname(d, t)
+		c.decideHostname(d, t)
 	case KeyFile:
-		e.decideKeyFile(d, t)
+		c.decideKeyFile(d, t)
 	case Kube:
-		e.decideKube(ctx, d, t)
+		c.decideKube(ctx, d, t)
 	case Vault:
-		e.decideVault(ctx, d, t)
+		c.decideVault(ctx, d, t)
 	case Git:
-		e.decideGit(ctx, d, t)
+		c.decideGit(ctx, d, t)
 	case TofuState:
-		e.decideTofuState(d, t)
+		c.decideTofuState(d, t)
 	case TofuProvider:
-		e.decideTofuProvider(d, t)
+		c.decideTofuProvider(d, t)
 	case DNSZone:
-		e.decideDNSZone(d, t)
+		c.decideDNSZone(d, t)
 	case Database:
-		e.decideDatabase(ctx, d, t)
+		c.decideDatabase(ctx, d, t)
 	case Environment:
-		e.decideEnvironment(d, t)
+		c.decideEnvironment(d, t)
 	default:
-		d.refuse(nil, "%q is no kind of target that is known", t.Kind)
+		d.refuse(nil, "unknown kind of target %q", t.Kind)
 	}
 	return *d
 }
 
-func (e Engine) decideHost(ctx context.Context, d *Decision, t Target) {
-	p := readPlace(t.Value)
+func (c Checker) decideHost(ctx context.Context, d *Decision, t Target) {
+	p := readEndpoint(t.Value)
 	switch {
 	case t.Port != 0:
 		p.port = t.Port
@@ -78,11 +78,11 @@ func (e Engine) decideHost(ctx context.Context, d *Decision, t Target) {
 	if t.Kind == Endpoint && p.port == 0 && p.bad == "" && p.odd == "" {
 		p.odd = "it has no port"
 	}
-	e.settle(d, e.find(ctx, d, p))
+	c.settle(d, c.find(ctx, d, p))
 }
 
-// settle turns what was found about a place into the decision.
-func (e Engine) settle(d *Decision, f finding) {
+// settle turns a finding into the decision.
+func (c Checker) settle(d *Decision, f finding) {
 	switch {
 	case f.refused != "":
 		d.refuse(f.rule, "%s", f.refused)
@@ -93,16 +93,16 @@ func (e Engine) settle(d *Decision, f finding) {
 	}
 }
 
-// finding is what is known about a place.
+// finding is what is known about an endpoint.
 type finding struct {
 	rule     *Rule
-	refused  string // why nothing can allow it: it is production, or it is not known what it is
-	unlisted string // why it is not sandbox by its host alone
+	refused  string // why nothing can allow it: it is production, or cannot be read
+	unlisted string // why its host is not sandbox; another list may still allow it
 }
 
-// find looks a place up on both sides of the manifest, and puts down what it leads to.
-func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
-	production, sandbox := &e.Manifest.Production, &e.Manifest.Sandbox
+// find looks an endpoint up on both sides of the manifest, and records what it resolves to.
+func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
+	production, sandbox := &c.Manifest.Production, &c.Manifest.Sandbox
 	if p.bad != "" {
 		return finding{refused: p.bad}
 	}
@@ -115,7 +115,7 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 				return finding{rule: &rule.Rule, refused: "its name is production"}
 			}
 		}
-		for rule := range production.places() {
+		for rule := range production.endpointRules() {
 			if rule.Name != "" && samePort(rule.Port, p.port) && glob(rule.Name, p.host) {
 				return finding{rule: &rule.Rule, refused: "it is an endpoint of production"}
 			}
@@ -124,11 +124,11 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 
 	addresses, name, through := []netip.Addr{p.address}, p.host, "its own spelling"
 	if isName {
-		if p.odd != "" { // nobody asks a resolver about such a thing
+		if p.odd != "" { // not a name to resolve
 			return finding{refused: p.odd}
 		}
 		var err error
-		if addresses, through, err = e.resolve(ctx, p.host); err != nil {
+		if addresses, through, err = c.resolve(ctx, p.host); err != nil {
 			return finding{refused: fmt.Sprintf("it cannot be resolved (%v)", err)}
 		}
 	}
@@ -144,12 +144,12 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 		for _, inside := range Embedded(address) {
 			for i := range production.Addresses {
 				if rule := &production.Addresses[i]; rule.Contains(inside) {
-					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, which is production", spelled(address, inside))}
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it resolves to %s, which is production", spelled(address, inside))}
 				}
 			}
-			for rule := range production.places() {
+			for rule := range production.endpointRules() {
 				if rule.Name == "" && samePort(rule.Port, p.port) && rule.Range.Contains(inside) {
-					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it leads to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
+					return finding{rule: &rule.Rule, refused: fmt.Sprintf("it resolves to %s, port %d, which is an endpoint of production", spelled(address, inside), p.port)}
 				}
 			}
 		}
@@ -161,7 +161,7 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 	for _, address := range plain {
 		rule := sandbox.covers(address, p.port)
 		if rule == nil {
-			return finding{unlisted: fmt.Sprintf("it leads to %s, which the boundary manifest does not list as sandbox", address)}
+			return finding{unlisted: fmt.Sprintf("it resolves to %s, which the boundary manifest does not list as sandbox", address)}
 		}
 		decided = rule
 	}
@@ -175,14 +175,14 @@ func (e Engine) find(ctx context.Context, d *Decision, p place) finding {
 	return finding{rule: decided}
 }
 
-// covers finds the entry that makes an address, at a port, sandbox.
+// covers returns the entry that lists an address, at a port, as sandbox; nil if there is none.
 func (s *Side) covers(address netip.Addr, port uint16) *Rule {
 	for i := range s.Addresses {
 		if s.Addresses[i].Contains(address) {
 			return &s.Addresses[i].Rule
 		}
 	}
-	for rule := range s.places() {
+	for rule := range s.endpointRules() {
 		if rule.Name == "" && samePort(rule.Port, port) && rule.Range.Contains(address) {
 			return &rule.Rule
 		}
@@ -190,7 +190,7 @@ func (s *Side) covers(address netip.Addr, port uint16) *Rule {
 	return nil
 }
 
-// samePort tells whether a rule covers a port. A bare address has none, so only rules for every port speak of it.
+// samePort returns whether a rule covers a port. An address without a port is only covered by rules for all ports.
 func samePort(rule, port uint16) bool { return rule == 0 || rule == port }
 
 func spelled(address, inside netip.Addr) string {

@@ -17,7 +17,7 @@ import (
 // PluginName marks a manifest as a source of an Ansible inventory.
 const PluginName = "arcodange.sandbox.boundary"
 
-// Manifest says what is production and what is sandbox.
+// Manifest lists what is production and what is sandbox.
 type Manifest struct {
 	File       string
 	Production Side
@@ -45,13 +45,13 @@ type Side struct {
 	Environment   []PatternRule // names of variables
 }
 
-// Policy is what the override asks for beyond i_mean_prod. The engine only
-// reads it; whoever lets a run through has to ask for it.
+// Policy is what an override requires beyond i_mean_prod. This package only reads
+// it; internal/guard/override enforces it.
 type Policy struct {
-	ClusterName string        // has to be typed; empty if nothing has to be
-	TokenExpiry time.Duration // how long a token counts; zero if none is asked for
-	Evidence    string        // path of the file that has to show promotion; empty if none is asked for
-	Promotion   string        // path of the promotion policy that counts; empty if the repository's own does
+	ClusterName string        // has to be typed; empty if not required
+	TokenExpiry time.Duration // validity of a token; zero if none is required
+	Evidence    string        // path of the grant; empty if none is required
+	Promotion   string        // path of the promotion policy; empty for the repository's own
 }
 
 // Rule is an entry of the manifest, so that a decision can point at it.
@@ -65,13 +65,13 @@ type Rule struct {
 // String is file:line: text.
 func (r Rule) String() string { return fmt.Sprintf("%s:%d: %s", r.File, r.Line, r.Text) }
 
-// AddressRule is a range of addresses and where it stands.
+// AddressRule is a range of addresses and its position.
 type AddressRule struct {
 	Range
 	Rule Rule
 }
 
-// PatternRule is a text in which * stands for any run of characters, none included, and where it stands.
+// PatternRule is a text in which * matches any number of characters, and its position.
 type PatternRule struct {
 	Pattern string // canonical for its list
 	Rule    Rule
@@ -80,15 +80,15 @@ type PatternRule struct {
 // Matches tells whether the rule covers a canonical text.
 func (r PatternRule) Matches(text string) bool { return glob(r.Pattern, text) }
 
-// EndpointRule is a host (by name or by address), a port, and where it stands.
+// EndpointRule is a host (by name or by address), a port, and its position.
 type EndpointRule struct {
-	Name  string // pattern; empty if Range says it
+	Name  string // pattern; empty if Range is set
 	Range Range
-	Port  uint16 // 0 stands for every port
+	Port  uint16 // 0 means all ports
 	Rule  Rule
 }
 
-// KubeRule is a cluster, by any of what tells it, and where it stands.
+// KubeRule is a cluster, by any of its identifiers, and its position.
 type KubeRule struct {
 	Server     *EndpointRule // nil if not given
 	CASHA256   string        // hexadecimal; empty if not given
@@ -96,7 +96,7 @@ type KubeRule struct {
 	Rule       Rule
 }
 
-// glob tells whether pattern covers text; * is any run of characters.
+// glob returns whether pattern matches text; * matches any number of characters.
 func glob(pattern, text string) bool {
 	star, mark, at := -1, 0, 0
 	i := 0
@@ -118,9 +118,9 @@ func glob(pattern, text string) bool {
 	return strings.Trim(pattern[at:], "*") == ""
 }
 
-// meet tells whether some text matches both patterns.
+// meet returns whether some text matches both patterns.
 func meet(a, b string) bool {
-	// Most differ before a star or behind it; the lists of two sides are compared each with each.
+	// Fast path: most patterns differ before the first star or after the last.
 	for i := 0; i < min(len(a), len(b)) && a[i] != '*' && b[i] != '*'; i++ {
 		if a[i] != b[i] {
 			return false
@@ -131,7 +131,7 @@ func meet(a, b string) bool {
 			return false
 		}
 	}
-	// reach[j] says that the part of a read so far and b[:j] match a common text.
+	// reach[j]: the prefix of a read so far and b[:j] match a common text.
 	reach := make([]bool, len(b)+1)
 	reach[0] = true
 	for j := 0; j < len(b) && b[j] == '*'; j++ {
@@ -142,7 +142,7 @@ func meet(a, b string) bool {
 		next[0] = a[i] == '*' && reach[0]
 		for j := range len(b) {
 			switch {
-			case a[i] == '*' || b[j] == '*': // a star takes the other's letter, or nothing
+			case a[i] == '*' || b[j] == '*': // a star matches the other's character, or nothing
 				next[j+1] = next[j] || reach[j+1]
 			default:
 				next[j+1] = a[i] == b[j] && reach[j]
@@ -153,17 +153,17 @@ func meet(a, b string) bool {
 	return reach[len(b)]
 }
 
-// Load reads the manifest in file. Whatever it does not understand is an
-// error that gives file, line and column: a manifest half read is no boundary.
+// Load reads the manifest in file. Anything unknown is an error with file, line
+// and column.
 func Load(file string) (*Manifest, error) {
-	data, err := limitedread.Manifest(file)
+	data, err := limitedread.File(file, limitedread.MaxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
 	return Parse(file, data)
 }
 
-// Parse reads a manifest that is at hand already; file says in messages where it comes from.
+// Parse parses a manifest; file is its name in messages.
 func Parse(file string, data []byte) (*Manifest, error) {
 	m, err := parse(file, data)
 	if err != nil {
@@ -173,8 +173,8 @@ func Parse(file string, data []byte) (*Manifest, error) {
 }
 
 func parse(file string, data []byte) (*Manifest, error) {
-	if len(data) > limitedread.ManifestMost {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, limitedread.ManifestMost)
+	if len(data) > limitedread.MaxManifest {
+		return nil, fmt.Errorf("%s: larger than %d bytes", file, limitedread.MaxManifest)
 	}
 	p := parser{strictyaml.File(file)}
 	root, err := p.Document(data)
@@ -197,15 +197,15 @@ func parse(file string, data []byte) (*Manifest, error) {
 		return nil, err
 	}
 	if len(m.Sandbox.Addresses) == 0 {
-		return nil, p.At(root, "sandbox.addresses is empty, so nothing would be allowed; list the sandbox's addresses")
+		return nil, p.At(root, "sandbox.addresses: empty, so nothing would be allowed; list the sandbox's addresses")
 	}
 	if m.Production.rules() == 0 {
-		return nil, p.At(root, "production is empty; list what must never be reached")
+		return nil, p.At(root, "production: empty; list what must never be reached")
 	}
 	return m, m.overlap()
 }
 
-// overlap refuses a manifest that calls the same thing production and sandbox.
+// overlap returns an error if production and sandbox list the same thing.
 func (m *Manifest) overlap() error {
 	both := func(sandbox, production Rule, what string) error {
 		return fmt.Errorf("%s:%d:%d: %s: overlaps with line %d (%s); %s is one or the other",
@@ -218,9 +218,9 @@ func (m *Manifest) overlap() error {
 			}
 		}
 	}
-	// A place is compared with the other side's places, and its host with the other side's hosts.
-	for sandbox := range m.Sandbox.places() {
-		for production := range m.Production.places() {
+	// An endpoint is compared with the other side's endpoints, and its host with the other side's hosts.
+	for sandbox := range m.Sandbox.endpointRules() {
+		for production := range m.Production.endpointRules() {
 			if sandbox.overlaps(*production) {
 				return both(sandbox.Rule, production.Rule, "an endpoint")
 			}
@@ -271,8 +271,8 @@ func (s *Side) patterns() []patternList {
 	}
 }
 
-// places are all entries that have a host and a port, from whatever list.
-func (s *Side) places() iter.Seq[*EndpointRule] {
+// endpointRules yields the entries of all lists that have a host and a port.
+func (s *Side) endpointRules() iter.Seq[*EndpointRule] {
 	return func(yield func(*EndpointRule) bool) {
 		for _, list := range [][]EndpointRule{s.Endpoints, s.Vaults, s.Databases} {
 			for i := range list {

@@ -9,14 +9,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// word is whatever could be a host's name or address inside a text.
+// word matches what could be a host name or an address in a text.
 var word = lazyregexp.New(`[0-9A-Za-z_.:\[\]-]+`)
 
-// Mentions finds production in a free text, such as a variable's value or an
-// inventory: addresses in any spelling, and names that the manifest lists. It
-// can only find, never clear: a text without a mention may still lead anywhere,
-// through a name that is resolved later. Nothing is resolved here.
-func (e Engine) Mentions(ctx context.Context, text, from string) []Decision {
+// Mentions returns refusals for production in a text, such as a variable's value
+// or an inventory: addresses in any spelling, and names that the manifest lists.
+// It resolves nothing, so a text without a mention may still refer to production.
+func (c Checker) Mentions(ctx context.Context, text, from string) []Decision {
 	var found []Decision
 	seen := map[string]bool{}
 	try := func(candidate string) {
@@ -25,14 +24,14 @@ func (e Engine) Mentions(ctx context.Context, text, from string) []Decision {
 		}
 		seen[candidate] = true
 		if _, ok := Canonical(candidate); ok {
-			d := e.Decide(ctx, Target{Kind: Address, Value: candidate, From: from})
+			d := c.Decide(ctx, Target{Kind: Address, Value: candidate, From: from})
 			if !d.Allowed && d.Rule != nil {
 				found = append(found, d)
 			}
 			return
 		}
 		name := strings.TrimSuffix(strings.ToLower(candidate), ".")
-		for _, rule := range e.Manifest.Production.Names {
+		for _, rule := range c.Manifest.Production.Names {
 			if rule.Matches(name) {
 				d := Decision{Kind: Host, Target: candidate, From: from, Canonical: name, Addresses: []string{}, Resolved: []Answer{}}
 				d.refuse(&rule.Rule, "its name is production")

@@ -23,7 +23,7 @@ type parser struct{ strictyaml.File }
 
 func (p parser) text(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value == "" {
-		return p.At(n, "an entry must be a string; put it in quotes")
+		return p.At(n, "must be a string; put it in quotes")
 	}
 	return nil
 }
@@ -43,7 +43,7 @@ func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 		return s.At(n, "not a list")
 	}
 	if len(n.Content) == 0 && s.name == "sandbox" {
-		return s.At(n, "this list is empty, which may mean that something was lost; fill it or remove its key")
+		return s.At(n, "empty list; fill it or remove its key")
 	}
 	for _, entry := range n.Content {
 		if err := each(entry); err != nil {
@@ -53,7 +53,7 @@ func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 	return nil
 }
 
-// texts reads a list of strings; read says what is wrong with one.
+// texts reads a list of strings; read returns an error for a wrong one.
 func (s section) texts(list string, read func(text string, rule Rule) error) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		return s.nodes(n, func(n *yaml.Node) error { return s.one(n, list, read) })
@@ -85,7 +85,7 @@ func pattern(into *[]PatternRule, canon func(string) (string, error)) func(strin
 	}
 }
 
-func endpoint(into *[]EndpointRule, port bool) func(string, Rule) error {
+func endpointRule(into *[]EndpointRule, port bool) func(string, Rule) error {
 	return func(text string, rule Rule) error {
 		read, err := parseEndpoint(text, port)
 		read.Rule = rule
@@ -107,7 +107,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 			return err
 		}),
 		"names":         s.patterns("names", &side.Names, canonicalName),
-		"endpoints":     s.texts("endpoints", endpoint(&side.Endpoints, true)),
+		"endpoints":     s.texts("endpoints", endpointRule(&side.Endpoints, true)),
 		"ssh_host_keys": s.patterns("ssh_host_keys", &side.HostKeys, canonicalFingerprint),
 		"machines": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
@@ -125,7 +125,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"vault": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
 				return s.entry(n, strictyaml.Keys{
-					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpoint(&side.Vaults, false)) },
+					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpointRule(&side.Vaults, false)) },
 					"key_files": s.patterns("vault.key_files", &side.KeyFiles, func(text string) (string, error) {
 						return s.path(text)
 					}),
@@ -145,15 +145,15 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 				})
 			})
 		},
-		"databases":   s.texts("databases", endpoint(&side.Databases, false)),
+		"databases":   s.texts("databases", endpointRule(&side.Databases, false)),
 		"environment": s.patterns("environment", &side.Environment, canonicalVariable),
 	})
 }
 
-// entry reads a mapping that says something.
+// entry reads a mapping that is not empty.
 func (s section) entry(n *yaml.Node, keys strictyaml.Keys) error {
 	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		return s.At(n, "this entry is empty")
+		return s.At(n, "empty entry")
 	}
 	return s.Mapping(n, nil, keys)
 }
@@ -207,7 +207,7 @@ func (s section) state(n *yaml.Node, side *Side) error {
 		return err
 	}
 	if backend == "" || len(locations) == 0 {
-		return s.At(n, "a state needs both backend and locations")
+		return s.At(n, "a state requires backend and locations")
 	}
 	for _, location := range locations {
 		if backend == "local" {
@@ -238,13 +238,13 @@ func (p parser) policy(n *yaml.Node, policy *Policy) error {
 			policy.TokenExpiry = d
 			return nil
 		},
-		"evidence":  func(n *yaml.Node) error { return p.place(n, &policy.Evidence) },
-		"promotion": func(n *yaml.Node) error { return p.place(n, &policy.Promotion) },
+		"evidence":  func(n *yaml.Node) error { return p.pathValue(n, &policy.Evidence) },
+		"promotion": func(n *yaml.Node) error { return p.pathValue(n, &policy.Promotion) },
 	})
 }
 
-// place reads a path.
-func (p parser) place(n *yaml.Node, into *string) error {
+// pathValue reads a path.
+func (p parser) pathValue(n *yaml.Node, into *string) error {
 	if err := p.text(n); err != nil {
 		return err
 	}
@@ -256,7 +256,7 @@ func (p parser) place(n *yaml.Node, into *string) error {
 	return nil
 }
 
-// path makes a path absolute: ~ is the home of who runs this, and the rest is relative to the manifest.
+// path returns an absolute path: ~ is the home of this user, and a relative path starts at the manifest.
 func (p parser) path(text string) (string, error) {
 	switch {
 	case text == "~" || strings.HasPrefix(text, "~/"):
@@ -264,7 +264,7 @@ func (p parser) path(text string) (string, error) {
 		if err != nil {
 			who, err := user.Current()
 			if err != nil {
-				return "", fmt.Errorf("%q: it is not known where home is: %w", text, err)
+				return "", fmt.Errorf("%q: the home directory is unknown: %w", text, err)
 			}
 			home = who.HomeDir
 		}
@@ -288,7 +288,7 @@ var (
 func canonicalName(text string) (string, error) {
 	name := strings.TrimSuffix(strings.ToLower(text), ".")
 	if !namePattern.MatchString(name) {
-		if folded, unusual := fold(text); unusual {
+		if folded, ok := fold(text); ok {
 			return "", fmt.Errorf("%q is not a host name in ASCII; write %s", text, folded)
 		}
 		return "", fmt.Errorf("%q is not a host name, nor a pattern with * in it", text)
@@ -312,7 +312,7 @@ func canonicalVariable(text string) (string, error) {
 
 func canonicalLocation(text string) (string, error) {
 	if strings.TrimSpace(text) != text || strings.Trim(text, "*") == "" {
-		return "", fmt.Errorf("%q does not say where a state lies", text)
+		return "", fmt.Errorf("%q is not the location of a state", text)
 	}
 	return strings.Trim(strings.ReplaceAll(text, "//", "/"), " "), nil
 }
@@ -371,7 +371,7 @@ func parseEndpoint(text string, needPort bool) (EndpointRule, error) {
 	}
 	var rule EndpointRule
 	if port != "" {
-		p := readPlace("x:" + port)
+		p := readEndpoint("x:" + port)
 		if p.odd != "" {
 			return wrong("has no port from 1 to 65535")
 		}
@@ -394,7 +394,7 @@ func parseEndpoint(text string, needPort bool) (EndpointRule, error) {
 	return rule, nil
 }
 
-// canonicalGitPattern makes host/path of a URL, with or without scheme, of the scp-like form, or keeps an absolute path.
+// canonicalGitPattern returns host/path for a URL, with or without scheme, or the scp-like form; an absolute path stays.
 func canonicalGitPattern(text string) (string, error) {
 	if strings.HasPrefix(text, "/") {
 		return gitPath(text), nil
@@ -405,17 +405,17 @@ func canonicalGitPattern(text string) (string, error) {
 	}
 	if _, after, isURL := strings.Cut(rest, "://"); isURL {
 		rest = after
-	} else if before, path, scp := strings.Cut(rest, ":"); scp && !strings.ContainsAny(before, "/[") {
+	} else if before, path, ok := strings.Cut(rest, ":"); ok && !strings.ContainsAny(before, "/[") {
 		rest = before + "/" + path
 	}
 	host, path, _ := strings.Cut(rest, "/")
 	if at := strings.LastIndexByte(host, '@'); at >= 0 {
 		host = host[at+1:]
 	}
-	if inside, _, closed := strings.Cut(strings.TrimPrefix(host, "["), "]"); closed {
+	if inside, _, ok := strings.Cut(strings.TrimPrefix(host, "["), "]"); ok {
 		host = inside
 	}
-	if name, port, has := strings.Cut(host, ":"); has && strings.Trim(port, "0123456789") == "" {
+	if name, port, ok := strings.Cut(host, ":"); ok && strings.Trim(port, "0123456789") == "" {
 		host = name // a repository is the same by every port
 	}
 	if host == "" || path == "" || strings.Trim(path, "/") == "" {

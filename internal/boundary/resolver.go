@@ -14,21 +14,19 @@ import (
 	"time"
 )
 
-// Resolver turns a name into all of its addresses. *net.Resolver is one.
+// Resolver returns all addresses of a name. *net.Resolver is one.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Witness is a Resolver that can tell through what it knows a name.
+// Witness is a Resolver that names the source of its answer for a name.
 type Witness interface {
 	Through(name string) string
 }
 
-// System asks what the other programs on this system ask: getaddrinfo(3) where
-// Go was built with cgo and the system's configuration calls for it, else Go's
-// own reading of /etc/hosts, /etc/nsswitch.conf and /etc/resolv.conf. Where the
-// two could differ, the pinned address still is the one that was checked. The
-// zero value is ready for use.
+// System resolves as Go does: by getaddrinfo(3) with cgo, else by /etc/hosts and
+// /etc/resolv.conf. Other programs may get other answers, but connect to the
+// pinned address, which was checked. The zero value is ready for use.
 type System struct{}
 
 // LookupNetIP implements Resolver.
@@ -38,7 +36,7 @@ func (System) LookupNetIP(ctx context.Context, network, host string) ([]netip.Ad
 
 const hostsFile = "/etc/hosts"
 
-// Through implements Witness: the line of /etc/hosts that has name, if one does.
+// Through implements Witness: it returns the line of /etc/hosts that has name, if one does.
 func (System) Through(name string) string {
 	data, err := os.ReadFile(hostsFile)
 	if err != nil {
@@ -57,9 +55,9 @@ func (System) Through(name string) string {
 	return "the system's resolver"
 }
 
-// resolve turns a name into all of its addresses, within the engine's time.
-func (e Engine) resolve(ctx context.Context, name string) (addresses []netip.Addr, through string, err error) {
-	resolver, timeout := e.Resolver, e.Timeout
+// resolve returns all addresses of a name, within the timeout.
+func (c Checker) resolve(ctx context.Context, name string) (addresses []netip.Addr, through string, err error) {
+	resolver, timeout := c.Resolver, c.Timeout
 	if resolver == nil {
 		resolver = System{}
 	}
@@ -72,7 +70,7 @@ func (e Engine) resolve(ctx context.Context, name string) (addresses []netip.Add
 		addresses []netip.Addr
 		err       error
 	}
-	// getaddrinfo(3) cannot be interrupted, so it is left behind rather than waited for.
+	// getaddrinfo(3) cannot be interrupted.
 	answered := make(chan answer, 1)
 	go func() {
 		addresses, err := resolver.LookupNetIP(ctx, "ip", name)

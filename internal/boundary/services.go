@@ -19,8 +19,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
-// judge looks a canonical text up in the same list of both sides.
-func judge(d *Decision, canonical string, production, sandbox []PatternRule, what string) {
+// lookUp looks a canonical text up in the same list of both sides.
+func lookUp(d *Decision, canonical string, production, sandbox []PatternRule, what string) {
 	d.Canonical = canonical
 	if rule := match(production, canonical); rule != nil {
 		d.refuse(rule, "it is %s of production", what)
@@ -40,7 +40,7 @@ func match(rules []PatternRule, text string) *Rule {
 	return nil
 }
 
-func (e Engine) decideHostKey(d *Decision, t Target) {
+func (c Checker) decideHostKey(d *Decision, t Target) {
 	canonical, err := canonicalFingerprint(t.Value)
 	if err != nil {
 		if canonical, err = Fingerprint(t.Value); err != nil {
@@ -48,10 +48,10 @@ func (e Engine) decideHostKey(d *Decision, t Target) {
 			return
 		}
 	}
-	judge(d, canonical, e.Manifest.Production.HostKeys, e.Manifest.Sandbox.HostKeys, "a host key")
+	lookUp(d, canonical, c.Manifest.Production.HostKeys, c.Manifest.Sandbox.HostKeys, "a host key")
 }
 
-// Fingerprint is the SHA256 fingerprint of a public key as it stands in a .pub
+// Fingerprint returns the SHA256 fingerprint of a public key as it is in a .pub
 // file, or on a line of known_hosts or of ssh-keyscan's.
 func Fingerprint(line string) (string, error) {
 	for _, word := range strings.Fields(line) {
@@ -64,53 +64,53 @@ func Fingerprint(line string) (string, error) {
 			return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:]), nil
 		}
 	}
-	return "", fmt.Errorf("reading a public key: there is none on the line; it must be as in a .pub file")
+	return "", fmt.Errorf("public key: not found in the line; write it as in a .pub file")
 }
 
-func (e Engine) decideMachineID(d *Decision, t Target) {
+func (c Checker) decideMachineID(d *Decision, t Target) {
 	canonical, err := canonicalMachineID(strings.TrimSpace(t.Value))
 	if err != nil {
 		d.refuse(nil, "it is not a machine-id")
 		return
 	}
-	judge(d, canonical, e.Manifest.Production.MachineIDs, e.Manifest.Sandbox.MachineIDs, "a machine-id")
+	lookUp(d, canonical, c.Manifest.Production.MachineIDs, c.Manifest.Sandbox.MachineIDs, "a machine-id")
 }
 
-func (e Engine) decideHostname(d *Decision, t Target) {
+func (c Checker) decideHostname(d *Decision, t Target) {
 	canonical := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(t.Value)), ".")
 	if !plainName(canonical) {
 		d.refuse(nil, "it is not a plain host name")
 		return
 	}
-	production := slices.Concat(e.Manifest.Production.Hostnames, e.Manifest.Production.Names)
-	judge(d, canonical, production, e.Manifest.Sandbox.Hostnames, "a hostname")
+	production := slices.Concat(c.Manifest.Production.Hostnames, c.Manifest.Production.Names)
+	lookUp(d, canonical, production, c.Manifest.Sandbox.Hostnames, "a hostname")
 }
 
-func (e Engine) decideKeyFile(d *Decision, t Target) {
+func (c Checker) decideKeyFile(d *Decision, t Target) {
 	path, err := parser{}.path(t.Value)
 	if err != nil || t.Value == "" {
 		d.refuse(nil, "it is not a path")
 		return
 	}
-	// A link is judged by its own place and by the place that it leads to.
-	judge(d, path, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+	// A link is checked by its own path and by the path that it resolves to.
+	lookUp(d, path, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
 	if real, err := pathlink.Resolve(path); err == nil && real != path && d.Allowed {
-		judge(d, real, e.Manifest.Production.KeyFiles, e.Manifest.Sandbox.KeyFiles, "a key file")
+		lookUp(d, real, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
 	} else if err != nil && d.Allowed {
-		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
 }
 
-func (e Engine) decideEnvironment(d *Decision, t Target) {
+func (c Checker) decideEnvironment(d *Decision, t Target) {
 	if canonical, err := canonicalVariable(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the name of an environment variable")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.Environment, e.Manifest.Sandbox.Environment, "a credential or connection setting")
+	lookUp(d, t.Value, c.Manifest.Production.Environment, c.Manifest.Sandbox.Environment, "a credential or connection setting")
 }
 
-func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
-	production, sandbox := e.Manifest.Production.Kube, e.Manifest.Sandbox.Kube
+func (c Checker) decideKube(ctx context.Context, d *Decision, t Target) {
+	production, sandbox := c.Manifest.Production.Kube, c.Manifest.Sandbox.Kube
 	ca, uid := "", ""
 	var err error
 	if t.CASHA256 != "" {
@@ -121,7 +121,7 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 	if t.ClusterUID != "" {
 		if uid, err = canonicalUID(t.ClusterUID); err != nil {
-			d.refuse(nil, "its UID is not one")
+			d.refuse(nil, "its cluster UID is not a UUID")
 			return
 		}
 	}
@@ -145,11 +145,11 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is a cluster that the boundary manifest does not list as sandbox")
 		return
 	}
-	e.service(ctx, d, t, "https", "http")
+	c.service(ctx, d, t, "https", "http")
 	if !d.Allowed {
 		return
 	}
-	// The same address may lead elsewhere tomorrow: where the manifest knows a cluster's identity, that has to fit as well.
+	// Addresses are reused: where the manifest has a cluster's identity, it must match as well.
 	for i := range sandbox {
 		rule := &sandbox[i]
 		if rule.Server == nil || !rule.Server.reachedBy(d) {
@@ -164,7 +164,7 @@ func (e Engine) decideKube(ctx context.Context, d *Decision, t Target) {
 	}
 }
 
-// reachedBy tells whether what was found about a target has the rule's place in it.
+// reachedBy returns whether a finding includes the rule's endpoint.
 func (r *EndpointRule) reachedBy(d *Decision) bool {
 	if !samePort(r.Port, d.Port) {
 		return false
@@ -179,31 +179,31 @@ func (r *EndpointRule) reachedBy(d *Decision) bool {
 }
 
 // service decides about a URL by its host and port. Without scheme it is host[:port] of the first one.
-func (e Engine) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
+func (c Checker) service(ctx context.Context, d *Decision, t Target, schemes ...string) {
 	text := t.Value
 	if !strings.Contains(text, "://") {
 		text = schemes[0] + "://" + text
 	}
-	p := readPlace(text)
+	p := readEndpoint(text)
 	if t.Port != 0 {
 		p.port = t.Port
 	}
 	if p.odd == "" && !slices.Contains(schemes, p.scheme) {
 		p.odd = fmt.Sprintf("%s is not a scheme that can be followed", p.scheme)
 	}
-	e.settle(d, e.find(ctx, d, p))
+	c.settle(d, c.find(ctx, d, p))
 }
 
-func (e Engine) decideVault(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideVault(ctx context.Context, d *Decision, t Target) {
 	if !strings.Contains(t.Value, "://") && t.Port == 0 {
-		if p := readPlace(t.Value); p.port == 0 {
+		if p := readEndpoint(t.Value); p.port == 0 {
 			t.Port = 8200
 		}
 	}
-	e.service(ctx, d, t, "https", "http")
+	c.service(ctx, d, t, "https", "http")
 }
 
-func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideGit(ctx context.Context, d *Decision, t Target) {
 	text := strings.TrimSpace(t.Value)
 	_, _, isURL := strings.Cut(text, "://")
 	before, _, colon := strings.Cut(text, ":")
@@ -216,10 +216,10 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 		d.refuse(nil, "it is for a remote helper, which may lead anywhere")
 		return
 	case isURL && strings.HasPrefix(strings.ToLower(text), "file://"), !isURL && (!colon || strings.Contains(before, "/")):
-		e.decideLocalGit(d, text, isURL)
+		c.decideLocalGit(d, text, isURL)
 		return
 	}
-	place, path := text, ""
+	authority, path := text, ""
 	switch {
 	case isURL:
 	case bracket: // [host]:path or user@[host]:path
@@ -228,12 +228,12 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 			d.refuse(nil, "its brackets do not match")
 			return
 		}
-		place, path = "ssh://"+text[:end+1], "/"+text[end+2:]
+		authority, path = "ssh://"+text[:end+1], "/"+text[end+2:]
 	default:
 		_, path, _ = strings.Cut(text, ":")
-		place, path = "ssh://"+before, "/"+path
+		authority, path = "ssh://"+before, "/"+path
 	}
-	p := readPlace(place)
+	p := readEndpoint(authority)
 	if isURL {
 		path = p.path
 	}
@@ -251,30 +251,30 @@ func (e Engine) decideGit(ctx context.Context, d *Decision, t Target) {
 	}
 	canonical := p.host + gitPath("/"+path)
 	if p.odd != "" || p.bad != "" {
-		e.settle(d, e.find(ctx, d, p))
+		c.settle(d, c.find(ctx, d, p))
 		return
 	}
-	if rule := match(e.Manifest.Production.Git, canonical); rule != nil {
+	if rule := match(c.Manifest.Production.Git, canonical); rule != nil {
 		d.Canonical, d.Port = canonical, p.port
 		d.refuse(rule, "it is a repository of production")
 		return
 	}
-	f := e.find(ctx, d, p)
+	f := c.find(ctx, d, p)
 	d.Canonical = canonical
 	if f.refused == "" && f.unlisted != "" {
 		// A repository on a public forge is sandbox if the manifest names it, though the forge is not.
-		if rule := match(e.Manifest.Sandbox.Git, canonical); rule != nil {
+		if rule := match(c.Manifest.Sandbox.Git, canonical); rule != nil {
 			d.Pinned = d.Addresses[0]
 			d.allow(rule, "it is sandbox")
 			return
 		}
 	}
-	e.settle(d, f)
+	c.settle(d, f)
 }
 
 // decideLocalGit decides about a repository in the file system. It is judged by
 // its own path, and by every other that git ends up at from there.
-func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
+func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	if isURL {
 		// git decodes it before it looks.
 		decoded, err := url.PathUnescape(path[len("file://"):])
@@ -289,7 +289,7 @@ func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
 	} else if strings.HasPrefix(path, "~") {
 		home, err := os.UserHomeDir()
 		if err != nil || path != "~" && !strings.HasPrefix(path, "~/") {
-			d.refuse(nil, "it is not known whose home it lies in")
+			d.refuse(nil, "its home directory is unknown")
 			return
 		}
 		path = home + path[1:]
@@ -297,19 +297,19 @@ func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
 	if !filepath.IsAbs(path) {
 		here, err := os.Getwd()
 		if err != nil {
-			d.refuse(nil, "it is not known where it lies")
+			d.refuse(nil, "its location is unknown")
 			return
 		}
 		path = here + "/" + path
 	}
-	judge(d, gitPath(path), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+	lookUp(d, gitPath(path), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
 	leads, err := gitLeadsTo(path)
 	if err != nil && d.Allowed {
-		d.refuse(nil, "it cannot be told where it leads (%v)", err)
+		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
 	for _, real := range leads {
 		if d.Allowed {
-			judge(d, gitPath(real), e.Manifest.Production.Git, e.Manifest.Sandbox.Git, "a repository")
+			lookUp(d, gitPath(real), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
 		}
 	}
 }
@@ -317,7 +317,7 @@ func (e Engine) decideLocalGit(d *Decision, path string, isURL bool) {
 // gitdirLimit is how many `gitdir:` files that name one another are followed.
 const gitdirLimit = 40
 
-// gitLeadsTo lists where links, and files that name a repository, lead to from a
+// gitLeadsTo lists the paths that links, and files that name a repository, refer to from a
 // path. git takes the path with these endings as well, whichever is there.
 func gitLeadsTo(path string) ([]string, error) {
 	start, err := pathlink.Resolve(path)
@@ -359,7 +359,7 @@ func gitLeadsTo(path string) ([]string, error) {
 	return all, nil
 }
 
-func (e Engine) decideTofuState(d *Decision, t Target) {
+func (c Checker) decideTofuState(d *Decision, t Target) {
 	backend, location, ok := strings.Cut(t.Value, ":")
 	if !ok || backend == "" || location == "" {
 		d.refuse(nil, "it is not backend:location")
@@ -369,45 +369,45 @@ func (e Engine) decideTofuState(d *Decision, t Target) {
 	if backend = strings.ToLower(backend); backend == "local" {
 		path, err := filepath.Abs(location)
 		if err != nil {
-			d.refuse(nil, "it is not known where it lies")
+			d.refuse(nil, "its location is unknown")
 			return
 		}
 		// Not of the path made shorter: what `..` behind a link means, the link decides.
 		if !filepath.IsAbs(location) {
 			here, err := os.Getwd()
 			if err != nil {
-				d.refuse(nil, "it is not known where it lies")
+				d.refuse(nil, "its location is unknown")
 				return
 			}
 			location = here + "/" + location
 		}
 		if leads, err = pathlink.Resolve(location); err != nil {
-			d.refuse(nil, "it cannot be told where it leads (%v)", err)
+			d.refuse(nil, "its target cannot be resolved (%v)", err)
 			return
 		}
 		location = path
 	} else {
 		location = strings.ReplaceAll(location, "//", "/")
 		if slices.Contains(strings.Split(location, "/"), "..") {
-			d.refuse(nil, "its location leads upwards")
+			d.refuse(nil, "its location has .. in it")
 			return
 		}
 		if odd := oddAddress(location); backend == "http" && odd != "" {
-			d.refuse(nil, "its address %s, so it is not known which state the server takes it for", odd)
+			d.refuse(nil, "its address %s, so the state that the server uses is unknown", odd)
 			return
 		}
 	}
-	judge(d, backend+":"+location, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+	lookUp(d, backend+":"+location, c.Manifest.Production.TofuState, c.Manifest.Sandbox.TofuState, "a state")
 	if at := strings.IndexByte(location, '?'); backend == "http" && at >= 0 {
 		d.Canonical = backend + ":" + location[:at] + "?***" // it may hold a token
 	}
-	// A link is judged by its own place and by the place that it leads to, be it there or not yet.
+	// A link is checked by its own path and by the path that it resolves to, whether it exists or not.
 	if leads != "" && leads != location && d.Allowed {
-		judge(d, backend+":"+leads, e.Manifest.Production.TofuState, e.Manifest.Sandbox.TofuState, "a state")
+		lookUp(d, backend+":"+leads, c.Manifest.Production.TofuState, c.Manifest.Sandbox.TofuState, "a state")
 	}
 }
 
-// oddAddress tells in what a URL may be read in two ways; empty if in nothing.
+// oddAddress returns how a URL is ambiguous; empty if it is not.
 // Other spellings of one address would pass a pattern by.
 func oddAddress(location string) string {
 	if strings.Contains(location, "#") {
@@ -437,22 +437,22 @@ func oddAddress(location string) string {
 	return ""
 }
 
-func (e Engine) decideTofuProvider(d *Decision, t Target) {
+func (c Checker) decideTofuProvider(d *Decision, t Target) {
 	if canonical, err := canonicalWord(t.Value); err != nil || strings.Contains(canonical, "*") {
 		d.refuse(nil, "it is not the type of a provider")
 		return
 	}
-	judge(d, t.Value, e.Manifest.Production.TofuProviders, e.Manifest.Sandbox.TofuProviders, "a provider")
+	lookUp(d, t.Value, c.Manifest.Production.TofuProviders, c.Manifest.Sandbox.TofuProviders, "a provider")
 }
 
-func (e Engine) decideDNSZone(d *Decision, t Target) {
+func (c Checker) decideDNSZone(d *Decision, t Target) {
 	text, _ := fold(strings.TrimSpace(t.Value))
-	if rule := match(e.Manifest.Production.DNSZoneIDs, text); rule != nil {
+	if rule := match(c.Manifest.Production.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
 		d.refuse(rule, "it is a zone of production")
 		return
 	}
-	if rule := match(e.Manifest.Sandbox.DNSZoneIDs, text); rule != nil {
+	if rule := match(c.Manifest.Sandbox.DNSZoneIDs, text); rule != nil {
 		d.Canonical = text
 		d.allow(rule, "it is sandbox")
 		return
@@ -462,7 +462,7 @@ func (e Engine) decideDNSZone(d *Decision, t Target) {
 		d.refuse(nil, "it is neither the name nor the id of a zone that the boundary manifest lists as sandbox")
 		return
 	}
-	judge(d, name, within(e.Manifest.Production.DNSZones), within(e.Manifest.Sandbox.DNSZones), "a zone")
+	lookUp(d, name, within(c.Manifest.Production.DNSZones), within(c.Manifest.Sandbox.DNSZones), "a zone")
 }
 
 // within makes of rules for zones rules for all names in them.
@@ -474,7 +474,7 @@ func within(zones []PatternRule) []PatternRule {
 	return all
 }
 
-func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
+func (c Checker) decideDatabase(ctx context.Context, d *Decision, t Target) {
 	hosts, err := databaseHosts(t.Value)
 	if err != nil {
 		d.Target = "a database" // what cannot be read may hold a secret anywhere
@@ -483,13 +483,13 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 	}
 	d.Target = strings.Join(hosts, ",") // the rest may be secret
 	for _, host := range hosts {
-		if p := readPlace(host); p.odd != "" || p.bad != "" {
+		if p := readEndpoint(host); p.odd != "" || p.bad != "" {
 			d.Target = "a database"
 		}
 	}
 	var last Decision
 	for _, host := range hosts {
-		p := readPlace(host)
+		p := readEndpoint(host)
 		if t.Port != 0 {
 			p.port = t.Port
 		}
@@ -498,7 +498,7 @@ func (e Engine) decideDatabase(ctx context.Context, d *Decision, t Target) {
 		}
 		one := *d
 		one.Addresses, one.Resolved = []string{}, []Answer{}
-		e.settle(&one, e.find(ctx, &one, p))
+		c.settle(&one, c.find(ctx, &one, p))
 		d.Addresses = append(d.Addresses, one.Addresses...)
 		d.Resolved = append(d.Resolved, one.Resolved...)
 		last = one

@@ -57,7 +57,7 @@ sandbox:
 policy: {cluster_name: lab, token_expiry: 15m, evidence: promoted.json}
 `
 
-func servicesEngine(t *testing.T) (Engine, string) {
+func servicesChecker(t *testing.T) (Checker, string) {
 	t.Helper()
 	root := t.TempDir()
 	file := filepath.Join(root, "boundary.yml")
@@ -79,12 +79,12 @@ func servicesEngine(t *testing.T) (Engine, string) {
 		"node.test": {"172.30.0.11"}, "forge.test": {"172.30.0.12"}, "public.test": {"203.0.113.9"}, "gate.test": {"172.30.0.13"},
 		"hidden.test": {"192.168.1.201"}, "db.test": {"172.30.0.14"}, "mixed.test": {"172.30.0.11", "192.168.1.201"}, "localhost": {"127.0.0.1", "::1"},
 	}
-	return Engine{Manifest: m, Resolver: resolver, Timeout: 10 * time.Second}, root
+	return Checker{Manifest: m, Resolver: resolver, Timeout: 10 * time.Second}, root
 }
 
 func TestEveryKindOfTargetIsDecided(t *testing.T) {
 	t.Parallel()
-	e, root := servicesEngine(t)
+	k, root := servicesChecker(t)
 	type list []Target
 	of := func(kind Kind, values ...string) (all list) {
 		for _, value := range values {
@@ -154,11 +154,11 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"a state of the sandbox by its query":   {of(TofuState, "http:http://state.test/api?ws=sandbox", "http:http://state.test/api?ws=sandbox&lock=a%20b", "http:http://state.test/own/a?ws=x", "http:http://state.test/own/a"), "sandbox.tofu_state", true, ""},
 		"a state of production by its query":    {of(TofuState, "http:http://state.test/api?ws=prod", "http:http://state.test/api?ws=prod&x=sandbox"), "production.tofu_state", false, "it is a state of production"},
 		"a query that is not known":             {of(TofuState, "http:http://state.test/api", "http:http://state.test/api?", "http:http://state.test/api?x=1&ws=sandbox"), "", false, "does not list as sandbox"},
-		"a query that may be read in two ways":  {of(TofuState, "http:http://state.test/api?ws=sandbox&ws=prod", "http:http://state.test/api?ws=sandbox;ws=prod", "http:http://state.test/own/a?ws=%70rod", "http:http://state.test/own/%2e%2e/prod", "http:http://state.test/own/a%2", "http:http://state.test/own/a#?ws=sandbox"), "", false, "it is not known which state"},
+		"a query that may be read in two ways":  {of(TofuState, "http:http://state.test/api?ws=sandbox&ws=prod", "http:http://state.test/api?ws=sandbox;ws=prod", "http:http://state.test/own/a?ws=%70rod", "http:http://state.test/own/%2e%2e/prod", "http:http://state.test/own/a%2", "http:http://state.test/own/a#?ws=sandbox"), "", false, "so the state that the server uses is unknown"},
 		"a link to a state of the sandbox":      {of(TofuState, "local:ROOT/sandbox/within", "local:ROOT/sandbox/./within"), "sandbox.tofu_state", true, ""},
 		"a link to a state of production":       {of(TofuState, "local:ROOT/sandbox/link.json", "local:ROOT/sandbox/folder/default.tfstate", "local:ROOT/sandbox/dangling", "local:ROOT/sandbox/chain", "local:ROOT/sandbox/folder/new/x", "local:ROOT/sandbox/deep/../default.tfstate"), "production.tofu_state", false, "it is a state of production"},
 		"a link to a state that is not known":   {of(TofuState, "local:ROOT/sandbox/out", "local:ROOT/sandbox/out/x"), "", false, "does not list as sandbox"},
-		"a link that leads round":               {of(TofuState, "local:ROOT/sandbox/round"), "", false, "it cannot be told where it leads"},
+		"a link that leads round":               {of(TofuState, "local:ROOT/sandbox/round"), "", false, "its target cannot be resolved"},
 		"a state that is not known":             {of(TofuState, "gcs:x", "s3:sandbox-tf/a", "gcs", "gcs:", "gcs:sandbox-tf/../prod-tf/a"), "", false, ""},
 		"a provider that is allowed":            {of(TofuProvider, "cloudflare"), "sandbox.tofu_providers", true, ""},
 		"a provider of production":              {of(TofuProvider, "ovh"), "production.tofu_providers", false, "it is a provider of production"},
@@ -169,16 +169,16 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 		"a database of the sandbox":             {of(Database, "postgres://u:p@node.test/d", "host=172.30.0.11 port=5432 password='a b'", "node.test", "node.test:5432", "u:p@tcp(172.30.0.11:3306)/d", "198.51.100.9", "postgresql+psycopg://u@node.test:1/d", "jdbc:postgresql://node.test/d", "postgres://node.test,172.30.0.12:1/d"), "sandbox", true, ""},
 		"a database of production":              {of(Database, "postgres://u:p@192.168.1.202/d", "host=node.test hostaddr=192.168.1.201", "127.0.0.1:5433", "postgres://db.test:1/x", "u:p@tcp(192.168.1.201)/d", "postgres://node.test,hidden.test/d", "postgres://node.test/d?host=192.168.1.201", "jdbc:postgresql://node.test/d?PGHOST=192.168.1.201", "host=node.test,mixed.test", "mysql://x.lab.test"), "production", false, ""},
 		"a database that is nowhere to be read": {of(Database, "", "postgres:///d", "postgres://%2Frun%2Fpostgresql/d", "service=prod", "host=/run", "u@unix(/run/x)/d", "sqlite:///x", "host='x", "x y", "dbname=x", "postgres://u@node.test/d?service=x", "postgres://u:p%zz@node.test/d?%zz", ":5432"), "", false, ""},
-		"a database behind a proxy":             {of(Database, "jdbc:mysql://node.test/d?socksProxyHost=192.168.1.201", "jdbc:postgresql://node.test/d?socketFactory=x&socketFactoryArg=192.168.1.201"), "", false, "through a proxy"},
+		"a database behind a proxy":             {of(Database, "jdbc:mysql://node.test/d?socksProxyHost=192.168.1.201", "jdbc:postgresql://node.test/d?socketFactory=x&socketFactoryArg=192.168.1.201"), "", false, "uses a proxy"},
 		"a credential that is allowed":          {of(Environment, "TF_VAR_size"), "sandbox.environment", true, ""},
 		"a credential of production":            {of(Environment, "AWS_PROFILE"), "production.environment", false, "it is a credential or connection setting of production"},
 		"a credential that is not known":        {of(Environment, "TF_VAR_other", "tf_var_size", "", "*", "a b"), "", false, ""},
-		"a kind that is not known":              {list{{Kind: "planet", Value: "mars"}}, "", false, "no kind of target that is known"},
+		"a kind that is not known":              {list{{Kind: "planet", Value: "mars"}}, "", false, "unknown kind of target"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, target := range c.targets {
-				d := e.Decide(t.Context(), target)
+				d := k.Decide(t.Context(), target)
 				assert.Equal(t, c.allowed, d.Allowed, "%s\n%s", target.Value, d.Explain())
 				assert.Contains(t, d.Reason, c.reason, target.Value)
 				assert.NotEmpty(t, d.Reason)
@@ -196,7 +196,7 @@ func TestEveryKindOfTargetIsDecided(t *testing.T) {
 
 func TestNoPasswordIsRepeated(t *testing.T) {
 	t.Parallel()
-	e, _ := servicesEngine(t)
+	k, _ := servicesChecker(t)
 	for _, target := range []Target{
 		{Kind: Database, Value: "postgres://u:hidden-word@node.test/d"}, {Kind: Database, Value: "postgres://u:hidden-word/x@node.test/d"},
 		{Kind: Database, Value: "host=node.test password=hidden-word"}, {Kind: Database, Value: "host=node.test password='hidden-word' x"},
@@ -206,7 +206,7 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 		{Kind: Host, Value: "pi:hidden-word@node.test"}, {Kind: Vault, Value: "https://node.test?token=hidden-word"}, {Kind: Kube, Value: "https://u:hidden-word@node.test"},
 		{Kind: Endpoint, Value: "socks5://u:hidden-word@node.test:1080"}, {Kind: Endpoint, Value: "u:hidden-word@node.test:1080"},
 	} {
-		d := e.Decide(t.Context(), target)
+		d := k.Decide(t.Context(), target)
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
 		assert.NotContains(t, string(text)+d.Explain()+d.String(), "hidden-word", target.Value)
@@ -240,7 +240,7 @@ func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
 		"link": "it is a repository of production", "new": "it is a repository of production", "hid": "it is a repository of production", "deep": "it is a repository of production",
 		"file": "it is a repository of production", "named": "it is a repository of production", "out/app.git": "it is a repository of production",
 		"within/../../prod/app.git": "it is a repository of production", "out/../none": "a repository that the boundary manifest does not list",
-		"loop": "it cannot be told where it leads", "../in": "a repository that the boundary manifest does not list",
+		"loop": "its target cannot be resolved", "../in": "a repository that the boundary manifest does not list",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -249,44 +249,44 @@ func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
 				spellings = append(spellings, root+"/sandbox/"+path)
 			}
 			for _, value := range spellings {
-				d := Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value})
+				d := Checker{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value})
 				assert.Equal(t, why == "", d.Allowed, "%s: %s", value, d.Reason)
 				assert.Contains(t, d.Reason, why, value)
 			}
 		})
 	}
 	for _, value := range []string{"file://" + root + "/sandbox/%2e%2e/prod/app", "file://" + root + "/sandbox/%zz", "~", "~/app", "~nobody/app", "file://%2e/x"} {
-		assert.False(t, Engine{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value}).Allowed, value)
+		assert.False(t, Checker{Manifest: m}.Decide(t.Context(), Target{Kind: Git, Value: value}).Allowed, value)
 	}
 }
 
 func TestADecisionExplainsItself(t *testing.T) {
 	t.Parallel()
-	e, root := servicesEngine(t)
+	k, root := servicesChecker(t)
 	target := HostTarget("ssh://pi@NODE.test")
 	target.From = "hosts.yml:7"
-	d := e.Decide(t.Context(), target)
+	d := k.Decide(t.Context(), target)
 	assert.Equal(t, "allowed: ssh://pi@NODE.test (host)\n"+
 		"  found in   hosts.yml:7\n"+
 		"  means      node.test, port 22\n"+
-		"  leads to   172.30.0.11 (node.test through the resolver)\n"+
+		"  resolves to 172.30.0.11 (node.test through the resolver)\n"+
 		"  because    it is sandbox\n"+
 		"  by         "+root+"/boundary.yml:16: sandbox.addresses: 172.30.0.0/24\n"+
 		"  connect to 172.30.0.11\n", d.Explain())
-	text, err := json.Marshal(e.Decide(t.Context(), HostTarget("3232235977")))
+	text, err := json.Marshal(k.Decide(t.Context(), HostTarget("3232235977")))
 	require.NoError(t, err)
-	assert.JSONEq(t, `{"kind": "host", "target": "3232235977", "from": "", "allowed": false, "reason": "it leads to 192.168.1.201, which is production",
+	assert.JSONEq(t, `{"kind": "host", "target": "3232235977", "from": "", "allowed": false, "reason": "it resolves to 192.168.1.201, which is production",
 		"canonical": "192.168.1.201", "port": 22, "addresses": ["192.168.1.201"], "pinned": "",
 		"resolved": [{"name": "192.168.1.201", "address": "192.168.1.201", "through": "its own spelling"}],
 		"rule": {"file": "`+root+`/boundary.yml", "line": 2, "column": 15, "text": "production.addresses: 192.168.1.201-192.168.1.203"}}`, string(text))
-	assert.Equal(t, "3232235977 (host): it leads to 192.168.1.201, which is production by "+root+"/boundary.yml:2: production.addresses: 192.168.1.201-192.168.1.203",
-		e.Decide(t.Context(), HostTarget("3232235977")).String())
-	assert.Equal(t, Policy{ClusterName: "lab", TokenExpiry: 15 * time.Minute, Evidence: filepath.Join(root, "promoted.json")}, e.Manifest.Policy)
+	assert.Equal(t, "3232235977 (host): it resolves to 192.168.1.201, which is production by "+root+"/boundary.yml:2: production.addresses: 192.168.1.201-192.168.1.203",
+		k.Decide(t.Context(), HostTarget("3232235977")).String())
+	assert.Equal(t, Policy{ClusterName: "lab", TokenExpiry: 15 * time.Minute, Evidence: filepath.Join(root, "promoted.json")}, k.Manifest.Policy)
 }
 
 func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 	t.Parallel()
-	d := Engine{Manifest: parsed(t)}.Decide(t.Context(), HostTarget("localhost"))
+	d := Checker{Manifest: parsed(t)}.Decide(t.Context(), HostTarget("localhost"))
 	assert.True(t, d.Allowed, d.Reason)
 	assert.True(t, slices.ContainsFunc(d.Resolved, func(a Answer) bool {
 		return strings.HasPrefix(a.Through, "/etc/hosts:") || a.Through == "the system's resolver"
@@ -295,10 +295,10 @@ func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 
 func TestAZoneStaysOnThePinnedAddress(t *testing.T) {
 	t.Parallel()
-	e := Engine{Manifest: parsed(t), Resolver: zoned{}}
-	assert.Equal(t, "fd00:5a::1%eth0", e.Decide(t.Context(), HostTarget("fd00:5a::1%eth0")).Pinned)
-	assert.Equal(t, "fd00:5a::1%eth1", e.Decide(t.Context(), HostTarget("node.test")).Pinned)
-	assert.False(t, e.Decide(t.Context(), HostTarget("fd00:5a::1%$(x)")).Allowed)
+	k := Checker{Manifest: parsed(t), Resolver: zoned{}}
+	assert.Equal(t, "fd00:5a::1%eth0", k.Decide(t.Context(), HostTarget("fd00:5a::1%eth0")).Pinned)
+	assert.Equal(t, "fd00:5a::1%eth1", k.Decide(t.Context(), HostTarget("node.test")).Pinned)
+	assert.False(t, k.Decide(t.Context(), HostTarget("fd00:5a::1%$(x)")).Allowed)
 }
 
 type zoned struct{}
@@ -314,7 +314,7 @@ func (deaf) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 
 func TestAResolverThatNeverReturnsIsLeftBehind(t *testing.T) {
 	t.Parallel()
-	d := Engine{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), HostTarget("node.test"))
+	d := Checker{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), HostTarget("node.test"))
 	assert.False(t, d.Allowed)
 	assert.Contains(t, d.Reason, "no answer within 10ms")
 }
@@ -328,9 +328,9 @@ func TestEntriesThatAreNotUnderstoodAreRefusedWithTheirPlace(t *testing.T) {
 		"endpoints: ['u@a.test:1']":                      "leave out users and queries",
 		"endpoints: ['1.2.3:1']":                         "does not begin with a host name or an address",
 		"endpoints: ['192.0.2.1:22']":                    "overlaps with line 2",
-		"endpoints: []":                                  "b.yml:1:46: this list is empty",
+		"endpoints: []":                                  "b.yml:1:46: empty list",
 		"ssh_host_keys: [MD5:x]":                         "is not a fingerprint",
-		"machines: [{}]":                                 "this entry is empty",
+		"machines: [{}]":                                 "empty entry",
 		"machines: [x]":                                  "not a mapping",
 		"machines: [{machine_id: x}]":                    "is not a machine-id",
 		"machines: [{name: x}]":                          "unknown key \"name\"",
@@ -341,8 +341,8 @@ func TestEntriesThatAreNotUnderstoodAreRefusedWithTheirPlace(t *testing.T) {
 		"vault: [{token: x}]":                            "unknown key",
 		"git: [x]":                                       "has no host or no path",
 		"git: ['ext::x']":                                "is not the URL of a repository",
-		"tofu_state: [{backend: gcs}]":                   "a state needs both backend and locations",
-		"tofu_state: [{backend: gcs, locations: ['*']}]": "does not say where",
+		"tofu_state: [{backend: gcs}]":                   "a state requires backend and locations",
+		"tofu_state: [{backend: gcs, locations: ['*']}]": "is not the location",
 		"tofu_providers: ['a b']":                        "must be of letters",
 		"dns_zones: [{name: 'a b'}]":                     "is not a host name",
 		"databases: [a.test, 192.0.2.1]":                 "overlaps with line 2",

@@ -13,22 +13,22 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// place is a host and a port, read from some spelling of them.
-type place struct {
+// endpoint is a host and a port, in any spelling that programs accept.
+type endpoint struct {
 	host    string     // canonical: lower case, no trailing dot, no brackets; an address plainly
 	address netip.Addr // valid if host is an address; without zone, unmapped
 	zone    string     // of an IPv6 address
 	port    uint16     // 0 if the text names none
 	scheme  string     // lower case, of a URL
-	path    string     // of a URL, as it stands
-	// odd says why the text is refused although a reading of it is known:
-	// programs read such a spelling differently, so it may only refuse.
+	path    string     // of a URL, unchanged
+	// odd is why the text is ambiguous: programs differ in how they read it, so
+	// that it can be refused as production, and not be allowed.
 	odd string
-	// bad says that there is no reading at all.
+	// bad is why the text cannot be read at all.
 	bad string
 }
 
-// The ports that go without saying.
+// schemePorts are the default ports of schemes.
 var schemePorts = map[string]uint16{
 	"ssh": 22, "sftp": 22, "scp": 22, "git+ssh": 22, "ssh+git": 22, "git": 9418, "http": 80, "https": 443, "ftp": 21, "ftps": 990,
 	"postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379, "rediss": 6379,
@@ -37,9 +37,9 @@ var schemePorts = map[string]uint16{
 
 const notPlain = "it is neither an address nor a plain host name"
 
-// readPlace reads [user@]host[:port] or scheme://[user@]host[:port][/path].
-func readPlace(text string) place {
-	var p place
+// readEndpoint reads [user@]host[:port] or scheme://[user@]host[:port][/path].
+func readEndpoint(text string) endpoint {
+	var p endpoint
 	odd := func(why string) {
 		if p.odd == "" {
 			p.odd = why
@@ -62,7 +62,7 @@ func readPlace(text string) place {
 	if strings.HasPrefix(text, "-") {
 		odd("it begins with a dash, which programs take for an option")
 	}
-	if folded, unusual := fold(text); unusual {
+	if folded, ok := fold(text); ok {
 		text = folded
 		odd(notPlain + ": it is written with characters beyond ASCII, which programs read differently; write " + text)
 	}
@@ -82,9 +82,9 @@ func readPlace(text string) place {
 	host, port := text, ""
 	switch {
 	case strings.HasPrefix(text, "["):
-		inside, after, closed := strings.Cut(text[1:], "]")
+		inside, after, ok := strings.Cut(text[1:], "]")
 		host = inside
-		if !closed || after != "" && !strings.HasPrefix(after, ":") {
+		if !ok || after != "" && !strings.HasPrefix(after, ":") {
 			odd(notPlain + ": its brackets do not match")
 		}
 		if after != "" {
@@ -135,8 +135,8 @@ func readPlace(text string) place {
 		p.bad = notPlain
 		return p
 	}
-	// A name that ends in a number is an address that somebody got wrong;
-	// programs differ in what they make of it.
+	// A name that ends in a number is a mistyped address, which programs read
+	// differently.
 	if last := p.host[strings.LastIndexByte(p.host, '.')+1:]; numeric(last) {
 		p.bad = notPlain + ": it ends in a number"
 	}

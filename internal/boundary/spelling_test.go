@@ -20,7 +20,7 @@ import (
 
 func TestASpellingThatProgramsReadDifferentlyIsRefusedWithWhatItMeans(t *testing.T) {
 	t.Parallel()
-	e := engine(t)
+	k := newChecker(t)
 	for target, canonical := range map[string]string{
 		" 192.168.1.201": "192.168.1.201", "192.168.1.201\t": "192.168.1.201", "192.168.1.201 x": "192.168.1.201", "192.168.1.201\x00": "192.168.1.201",
 		"１９２.１６８.１.２０１": "192.168.1.201", "192。168。1。201": "192.168.1.201", "192．168｡1.201": "192.168.1.201", "①⑨2.168.1.201": "192.168.1.201",
@@ -35,7 +35,7 @@ func TestASpellingThatProgramsReadDifferentlyIsRefusedWithWhatItMeans(t *testing
 		"64:ff9b:1:c0a8:1:c900::": "64:ff9b:1:c0a8:1:c900::", "64:ff9b:1:ffc0:a8:1c9::": "64:ff9b:1:ffc0:a8:1c9::", "64:ff9b:1:ffff:c0:a801:c900:0": "64:ff9b:1:ffff:c0:a801:c900:0",
 		"ＰＩ１.home": "pi1.home", "pi1。home": "pi1.home",
 	} {
-		v := e.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), HostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.NotNil(t, v.Resolved, target)
 		assert.Equal(t, canonical, v.Canonical, target)
@@ -45,12 +45,12 @@ func TestASpellingThatProgramsReadDifferentlyIsRefusedWithWhatItMeans(t *testing
 	}
 	// The same with the sandbox's address: it may only refuse, since it is not known who reads it how.
 	for _, target := range []string{" 172.30.0.11", "１72.30.0.11", "172。30.0.11", "[172.30.0.11", "172.30.0.11:0", "ssh://%3172.30.0.11", "172.30.0.11\n", "nöde.test"} {
-		v := e.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), HostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.Contains(t, v.Reason, "neither an address nor a plain host name", target)
 	}
 	for _, target := range []string{"pi@172.30.0.11", "ssh://pi@node.test:22", "[172.30.0.11]:2222", "node.test:22", "ssh://[fd00:5a::1]/", "sftp://node.test"} {
-		assert.True(t, e.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.True(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
 	}
 }
 
@@ -196,15 +196,15 @@ func TestWhatTheSystemTakesForAProductionAddressIsRefused(t *testing.T) {
 		}
 		texts = append(texts, spell(r, a))
 	}
-	e, read := engine(t), systemReads(t)
+	k, read := newChecker(t), systemReads(t)
 	understood := 0
 	for _, text := range texts {
 		for _, address := range read(t, text) {
 			understood++
-			checkReached(t, e, text, address)
+			checkReached(t, k, text, address)
 		}
 		for _, address := range reached(text) {
-			checkReached(t, e, text, address)
+			checkReached(t, k, text, address)
 		}
 	}
 	assert.Greater(t, understood, 10000)
@@ -243,17 +243,17 @@ for line in sys.stdin:
 	}
 }
 
-// checkReached refuses an engine that allows a text that leads to address, or allows it as another address.
-func checkReached(t *testing.T, e Engine, text string, address netip.Addr) {
+// checkReached refuses a checker that allows a text that leads to address, or allows it as another address.
+func checkReached(t *testing.T, k Checker, text string, address netip.Addr) {
 	t.Helper()
-	d := e.Decide(context.Background(), HostTarget(text))
+	d := k.Decide(context.Background(), HostTarget(text))
 	production, sandbox := false, false
 	for _, inside := range Embedded(address.Unmap()) {
-		for _, rule := range e.Manifest.Production.Addresses {
+		for _, rule := range k.Manifest.Production.Addresses {
 			production = production || rule.Contains(inside)
 		}
 	}
-	for _, rule := range e.Manifest.Sandbox.Addresses {
+	for _, rule := range k.Manifest.Sandbox.Addresses {
 		sandbox = sandbox || rule.Contains(address.Unmap())
 	}
 	if d.Allowed && (production || !sandbox) {
@@ -267,35 +267,35 @@ func checkReached(t *testing.T, e Engine, text string, address netip.Addr) {
 	}
 }
 
-// FuzzDecideAton: for any string, if any C library reaches a production address with it, the engine refuses it.
+// FuzzDecideAton: for any string, if any C library reaches a production address with it, the checker refuses it.
 func FuzzDecideAton(f *testing.F) {
 	for _, seed := range []string{"192.168.1.201", "0300.0250.1.0311", "3232235977", "0xc0.0xa8.457", "192.168.1.201 x", " 192.168.1.201", "192.168.1.0311", "::ffff:c0a8:1c9%lo", "0x", "0x.0", "030052000711", "192.168.1.0319"} {
 		f.Add(seed)
 	}
-	e := engine(f)
+	k := newChecker(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, address := range reached(text) {
-			checkReached(t, e, text, address)
+			checkReached(t, k, text, address)
 		}
 	})
 }
 
 // FuzzDecideNumeric: for any string, if the resolver of this system reaches a
-// production address with it, the engine refuses it.
+// production address with it, the checker refuses it.
 func FuzzDecideNumeric(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 100 {
 		f.Add(spell(r, [4]byte{192, 168, 1, byte(200 + r.IntN(5))}))
 	}
-	e, read := engine(f), systemReads(f)
+	k, read := newChecker(f), systemReads(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, address := range read(t, text) {
-			checkReached(t, e, text, address)
+			checkReached(t, k, text, address)
 		}
 	})
 }
 
-// FuzzDecideKinds: no text of any kind makes the engine panic, hand out a
+// FuzzDecideKinds: no text of any kind makes the checker panic, hand out a
 // decision without reason, or allow what leads to production.
 func FuzzDecideKinds(f *testing.F) {
 	kinds := []Kind{Host, Endpoint, Address, HostKey, MachineID, Hostname, Kube, Vault, KeyFile, Git, TofuState, TofuProvider, DNSZone, Database, Environment}
@@ -303,24 +303,24 @@ func FuzzDecideKinds(f *testing.F) {
 		"http://192.168.1.201:8200", "/x", "git@node.test:a/b", "gcs:a/b", "ovh", "a.fr", "postgres://u:p@node.test,prod.test/x?host=a", "X"} {
 		f.Add(i, seed)
 	}
-	e := engine(f)
+	k := newChecker(f)
 	f.Fuzz(func(t *testing.T, kind int, text string) {
-		k := kinds[uint(kind)%uint(len(kinds))]
-		d := e.Decide(context.Background(), Target{Kind: k, Value: text})
-		if d.Reason == "" || d.Kind != k || d.Explain() == "" {
-			t.Fatalf("%s %q: %+v", k, text, d)
+		of := kinds[uint(kind)%uint(len(kinds))]
+		d := k.Decide(context.Background(), Target{Kind: of, Value: text})
+		if d.Reason == "" || d.Kind != of || d.Explain() == "" {
+			t.Fatalf("%s %q: %+v", of, text, d)
 		}
 		if d.Allowed && d.Rule == nil {
-			t.Fatalf("%s %q: allowed without a rule", k, text)
+			t.Fatalf("%s %q: allowed without a rule", of, text)
 		}
 		if !d.Allowed && d.Pinned != "" {
-			t.Fatalf("%s %q: pinned though refused", k, text)
+			t.Fatalf("%s %q: pinned though refused", of, text)
 		}
 		for _, text := range d.Addresses {
 			for _, inside := range Embedded(netip.MustParseAddr(text)) {
-				for _, rule := range e.Manifest.Production.Addresses {
+				for _, rule := range k.Manifest.Production.Addresses {
 					if d.Allowed && rule.Contains(inside) {
-						t.Fatalf("%s %q: allowed though %s is production", k, text, inside)
+						t.Fatalf("%s %q: allowed though %s is production", of, text, inside)
 					}
 				}
 			}
@@ -332,7 +332,7 @@ func FuzzDecideKinds(f *testing.F) {
 func BenchmarkDecideTenThousand(b *testing.B) {
 	m, err := Load("../../inventory/sandbox/boundary.yml")
 	require.NoError(b, err)
-	e := Engine{Manifest: m}
+	k := Checker{Manifest: m}
 	targets := make([]string, 10000)
 	for i := range targets {
 		targets[i] = fmt.Sprintf("172.30.%d.%d", i>>8, i&255)
@@ -340,7 +340,7 @@ func BenchmarkDecideTenThousand(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, target := range targets {
-			if !e.Decide(b.Context(), HostTarget(target)).Allowed {
+			if !k.Decide(b.Context(), HostTarget(target)).Allowed {
 				b.Fatal(target)
 			}
 		}
@@ -349,7 +349,7 @@ func BenchmarkDecideTenThousand(b *testing.B) {
 
 func TestWhatSSHTakesForAProductionAddressIsRefused(t *testing.T) {
 	t.Parallel()
-	e := engine(t)
+	k := newChecker(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	texts := []string{
 		"ssh://192.168.1.201", "ssh://pi@3232235977:2222", "ssh://[::ffff:192.168.1.201]", "pi@0300.0250.1.0311", "ssh://pi@172.30.0.11@192.168.1.201",
@@ -375,10 +375,10 @@ func TestWhatSSHTakesForAProductionAddressIsRefused(t *testing.T) {
 			}
 			told++
 			for _, address := range reached(strings.Trim(host, "[]")) {
-				checkReached(t, e, text, address)
+				checkReached(t, k, text, address)
 			}
 			if strings.EqualFold(host, "pi1.home") {
-				assert.False(t, e.Decide(t.Context(), HostTarget(text)).Allowed, text)
+				assert.False(t, k.Decide(t.Context(), HostTarget(text)).Allowed, text)
 			}
 		}
 	}

@@ -8,34 +8,34 @@ import (
 	"strings"
 )
 
-// Kind says what a target is, and with it which lists of the manifest are asked.
+// Kind is the kind of a target. It selects the lists of the manifest.
 type Kind string
 
-// The kinds. What Target.Value holds for each stands beside it.
+// The kinds, each with the content of Target.Value.
 const (
-	Host         Kind = "host"          // a host name or address in any spelling, user@host, [address]:port or an ssh:// URI; port 22 unless it says another
+	Host         Kind = "host"          // a host name or address in any spelling, user@host, [address]:port or an ssh:// URI; default port 22
 	Endpoint     Kind = "endpoint"      // host:port or a URL; the port is needed
 	Address      Kind = "address"       // an address in any spelling; a name is refused
 	HostKey      Kind = "ssh_host_key"  // SHA256:..., or a public key as ssh-keyscan or a .pub file has it
 	MachineID    Kind = "machine_id"    // the content of /etc/machine-id
 	Hostname     Kind = "hostname"      // what a machine calls itself; nothing is resolved
-	Kube         Kind = "kube"          // a URL of a Kubernetes API, with Target.CASHA256 and Target.ClusterUID where known; empty to ask about those alone
+	Kube         Kind = "kube"          // a URL of a Kubernetes API, with Target.CASHA256 and Target.ClusterUID where known; may be empty then
 	Vault        Kind = "vault"         // a URL of a Vault
 	KeyFile      Kind = "key_file"      // the path of a file with unseal keys
 	Git          Kind = "git"           // a URL of a repository, the scp-like form or a path
 	TofuState    Kind = "tofu_state"    // backend:location, as in gcs:bucket/prefix
-	TofuProvider Kind = "tofu_provider" // the type of a provider that does not say where it leads
+	TofuProvider Kind = "tofu_provider" // the type of a provider without an endpoint
 	DNSZone      Kind = "dns_zone"      // the name or id of a zone, or a name in it
 	Database     Kind = "database"      // a URL, a DSN of libpq or of Go's MySQL driver, or host[:port]; passwords in it are never repeated
 	Environment  Kind = "environment"   // the name of an environment variable that holds a credential
 )
 
-// Target is what a decision is asked about.
+// Target is what a decision is about.
 type Target struct {
 	Kind  Kind   // empty means Host
 	Value string // as it was given
-	Port  uint16 // 0 means what Value says, else the kind's usual one
-	From  string // where it stands, as file:line or "environment variable X"; empty if it was asked about directly
+	Port  uint16 // 0 means that of Value, or the kind's default
+	From  string // where it was found, as file:line or "environment variable X"; empty if it was given directly
 
 	CASHA256   string // for Kube: SHA-256 of the CA's certificate (DER), hexadecimal; empty if unknown
 	ClusterUID string // for Kube: UID of the namespace kube-system; empty if unknown
@@ -44,27 +44,27 @@ type Target struct {
 // HostTarget is a target of kind Host.
 func HostTarget(value string) Target { return Target{Kind: Host, Value: value} }
 
-// Answer is one address that a name has, and how it is known.
+// Answer is one address of a name, and its source.
 type Answer struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
 	Through string `json:"through"` // "its own spelling", "/etc/hosts:3", "the system's resolver"
 }
 
-// Decision is the engine's answer and its reason. Its JSON form is part of
-// the interface: keys are added, never renamed.
+// Decision is the result of a check, with its reason. Its JSON form is part of
+// the interface.
 type Decision struct {
 	Kind      Kind     `json:"kind"`
 	Target    string   `json:"target"` // as given, without passwords
-	From      string   `json:"from"`   // where it stands; empty if it was asked about directly
+	From      string   `json:"from"`   // where it was found; empty if it was given directly
 	Allowed   bool     `json:"allowed"`
-	Reason    string   `json:"reason"`    // one sentence without full stop
-	Canonical string   `json:"canonical"` // what the target means, spelled plainly; empty if it could not be read
+	Reason    string   `json:"reason"`    // without a full stop
+	Canonical string   `json:"canonical"` // the target in canonical spelling; empty if it could not be read
 	Port      uint16   `json:"port"`      // 0 if it has none
-	Addresses []string `json:"addresses"` // all that it leads to, canonical; empty if that is unknown or not a question
-	Resolved  []Answer `json:"resolved"`  // how each address is known
+	Addresses []string `json:"addresses"` // all addresses that it resolves to; empty if unknown or not applicable
+	Resolved  []Answer `json:"resolved"`  // source of each address
 	Pinned    string   `json:"pinned"`    // the address to connect to, so that no second resolution can differ; empty unless allowed
-	Rule      *Rule    `json:"rule"`      // the line of the manifest that decided; nil if none did
+	Rule      *Rule    `json:"rule"`      // the entry of the manifest that decided; nil if none did
 }
 
 // String is the decision on one line.
@@ -99,7 +99,7 @@ func (d Decision) Explain() string {
 		line("means", "%s", d.Canonical)
 	}
 	for _, answer := range d.Resolved {
-		line("leads to", "%s (%s through %s)", answer.Address, answer.Name, answer.Through)
+		line("resolves to", "%s (%s through %s)", answer.Address, answer.Name, answer.Through)
 	}
 	line("because", "%s", d.Reason)
 	if d.Rule != nil {
@@ -119,7 +119,7 @@ func (d *Decision) allow(rule *Rule, reason string) {
 	d.Allowed, d.Rule, d.Reason = true, rule, reason
 }
 
-// answers puts down what a name leads to.
+// answers records the addresses of a name.
 func (d *Decision) answers(name string, addresses []netip.Addr, through string) {
 	for _, address := range addresses {
 		d.Addresses = append(d.Addresses, address.String())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package guard is the command line of prod-ip-guard: it reads flags, asks the
-// boundary's engine, and says what was decided. It decides nothing itself.
+// Package guard is the command line of prod-ip-guard. It parses flags and prints
+// decisions; the packages below it decide.
 package guard
 
 import (
@@ -19,20 +19,20 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
+	"github.com/arcodange-org/sandbox/internal/guard/targets"
 )
 
-// Exit statuses of every command but the stand-ins, which end as the program
-// they stand in for does, and with 255, as ssh does when it cannot connect,
-// if they refuse.
+// Exit statuses, except of ssh, scp and sftp: these have the program's own
+// status, and 255 if they refuse, as ssh has without a connection.
 const (
 	OK      = 0
 	Failed  = 1 // something could not be done; nothing was let through
 	Usage   = 2 // the command line is wrong
-	Refused = 3 // at least one target is not the sandbox's
-	Absent  = 4 // this system cannot do it (fence)
+	Refused = 3 // at least one target is outside the sandbox
+	Absent  = 4 // this system cannot do it (netns)
 )
 
-// Process is what a process is given.
+// Process is the process of a command.
 type Process struct {
 	Args   []string // with the program's name
 	Env    []string
@@ -45,16 +45,18 @@ func (p Process) getenv(name string) string { return sshexec.Call{Env: p.Env}.Ge
 
 const usage = `usage: prod-ip-guard COMMAND [flags] ...
 
-  check     decide about targets; refuse unless every one is the sandbox's
-  explain   decide about one target and tell why
-  token     make a token for one override, where the manifest asks for one
-  override  decide whether a run that says i_mean_prod is let through
-  fence     run a command in a network that leads to the sandbox only (Linux)
+  check     check targets; refuse unless every one is inside the sandbox
+  explain   check one target and explain the decision
+  token     make a token for one override, where the manifest requires one
+  load      decide what a process may do that loads the inventory (for the plugins)
+  override  decide whether a run with i_mean_prod may leave the sandbox (for the plugins)
+  nft-rules render the firewall of a node (for the role node_fence)
+  netns     run a command in a network namespace that reaches the sandbox only (Linux)
   ssh, scp, sftp, ssh-keyscan
-            check where the command line leads, then become that program
+            check where the command line leads, then run that program
 
-Under the name ssh, scp or sftp it stands in for that program; the boundary
-manifest is then named by the variable SANDBOX_BOUNDARY.
+Under the name ssh, scp or sftp it wraps that program, with the boundary manifest
+that the variable SANDBOX_BOUNDARY names.
 Exit status: 0 allowed, 1 failed, 2 wrong command line, 3 refused, 4 not
 possible on this system; ssh, scp and sftp end as themselves, with 255 if refused.
 `
@@ -63,13 +65,13 @@ possible on this system; ssh, scp and sftp end as themselves, with 255 if refuse
 func Main(p Process) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // whoever asks twice does not wait for what cannot be interrupted
+	context.AfterFunc(ctx, stop) // a second signal ends what cannot be interrupted
 	if len(p.Args) == 0 {
 		fmt.Fprint(p.Stderr, usage)
 		return Usage
 	}
 	if name := sshguard.Program(filepath.Base(p.Args[0])); name == sshguard.SSH || name == sshguard.SCP || name == sshguard.SFTP {
-		return p.become(ctx, sshexec.Call{Program: name, Digest: p.getenv(sshexec.EnvDigest), Programs: p.getenv(sshexec.EnvPrograms), Agent: p.getenv(sshexec.EnvAgent), Args: p.Args[1:], Env: p.Env})
+		return p.ssh(ctx, sshexec.Call{Program: name, Digest: p.getenv(sshexec.EnvDigest), Programs: p.getenv(sshexec.EnvPrograms), Agent: p.getenv(sshexec.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)
@@ -81,19 +83,23 @@ func Main(p Process) int {
 		return p.check(ctx, args)
 	case "explain":
 		return p.explain(ctx, args)
+	case "load":
+		return p.loadPolicy(ctx, args)
 	case "override":
 		return p.override(ctx, args)
 	case "token":
 		return p.token(ctx, args)
-	case "fence":
-		return p.fence(ctx, args)
+	case "nft-rules":
+		return p.nftRules(ctx, args)
+	case "netns":
+		return p.netns(ctx, args)
 	case "ssh", "scp", "sftp", "ssh-keyscan":
-		return p.becomeFlags(ctx, sshguard.Program(command), args)
+		return p.sshFlags(ctx, sshguard.Program(command), args)
 	case "help", "--help", "-h":
 		fmt.Fprint(p.Stdout, usage)
 		return OK
 	default:
-		return p.wrong("there is no command %q; see prod-ip-guard help", command)
+		return p.wrong("unknown command %q; see prod-ip-guard help", command)
 	}
 }
 
@@ -107,10 +113,10 @@ func (p Process) failed(err error) int {
 	return Failed
 }
 
-// longest is how many characters a message has at most: it repeats what it was given, which may be as long as a command line may be.
+// longest is the maximum number of characters of a message, which may quote a whole command line.
 const longest = 2000
 
-// short leaves out the middle of a long message: what it is about stands at its beginning, and why, often, at its end.
+// short leaves out the middle of a long message: its subject is at the beginning, and the reason often at the end.
 func short(text string) string {
 	letters := []rune(text)
 	if len(letters) <= longest {
@@ -122,7 +128,7 @@ func short(text string) string {
 	return string(letters[:begin]) + cut + string(letters[len(letters)-end:])
 }
 
-// flags is a flag set that stops at the first word that is no flag, so that a command's own flags stay its own.
+// flags returns a flag set that stops at the first other word, since the flags behind it may be a command's own.
 func flags(name string) *pflag.FlagSet {
 	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	set.SetInterspersed(false)
@@ -131,7 +137,7 @@ func flags(name string) *pflag.FlagSet {
 	return set
 }
 
-// parse reads flags; done says that the command has ended with status.
+// parse parses flags. If done, the command has ended with status.
 func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool) {
 	err := set.Parse(args)
 	switch {
@@ -144,17 +150,23 @@ func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool
 	return 0, false
 }
 
+// checker decides about targets of all kinds by the manifest that a flag or the environment names.
+func (p Process) checker(file string) (targets.Checker, error) {
+	checker, err := p.load(file)
+	return targets.Checker{Checker: checker, Env: p.Env}, err
+}
+
 // load reads the manifest that a flag or the environment names.
-func (p Process) load(file string) (boundary.Engine, error) {
+func (p Process) load(file string) (boundary.Checker, error) {
 	if file == "" {
 		file = p.getenv(sshexec.EnvBoundary)
 	}
 	if file == "" {
-		return boundary.Engine{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + sshexec.EnvBoundary)
+		return boundary.Checker{}, errors.New("no boundary manifest given, so nothing is allowed; give --boundary, or the variable " + sshexec.EnvBoundary)
 	}
 	manifest, err := boundary.Load(file)
 	if err != nil {
-		return boundary.Engine{}, err
+		return boundary.Checker{}, err
 	}
-	return boundary.Engine{Manifest: manifest}, nil
+	return boundary.Checker{Manifest: manifest}, nil
 }

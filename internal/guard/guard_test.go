@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
@@ -36,6 +35,12 @@ func call(stdin string, env []string, args ...string) (status int, out, err stri
 		Args: append([]string{"prod-ip-guard"}, args...), Env: env, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
 	})
 	return status, stdout.String(), stderr.String()
+}
+
+// logLine is a line of the log of overrides.
+type logLine struct {
+	Event, User      string
+	Targets, Command []string
 }
 
 // shut is an output that takes nothing.
@@ -71,7 +76,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"a directory with a pipe in it":    {Failed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
 		"a manifest of a megabyte":         {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many": {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
-		"a wish of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
+		"a request of another shape":       {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,9 +100,9 @@ func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
 		begins, end string
 	}{
 		"a jump":           {[]string{"ssh", "--boundary", good, "--", "-F", "none", "-J", long + ",192.0.2.1", "172.30.0.11"}, "prod-ip-guard: ssh: ", ""},
-		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: reading ssh's command line: -o éé", "so it cannot tell where it leads; leave it out\n"},
+		"a setting":        {[]string{"ssh", "--boundary", good, "--", "-o", long, "172.30.0.11"}, "prod-ip-guard: ssh: ssh option -o éé", "so the guard cannot tell where it leads; leave it out\n"},
 		"a manifest":       {[]string{"check", "--boundary", long, "172.30.0.11"}, "prod-ip-guard: reading the boundary manifest: ", "name the one of your sandbox's inventory\n"},
-		"no command":       {[]string{long}, "prod-ip-guard: there is no command \"éé", "see prod-ip-guard help\n"},
+		"no command":       {[]string{long}, "prod-ip-guard: unknown command \"éé", "see prod-ip-guard help\n"},
 		"no flag, at that": {[]string{"check", "--" + long}, "prod-ip-guard: unknown flag: --éé", "éé\n"},
 	} {
 		_, _, err := call("", nil, c.args...)
@@ -127,28 +132,28 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"an inventory with production in it":   {Refused, "REFUSED 192.0.2.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=192.0.2.1\n")}},
 		"an inventory of somewhere else":       {Refused, "REFUSED 198.51.100.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=198.51.100.1\n")}},
 		"a directory that cannot be read":      {Failed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
-		"no target":                            {Usage, "a check of nothing is no check", []string{"check", "--boundary", good}},
-		"no manifest":                          {Failed, "no boundary manifest is named", []string{"check", "172.30.0.11"}},
-		"a manifest that does not exist":       {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
+		"no target":                            {Usage, "no target given", []string{"check", "--boundary", good}},
+		"no manifest":                          {Failed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
+		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
 		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
 		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
 		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
 		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},
-		"an unknown command":                   {Usage, "there is no command", []string{"dance"}},
+		"an unknown command":                   {Usage, "unknown command", []string{"dance"}},
 		"no command":                           {Usage, "usage:", nil},
 		"help":                                 {OK, "usage:", []string{"help"}},
 		"help of a command":                    {OK, "--boundary", []string{"check", "--help"}},
 		"an explanation":                       {Refused, "because", []string{"explain", "--boundary", good, "--kind", "host", "192.0.2.1"}},
-		"an explanation of two things":         {Usage, "takes one target", []string{"explain", "--boundary", good, "a", "b"}},
-		"ssh to production":                    {notConnected, "refused: 192.0.2.1 leads to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
+		"an explanation of two things":         {Usage, "give one", []string{"explain", "--boundary", good, "a", "b"}},
+		"ssh to production":                    {notConnected, "refused: 192.0.2.1 resolves to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
 		"ssh without a manifest":               {notConnected, "no boundary manifest", []string{"ssh", "--", "172.30.0.11"}},
 		"ssh with a manifest that has changed": {notConnected, "has changed since this run began", []string{"ssh", "--boundary", good, "--digest", strings.Repeat("0", 64), "--", "172.30.0.11"}},
 		"a scan of production's keys":          {notConnected, "192.0.2.1", []string{"ssh-keyscan", "--boundary", good, "--", "-T", "1", "172.30.0.11", "192.0.2.1"}},
-		"ssh with an option that nobody knows": {notConnected, "is not an option", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
+		"ssh with an option that nobody knows": {notConnected, "unknown, so the guard", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
 		"another ssh than the system's":        {notConnected, "refused: ssh of /nonexistent may connect to anywhere", []string{"ssh", "--boundary", good, "--programs", "/nonexistent", "--", "172.30.0.11"}},
-		"the system's ssh, by a long way":      {notConnected, "refused: 192.0.2.1 leads to", []string{"ssh", "--boundary", good, "--programs", "/usr/local/../bin//", "--", "-F", "none", "192.0.2.1"}},
-		"a fence around nothing":               {Usage, "", []string{"fence", "--boundary", good}},
-		"a fence without a manifest":           {Failed, "no boundary manifest", []string{"fence", "--", "true"}},
+		"the system's ssh, by a long way":      {notConnected, "refused: 192.0.2.1 resolves to", []string{"ssh", "--boundary", good, "--programs", "/usr/local/../bin//", "--", "-F", "none", "192.0.2.1"}},
+		"a namespace for nothing":              {Usage, "", []string{"netns", "--boundary", good}},
+		"a namespace without a manifest":       {Failed, "no boundary manifest", []string{"netns", "--", "true"}},
 		"a token without a place to keep it":   {Failed, "neither XDG_STATE_HOME nor HOME", []string{"token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,7 +182,7 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 		env    []string
 		args   []string
 	}{
-		"an environment that leads nowhere":                   {OK, "nothing in it leads anywhere", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
+		"an environment that leads nowhere":                   {OK, "it refers to no target", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
 		"a Vault of production in the environment":            {Refused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
 		"a mention of production in the environment":          {Refused, "REFUSED NOTIFY (external_reference): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
 		"a credential in the environment":                     {Refused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
@@ -185,11 +190,11 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 		"an environment that was not asked about":             {OK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},
 		"a kubeconfig of production":                          {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "kubeconfig", kubeconfig("https://192.0.2.1:6443")}},
 		"a kubeconfig of production named by the environment": {Refused, "REFUSED https://192.0.2.1:6443", []string{"KUBECONFIG=" + kubeconfig("https://192.0.2.1:6443")}, []string{"--environment"}},
-		"a kubeconfig that does not exist":                    {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
+		"a kubeconfig that is not there":                      {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
 		"a root module with its state elsewhere":              {Refused, "REFUSED local:/srv/production/state", nil, []string{"--kind", "tofu", root}},
 		"a work tree that is none":                            {Refused, "REFUSED", nil, []string{"--kind", "repository", t.TempDir()}},
 		"manifests of ArgoCD that are not there":              {Refused, "no such file", nil, []string{"--kind", "argocd", "/nonexistent"}},
-		"a key file that does not exist":                      {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
+		"a key file that is not there":                        {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
 		"an application that is deployed to production's cluster": {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "argocd", written(t, "app.yml",
 			"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {repoURL: 'https://192.0.2.1/x.git', path: a}, destination: {server: 'https://192.0.2.1:6443'}}\n")}},
 	} {
@@ -210,7 +215,7 @@ func TestTheManifestThatDecidesIsTheOneWhoseDigestWasCompared(t *testing.T) {
 	read, err := sshexec.Call{Boundary: file}.Manifest()
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, []byte("production:\n  addresses: [198.51.100.1]\nsandbox:\n  addresses: [192.0.2.0/24]\n"), 0o600))
-	verdict := (&engine{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
+	verdict := (&decider{Manifest: read}).Decide(t.Context(), "192.0.2.1", 22)
 	assert.False(t, verdict.Allowed, "another manifest has taken its place meanwhile")
 	assert.Contains(t, verdict.Reason, "production")
 }
@@ -261,8 +266,8 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	good := written(t, "b.yml", manifest)
 	for name, c := range map[string]struct {
-		wish string
-		says string
+		request string
+		says    string
 	}{
 		"a boolean":            {`{"value": true, "command_line": true}`, ""},
 		"the word true":        {`{"value": "true", "command_line": true}`, ""},
@@ -278,8 +283,8 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state := t.TempDir()
-			wish := strings.TrimSuffix(c.wish, "}") + `, "user": "me", "targets": ["pi1"], "command": ["ansible", "-e", "i_mean_prod=true"]}`
-			status, out, err := call(wish, nil, "override", "--boundary", good, "--state", state)
+			request := strings.TrimSuffix(c.request, "}") + `, "user": "me", "targets": ["pi1"], "command": ["ansible", "-e", "i_mean_prod=true"]}`
+			status, out, err := call(request, nil, "override", "--boundary", good, "--state", state)
 			log, missing := os.ReadFile(filepath.Join(state, "overrides.log"))
 			if c.says != "" {
 				assert.Equal(t, Refused, status, err)
@@ -289,7 +294,7 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 			}
 			require.Equal(t, OK, status, out+err)
 			require.NoError(t, missing)
-			var entry record
+			var entry logLine
 			require.NoError(t, json.Unmarshal(log, &entry))
 			assert.Equal(t, "me", entry.User)
 			assert.Equal(t, []string{"pi1"}, entry.Targets)
@@ -300,7 +305,7 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 		})
 	}
 	status, _, _ := call(`{"value": true, "command_line": true}`, nil, "override", "--boundary", good, "--state", "/proc/nonexistent")
-	assert.Equal(t, Failed, status, "what cannot be written down is not let through")
+	assert.Equal(t, Failed, status, "what cannot be recorded is not let through")
 	status, _, _ = call("{", nil, "override", "--boundary", good, "--state", t.TempDir())
 	assert.Equal(t, Failed, status)
 }
@@ -333,14 +338,14 @@ func TestTheLogOfOverridesHoldsNoSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state := t.TempDir()
-			wish, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
+			request, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
 			require.NoError(t, err)
-			status, out, failed := call(string(wish), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
+			status, out, failed := call(string(request), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
 			require.Equal(t, OK, status, out+failed)
 			log, err := os.ReadFile(filepath.Join(state, "overrides.log"))
 			require.NoError(t, err)
 			assert.NotContains(t, string(log), "hunter2")
-			var entry record
+			var entry logLine
 			require.NoError(t, json.Unmarshal(log, &entry))
 			assert.Equal(t, append([]string{"ansible"}, c.written...), entry.Command)
 		})
@@ -352,8 +357,8 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	state, good := t.TempDir(), written(t, "b.yml", manifest)
 	log := filepath.Join(state, "overrides.log")
 	say := func(run, target string, flags ...string) (int, string) {
-		wish := fmt.Sprintf(`{"value": true, "command_line": true, "run": %q, "user": "me", "targets": [%q], "command": ["ansible"]}`, run, target)
-		status, out, err := call(wish, nil, append([]string{"override", "--boundary", good, "--state", state}, flags...)...)
+		request := fmt.Sprintf(`{"value": true, "command_line": true, "run": %q, "user": "me", "targets": [%q], "command": ["ansible"]}`, run, target)
+		status, out, err := call(request, nil, append([]string{"override", "--boundary", good, "--state", state}, flags...)...)
 		return status, out + err
 	}
 	status, out := say("1", "192.168.1.201 port 22", "--reached")
@@ -366,35 +371,35 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "whoever made it")
 	status, out = say("2", "192.168.1.201 port 22", "--reached")
 	assert.Equal(t, Refused, status)
-	assert.Contains(t, out, "was not let through")
+	assert.Contains(t, out, "no override of this run")
 	for _, target := range []string{"192.168.1.201 port 22", "192.168.1.202 port 22", "192.168.1.201 port 22"} {
 		status, out = say("1", target, "--reached")
 		require.Equal(t, OK, status, out)
 	}
 	data, err := os.ReadFile(log)
 	require.NoError(t, err)
-	var told []string
+	var events []string
 	for line := range strings.Lines(string(data)) {
-		var entry record
+		var entry logLine
 		if json.Unmarshal([]byte(line), &entry) == nil {
-			told = append(told, entry.Event+" "+strings.Join(entry.Targets, ","))
+			events = append(events, entry.Event+" "+strings.Join(entry.Targets, ","))
 		}
 	}
-	assert.Equal(t, []string{"allowed all", "connects 192.168.1.201 port 22", "connects 192.168.1.202 port 22"}, told)
+	assert.Equal(t, []string{"allowed all", "connects 192.168.1.201 port 22", "connects 192.168.1.202 port 22"}, events)
 	assert.True(t, strings.HasPrefix(string(data), "half a line\n"), "nothing is taken out")
 }
 
 func TestTheManifestCanAskForMore(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "arcodange-sandbox")
-	asking := func(policy, wish string) string {
-		_, out, _ := call(`{"value": true, "command_line": true`+wish+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
+	asking := func(policy, request string) string {
+		_, out, _ := call(`{"value": true, "command_line": true`+request+`}`, nil, "override", "--boundary", written(t, "b.yml", manifest+"policy:\n"+policy), "--state", state)
 		return out
 	}
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
 	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
 	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
-	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "wants evidence of promotion, and the grant "+state+"/grant.json does not exist")
+	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "requires evidence of promotion, and the grant "+state+"/grant.json does not exist")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", []string{"XDG_STATE_HOME=" + filepath.Dir(state)}, "token") // where the runs look for it
@@ -406,25 +411,4 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  token_expiry: 10m\n", `, "token": "`+strings.Repeat("0", 32)+`"`), "not the one that was made last")
 	assert.Empty(t, asking("  token_expiry: 10m\n", `, "token": "`+token+`"`))
 	assert.Contains(t, asking("  token_expiry: 10m\n", `, "token": "`+token+`"`), "none has been made", "it counts once")
-
-	_, token, _ = call("", nil, "token", "--state", state)
-	assert.ErrorContains(t, spend(state, strings.TrimSpace(token), time.Minute, time.Now().Add(2*time.Minute)), "counts for")
-}
-
-func TestAGrantThatWasUsedStandsInTheLog(t *testing.T) {
-	t.Parallel()
-	log := filepath.Join(t.TempDir(), "overrides.log")
-	used, err := spent(log, "one")
-	require.NoError(t, err)
-	assert.False(t, used, "no override was ever granted")
-	require.NoError(t, appendRecord(log, record{User: "me"}))
-	require.NoError(t, appendRecord(log, record{Grant: "one"}))
-	for id, is := range map[string]bool{"one": true, "two": false} {
-		used, err := spent(log, id)
-		require.NoError(t, err)
-		assert.Equal(t, is, used, id)
-	}
-	require.NoError(t, os.WriteFile(log, []byte("{\n"), 0o600))
-	_, err = spent(log, "two")
-	assert.ErrorContains(t, err, "cannot be read", "what cannot be known is refused")
 }

@@ -14,75 +14,54 @@ import (
 	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 )
 
-// Inside hands the process over to the fence if it is the fence's second stage; it must be called first.
-func Inside() { netns.Inside(os.Args) }
+// RunChild runs the child process of the command netns, if this process is it. It must be called first in main.
+func RunChild() { netns.RunChild(os.Args) }
 
-func (p Process) fence(ctx context.Context, args []string) int {
-	set := flags("fence [flags] -- COMMAND...")
+func (p Process) netns(ctx context.Context, args []string) int {
+	set := flags("netns [flags] -- COMMAND...")
 	file := set.String("boundary", "", "the boundary manifest")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
 	if set.NArg() == 0 {
-		return p.wrong("fence: there is no command; write it behind --")
+		return p.wrong("netns: no command given; write it after --")
 	}
-	engine, err := p.load(*file)
+	checker, err := p.load(*file)
 	if err != nil {
-		return p.failed(fmt.Errorf("fence: %w", err))
+		return p.failed(fmt.Errorf("netns: %w", err))
 	}
-	f := netns.Fence{
-		Prefixes: prefixes(engine.Manifest.Sandbox),
+	network := netns.Network{
+		Prefixes: prefixes(checker.Manifest.Sandbox),
 		Log:      p.Stderr,
 		Allow: func(ctx context.Context, to netip.AddrPort) error {
-			d := engine.Decide(ctx, boundary.Target{Kind: boundary.Endpoint, Value: to.String()})
+			d := checker.Decide(ctx, boundary.Target{Kind: boundary.Endpoint, Value: to.String()})
 			if d.Allowed {
 				return nil
 			}
 			return errors.New(d.Reason)
 		},
 	}
-	code, err := f.Run(ctx, netns.Command{Args: set.Args(), Env: sshexec.Keep(p.Env)})
+	code, err := network.Run(ctx, netns.Command{Args: set.Args(), Env: sshexec.CleanEnv(p.Env)})
 	if errors.Is(err, netns.ErrUnavailable) {
-		fmt.Fprintf(p.Stderr, "prod-ip-guard: fence: %v; the command was not started\n", err)
+		fmt.Fprintf(p.Stderr, "prod-ip-guard: netns: %v; the command was not started\n", err)
 		return Absent
 	}
 	if err != nil {
-		return p.failed(fmt.Errorf("fence: %w", err))
+		return p.failed(fmt.Errorf("netns: %w", err))
 	}
 	return code
 }
 
-// prefixes is where the sandbox's addresses lie, as routes.
+// prefixes returns the sandbox's addresses as routes.
 func prefixes(side boundary.Side) []netip.Prefix {
 	var all []netip.Prefix
-	add := func(r boundary.Range) {
-		for first := r.First; ; {
-			prefix := widest(first, r.Last)
-			all = append(all, prefix)
-			next := boundary.LastOf(prefix).Next()
-			if !next.IsValid() || r.Last.Less(next) {
-				return
-			}
-			first = next
-		}
-	}
 	for _, rule := range side.Addresses {
-		add(rule.Range)
+		all = append(all, rule.Prefixes()...)
 	}
 	for _, rule := range side.Endpoints {
 		if rule.Name == "" {
-			add(rule.Range)
+			all = append(all, rule.Range.Prefixes()...)
 		}
 	}
 	return all
-}
-
-// widest is the largest prefix that begins at first and does not pass last.
-func widest(first, last netip.Addr) netip.Prefix {
-	for bits := 0; ; bits++ {
-		prefix := netip.PrefixFrom(first, bits)
-		if prefix == prefix.Masked() && !last.Less(boundary.LastOf(prefix)) {
-			return prefix
-		}
-	}
 }

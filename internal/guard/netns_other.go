@@ -9,12 +9,12 @@ import (
 	"runtime"
 )
 
-// fence refuses to pretend: there are no network namespaces here.
-func (p Process) fence(context.Context, []string) int {
-	p.wrong("fence: %s has no network namespaces, so nothing would be held back and the command was not started; "+
+// netns fails: this system has no network namespaces.
+func (p Process) netns(context.Context, []string) int {
+	p.wrong("netns: %s has no network namespaces, so the command was not started; "+
 		"run it on Linux, or in a Linux virtual machine that reaches the sandbox only", runtime.GOOS)
 	return Absent
 }
 
-// Inside is for Linux, where the fence has a second stage.
-func Inside() {}
+// RunChild is for Linux, where the command netns has a child process.
+func RunChild() {}

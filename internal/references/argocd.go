@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/arcodange-org/sandbox/internal/boundary"
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
 // argocd reads the manifests of a file, or of all YAML and JSON files of a tree.
@@ -57,7 +58,7 @@ func manifest(file string, doc *yaml.Node) []Finding {
 		a.generators(get(doc, "spec", "generators"))
 		a.application(get(doc, "spec", "template", "spec"))
 		if patch := get(doc, "spec", "templatePatch"); is(patch) {
-			a.problem("templatePatch", patch, "it is a template, and it cannot be told what comes of it")
+			a.problem("templatePatch", patch, "it is a template, whose result is unknown")
 		}
 	case ours && kind == "AppProject":
 		for _, repo := range items(get(doc, "spec", "sourceRepos")) {
@@ -90,7 +91,7 @@ func (a *argo) problem(what string, n *yaml.Node, why string) {
 
 func (a *argo) application(spec *yaml.Node) {
 	if spec.Kind != yaml.MappingNode {
-		a.problem("spec", spec, "it is missing, so it cannot be told where it leads")
+		a.problem("spec", spec, "it is missing, so its target is unknown")
 		return
 	}
 	a.destination(get(spec, "destination"))
@@ -102,7 +103,7 @@ func (a *argo) application(spec *yaml.Node) {
 		sources = append(sources, hydrate)
 	}
 	if len(sources) == 0 {
-		a.problem("source", spec, "it is missing, so it cannot be told where it leads")
+		a.problem("source", spec, "it is missing, so its target is unknown")
 	}
 	for _, source := range sources {
 		a.repository(get(source, "repoURL"), is(get(source, "chart")))
@@ -121,7 +122,7 @@ func (a *argo) destination(n *yaml.Node) {
 		a.server(server)
 	}
 	if is(name) && name.Value != "in-cluster" {
-		a.problem("destination", name, "it names a cluster by name, and where that leads stands elsewhere; give its server")
+		a.problem("destination", name, "it names a cluster that is defined elsewhere; give its server")
 	}
 }
 
@@ -134,14 +135,14 @@ func (a *argo) values(source *yaml.Node) {
 	for _, file := range files {
 		switch {
 		case strings.Contains(file.Value, "{{"):
-			a.problem("values", file, "it is a template, and it cannot be told what comes of it")
+			a.problem("values", file, "it is a template, whose result is unknown")
 		case strings.Contains(file.Value, "://"):
 			a.found = append(a.found, target(boundary.Endpoint, file.Value, at(a.file, file.Line)))
 		}
 	}
 	for _, component := range items(get(source, "kustomize", "components")) {
 		if strings.ContainsAny(component.Value, ":{@") {
-			a.problem("component", component, "it stands elsewhere; keep it in the repository")
+			a.problem("component", component, "it is elsewhere; keep it in the repository")
 		}
 	}
 }
@@ -158,10 +159,10 @@ func (a *argo) cluster(server, config *yaml.Node) {
 	}
 	where := at(a.file, config.Line)
 	if config.Value != "" && json.Unmarshal([]byte(config.Value), &given) != nil {
-		a.problem("config", config, "it is not JSON, so it cannot be told who answers")
+		a.problem("config", config, "it is not JSON, so the server's CA is unknown")
 	}
 	if given.TLS.Insecure {
-		a.problem("config", config, "insecure believes whoever answers; give the cluster's CA")
+		a.problem("config", config, "insecure accepts any server; give the cluster's CA")
 	}
 	if len(given.Exec) > 0 && string(given.Exec) != "null" {
 		a.problem("config", config, "execProviderConfig runs a program, which may lead anywhere")
@@ -187,7 +188,7 @@ func (a *argo) server(n *yaml.Node) {
 	switch {
 	case n.Value == "https://kubernetes.default.svc":
 	case n.Value == "" || strings.ContainsAny(n.Value, "*{"):
-		a.problem("server", n, "it stands for more than one cluster, or for one that is not known here")
+		a.problem("server", n, "it is a pattern, or a cluster that is defined elsewhere")
 	default:
 		a.found = append(a.found, target(boundary.Kube, n.Value, at(a.file, n.Line)))
 	}
@@ -196,7 +197,7 @@ func (a *argo) server(n *yaml.Node) {
 func (a *argo) repository(n *yaml.Node, chart bool) {
 	switch url := n.Value; {
 	case url == "" || strings.Contains(url, "{{") || url == "*":
-		a.problem("repository", n, "it stands for more than one repository, or for one that is not known here")
+		a.problem("repository", n, "it is a pattern, or a repository that is defined elsewhere")
 	case strings.HasPrefix(url, "!"): // a project's exception
 	default:
 		if chart && !strings.Contains(url, "://") {
@@ -227,7 +228,7 @@ func (a *argo) generators(n *yaml.Node) {
 		case key == "api" && value.Kind == yaml.ScalarNode && value.Value != "":
 			a.found = append(a.found, target(boundary.Endpoint, value.Value, at(a.file, value.Line)))
 		case key == "clusters" || key == "clusterDecisionResource" || key == "scmProvider" || key == "pullRequest" || key == "plugin":
-			a.problem("generator "+key, value, "it finds its targets only when it runs")
+			a.problem("generator "+key, value, "its targets are only known at run time")
 		}
 	})
 }

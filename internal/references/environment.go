@@ -17,41 +17,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-var (
-	// Variables that carry credentials, or change what a program connects to in
-	// ways that no reading of their value tells. They are refused unless the
-	// manifest allows their name.
-	refusedByName = lazyregexp.New(`^(?:` + strings.Join([]string{
-		`(?:AWS|GOOGLE|GCLOUD|CLOUDSDK|GCP|CLOUDFLARE|CF|OVH|ARM|AZURE|HCLOUD|DIGITALOCEAN|SCW|CONSUL|NOMAD|ETCDCTL|RESTIC|BORG|MC_HOST)_.*`,
-		`VAULT_.*`, `BAO_.*`, `TF_.*`, `TOFU_.*`, `TERRAFORM_.*`,
-		`PG(?:PASSWORD|PASSFILE|SERVICE|SERVICEFILE|SSLKEY|SSLCERT|SYSCONFDIR)`,
-		`KUBE_.*`, `K8S_AUTH_.*`, `KUBERNETES_(?:MASTER|SERVICE_HOST)`, `HELM_KUBE.*`, `ARGOCD_.*`, `GITEA_.*`, `(?:GITHUB|GH|GITLAB)_.*TOKEN.*`,
-		`DOCKER_CONTEXT`, `CONTAINER_(?:CONNECTION|SSHKEY)`, `BUILDKIT_HOST`, `LIBVIRT_DEFAULT_URI`,
-		`GIT_(?:SSH|SSH_COMMAND|SSH_VARIANT|PROXY_COMMAND|DIR|WORK_TREE|COMMON_DIR|CONFIG|CONFIG_.*|EXEC_PATH|ASKPASS)`,
-		`SSH_AUTH_SOCK`, `SSH_ASKPASS`, `SSH_SK_(?:PROVIDER|HELPER)`, `SSH_PKCS11_HELPER`, `RSYNC_(?:RSH|PROXY|CONNECT_PROG)`, `CVS_RSH`, `RES_OPTIONS`, `LOCALDOMAIN`, `HOSTALIASES`,
-		`ANSIBLE_(?:CONFIG|HOME|HASHI_VAULT_.*|INVENTORY.*|HOSTS|TRANSPORT|CONNECTION.*|REMOTE_(?:USER|PORT|TMP)|PRIVATE_KEY_FILE|HOST_KEY_.*|SSH_.*|SCP_.*|SFTP_.*|PARAMIKO_.*|NETCONF_.*|WINRM_.*|SSHPASS.*|VAULT_.*|ASK_.*|BECOME_(?:PLUGIN|EXE|ALLOW).*|STRATEGY.*|LIBRARY|MODULE_UTILS|RUN_.*TAGS|SKIP_TAGS|RUN_VARS_PLUGINS|VARS_ENABLED|VARS_PLUGIN.*|PRECEDENCE|.*_PLUGINS)`,
-	}, "|") + `)$`)
+var localSocket = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
 
-	// Of these families, what neither carries a credential nor changes where anything leads.
-	harmless = lazyregexp.New(`^(?:AWS_(?:CA_BUNDLE|PAGER|REGION|DEFAULT_REGION|DEFAULT_OUTPUT|EXECUTION_ENV)|CLOUDSDK_(?:CORE_CUSTOM_CA_CERTS_FILE|CORE_DISABLE_PROMPTS|PYTHON)` +
-		`|TF_(?:LOG.*|INPUT|IN_AUTOMATION|PLUGIN_CACHE_.*|IGNORE)` +
-		`|VAULT_(?:FORMAT|CLIENT_TIMEOUT|MAX_RETRIES|LOG_LEVEL)` +
-		`|ANSIBLE_SSH_(?:PIPELINING|RETRIES|TIMEOUT|CONTROL_PATH|CONTROL_PATH_DIR|TRANSFER_METHOD|VERBOSITY))$`)
-
-	proxyVariable    = lazyregexp.New(`^(?i:(?:https?|all|ftp|socks|vault_http)_proxy)$`)
-	databaseVariable = lazyregexp.New(`^(?:.+_)?(?:DATABASE|DB|POSTGRES|POSTGRESQL|PG|MYSQL|MARIADB)_(?:URL|URI|DSN)$`)
-	endpointVariable = lazyregexp.New(`^AWS_ENDPOINT_URL.*$`)
-	localSocket      = lazyregexp.New(`^(?:/var)?/run/(?:docker|podman/podman)\.sock$|^/run/user/\d+/(?:docker|podman/podman)\.sock$`)
-)
-
-// What a process cannot do without, and what only says where it is or came from:
-// production may stand there. plugins/plugin_utils/guard.py exempts the same.
-var own = []string{
-	"PATH", "HOME", "PWD", "OLDPWD", "USER", "LOGNAME", "SHELL", "TMPDIR", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "SANDBOX_BOUNDARY",
-	"HOSTNAME", "SSH_CLIENT", "SSH_CONNECTION", "LS_COLORS", "VIRTUAL_ENV", "EMAIL", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL",
-}
-
-// guardsOwn tells whether a program is the ssh that the guard puts on a run's PATH.
+// guardsOwn returns whether a program is the guard's ssh in the PATH of a run.
 func (r Reader) guardsOwn(program string) bool {
 	state, err := xdg.State(r.getenv)
 	if err != nil {
@@ -77,10 +45,11 @@ func (r Reader) environment() []Finding {
 		if (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value) {
 			continue
 		}
+		class := Classify(name)
 		switch {
 		case name == "KUBECONFIG":
 			found = append(found, r.kubeconfigs(value, from)...)
-		case slices.Contains([]string{"VAULT_ADDR", "VAULT_AGENT_ADDR", "VAULT_PROXY_ADDR", "BAO_ADDR", "BAO_AGENT_ADDR", "BAO_PROXY_ADDR"}, name):
+		case vaultVariable.MatchString(name):
 			found = append(found, target(boundary.Vault, value, from))
 		case name == "PGHOST" || name == "PGHOSTADDR":
 			found = append(found, r.pghost(value, from)...)
@@ -93,25 +62,25 @@ func (r Reader) environment() []Finding {
 				found = append(found, problem(name, from, "it is neither a URL nor a DSN"))
 			}
 		case name == "DOCKER_HOST" || name == "CONTAINER_HOST":
-			found = append(found, engineHost(value, from)...)
+			found = append(found, dockerHost(value, from)...)
 		case proxyVariable.MatchString(name):
 			if !strings.Contains(value, "://") {
 				value = "http://" + value
 			}
 			found = append(found, target(boundary.Endpoint, value, from))
 		case name == "DOCKER_CONTEXT" && value == "default": // of no configuration
-		case refusedByName.MatchString(name) && !harmless.MatchString(name):
+		case class == Credential || class == AnsibleSetting:
 			found = append(found, target(boundary.Environment, name, from))
 			if endpointVariable.MatchString(name) {
 				found = append(found, target(boundary.Endpoint, value, from))
 			}
 		}
-		if !slices.Contains(own, name) {
+		if class != Process {
 			found = append(found, search(name, value, from))
 		}
 	}
-	found = append(found, r.dockerContext()...)
-	// What programs read where no variable says otherwise.
+	found = append(found, r.DockerContext()...)
+	// Default files of programs.
 	if r.Home != "" {
 		for variable, name := range map[string]string{"KUBECONFIG": ".kube/config", "PGPASSFILE": ".pgpass", "PGSERVICEFILE": ".pg_service.conf"} {
 			file := filepath.Join(r.Home, name)
@@ -148,7 +117,7 @@ func (r Reader) kubeconfigs(list, from string) []Finding {
 		}
 	}
 	if files == 0 {
-		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so it cannot be told what will stand there"))
+		found = append(found, problem("KUBECONFIG", from, "none of its files exists, so their content is unknown"))
 	}
 	return found
 }
@@ -168,22 +137,23 @@ func (r Reader) pghost(list, from string) []Finding {
 	return []Finding{target(boundary.Database, dsn, from)}
 }
 
-// engineHost reads the address of a container engine. The usual sockets are this machine's own engine.
-func engineHost(value, from string) []Finding {
+// dockerHost reads DOCKER_HOST and the like. The default sockets are this machine's.
+func dockerHost(value, from string) []Finding {
 	scheme, rest, _ := strings.Cut(value, "://")
 	switch {
 	case scheme == "unix" && localSocket.MatchString(rest):
 		return nil
 	case scheme == "unix" || scheme == "npipe" || scheme == "fd":
-		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket in an unusual place, and it cannot be told who listens")}
+		return []Finding{problem(strings.TrimPrefix(from, "environment variable "), from, "it is a socket at an unusual path, so the process behind it is unknown")}
 	case scheme == "ssh":
 		return []Finding{target(boundary.Host, value, from)}
 	}
 	return []Finding{target(boundary.Endpoint, value, from)}
 }
 
-// dockerContext reads where docker leads if neither a host nor another context is named: the home's configuration says.
-func (r Reader) dockerContext() []Finding {
+// DockerContext returns the Docker host that the context in the user's
+// configuration names; nothing if DOCKER_HOST is set or the host is this machine.
+func (r Reader) DockerContext() []Finding {
 	directory := r.getenv("DOCKER_CONFIG")
 	if r.getenv("DOCKER_HOST") != "" || directory == "" && r.Home == "" {
 		return nil
@@ -192,7 +162,7 @@ func (r Reader) dockerContext() []Finding {
 		directory = filepath.Join(r.Home, ".docker")
 	}
 	unreadable := func(file string, err error) []Finding {
-		return []Finding{problem("docker's context", file, "it cannot be read (%s), so it is not known where docker leads", reason(err))}
+		return []Finding{problem("docker's context", file, "it cannot be read (%s), so docker's host is unknown", reason(err))}
 	}
 	name := r.getenv("DOCKER_CONTEXT")
 	if name == "" {
@@ -228,8 +198,8 @@ func (r Reader) dockerContext() []Finding {
 		return unreadable(file, err)
 	}
 	host := meta.Endpoints["docker"].Host
-	if strings.HasPrefix(host, "unix://") { // an engine of this machine: a user's own, or one in a virtual machine of it
+	if strings.HasPrefix(host, "unix://") { // of this machine, or of a virtual machine on it
 		return nil
 	}
-	return engineHost(host, file)
+	return dockerHost(host, file)
 }

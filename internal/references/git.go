@@ -28,7 +28,7 @@ func (r Reader) git(ctx context.Context, directory string) []Finding {
 	var found []Finding
 	for _, old := range []string{"remotes", "branches"} {
 		if entries, err := os.ReadDir(filepath.Join(at.common, old)); err == nil && len(entries) > 0 {
-			found = append(found, problem("git repository", filepath.Join(at.common, old), "it holds remotes in a form of old; move them to the configuration"))
+			found = append(found, problem("git repository", filepath.Join(at.common, old), "it has remotes in an obsolete format; move them to the configuration"))
 		}
 	}
 	g := gitReader{settings: settings, directory: at.top, home: r.Home}
@@ -61,7 +61,7 @@ func (r Reader) git(ctx context.Context, directory string) []Finding {
 		case section == "submodule" && key == "update" && strings.HasPrefix(s.value, "!"):
 			found = append(found, problem(s.key, s.from, "it names a program, which may lead anywhere"))
 		case section == "http" && key == "curloptresolve" && s.value != "":
-			found = append(found, problem("http.curloptResolve", s.from, "it says where names lead, whatever their resolver says"))
+			found = append(found, problem("http.curloptResolve", s.from, "it overrides the resolver"))
 		case section == "fetch" && key == "bundleuri", section == "bundle" && key == "uri":
 			found = append(found, target(boundary.Endpoint, s.value, s.from))
 		case section == "branch" && (key == "remote" || key == "pushremote"), section == "remote" && key == "pushdefault":

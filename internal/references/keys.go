@@ -56,7 +56,7 @@ func publicKey(line, from string) []Finding {
 		switch {
 		case strings.HasPrefix(host, "!"):
 		case strings.ContainsAny(host, "*?"):
-			found = append(found, problem(host, from, "it is a pattern, so it stands for hosts that are not the sandbox's as well"))
+			found = append(found, problem(host, from, "it is a pattern that matches hosts outside the sandbox"))
 		default:
 			found = append(found, target(boundary.Host, host, from))
 		}
@@ -94,7 +94,7 @@ func privateKey(file string, block *pem.Block) []Finding {
 	}
 	data, err := read(file + ".pub")
 	if err != nil {
-		return []Finding{problem("private key", file, "its format does not show its public half, and there is no %s.pub", file)}
+		return []Finding{problem("private key", file, "its format does not contain the public key, and %s.pub does not exist", file)}
 	}
 	return publicKey(strings.TrimSpace(string(data)), file+".pub:1")
 }

@@ -41,12 +41,12 @@ func kubeconfig(file string, data []byte) []Finding {
 		clusters[name] = true
 		server := get(cluster, "server")
 		if server.Value == "" {
-			found = append(found, problem("cluster "+name, at(file, entry.Line), "it has no server, so its user decides where it leads"))
+			found = append(found, problem("cluster "+name, at(file, entry.Line), "it has no server, so kubectl's own default decides"))
 			continue
 		}
 		where := at(file, server.Line)
 		if insecure := get(cluster, "insecure-skip-tls-verify"); is(insecure) && insecure.Value != "false" {
-			found = append(found, problem("cluster "+name, at(file, insecure.Line), "insecure-skip-tls-verify believes whoever answers; give the cluster's CA"))
+			found = append(found, problem("cluster "+name, at(file, insecure.Line), "insecure-skip-tls-verify accepts any server; give the cluster's CA"))
 		}
 		if proxy := get(cluster, "proxy-url"); proxy.Value != "" {
 			found = append(found, target(boundary.Endpoint, proxy.Value, at(file, proxy.Line)))
@@ -69,13 +69,13 @@ func kubeconfig(file string, data []byte) []Finding {
 	}
 	for _, entry := range items(get(root, "contexts")) {
 		if cluster := get(entry, "context", "cluster"); !clusters[cluster.Value] {
-			found = append(found, problem("context "+get(entry, "name").Value, at(file, entry.Line), "its cluster stands in another file"))
+			found = append(found, problem("context "+get(entry, "name").Value, at(file, entry.Line), "its cluster is in another file"))
 		}
 	}
 	// A current context that is not there is an error to every client, so nothing is fallen back to.
 	nowhere := get(root, "current-context").Value != "" && len(items(get(root, "contexts"))) == 0
 	if len(found) == 0 && len(clusters) == 0 && !nowhere {
-		return []Finding{problem("kubeconfig", at(file, root.Line), "it names no cluster, so programs fall back to other ones")}
+		return []Finding{problem("kubeconfig", at(file, root.Line), "it has no cluster, so programs use another file")}
 	}
 	return found
 }

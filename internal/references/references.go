@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package references finds what ties a run to the world beside its inventory:
-// kubeconfig files, the environment, OpenTofu roots, ArgoCD manifests, git
-// remotes and key files. It turns each into targets with the place where they
-// stand. It decides nothing, connects to nothing, and never repeats a secret.
+// Package references finds the external references of a run besides its
+// inventory: kubeconfig files, the environment, OpenTofu roots, ArgoCD manifests,
+// git remotes and key files. It returns the targets of each with its position. It
+// does not connect, and never repeats a secret.
 //
-// What it cannot read, or cannot follow to a target, is a finding with a
-// problem, which is refused like a target that is unknown.
+// What it cannot read or resolve to a target is a finding with a problem, which
+// is refused like an unknown target.
 package references
 
 import (
@@ -20,11 +20,12 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/limitedread"
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Sources says what to read.
+// Sources is what to read.
 type Sources struct {
 	Kubeconfigs []string // files; each has to exist
 	Environment bool     // the environment of Reader
@@ -44,24 +45,24 @@ type Root struct {
 // Finding is one external reference.
 type Finding struct {
 	Target boundary.Target // From is always set
-	// Problem says why it is refused whatever the target is; empty if the engine decides.
+	// Problem is why it is refused whatever the target is; empty if the checker decides.
 	Problem string
 	// Known means that it is refused only if the manifest lists it as production:
-	// what the sandbox makes anew each time cannot be listed.
+	// it changes each time a sandbox is made, and cannot be listed.
 	Known bool
-	// Text is searched for mentions of production, and leads nowhere by itself.
+	// Text is searched for mentions of production, and is no target itself.
 	Text string
 }
 
 // ExternalReference is the kind of a decision about a finding that led to no target.
 const ExternalReference boundary.Kind = "external_reference"
 
-// Decide asks the engine about a finding.
-func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.Decision {
+// Decide checks a finding.
+func (f Finding) Decide(ctx context.Context, checker boundary.Checker) boundary.Decision {
 	if f.Text != "" {
-		// What is found is not repeated: it may stand in a secret.
+		// The mention is not repeated: the text may be a secret.
 		d := boundary.Decision{Kind: ExternalReference, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
-		if mentions := engine.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
+		if mentions := checker.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
 			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
 		} else {
 			d.Allowed, d.Reason = true, "its value does not mention production"
@@ -69,7 +70,7 @@ func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.De
 		return d
 	}
 	if f.Problem == "" {
-		d := engine.Decide(ctx, f.Target)
+		d := checker.Decide(ctx, f.Target)
 		if f.Known && !d.Allowed && d.Rule == nil && d.Canonical != "" {
 			d.Allowed, d.Reason = true, "the boundary manifest does not list it as production"
 		}
@@ -84,36 +85,36 @@ func (f Finding) Decide(ctx context.Context, engine boundary.Engine) boundary.De
 	}
 }
 
-// Judged is a finding with what the engine made of it.
-type Judged struct {
+// Result is a finding with its decision.
+type Result struct {
 	Finding
 	Decision boundary.Decision
 }
 
-// Decide asks the engine about findings. A text without a mention says nothing,
-// and neither does one with some where what stands there is refused already.
-func Decide(ctx context.Context, engine boundary.Engine, found []Finding) []Judged {
-	judged := make([]Judged, 0, len(found))
+// Decide checks findings. A text without a mention gives no result, nor does one
+// at a position that is refused already.
+func Decide(ctx context.Context, checker boundary.Checker, found []Finding) []Result {
+	results := make([]Result, 0, len(found))
 	refused := map[string]bool{}
 	for _, f := range found {
-		d := f.Decide(ctx, engine)
+		d := f.Decide(ctx, checker)
 		if f.Text != "" && (d.Allowed || refused[d.From]) {
 			continue
 		}
 		refused[d.From] = refused[d.From] || !d.Allowed
-		judged = append(judged, Judged{f, d})
+		results = append(results, Result{f, d})
 	}
-	return judged
+	return results
 }
 
 // Reader reads.
 type Reader struct {
-	Environ []string   // the environment that is judged, and that fills what files leave open
-	Home    string     // whose default files count; empty if nobody's
+	Environ []string   // the environment to read, also for what files leave open
+	Home    string     // home directory with default files; empty for none
 	Runner  run.Runner // for git
 }
 
-// System reads on behalf of this process.
+// System returns the reader for this process.
 func System() Reader {
 	home, _ := os.UserHomeDir()
 	return Reader{Environ: os.Environ(), Home: home, Runner: run.Exec{}}
@@ -162,7 +163,7 @@ func search(what, text, from string) Finding {
 	return f
 }
 
-// problem is a finding about what stands at from; what is named, its content is not repeated.
+// problem returns a finding about the thing at from, without its content.
 func problem(what, from, format string, args ...any) Finding {
 	return Finding{Target: boundary.Target{Value: what, From: from}, Problem: fmt.Sprintf(format, args...)}
 }
@@ -181,19 +182,7 @@ func reason(err error) string {
 // maxFile is far more than any of these files holds.
 const maxFile = 16 << 20
 
-func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	return os.ReadFile(file)
-}
+func read(file string) ([]byte, error) { return limitedread.File(file, maxFile) }
 
 // filesIn lists the files of a tree with one of the endings, or file itself. Links to directories are a problem, since they are not followed.
 func filesIn(root string, endings ...string) ([]string, error) {
@@ -215,7 +204,7 @@ func filesIn(root string, endings ...string) ([]string, error) {
 			return nil
 		case entry.Type()&fs.ModeSymlink != 0:
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
-				return fmt.Errorf("%s is a link to a directory, which is not followed; name the directory as well", path)
+				return fmt.Errorf("%s is a link to a directory, which is not supported; name the directory as well", path)
 			}
 		}
 		if slices.ContainsFunc(endings, func(ending string) bool { return strings.HasSuffix(path, ending) }) {
@@ -247,7 +236,7 @@ func (r Reader) expand(path, directory string) string {
 	return path
 }
 
-// shortened is an absolute path made shorter where that leads to the same: behind a link `..` may not.
+// shortened cleans an absolute path if that is the same file; behind a link, `..` may not be.
 func shortened(path string) string {
 	short := filepath.Clean(path)
 	if a, err := pathlink.Resolve(path); err == nil {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,9 +80,9 @@ func judged(t *testing.T, root string, reader Reader, sources Sources) []string 
 	t.Helper()
 	m, err := boundary.Parse(filepath.Join(root, "boundary.yml"), []byte(manifestText))
 	require.NoError(t, err)
-	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	checker := boundary.Checker{Manifest: m, Resolver: dns}
 	var out []string
-	for _, f := range Decide(t.Context(), engine, reader.Read(t.Context(), sources)) {
+	for _, f := range Decide(t.Context(), checker, reader.Read(t.Context(), sources)) {
 		d := f.Decision
 		require.NotEmpty(t, d.From, "%+v", f.Finding)
 		for _, text := range []string{d.Target, d.From, d.Reason, d.Canonical, d.String(), d.Explain()} {
@@ -128,26 +127,26 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 		"production's CA among others": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority: two.pem}}\n"),
 			[]string{"allowed kube", "refused kube https://127.0.0.1:6443: its CA"}},
 		"a cluster that is not the current one": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443'}}\n- {name: b, cluster: {server: 'https://192.0.2.1:6443'}}\ncurrent-context: a\n"),
-			[]string{"allowed kube", "refused kube https://192.0.2.1:6443: it leads to 192.0.2.1, which is production (ROOT/config:5)"}},
+			[]string{"allowed kube", "refused kube https://192.0.2.1:6443: it resolves to 192.0.2.1, which is production (ROOT/config:5)"}},
 		"a proxy of production": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', proxy-url: 'socks5://u:SECRET@192.0.2.1:1080'}}\n"),
 			[]string{"refused endpoint socks5://u:***@192.0.2.1:1080", "allowed kube"}},
 		"a cluster that nobody verifies": {config("- name: a\n  cluster:\n    server: https://127.0.0.1:6443\n    insecure-skip-tls-verify: true\n"),
-			[]string{"refused external_reference cluster a: insecure-skip-tls-verify believes whoever answers; give the cluster's CA (ROOT/config:7)", "allowed kube"}},
+			[]string{"refused external_reference cluster a: insecure-skip-tls-verify accepts any server; give the cluster's CA (ROOT/config:7)", "allowed kube"}},
 		"a CA that is not there": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority: none.pem}}\n"),
 			[]string{"refused external_reference cluster a: its CA cannot be read (no such file or directory)", "allowed kube"}},
 		"a CA that is none":   {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', certificate-authority-data: U0VDUkVU}}\n"), []string{"it holds no certificate", "allowed"}},
-		"a server in octal":   {config("- {name: a, cluster: {server: 'https://0300.0.02.1:6443'}}\n"), []string{"it leads to 192.0.2.1, which is production"}},
+		"a server in octal":   {config("- {name: a, cluster: {server: 'https://0300.0.02.1:6443'}}\n"), []string{"it resolves to 192.0.2.1, which is production"}},
 		"no server":           {config("- {name: a, cluster: {}}\n"), []string{"it has no server"}},
-		"no cluster":          {"kind: Config\n", []string{"it names no cluster"}},
+		"no cluster":          {"kind: Config\n", []string{"it has no cluster"}},
 		"no way to fall back": {"kind: Config\ncurrent-context: nowhere\n", nil},
 		"a context without its cluster": {config("- {name: a, cluster: {server: 'https://127.0.0.1'}}\ncontexts: [{name: x, context: {cluster: b}}]\n"),
-			[]string{"allowed", "refused external_reference context x: its cluster stands in another file"}},
+			[]string{"allowed", "refused external_reference context x: its cluster is in another file"}},
 		"a program that gives the key": {"kind: Config\nclusters: [{name: a, cluster: {server: 'https://127.0.0.1:6443'}}]\nusers: [{name: u, user: {exec: {command: ssh, args: [SECRET]}}}, {name: v, user: {auth-provider: {name: oidc}}}]\n",
 			[]string{"allowed kube", "refused external_reference user u: its exec runs a program", "refused external_reference user v: its auth-provider runs a program"}},
 		"production by the name it answers to": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', tls-server-name: api.prod.test}}\n"),
 			[]string{"refused host api.prod.test: its name is production", "allowed kube"}},
 		"another name to answer to": {config("- {name: a, cluster: {server: 'https://127.0.0.1:6443', tls-server-name: kubernetes}}\n"), []string{"allowed host kubernetes", "allowed kube"}},
-		"a key in disguise":         {config("- {name: a, cluster: {server: 'https://127.0.0.1', !!binary c2VydmVy: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time, a merge, or a key in disguise"}},
+		"a key in disguise":         {config("- {name: a, cluster: {server: 'https://127.0.0.1', !!binary c2VydmVy: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time, a merge, or an encoded key"}},
 		"a key given twice":         {config("- {name: a, cluster: {server: 'https://127.0.0.1', server: 'https://192.0.2.1'}}\n"), []string{"line 4 has a key for the second time"}},
 		"an alias":                  {"kind: Config\nclusters: &c []\nx: *c\n", []string{"an anchor or an alias"}},
 		"not YAML":                  {"kind: [SECRET\n", []string{"it is not YAML"}},
@@ -164,7 +163,7 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 		})
 	}
 	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/none/config"}}))
-	same(t, []string{"it is not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
+	same(t, []string{"not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
 }
 
 func TestTheEnvironmentIsJudged(t *testing.T) {
@@ -190,7 +189,7 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		"VAULT_PROXY_ADDR=unix:///run/vault.sock":          {"refused vault"},
 		"VAULT_ADDR=":        nil,
 		"VAULT_TOKEN=SECRET": {"refused environment VAULT_TOKEN: it is a credential or connection setting that the boundary manifest does not list"},
-		"PGHOST=192.0.2.1":   {"refused database 192.0.2.1: it leads to 192.0.2.1, which is production"},
+		"PGHOST=192.0.2.1":   {"refused database 192.0.2.1: it resolves to 192.0.2.1, which is production"},
 		"PGHOST=node.test":   {"allowed database node.test"},
 		"PGHOST=node.test,192.0.2.1 PGPORT=5432,5433":  {"refused database node.test:5432,192.0.2.1:5433: one of its hosts, 192.0.2.1, is not allowed"},
 		"PGHOSTADDR=192.0.2.1":                         {"refused database"},
@@ -202,7 +201,7 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		"ERP_DATABASE_URL=postgres://u:SECRET@node.test/d?host=192.0.2.1": {"refused database node.test:5432,192.0.2.1"},
 		"DATABASE_URL=SECRET":                                     {"refused external_reference DATABASE_URL: it is neither a URL nor a DSN"},
 		"DOCKER_HOST=unix:///var/run/docker.sock":                 nil,
-		"DOCKER_HOST=unix:///tmp/forwarded.sock":                  {"it cannot be told who listens"},
+		"DOCKER_HOST=unix:///tmp/forwarded.sock":                  {"the process behind it is unknown"},
 		"DOCKER_HOST=ssh://pi@192.0.2.1":                          {"refused host ssh://pi@192.0.2.1"},
 		"DOCKER_HOST=tcp://192.0.2.1:2375":                        {"refused endpoint"},
 		"DOCKER_CONTEXT=prod":                                     {"refused environment"},
@@ -273,33 +272,33 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"another state by its query":           {map[string]string{"main.tf": "terraform {\n backend \"http\" {\n address = \"http://u:SECRET@198.51.100.11/state?ws=prod\"\n }\n}\n"}, []string{"allowed endpoint", "refused tofu_state http:http://198.51.100.11/state?***: it is a state of production"}},
 		"a state by its query, without a path": {map[string]string{"main.tf": "terraform {\n backend \"http\" {\n address = \"http://u:SECRET@198.51.100.11?ws=prod\"\n }\n}\n"}, []string{"allowed endpoint", "refused tofu_state http:http://198.51.100.11/?***: it is a state that"}},
 		"a state in PostgreSQL":                {map[string]string{"main.tf": "terraform {\n backend \"pg\" {\n conn_str = \"postgres://u:SECRET@192.0.2.1/s\"\n }\n}\n"}, []string{"refused database 192.0.2.1:5432"}},
-		"a backend that is not known":          {map[string]string{"main.tf": "terraform {\n backend \"swift\" {}\n}\n"}, []string{"it is of a type that is not known"}},
+		"a backend that is not known":          {map[string]string{"main.tf": "terraform {\n backend \"swift\" {}\n}\n"}, []string{"its type is unknown"}},
 		"a provider by a variable's default":   {map[string]string{"main.tf": gcs + "variable \"h\" {\n default = \"192.0.2.1\"\n}\nprovider \"postgresql\" {\n host = var.h\n port = 5432\n password = \"SECRET\"\n}\n"}, []string{ok, "refused database 192.0.2.1:5432"}},
 		"a provider by terraform.tfvars":       {map[string]string{"main.tf": gcs + "variable \"h\" {\n default = \"node.test\"\n}\nprovider \"postgresql\" {\n host = var.h\n}\n", "terraform.tfvars": "h = \"192.0.2.1\"\n"}, []string{ok, "refused database 192.0.2.1"}},
 		"a provider by a file of values":       {map[string]string{"main.tf": gcs + "variable \"h\" {}\nprovider \"postgresql\" {\n host = var.h\n}\n", "terraform.tfvars": "h = \"192.0.2.1\"\n", "given.tfvars": "h = \"node.test\"\n"}, []string{ok, "allowed database node.test"}},
 		"a provider by the environment":        {map[string]string{"main.tf": gcs + "variable \"env\" {}\nprovider \"postgresql\" {\n host = var.env\n}\n"}, []string{ok, "refused database 192.0.2.1"}},
 		"a provider by locals":                 {map[string]string{"main.tf": gcs + "locals {\n a = \"192.0.2\"\n b = \"${local.a}.1\"\n}\nprovider \"vault\" {\n address = \"https://${local.b}:8200\"\n token = \"SECRET\"\n}\n"}, []string{ok, "refused vault https://192.0.2.1:8200"}},
-		"a value that nobody knows yet":        {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = data.x.y.z\n}\n"}, []string{ok, "refused external_reference provider vault: its address cannot be told before it runs (ROOT/m/main.tf:7)"}},
-		"a value by a function":                {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = format(\"http://%s\", \"192.0.2.1\")\n}\n"}, []string{ok, "its address cannot be told"}},
-		"a variable without value":             {map[string]string{"main.tf": gcs + "variable \"h\" {}\nprovider \"postgresql\" {\n host = var.h\n}\n"}, []string{ok, "its host cannot be told"}},
+		"a value that nobody knows yet":        {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = data.x.y.z\n}\n"}, []string{ok, "refused external_reference provider vault: its address cannot be known before it runs (ROOT/m/main.tf:7)"}},
+		"a value by a function":                {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = format(\"http://%s\", \"192.0.2.1\")\n}\n"}, []string{ok, "its address cannot be known"}},
+		"a variable without value":             {map[string]string{"main.tf": gcs + "variable \"h\" {}\nprovider \"postgresql\" {\n host = var.h\n}\n"}, []string{ok, "its host cannot be known"}},
 		"a provider without host":              {map[string]string{"main.tf": gcs + "provider \"postgresql\" {}\n"}, []string{ok, "it has no host, so the environment decides"}},
 		"a cluster by its CA":                  {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1:6443\"\n cluster_ca_certificate = <<E\n" + pemOf("abc") + "E\n}\n"}, []string{ok, "refused kube https://127.0.0.1:6443: its CA is that of a cluster of production"}},
-		"a cluster by a kubeconfig":            {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n config_path = \"kc\"\n }\n}\n", "kc": config("- {name: a, cluster: {server: 'https://192.0.2.1'}}\n")}, []string{ok, "refused kube https://192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/m/kc:4)"}},
+		"a cluster by a kubeconfig":            {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n config_path = \"kc\"\n }\n}\n", "kc": config("- {name: a, cluster: {server: 'https://192.0.2.1'}}\n")}, []string{ok, "refused kube https://192.0.2.1: it resolves to 192.0.2.1, which is production (ROOT/m/kc:4)"}},
 		"a cluster of Helm as an object":       {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes = {\n host = \"https://192.0.2.1\"\n }\n}\n"}, []string{ok, "refused kube"}},
 		"a cluster by the environment":         {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {}\n"}, []string{ok, "it has neither host nor config_path"}},
-		"a cluster that nobody verifies":       {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n insecure = true\n}\n"}, []string{ok, "insecure believes whoever answers", "allowed kube"}},
+		"a cluster that nobody verifies":       {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n insecure = true\n}\n"}, []string{ok, "insecure accepts any server", "allowed kube"}},
 		"a forge of production":                {map[string]string{"main.tf": gcs + "provider \"gitea\" {\n base_url = \"https://gitea.prod.test\"\n}\n"}, []string{ok, "refused endpoint https://gitea.prod.test: its name is production"}},
 		"a cloud that is allowed":              {map[string]string{"main.tf": gcs + "provider \"cloudflare\" {\n api_token = \"SECRET\"\n}\n"}, []string{ok, "allowed tofu_provider cloudflare"}},
 		"a cloud that is not":                  {map[string]string{"main.tf": gcs + "provider \"ovh\" {\n application_secret = \"SECRET\"\n}\n"}, []string{ok, "refused tofu_provider ovh"}},
 		"a provider that leads nowhere":        {map[string]string{"main.tf": gcs + "provider \"random\" {}\n"}, []string{ok}},
 		"a remote state of production":         {map[string]string{"main.tf": gcs + "data \"terraform_remote_state\" \"p\" {\n backend = \"gcs\"\n config = {\n bucket = \"prod-tf\"\n prefix = \"x\"\n }\n}\n"}, []string{ok, "refused tofu_state gcs:prod-tf/x"}},
-		"a provider in a module beside":        {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "provider \"vault\" {}\n"}, []string{ok, "it stands in a module, where its values cannot be told"}},
+		"a provider in a module beside":        {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "provider \"vault\" {}\n"}, []string{ok, "it is in a module, where its values are unknown"}},
 		"a module from production's forge":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"git::ssh://git@forge.test/prod/m.git?ref=v1\"\n}\n"}, []string{ok, "refused git ssh://git@forge.test/prod/m.git: it is a repository of production"}},
 		"a file that cannot be parsed":         {map[string]string{"main.tf": gcs, "x.tf": "provider {{ SECRET\n"}, []string{"refused external_reference OpenTofu file: it cannot be read"}},
 		"a file of values that is broken":      {map[string]string{"main.tf": gcs, "terraform.tfvars": "h = \"SECRET\n"}, []string{"refused external_reference OpenTofu file: it cannot be read", ok}},
 		"an override file":                     {map[string]string{"main.tf": gcs, "override.tf": "terraform {\n backend \"gcs\" {\n bucket = \"prod-tf\"\n prefix = \"x\"\n }\n}\n"}, []string{ok, "refused tofu_state gcs:prod-tf/x"}},
 		"a directory without configuration":    {map[string]string{"readme": ""}, []string{"it holds no configuration"}},
-		"a provider that is dynamic in Tofu":   {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n for_each = toset([\"192.0.2.1\"])\n alias = \"x\"\n host = each.value\n}\n"}, []string{ok, "its host cannot be told"}},
+		"a provider that is dynamic in Tofu":   {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n for_each = toset([\"192.0.2.1\"])\n alias = \"x\"\n host = each.value\n}\n"}, []string{ok, "its host cannot be known"}},
 		"a provider through a bastion":         {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n host = \"node.test\"\n jumphost = \"192.0.2.1\"\n}\n"}, []string{ok, "allowed database", "refused host 192.0.2.1"}},
 		"a container engine elsewhere":         {map[string]string{"main.tf": gcs + "provider \"docker\" {\n host = \"ssh://pi@192.0.2.1\"\n}\n"}, []string{ok, "refused host"}},
 		"places in several blocks":             {map[string]string{"main.tf": gcs + "provider \"aws\" {\n endpoints {\n s3 = \"http://127.0.0.1:9000\"\n }\n endpoints {\n sts = \"http://192.0.2.1:9000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9000", "refused tofu_provider aws"}},
@@ -308,8 +307,8 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a cloud in capitals":                  {map[string]string{"main.tf": gcs + "provider \"Google\" {\n storage_custom_endpoint = \"http://127.0.0.1:4443\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider google"}},
 		"a kind that is no word":               {map[string]string{"main.tf": gcs + "provider \"\uff41ws\" {\n endpoint = \"http://127.0.0.1:4443\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider"}},
 		"a source of data under one place":     {map[string]string{"main.tf": gcs + "provider \"http\" {\n url = \"http://127.0.0.1\"\n}\ndata \"http\" \"x\" {\n url = \"http://192.0.2.1\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider http"}},
-		"a place under another name":           {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = \"https://192.0.2.1\"\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/m/main.tf:7)", "allowed endpoint"}},
-		"a place under another name, unknown":  {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = data.x.y.z\n}\n"}, []string{ok, "its oncall_url cannot be told"}},
+		"a place under another name":           {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = \"https://192.0.2.1\"\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1: it resolves to 192.0.2.1, which is production (ROOT/m/main.tf:7)", "allowed endpoint"}},
+		"a place under another name, unknown":  {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall_url = data.x.y.z\n}\n"}, []string{ok, "its oncall_url cannot be known"}},
 		"a place that is empty":                {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"\"\n}\n"}, []string{ok, "refused tofu_provider grafana"}},
 		"a place beside the one that counts":   {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n oncall_url = \"http://127.0.0.1:3000\"\n}\n"}, []string{ok, "allowed endpoint", "refused tofu_provider grafana"}},
 		"a number of places":                   {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n retry_hosts = 3\n use_server = true\n}\n"}, []string{ok, "allowed endpoint"}},
@@ -325,14 +324,14 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a mention in JSON":                    {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"grafana": {"url": "http://127.0.0.1:3000", "motd": "${data.x.y.z} at 192.0.2\u002e1"}}}`}, []string{ok, "allowed endpoint", "refused external_reference provider grafana, motd: its value mentions production"}},
 		"a mention to a known provider":        {map[string]string{"main.tf": gcs + "provider \"postgresql\" {\n host = \"node.test\"\n application_name = \"192.0.2.1\"\n password = \"SECRET\"\n}\n"}, []string{ok, "allowed database", "refused external_reference provider postgresql, application_name"}},
 		"the providers of the sandbox":         {map[string]string{"main.tf": gcs + "variable \"token\" {}\nprovider \"gitea\" {\n base_url = \"http://node.test:3000\"\n token = var.token\n}\nprovider \"vault\" {\n address = \"http://node.test:8200\"\n token = var.token\n}\nprovider \"postgresql\" {\n host = \"node.test\"\n port = 5432\n sslmode = \"disable\"\n}\nprovider \"kubernetes\" {\n host = \"https://node.test:6443\"\n token = var.token\n}\nprovider \"helm\" {\n kubernetes {\n host = \"https://node.test:6443\"\n }\n}\n"}, []string{ok, "allowed endpoint", "allowed vault", "allowed database", "allowed kube", "allowed kube"}},
-		"loops within loops":                   {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = [for a in [1]: [for b in [1]: \"http://192.0.2.1\"][0]][0]\n}\n"}, []string{ok, "its address cannot be told"}},
-		"loops within loops of JSON":           {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"vault": {"address": "${[for a in [1]: [for b in [1]: \"http://192.0.2.1\"][0]][0]}"}}}`}, []string{ok, "its address cannot be told"}},
-		"loops of JSON, hidden":                {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.x[0]\n}\n", "p.tf.json": `{"locals": {"x": ["http://192.0.2.1", "%\u007b for a in [1] }%\u007b for b in [1] }x%\u007b endfor }%\u007b endfor }"]}}`}, []string{ok, "its address cannot be told"}},
+		"loops within loops":                   {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = [for a in [1]: [for b in [1]: \"http://192.0.2.1\"][0]][0]\n}\n"}, []string{ok, "its address cannot be known"}},
+		"loops within loops of JSON":           {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"vault": {"address": "${[for a in [1]: [for b in [1]: \"http://192.0.2.1\"][0]][0]}"}}}`}, []string{ok, "its address cannot be known"}},
+		"loops of JSON, hidden":                {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.x[0]\n}\n", "p.tf.json": `{"locals": {"x": ["http://192.0.2.1", "%\u007b for a in [1] }%\u007b for b in [1] }x%\u007b endfor }%\u007b endfor }"]}}`}, []string{ok, "its address cannot be known"}},
 		"a loop of JSON":                       {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"vault": {"address": "${[for a in [1]: \"http://192.0.2.1\"][0]}"}}}`}, []string{ok, "refused vault http://192.0.2.1"}},
-		"a key of JSON with loops":             {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.x.k\n}\n", "p.tf.json": `{"locals": {"x": {"${[for a in [1]: [for b in [1]: \"k\"][0]][0]}": "http://192.0.2.1"}}}`}, []string{ok, "its address cannot be told"}},
+		"a key of JSON with loops":             {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = local.x.k\n}\n", "p.tf.json": `{"locals": {"x": {"${[for a in [1]: [for b in [1]: \"k\"][0]][0]}": "http://192.0.2.1"}}}`}, []string{ok, "its address cannot be known"}},
 		"places in a list of JSON":             {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"elasticstack": {"endpoints": ["http://127.0.0.1:9200", "http://192.0.2.1:9200"]}}}`}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:9200"}},
 		"a place in a block of its own":        {map[string]string{"main.tf": gcs + "provider \"grafana\" {\n url = \"http://127.0.0.1:3000\"\n oncall {\n url = \"http://192.0.2.1:3000\"\n }\n}\n"}, []string{ok, "allowed endpoint", "refused endpoint http://192.0.2.1:3000"}},
-		"places by a dynamic block":            {map[string]string{"main.tf": gcs + "provider \"aws\" {\n dynamic \"endpoints\" {\n for_each = [1]\n content {\n s3 = \"http://192.0.2.1:9000\"\n }\n }\n}\n"}, []string{ok, "its endpoints cannot be told"}},
+		"places by a dynamic block":            {map[string]string{"main.tf": gcs + "provider \"aws\" {\n dynamic \"endpoints\" {\n for_each = [1]\n content {\n s3 = \"http://192.0.2.1:9000\"\n }\n }\n}\n"}, []string{ok, "its endpoints cannot be known"}},
 		"Helm's cluster in JSON":               {map[string]string{"main.tf": gcs, "p.tf.json": `{"provider": {"helm": [{"kubernetes": [{"host": "https://192.0.2.1"}]}]}}`}, []string{ok, "refused kube"}},
 		"a resource without its provider":      {map[string]string{"main.tf": gcs + "resource \"postgresql_database\" \"d\" {}\ndata \"vault_policy\" \"p\" {}\nresource \"random_id\" \"r\" {}\n"}, []string{ok, "refused external_reference provider postgresql: it has no host, so the environment decides (ROOT/m/main.tf:7)", "provider vault: it has no address"}},
 		"a resource in a module beside":        {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"ovh_record\" \"x\" {}\n"}, []string{ok, "refused tofu_provider ovh"}},
@@ -341,7 +340,7 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a program of a harmless provider":     {map[string]string{"main.tf": gcs + "data \"local_command\" \"x\" {\n command = \"curl\"\n}\n"}, []string{ok, "data local_command: it runs a program"}},
 		"a certificate that is asked for":      {map[string]string{"main.tf": gcs + "data \"tls_certificate\" \"x\" {\n url = \"https://192.0.2.1\"\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1"}},
 		"a certificate that is given":          {map[string]string{"main.tf": gcs + "data \"tls_certificate\" \"x\" {\n content = \"x\"\n}\n"}, []string{ok}},
-		"a certificate, asked by a module":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "data \"tls_certificate\" \"x\" {\n url = \"https://127.0.0.1\"\n}\n"}, []string{ok, "it stands in a module"}},
+		"a certificate, asked by a module":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "data \"tls_certificate\" \"x\" {\n url = \"https://127.0.0.1\"\n}\n"}, []string{ok, "it is in a module"}},
 		"something that is never kept":         {map[string]string{"main.tf": gcs + "ephemeral \"ovh_token\" \"x\" {}\n"}, []string{ok, "refused tofu_provider ovh"}},
 		"a provider by a harmless name":        {map[string]string{"main.tf": gcs + "terraform {\n required_providers {\n  null = { source = \"hashicorp/http\" }\n }\n}\ndata \"http\" \"x\" {\n provider = null\n url = \"https://192.0.2.1\"\n}\n"}, []string{ok, "refused tofu_provider http"}},
 		"a module from a forge, in short":      {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"github.com/org/repo//sub?ref=v1\"\n}\n"}, []string{ok, "refused git https://github.com/org/repo"}},
@@ -349,8 +348,8 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a module as an archive":               {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"https://192.0.2.1/m.zip\"\n}\n"}, []string{ok, "refused endpoint https://192.0.2.1"}},
 		"a module of a registry of one's own":  {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"gitea.prod.test/a/b/c\"\n}\n"}, []string{ok, "refused endpoint https://gitea.prod.test"}},
 		"a module of the registry":             {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"a/b/c//sub\"\n}\n"}, []string{ok}},
-		"a module from nobody knows where":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"s3::https://s3.test/m.zip\"\n}\n"}, []string{ok, "it is not known where its source s3::https://s3.test/m.zip leads"}},
-		"a module that was fetched":            {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"a/b/c\"\n}\n", ".terraform/modules/modules.json": `{"Modules": [{"Key": "", "Dir": "."}, {"Key": "x", "Dir": ".terraform/modules/x"}]}`, ".terraform/modules/x/main.tf": "data \"external\" \"x\" {}\nprovider \"vault\" {}\n"}, []string{ok, "provider vault: it stands in a module", "refused tofu_provider external"}},
+		"a module from nobody knows where":     {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"s3::https://s3.test/m.zip\"\n}\n"}, []string{ok, "its source s3::https://s3.test/m.zip is unknown"}},
+		"a module that was fetched":            {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"a/b/c\"\n}\n", ".terraform/modules/modules.json": `{"Modules": [{"Key": "", "Dir": "."}, {"Key": "x", "Dir": ".terraform/modules/x"}]}`, ".terraform/modules/x/main.tf": "data \"external\" \"x\" {}\nprovider \"vault\" {}\n"}, []string{ok, "provider vault: it is in a module", "refused tofu_provider external"}},
 		"fetched modules that are not listed":  {map[string]string{"main.tf": gcs, ".terraform/modules/modules.json": "SECRET"}, []string{ok, "fetched modules: they cannot be read"}},
 		"a variable that a file overrides":     {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "override.tf": "variable \"h\" {\n default = \"http://192.0.2.1\"\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "refused vault http://192.0.2.1"}},
 		"a variable that keeps its default":    {map[string]string{"main.tf": gcs + "provider \"vault\" {\n address = var.h\n}\n", "a_override.tf": "variable \"h\" {\n type = string\n}\n", "variables.tf": "variable \"h\" {\n default = \"http://node.test\"\n}\n"}, []string{ok, "allowed vault http://node.test"}},
@@ -365,7 +364,7 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a machine behind a bastion":           {map[string]string{"main.tf": gcs + "resource \"terraform_data\" \"x\" {\n provisioner \"file\" {\n connection {\n host = \"node.test\"\n bastion_host = \"192.0.2.1\"\n }\n }\n}\n"}, []string{ok, "allowed host node.test", "refused host 192.0.2.1"}},
 		"a machine that is not known":          {map[string]string{"main.tf.json": `{"terraform": {"backend": {"gcs": {"bucket": "sandbox-tf", "prefix": "erp/main"}}}, "resource": {"terraform_data": {"x": {"provisioner": [{"remote-exec": {}}]}}}}`}, []string{"allowed tofu_state", "it has no connection"}},
 		"a program that is run":                {map[string]string{"main.tf": gcs + "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {\n command = \"ssh 192.0.2.1\"\n }\n}\n"}, []string{ok, "provisioner local-exec of null_resource.x: it runs a program"}},
-		"a program that a module runs":         {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {}\n}\n"}, []string{ok, "it stands in a module"}},
+		"a program that a module runs":         {map[string]string{"main.tf": gcs + "module \"x\" {\n source = \"./sub\"\n}\n", "sub/main.tf": "resource \"null_resource\" \"x\" {\n provisioner \"local-exec\" {}\n}\n"}, []string{ok, "it is in a module"}},
 		"Helm's cluster through a proxy":       {map[string]string{"main.tf": gcs + "provider \"helm\" {\n kubernetes {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1:3128\"\n }\n}\n"}, []string{ok, "refused endpoint http://192.0.2.1:3128", "allowed kube"}},
 		"a cluster with a program":             {map[string]string{"main.tf": gcs + "provider \"kubernetes\" {\n host = \"https://127.0.0.1\"\n exec {\n command = \"ssh\"\n }\n}\n"}, []string{ok, "its exec names a program", "allowed kube"}},
 		"a state in a cluster, by a proxy":     {map[string]string{"main.tf": "terraform {\n backend \"kubernetes\" {\n host = \"https://127.0.0.1\"\n proxy_url = \"http://192.0.2.1\"\n }\n}\n"}, []string{"refused endpoint http://192.0.2.1", "allowed kube"}},
@@ -373,11 +372,11 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a container engine by its context":    {map[string]string{"main.tf": gcs + "provider \"docker\" {\n context = \"prod\"\n registry_auth {\n address = \"192.0.2.1:5000\"\n }\n}\n"}, []string{ok, "it names a context", "refused endpoint https://192.0.2.1:5000"}},
 		"a registry of providers":              {map[string]string{"main.tf": gcs + "terraform {\n required_providers {\n random = { source = \"gitea.prod.test/a/random\" }\n tls = { source = \"registry.opentofu.org/hashicorp/tls\" }\n null = { source = \"forge.test/a/null\" }\n }\n}\n"}, []string{ok, "allowed endpoint https://forge.test", "refused endpoint https://gitea.prod.test"}},
 		"states of workspaces in S3":           {map[string]string{"main.tf": "terraform {\n backend \"s3\" {\n bucket = \"prod-tf\"\n key = \"k\"\n workspace_key_prefix = \"/w/\"\n }\n}\n"}, []string{"refused tofu_state s3:prod-tf/k", "refused tofu_state s3:prod-tf/w/k"}},
-		"a value of another size":              {map[string]string{"main.tf": gcs + "locals {\n h = \"http://${local.l}\"\n l = \"" + strings.Repeat("x", 20000) + "\"\n}\nprovider \"vault\" {\n address = local.h\n}\n"}, []string{ok, "its address cannot be told"}},
-		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"it is larger than 1048576 bytes"}},
-		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"it is nested too deep"}},
+		"a value of another size":              {map[string]string{"main.tf": gcs + "locals {\n h = \"http://${local.l}\"\n l = \"" + strings.Repeat("x", 20000) + "\"\n}\nprovider \"vault\" {\n address = local.h\n}\n"}, []string{ok, "its address cannot be known"}},
+		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"larger than 1048576 bytes"}},
+		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"nested too deep"}},
 		"what is twice what was before":        {map[string]string{"main.tf": gcs + doubled(60)}, []string{ok}},
-		"a nested map of places, one unknown":  {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be told"}},
+		"a nested map of places, one unknown":  {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be known"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -399,42 +398,23 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent/none"}}}))
 }
 
-// Whatever the fence on loading takes out of the environment is judged here.
-func TestTheEnvironmentIsJudgedAsItIsCleaned(t *testing.T) {
+func TestEnvironmentVariablesHaveOneClass(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
-	require.NoError(t, err)
-	_, list, found := strings.Cut(string(text), "\n_PRODUCTION = (")
-	require.True(t, found)
-	list, _, _ = strings.Cut(list, "\n)")
-	names := regexp.MustCompile(`"([A-Z0-9_]+)(\*?)"`).FindAllStringSubmatch(list, -1)
-	require.Greater(t, len(names), 50)
-	for _, name := range names {
-		full := name[1]
-		switch {
-		case full == "PG" || full == "SSH_AGENT_PID" || full == "SANDBOX_PROGRAMS": // a family that is told apart, and what leads nowhere
-			continue
-		case name[2] != "":
-			full += "X"
-		}
-		judged := slices.ContainsFunc(Reader{Environ: []string{full + "=x"}}.environment(), func(f Finding) bool { return f.Text == "" })
-		assert.True(t, judged, full)
-	}
-}
+	for class, names := range map[Class]string{
+		Process:    "PATH HOME PWD OLDPWD USER LOGNAME SHELL TMPDIR XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR SANDBOX_BOUNDARY HOSTNAME SSH_CLIENT SSH_CONNECTION LS_COLORS VIRTUAL_ENV EMAIL GIT_AUTHOR_EMAIL GIT_COMMITTER_EMAIL",
+		Setting:    "AWS_REGION AWS_DEFAULT_REGION AWS_CA_BUNDLE CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE TF_PLUGIN_CACHE_DIR TF_IN_AUTOMATION TF_LOG TF_LOG_PATH VAULT_FORMAT KUBE_EDITOR ANSIBLE_SSH_RETRIES",
+		Endpoint:   "KUBECONFIG VAULT_ADDR VAULT_AGENT_ADDR BAO_ADDR BAO_PROXY_ADDR PGHOST PGHOSTADDR DOCKER_HOST CONTAINER_HOST DATABASE_URL VAULT_HTTP_PROXY PG_URL",
+		Address:    "http_proxy HTTPS_PROXY ALL_PROXY APP_DATABASE_URL SHOP_DB_DSN",
+		Detail:     "PGPORT PGUSER PGDATABASE PGSSLMODE PGAPPNAME SSH_AGENT_PID SANDBOX_PROGRAMS",
+		Credential: "AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL_S3 GOOGLE_CREDENTIALS GCLOUD_X CLOUDSDK_CONFIG CLOUDFLARE_API_TOKEN CF_X OVH_X HCLOUD_TOKEN DIGITALOCEAN_X SCW_X ARM_X AZURE_X GCP_X CONSUL_X NOMAD_X ETCDCTL_X RESTIC_X BORG_X MC_HOST_X ARGOCD_X GITEA_X VAULT_TOKEN BAO_TOKEN TF_VAR_x TF_CLI_CONFIG_FILE TOFU_X PGPASSWORD PGPASSFILE PGSERVICE PGSYSCONFDIR DOCKER_CONTEXT CONTAINER_CONNECTION CONTAINER_SSHKEY BUILDKIT_HOST LIBVIRT_DEFAULT_URI K8S_AUTH_HOST KUBE_CONFIG_PATH KUBE_HOST KUBE_TOKEN KUBE_CTX KUBE_CLUSTER_X KUBE_CLIENT_X KUBE_EXEC_X KUBERNETES_MASTER KUBERNETES_SERVICE_HOST HELM_KUBETOKEN ANSIBLE_HASHI_VAULT_ADDR SSH_AUTH_SOCK SSH_ASKPASS SSH_SK_PROVIDER SSH_SK_HELPER SSH_PKCS11_HELPER GIT_SSH GIT_SSH_COMMAND GIT_PROXY_COMMAND GIT_CONFIG GIT_CONFIG_COUNT GITHUB_TOKEN GH_TOKEN GITLAB_TOKEN RSYNC_RSH RSYNC_CONNECT_PROG HOSTALIASES",
 
-// What the fence on loading leaves there though it mentions production is left here, and nothing else.
-func TestTheSameVariablesMayMentionProduction(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../plugins/plugin_utils/guard.py")
-	require.NoError(t, err)
-	_, list, found := strings.Cut(string(text), "\n_OWN = frozenset([")
-	require.True(t, found)
-	list, _, _ = strings.Cut(list, "])")
-	var names []string
-	for _, name := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(list, -1) {
-		names = append(names, name[1])
+		AnsibleSetting: "ANSIBLE_CONFIG ANSIBLE_INVENTORY ANSIBLE_SSH_ARGS ANSIBLE_VAULT_PASSWORD_FILE ANSIBLE_CONNECTION_PLUGINS",
+		Other:          "LANG EDITOR NOTIFY KUBERNETES_X x ANSIBLE_NOCOLOR GIT_AUTHOR_NAME DOCKER_CONFIG",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			assert.Equal(t, class, Classify(name), name)
+		}
 	}
-	assert.ElementsMatch(t, names, own)
 }
 
 func TestTheContextOfDockerIsJudged(t *testing.T) {
@@ -455,12 +435,12 @@ func TestTheContextOfDockerIsJudged(t *testing.T) {
 		"a configuration without context":  {map[string]string{"config.json": `{"auths": {"x": {"auth": "SECRET"}}}`}, "", nil},
 		"the default context":              {map[string]string{"config.json": `{"currentContext": "default"}`}, "", nil},
 		"a socket of this machine":         {host("unix:///home/me/.docker/run/docker.sock"), "", nil},
-		"production over ssh":              {host("ssh://pi@192.0.2.1"), "", []string{"refused host ssh://pi@192.0.2.1: it leads to 192.0.2.1, which is production (ROOT/home/.docker/contexts/meta/"}},
+		"production over ssh":              {host("ssh://pi@192.0.2.1"), "", []string{"refused host ssh://pi@192.0.2.1: it resolves to 192.0.2.1, which is production (ROOT/home/.docker/contexts/meta/"}},
 		"production over TCP":              {host("tcp://192.0.2.1:2376"), "", []string{"refused endpoint tcp://192.0.2.1:2376"}},
-		"production by a hidden name":      {host("tcp://u:SECRET@hidden.test:2376"), "", []string{"refused endpoint tcp://u:***@hidden.test:2376: it leads to 192.0.2.2"}},
+		"production by a hidden name":      {host("tcp://u:SECRET@hidden.test:2376"), "", []string{"refused endpoint tcp://u:***@hidden.test:2376: it resolves to 192.0.2.2"}},
 		"the sandbox over TCP":             {host("tcp://node.test:2376"), "", []string{"allowed endpoint tcp://node.test:2376"}},
-		"a pipe of another system":         {host("npipe:////./pipe/docker"), "", []string{"it cannot be told who listens"}},
-		"a context that is not there":      {map[string]string{"config.json": lab}, "", []string{"refused external_reference docker's context: it cannot be read (no such file or directory), so it is not known where docker leads"}},
+		"a pipe of another system":         {host("npipe:////./pipe/docker"), "", []string{"the process behind it is unknown"}},
+		"a context that is not there":      {map[string]string{"config.json": lab}, "", []string{"refused external_reference docker's context: it cannot be read (no such file or directory), so docker's host is unknown"}},
 		"a context without a host":         {map[string]string{"config.json": lab, meta("lab"): `{"Endpoints": {}}`}, "", []string{"it cannot be read (it names no host)"}},
 		"a context that is broken":         {map[string]string{"config.json": lab, meta("lab"): `{"SECRET`}, "", []string{"it cannot be read (it names no host)"}},
 		"a configuration that is broken":   {map[string]string{"config.json": `{"SECRET`}, "", []string{"it cannot be read (it is not what docker writes)"}},
@@ -507,7 +487,7 @@ func TestARootIsJudgedWithWhatTheEnvironmentAdds(t *testing.T) {
 	t.Parallel()
 	const state = "terraform {\n backend \"http\" {\n address = \"http://198.51.100.11/state?ws=sandbox\"\n }\n}\n"
 	for environment, wanted := range map[string][]string{
-		"TF_CLI_ARGS_init=-backend-config=address=SECRET": {"refused external_reference TF_CLI_ARGS_init: it says where the root leads beside its files", "allowed", "allowed"},
+		"TF_CLI_ARGS_init=-backend-config=address=SECRET": {"refused external_reference TF_CLI_ARGS_init: it changes the root's configuration", "allowed", "allowed"},
 		"TF_CLI_ARGS=-var-file=SECRET":                    {"refused external_reference TF_CLI_ARGS", "allowed", "allowed"},
 		"TF_ENCRYPTION=SECRET":                            {"refused external_reference TF_ENCRYPTION", "allowed", "allowed"},
 		"TF_CLI_ARGS_plan=-no-color TF_CLI_ARGS_apply=":   {"allowed", "allowed"},
@@ -561,7 +541,7 @@ func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 		"a repository of production":          {app(inside + "  source: {repoURL: 'git@forge.test:prod/app.git'}\n"), []string{"refused git git@forge.test:prod/app.git: it is a repository of production"}},
 		"one of several sources":              {app(inside + "  sources: [{repoURL: 'https://forge.test/a/b'}, {repoURL: 'https://gitea.prod.test/a/b'}]\n"), []string{"allowed git", "refused git https://gitea.prod.test/a/b: its name is production"}},
 		"a cluster of production":             {app("  destination: {server: 'https://192.0.2.1:6443'}\n" + source), []string{"refused kube https://192.0.2.1:6443", "allowed git"}},
-		"a cluster by its name":               {app("  destination: {name: prod}\n" + source), []string{"it names a cluster by name", "allowed git"}},
+		"a cluster by its name":               {app("  destination: {name: prod}\n" + source), []string{"it names a cluster that", "allowed git"}},
 		"its own cluster by name":             {app("  destination: {name: in-cluster}\n" + source), []string{"allowed git"}},
 		"no destination":                      {app(source), []string{"it names no cluster", "allowed git"}},
 		"no source":                           {app(inside), []string{"it is missing"}},
@@ -569,20 +549,20 @@ func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 		"a chart in a registry":               {app(inside + "  source: {repoURL: public.test/sandbox, chart: x}\n"), []string{"refused git"}},
 		"a list of kubectl's":                 {"kind: List\nitems:\n- {apiVersion: argoproj.io/v1alpha1, kind: Application, spec: {destination: {server: 'https://192.0.2.1'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube", "allowed git"}},
 		"a second document":                   {"kind: ConfigMap\n---\n" + app(inside+"  source: {repoURL: 'https://192.0.2.1/a/b'}\n"), []string{"refused git"}},
-		"a set of applications, with a list":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [{url: 'https://192.0.2.1'}]}}]\n  template: {spec: {destination: {server: '{{url}}'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube https://192.0.2.1", "it stands for more than one cluster", "allowed git"}},
-		"a set of applications, by clusters":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{clusters: {}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it finds its targets only when it runs", "allowed git"}},
-		"a project":                           {"apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nspec: {sourceRepos: ['https://forge.test/org/*', '*', '!https://x'], destinations: [{server: '*'}, {server: 'https://127.0.0.1'}]}\n", []string{"allowed git", "it stands for more than one repository", "it stands for more than one cluster", "allowed kube"}},
+		"a set of applications, with a list":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [{url: 'https://192.0.2.1'}]}}]\n  template: {spec: {destination: {server: '{{url}}'}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"refused kube https://192.0.2.1", "it is a pattern, or a cluster", "allowed git"}},
+		"a set of applications, by clusters":  {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{clusters: {}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"its targets are only known at run time", "allowed git"}},
+		"a project":                           {"apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nspec: {sourceRepos: ['https://forge.test/org/*', '*', '!https://x'], destinations: [{server: '*'}, {server: 'https://127.0.0.1'}]}\n", []string{"allowed git", "it is a pattern, or a repository", "it is a pattern, or a cluster", "allowed kube"}},
 		"a secret that declares a cluster":    {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: cluster}}\ndata: {server: " + base64.StdEncoding.EncodeToString([]byte("https://192.0.2.1")) + ", config: " + base64.StdEncoding.EncodeToString([]byte(`{"bearerToken": "hush-8d1f"}`)) + "}\n", []string{"refused kube https://192.0.2.1"}},
 		"a cluster known by its CA":           {cluster(`{"tlsClientConfig": {"caData": "` + base64.StdEncoding.EncodeToString([]byte(pemOf("abc"))) + `"}}`), []string{"refused kube https://127.0.0.1:6443: its CA is that of a cluster of production"}},
 		"a cluster known by its name":         {cluster(`{"tlsClientConfig": {"serverName": "api.prod.test"}}`), []string{"refused host api.prod.test: its name is production", "allowed kube"}},
 		"a cluster through a proxy":           {cluster(`{"proxyUrl": "http://u:SECRET@192.0.2.1:3128"}`), []string{"refused endpoint http://u:***@192.0.2.1:3128", "allowed kube"}},
 		"a cluster with a program":            {cluster(`{"execProviderConfig": {"command": "ssh"}}`), []string{"execProviderConfig runs a program", "allowed kube"}},
-		"a cluster that nobody verifies":      {cluster(`{"tlsClientConfig": {"insecure": true}}`), []string{"insecure believes whoever answers", "allowed kube"}},
+		"a cluster that nobody verifies":      {cluster(`{"tlsClientConfig": {"insecure": true}}`), []string{"insecure accepts any server", "allowed kube"}},
 		"a cluster that says nothing to read": {cluster(`SECRET`), []string{"it is not JSON", "allowed kube"}},
 		"a repository through a proxy":        {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repo-creds}}\nstringData: {url: 'https://forge.test/a/x', proxy: 'http://192.0.2.1:3128', githubAppEnterpriseBaseUrl: 'https://gitea.prod.test/api'}\n", []string{"allowed git", "refused endpoint http://192.0.2.1:3128", "refused endpoint https://gitea.prod.test/api"}},
 		"values from elsewhere":               {app(inside + "  source: {repoURL: 'https://forge.test/a/b', helm: {valueFiles: [values.yaml, $ref/x.yaml, 'https://192.0.2.1/v.yaml'], fileParameters: [{name: x, path: 'https://gitea.prod.test/p'}]}}\n"), []string{"allowed git", "refused endpoint https://192.0.2.1/v.yaml", "refused endpoint https://gitea.prod.test/p"}},
-		"a component from elsewhere":          {app(inside + "  source: {repoURL: 'https://forge.test/a/b', kustomize: {components: [../c, 'git@192.0.2.1:a/b']}}\n"), []string{"allowed git", "it stands elsewhere"}},
-		"a template of a generator's own":     {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [], template: {spec: {destination: {name: prod}, sources: [{repoURL: 'https://forge.test/a/b', helm: {valueFiles: ['https://192.0.2.1/v']}}]}}}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it names a cluster by name", "refused endpoint https://192.0.2.1/v", "allowed git", "allowed git"}},
+		"a component from elsewhere":          {app(inside + "  source: {repoURL: 'https://forge.test/a/b', kustomize: {components: [../c, 'git@192.0.2.1:a/b']}}\n"), []string{"allowed git", "it is elsewhere"}},
+		"a template of a generator's own":     {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nspec:\n  generators: [{list: {elements: [], template: {spec: {destination: {name: prod}, sources: [{repoURL: 'https://forge.test/a/b', helm: {valueFiles: ['https://192.0.2.1/v']}}]}}}}]\n  template: {spec: {destination: {name: in-cluster}, source: {repoURL: 'https://forge.test/a/b'}}}\n", []string{"it names a cluster that", "refused endpoint https://192.0.2.1/v", "allowed git", "allowed git"}},
 		"a secret that declares a repository": {"kind: Secret\nmetadata: {labels: {argocd.argoproj.io/secret-type: repository}}\nstringData: {url: 'https://u:SECRET@forge.test/prod/x', password: SECRET}\n", []string{"refused git https://u:***@forge.test/prod/x"}},
 		"any other manifest":                  {"apiVersion: v1\nkind: ConfigMap\ndata: {server: 'https://192.0.2.1'}\n", nil},
 		"a template":                          {"kind: {{ .Values.x }}\n  - SECRET", []string{"it is not YAML"}},
@@ -611,7 +591,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		"a push that goes elsewhere":       {"[remote \"o\"]\n url = https://forge.test/a/b\n pushurl = https://u:SECRET@192.0.2.1/a/b\n", []string{"allowed git", "refused git https://u:***@192.0.2.1/a/b"}},
 		"insteadOf, the longest":           {"[remote \"o\"]\n url = https://forge.test/a/b\n[url \"https://192.0.2.1/\"]\n insteadOf = https://forge.test/a/\n[url \"https://forge.test/x/\"]\n insteadOf = https://forge.test/\n", []string{"refused git https://192.0.2.1/b"}},
 		"pushInsteadOf":                    {"[remote \"o\"]\n url = https://forge.test/a/b\n[url \"git@192.0.2.1:\"]\n pushInsteadOf = https://forge.test/\n", []string{"allowed git https://forge.test/a/b", "refused git git@192.0.2.1:a/b"}},
-		"an included file":                 {"[include]\n path = more\n", []string{"refused git https://192.0.2.1/inc: it leads to 192.0.2.1, which is production (ROOT/r/.git/more (remote.inc.url))"}},
+		"an included file":                 {"[include]\n path = more\n", []string{"refused git https://192.0.2.1/inc: it resolves to 192.0.2.1, which is production (ROOT/r/.git/more (remote.inc.url))"}},
 		"a branch with a URL":              {"[branch \"main\"]\n remote = https://192.0.2.1/a/b\n", []string{"refused git"}},
 		"a branch of a remote and of self": {"[remote \"o\"]\n url = https://forge.test/a/b\n[branch \"main\"]\n remote = o\n[branch \"x\"]\n remote = .\n", []string{"allowed git"}},
 		"a default to push to":             {"[remote]\n pushDefault = git@192.0.2.1:a/b\n", []string{"refused git"}},
@@ -620,7 +600,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		"a proxy":                          {"[http]\n proxy = u:SECRET@192.0.2.1:3128\n", []string{"refused endpoint"}},
 		"a submodule":                      {"[submodule \"s\"]\n url = https://192.0.2.1/a/b\n", []string{"refused git"}},
 		"large files elsewhere":            {"[lfs]\n url = https://192.0.2.1/lfs\n", []string{"refused git"}},
-		"where a name leads":               {"[http]\n curloptResolve = forge.test:443:192.0.2.1\n", []string{"it says where names lead"}},
+		"where a name leads":               {"[http]\n curloptResolve = forge.test:443:192.0.2.1\n", []string{"it overrides the resolver"}},
 		"a program that knows passwords":   {"[credential]\n helper = /opt/helper\n[credential \"https://forge.test\"]\n helper = cache\n", []string{"it names a program"}},
 		"a program that updates":           {"[submodule \"s\"]\n url = https://forge.test/a/b\n update = !ssh 192.0.2.1\n", []string{"allowed git", "it names a program"}},
 		"a bundle":                         {"[fetch]\n bundleURI = https://192.0.2.1/b\n", []string{"refused endpoint https://192.0.2.1/b"}},
@@ -679,7 +659,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		for _, directory := range []string{"/r", "/r/sub", "/w"} {
 			found := judged(t, root, reader, Sources{Git: []string{root + directory}})
 			for _, wanted := range []string{
-				"it holds remotes in a form of old", "allowed git git@forge.test:org/app.git", "refused git https://192.0.2.1/a:",
+				"it has remotes in an obsolete format", "allowed git git@forge.test:org/app.git", "refused git https://192.0.2.1/a:",
 				"refused git git@forge.test:prod/b.git: it is a repository of production", "refused git https://192.0.2.1/lfs:",
 			} {
 				assert.Contains(t, strings.Join(found, "\n"), wanted, directory)
@@ -731,8 +711,8 @@ func TestKeyFilesAreJudged(t *testing.T) {
 		"a revoked key":                   {"known_hosts", "@revoked * ssh-ed25519 " + key + "\n", nil},
 		"production's key, forwarded":     {"known_hosts", "[127.0.0.1]:2222 ssh-ed25519 " + prod + "\n", []string{"refused ssh_host_key", "allowed host"}},
 		"a public key":                    {"id.pub", "ssh-ed25519 " + key + " me@x\n", []string{"allowed ssh_host_key"}},
-		"a private key that hides all":    {"id", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", []string{"its format does not show its public half"}},
-		"a private key that is broken":    {"id", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", []string{"its format does not show"}},
+		"a private key that hides all":    {"id", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", []string{"its format does not contain the public key"}},
+		"a private key that is broken":    {"id", "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", []string{"its format does not contain"}},
 		"unseal keys in their place":      {"sandbox-keys.json", `{"keys_base64": ["SECRET"]}`, []string{"allowed key_file"}},
 		"unseal keys in another's":        {"cluster-keys.json", `{"keys_base64": ["SECRET"]}`, []string{"refused key_file"}},
 		"a line that is none, among keys": {"known_hosts", "node.test ssh-ed25519 " + key + "\nrubbish\n", []string{"allowed", "allowed", "refused external_reference key: it cannot be read (ROOT/known_hosts:2)"}},
@@ -748,7 +728,7 @@ func TestKeyFilesAreJudged(t *testing.T) {
 	// Beside a key may lie what never ends.
 	root := tree(t, map[string]string{"id": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"})
 	require.NoError(t, os.Symlink("/dev/zero", filepath.Join(root, "id.pub")))
-	same(t, []string{"its format does not show its public half"}, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, "id")}}))
+	same(t, []string{"its format does not contain the public key"}, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, "id")}}))
 
 	// A key that ssh-keygen made is told by its public half, which ssh-keygen tells as well.
 	file := filepath.Join(t.TempDir(), "id")
@@ -768,7 +748,7 @@ func FuzzRead(f *testing.F) {
 	}
 	m, err := boundary.Parse("/b/boundary.yml", []byte(manifestText))
 	require.NoError(f, err)
-	engine := boundary.Engine{Manifest: m, Resolver: dns}
+	checker := boundary.Checker{Manifest: m, Resolver: dns}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root := t.TempDir()
 		for _, name := range []string{"config.yaml", "main.tf", "x.tf.json", ".terraform/terraform.tfstate", "known_hosts"} {
@@ -782,7 +762,7 @@ func FuzzRead(f *testing.F) {
 			Kubeconfigs: []string{root + "/config.yaml"}, Tofu: []Root{{Directory: root}}, ArgoCD: []string{root + "/config.yaml"}, Keys: []string{root + "/known_hosts"},
 		})
 		for _, finding := range found {
-			if d := finding.Decide(t.Context(), engine); d.Reason == "" || d.From == "" {
+			if d := finding.Decide(t.Context(), checker); d.Reason == "" || d.From == "" {
 				t.Fatalf("%+v", d)
 			}
 		}

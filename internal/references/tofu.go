@@ -131,7 +131,7 @@ func (t *tofuReader) data(block *hcl.Block) {
 	case "tls_certificate":
 		n.endpoint(n.maybe("url"))
 	case "local_command":
-		t.problem(n.what, n.from, "it runs a program, and where that leads cannot be told")
+		t.problem(n.what, n.from, "it runs a program, whose target is unknown")
 	}
 }
 
@@ -159,7 +159,7 @@ func (t *tofuReader) given() {
 		value := t.getenv(name)
 		leads := strings.HasPrefix(name, "TF_CLI_ARGS") && elsewhere.MatchString(value)
 		if leads || name == "TF_ENCRYPTION" && value != "" {
-			t.problem(name, "environment variable "+name, "it says where the root leads beside its files; take it away")
+			t.problem(name, "environment variable "+name, "it changes the root's configuration from outside its files; unset it")
 		}
 	}
 }
@@ -187,11 +187,11 @@ func (t *tofuReader) provisioners(block *hcl.Block) {
 			others = true
 			look(t.inside(inside, "connection"))
 		default:
-			t.problem("provisioner "+inside.Labels[0]+" of "+what, tofu.Position(inside), "it runs a program, and where that leads cannot be told")
+			t.problem("provisioner "+inside.Labels[0]+" of "+what, tofu.Position(inside), "it runs a program, whose target is unknown")
 		}
 	}
 	if others && connections == 0 {
-		t.problem("provisioner of "+what, tofu.Position(block), "it has no connection, so it cannot be told where it leads")
+		t.problem("provisioner of "+what, tofu.Position(block), "it has no connection, so its target is unknown")
 	}
 }
 
@@ -230,16 +230,16 @@ func (t *tofuReader) calls(module *tofu.Module, evaluator *tofu.Evaluator) {
 func (t *tofuReader) called(directory string) {
 	module := t.load(directory)
 	for _, provider := range module.Blocks("provider") {
-		t.problem("provider "+provider.Labels[0], tofu.Position(provider), "it stands in a module, where its values cannot be told; move it to the root")
+		t.problem("provider "+provider.Labels[0], tofu.Position(provider), "it is in a module, where its values are unknown; move it to the root")
 	}
 	for _, data := range module.Blocks("data") {
 		if slices.Contains([]string{"terraform_remote_state", "tls_certificate", "local_command"}, data.Labels[0]) {
-			t.problem("data "+data.Labels[0]+" "+data.Labels[1], tofu.Position(data), "it stands in a module, where its values cannot be told; move it to the root")
+			t.problem("data "+data.Labels[0]+" "+data.Labels[1], tofu.Position(data), "it is in a module, where its values are unknown; move it to the root")
 		}
 	}
 	for _, resource := range module.Blocks("resource") {
 		for _, inside := range t.inside(resource, "connection", "provisioner") {
-			t.problem(inside.Type+" of "+resource.Labels[0]+"."+resource.Labels[1], tofu.Position(inside), "it stands in a module, where its values cannot be told; move it to the root")
+			t.problem(inside.Type+" of "+resource.Labels[0]+"."+resource.Labels[1], tofu.Position(inside), "it is in a module, where its values are unknown; move it to the root")
 		}
 	}
 	t.calls(module, &tofu.Evaluator{}) // its variables are not known
@@ -273,7 +273,7 @@ func (t *tofuReader) source(n *need, source string) {
 			n.endpoint(host)
 		}
 	default:
-		t.problem(n.what, n.from, "it is not known where its source %s leads: keep it in the tree, or give it as git::", bare)
+		t.problem(n.what, n.from, "its source %s is unknown: keep it in the tree, or give it as git::", bare)
 	}
 }
 

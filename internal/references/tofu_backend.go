@@ -31,7 +31,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		}
 		root, err := filepath.Abs(t.root.Directory)
 		if err != nil {
-			t.problem(n.what, from, "it is not known where it lies")
+			t.problem(n.what, from, "its location is unknown")
 			return
 		}
 		if !strings.HasPrefix(path, "~/") && !filepath.IsAbs(path) {
@@ -78,7 +78,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 		n.add(boundary.TofuState, "remote:"+host+"/"+n.must("organization"))
 	case "inmem":
 	default:
-		t.problem(n.what, from, "it is of a type that is not known, so it cannot be told where it lies")
+		t.problem(n.what, from, "its type is unknown, and so is its location")
 	}
 }
 
@@ -133,7 +133,7 @@ func (t *tofuReader) encryption(block *hcl.Block) {
 			n.endpoints("endpoint", "endpoints", "http_proxy", "https_proxy")
 			n.add(boundary.TofuProvider, cloud)
 		default:
-			t.problem(n.what, n.from, "it runs a program or is not known, and where that leads cannot be told")
+			t.problem(n.what, n.from, "it runs a program or is unknown, so its target is unknown")
 		}
 	}
 }
@@ -144,7 +144,7 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 	if kind := n.must("backend"); !n.failed {
 		config := values["config"]
 		if config != cty.NilVal && !config.IsKnown() {
-			t.problem(n.what, n.from, "its config cannot be told before it runs")
+			t.problem(n.what, n.from, "its config cannot be known before it runs")
 			return
 		}
 		t.backend(kind, tofu.Object(config), n.from)

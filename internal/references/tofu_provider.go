@@ -29,7 +29,7 @@ func (n *need) maybe(name string) string {
 	value, known := tofu.Text(n.values, name)
 	if !known && !n.failed {
 		n.failed = true
-		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+		n.t.problem(n.what, n.from, "its %s cannot be known before it runs", name)
 	}
 	return value
 }
@@ -47,7 +47,7 @@ func (n *need) all(name string) []string {
 	values, known := tofu.Texts(n.values, name)
 	if !known && !n.failed {
 		n.failed = true
-		n.t.problem(n.what, n.from, "its %s cannot be told before it runs", name)
+		n.t.problem(n.what, n.from, "its %s cannot be known before it runs", name)
 	}
 	return values
 }
@@ -78,10 +78,10 @@ func (n *need) jump() {
 	n.add(boundary.Host, n.maybe("jumphost"))
 }
 
-// The providers that lead nowhere.
+// Providers without an endpoint.
 var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "template", "terraform", "time", "tls"}
 
-// The providers that lead wherever their credentials, or their resources, say.
+// Providers whose endpoint depends on credentials or resources.
 // A place that one of them names is that of one service among many: its others
 // are still asked where they always are.
 var anywhere = []string{
@@ -119,7 +119,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		}
 		if port := n.maybe("port"); port != "" && !strings.Contains(strings.Trim(host, "[]"), ":") {
 			if number, err := strconv.Atoi(port); err != nil || number < 1 || number > 65535 {
-				t.problem(n.what, from, "its port is not one")
+				t.problem(n.what, from, "its port must be 1-65535")
 				return
 			}
 			host += ":" + port
@@ -144,7 +144,7 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 	case "docker":
 		host := n.maybe("host")
 		if n.maybe("context") != "" {
-			t.problem(n.what, from, "it names a context, and where that leads stands elsewhere; give its host")
+			t.problem(n.what, from, "it names a context, which is defined elsewhere; give its host")
 		}
 		for _, auth := range tofu.Objects(map[string]cty.Value{"": values["registry_auth"]})[1:] {
 			(&need{t: t, what: n.what, from: from, values: auth}).endpoints("address")
@@ -153,9 +153,9 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 			host = t.getenv("DOCKER_HOST")
 		}
 		if host != "" && !n.failed {
-			t.add(engineHost(host, from)...)
+			t.add(dockerHost(host, from)...)
 		} else if !n.failed {
-			t.add(t.dockerContext()...)
+			t.add(t.DockerContext()...)
 		}
 	default:
 		if slices.Contains(nowhere, kind) {
@@ -203,7 +203,7 @@ func (t *tofuReader) mentions(block *hcl.Block) {
 // cluster is a Kubernetes cluster, by its URL or by kubeconfig files.
 func (t *tofuReader) cluster(n *need) {
 	if insecure := n.maybe("insecure"); insecure != "" && insecure != "false" {
-		t.problem(n.what, n.from, "insecure believes whoever answers; give the cluster's CA")
+		t.problem(n.what, n.from, "insecure accepts any server; give the cluster's CA")
 	}
 	if exec, ok := n.values["exec"]; ok && (!exec.IsKnown() || !exec.IsNull()) {
 		t.problem(n.what, n.from, "its exec names a program, which may lead anywhere")

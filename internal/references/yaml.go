@@ -3,34 +3,27 @@
 package references
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // documents reads every document of a YAML or JSON file. A key that stands
 // twice is refused, since programs differ in which one they take.
 func documents(data []byte) ([]*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var all []*yaml.Node
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, errors.New("it is not YAML") // yaml.v3 may quote what it could not read
-		}
-		root := document.Content[0]
+	all, err := strictyaml.Documents(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range all {
 		if err := unique(root, 0); err != nil {
 			return nil, err
 		}
-		all = append(all, root)
 	}
+	return all, nil
 }
 
 func unique(n *yaml.Node, depth int) error {
@@ -38,13 +31,13 @@ func unique(n *yaml.Node, depth int) error {
 		return errors.New("it is nested too deep")
 	}
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		return fmt.Errorf("line %d has an anchor or an alias, which are not followed", n.Line)
+		return fmt.Errorf("line %d has an anchor or an alias, which are not supported", n.Line)
 	}
 	seen := map[string]bool{}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 {
 			if seen[child.Value] || child.Tag == "!!merge" || child.Tag == "!!binary" {
-				return fmt.Errorf("line %d has a key for the second time, a merge, or a key in disguise", child.Line)
+				return fmt.Errorf("line %d has a key for the second time, a merge, or an encoded key", child.Line)
 			}
 			seen[child.Value] = true
 		}

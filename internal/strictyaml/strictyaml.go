@@ -51,6 +51,27 @@ func (f File) Document(data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
+// Documents returns the roots of all documents in data. Its error has the line
+// alone: data may hold secrets, and yaml.v3 quotes what it cannot read.
+func Documents(data []byte) ([]*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var all []*yaml.Node
+	for {
+		var document yaml.Node
+		err := decode(decoder, &document)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			if line := anyLine.FindString(err.Error()); line != "" {
+				return nil, fmt.Errorf("it is not YAML (%s)", line)
+			}
+			return nil, errors.New("it is not YAML")
+		}
+		all = append(all, document.Content[0])
+	}
+}
+
 // Decode stores the only document in data in the struct that into points to.
 func (f File) Decode(data []byte, into any) error {
 	root, err := f.Document(data)
@@ -86,6 +107,7 @@ func decode(decoder *yaml.Decoder, into any) (err error) {
 
 var (
 	syntaxError  = lazyregexp.New(`^yaml: (?:line (\d+): )?`)
+	anyLine      = lazyregexp.New(`line \d+`)
 	typeError    = lazyregexp.New(`(?s)^line (\d+): (.*)$`)
 	unknownField = lazyregexp.New(`^field (.*) not found in type \S+$`)
 	packageName  = lazyregexp.New(`\binto \w+\.`)

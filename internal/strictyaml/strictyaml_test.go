@@ -89,3 +89,19 @@ func TestDecode(t *testing.T) {
 		})
 	}
 }
+
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	all, err := Documents([]byte("a: 1\n---\n- b\n---\n"))
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	assert.Equal(t, yaml.SequenceNode, all[1].Kind)
+	all, err = Documents(nil)
+	require.NoError(t, err)
+	assert.Empty(t, all)
+	for data, want := range map[string]string{"a: [SECRET\n": "it is not YAML (line 1)", "a: \x01SECRET": "it is not YAML", "SECRET: *SECRET": "it is not YAML"} {
+		_, err := Documents([]byte(data))
+		require.ErrorContains(t, err, want)
+		assert.NotContains(t, err.Error(), "SECRET")
+	}
+}

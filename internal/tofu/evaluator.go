@@ -25,8 +25,8 @@ func (e *Evaluator) refresh() {
 	}}
 }
 
-// Value is what an expression comes to; unknown if only a run can tell, or if it is larger than any setting.
-func (e *Evaluator) Value(expression hcl.Expression) cty.Value { return evaluate(e.scope, expression) }
+// value is what an expression comes to; unknown if only a run can tell, or if it is larger than any setting.
+func (e *Evaluator) value(expression hcl.Expression) cty.Value { return evaluate(e.scope, expression) }
 
 func evaluate(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 	loops := 0
@@ -54,7 +54,7 @@ func (e *Evaluator) valuesOf(body hcl.Body) map[string]cty.Value {
 	values := map[string]cty.Value{}
 	attributes, _ := body.JustAttributes() // its diagnostics are about the blocks; in JSON all are attributes
 	for name, attribute := range attributes {
-		values[name] = e.Value(attribute.Expr)
+		values[name] = e.value(attribute.Expr)
 	}
 	native, ok := body.(*hclsyntax.Body)
 	if !ok {
@@ -89,7 +89,7 @@ func (e *Evaluator) Texts(block *hcl.Block) map[string][]string {
 			if within != "" {
 				name = within
 			}
-			value := e.Value(attribute.Expr)
+			value := e.value(attribute.Expr)
 			all[name] = appendStrings(all[name], value)
 			if !value.IsWhollyKnown() {
 				all[name] = append(all[name], literals(attribute.Expr)...)

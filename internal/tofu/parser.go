@@ -18,6 +18,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/json"
+
+	"github.com/arcodange-org/sandbox/internal/limitedread"
 )
 
 // Error is about a file that cannot be read.
@@ -82,18 +84,9 @@ func ParseFile(path string) (*hcl.File, *Error) {
 }
 
 func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("it is larger than %d bytes", maxFile)
-	}
-	data, err := os.ReadFile(path)
+	data, err := limitedread.File(path, maxFile)
 	if err == nil && tooDeep(data) {
-		err = errors.New("it is nested too deep")
+		err = errors.New("nested too deep")
 	}
 	return data, err
 }

@@ -44,8 +44,8 @@ func TestAFileThatCannotBeReadIsNamedAndNotQuoted(t *testing.T) {
 	for name, test := range map[string]struct{ file, text, want string }{
 		"no HCL":               {"x.tf", "\nprovider {{ SECRET\n", "x.tf:2: Argument or block definition required"},
 		"no JSON":              {"x.tf.json", "{\"SECRET", "x.tf.json:1: "},
-		"a file too large":     {"x.tf", strings.Repeat("#\n", 1<<19+1), "x.tf: it is larger than 1048576 bytes"},
-		"nested without end":   {"x.tf", "x = " + strings.Repeat("[", 2000), "x.tf: it is nested too deep"},
+		"a file too large":     {"x.tf", strings.Repeat("#\n", 1<<19+1), "x.tf: larger than 1048576 bytes"},
+		"nested without end":   {"x.tf", "x = " + strings.Repeat("[", 2000), "x.tf: nested too deep"},
 		"a missing file":       {"", "", "no such file or directory"},
 		"a block in its place": {"x.tf", "provider \"a\" \"SECRET\" {}\n", "x.tf:1: "},
 	} {

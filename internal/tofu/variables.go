@@ -93,7 +93,7 @@ func (e *Evaluator) addLocals(blocks []*hcl.Block) {
 		more := false
 		next := map[string]cty.Value{}
 		for name, attribute := range all {
-			if value := e.Value(attribute.Expr); value.IsWhollyKnown() {
+			if value := e.value(attribute.Expr); value.IsWhollyKnown() {
 				next[name], more = value, true
 				delete(all, name)
 			} else if !value.RawEquals(e.locals[name]) {

@@ -93,7 +93,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 			return err
 		}
 		cluster, warnings, err := capture.ReadCluster(ctx, capture.Asked{
-			Kubeconfig: args.Kubeconfig, Context: args.Context, Engine: boundary.Engine{Manifest: limits}, Production: args.Capture.Production,
+			Kubeconfig: args.Kubeconfig, Context: args.Context, Engine: boundary.Checker{Manifest: limits}, Production: args.Capture.Production,
 			HelmSecrets: args.Capture.HelmSecrets,
 			Releases:    slices.ContainsFunc(options.Components, func(c capture.Component) bool { return c.FoundBy.HelmRelease != nil }),
 		})

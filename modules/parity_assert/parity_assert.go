@@ -100,7 +100,7 @@ func compare(ctx context.Context, args arguments) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	client, err := live.Connect(ctx, args.Kubeconfig, args.Context, live.Within(boundary.Engine{Manifest: limits}))
+	client, err := live.Connect(ctx, args.Kubeconfig, args.Context, live.Within(boundary.Checker{Manifest: limits}))
 	if err != nil {
 		return report{}, err
 	}

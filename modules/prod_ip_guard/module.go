@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package prodipguard is the module prod_ip_guard: arguments in, the boundary's
-// decision out. It decides nothing itself.
+// Package prodipguard is the Ansible module prod_ip_guard. The package boundary decides.
 package prodipguard
 
 import (
@@ -53,7 +52,7 @@ type arguments struct {
 }
 
 // Reader reads external references and decides about each.
-type Reader func(context.Context, boundary.Engine, References) []boundary.Decision
+type Reader func(context.Context, boundary.Checker, References) []boundary.Decision
 
 // Module describes prod_ip_guard as it is on a target, where no external references are read: what reads them is large.
 func Module() ansible.Module { return With(nil) }
@@ -90,27 +89,27 @@ func run(ctx context.Context, c *ansible.Call, read Reader) error {
 		return err
 	}
 	if len(args.Targets) == 0 && !args.CheckRemoteHost && args.References.none() {
-		return fmt.Errorf("checking the targets against %s: there is none, and a guard that checked nothing has not guarded; give targets, external_references or check_remote_host", args.Boundary)
+		return fmt.Errorf("prod_ip_guard: nothing to check; give targets, external_references or check_remote_host")
 	}
-	engine := boundary.Engine{Manifest: manifest}
+	checker := boundary.Checker{Manifest: manifest}
 	verdicts := []verdict{}
 	for _, t := range args.Targets {
 		if t.Port < 0 || t.Port > 65535 {
-			return fmt.Errorf("checking the targets against %s: %s has port %d, which is not one; correct it", args.Boundary, t.Host, t.Port)
+			return fmt.Errorf("%s: port %d: must be 1-65535", t.Host, t.Port)
 		}
-		verdicts = append(verdicts, verdict{t.Host, engine.Decide(ctx, boundary.Target{Kind: boundary.Kind(t.Kind), Value: t.Address, Port: uint16(t.Port)})})
+		verdicts = append(verdicts, verdict{t.Host, checker.Decide(ctx, boundary.Target{Kind: boundary.Kind(t.Kind), Value: t.Address, Port: uint16(t.Port)})})
 	}
 	if !args.References.none() {
 		if read == nil {
-			return errors.New("checking the external references: this is the kit for targets, and external references are read on the controller; delegate the task to localhost")
+			return errors.New("external_references: only available on the controller; delegate the task to localhost")
 		}
-		decisions := read(ctx, engine, *args.References)
+		decisions := read(ctx, checker, *args.References)
 		for _, decision := range decisions {
 			verdicts = append(verdicts, verdict{decision.From, decision})
 		}
 	}
 	if args.CheckRemoteHost {
-		for _, decision := range checkRemoteHost(ctx, engine, machine{}) {
+		for _, decision := range checkRemoteHost(ctx, checker, machine{}) {
 			verdicts = append(verdicts, verdict{"this machine", decision})
 		}
 	}
@@ -135,6 +134,6 @@ func run(ctx context.Context, c *ansible.Call, read Reader) error {
 		c.Warn("i_mean_prod=true: the boundary is crossed on purpose: " + strings.Join(refused, "; "))
 		return nil
 	}
-	return fmt.Errorf("refused, %d of %d targets are not the sandbox's: %s; correct the inventory or the variable that leads there, "+
+	return fmt.Errorf("refused, %d of %d targets are outside the sandbox: %s; correct the inventory or the variable, "+
 		"or, if production is really meant, add -e i_mean_prod=true", len(refused), len(verdicts), strings.Join(refused, "; "))
 }

@@ -90,7 +90,7 @@ func TestTheGuardRefusesAndNamesTargetRuleAndWayOut(t *testing.T) {
 		r := guard(t, manifest, `, "targets": [{"host": "a", "address": "172.30.0.11"}, {"host": "b", "address": "3232235977"}, {"host": "c", "address": "pi1.home"}], "_ansible_check_mode": `+mode)
 		assert.True(t, r.Failed)
 		assert.Contains(t, r.Msg, "refused, 2 of 3 targets")
-		assert.Contains(t, r.Msg, "b (3232235977): it leads to 192.168.1.201, which is production by ")
+		assert.Contains(t, r.Msg, "b (3232235977): it resolves to 192.168.1.201, which is production by ")
 		assert.Contains(t, r.Msg, "boundary.yml:2: production.addresses: 192.168.1.201-192.168.1.203")
 		assert.Contains(t, r.Msg, "c (pi1.home): its name is production")
 		assert.Contains(t, r.Msg, "i_mean_prod=true")
@@ -116,8 +116,8 @@ func TestProductionThatIsMeantIsLetThroughWithAWarning(t *testing.T) {
 func TestAGuardThatCannotCheckFails(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ manifest, args, message string }{
-		"no targets":               {manifest, ``, "a guard that checked nothing has not guarded"},
-		"an empty list of targets": {manifest, `, "targets": []`, "a guard that checked nothing has not guarded"},
+		"no targets":               {manifest, ``, "nothing to check"},
+		"an empty list of targets": {manifest, `, "targets": []`, "nothing to check"},
 		"a target without address": {manifest, `, "targets": [{"host": "a"}]`, "missing required arguments: address found in targets"},
 		"an empty address":         {manifest, `, "targets": [{"host": "a", "address": ""}]`, "a (): it is empty"},
 		"an override that is odd":  {manifest, `, "targets": [], "i_mean_prod": "perhaps"`, `argument i_mean_prod: "perhaps" cannot be read as bool`},
@@ -152,7 +152,7 @@ func TestOnAMachineItsOwnAddressesTellWhetherItIsProduction(t *testing.T) {
 	}
 	r := guard(t, fmt.Sprintf("production: {addresses: [%s]}\nsandbox: {addresses: [198.51.100.1]}\n", own), `, "check_remote_host": true`)
 	assert.True(t, r.Failed)
-	assert.Contains(t, r.Msg, fmt.Sprintf("this machine (%s): it leads to %s, which is production", own, own))
+	assert.Contains(t, r.Msg, fmt.Sprintf("this machine (%s): it resolves to %s, which is production", own, own))
 
 	r = guard(t, fmt.Sprintf("production: {addresses: [198.51.100.1]}\nsandbox: {addresses: [%s]}\n", own), `, "check_remote_host": true`)
 	assert.False(t, r.Failed, r.Msg)
@@ -183,7 +183,7 @@ func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
 		"nothing that is listed":                      {someone + "}\n", "127.0.0.1/8 10.0.2.15/24 fe80::1/64", "nothing that the machine says of itself is listed as sandbox"},
 		"loopback alone, which every machine has":     {"production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.0/8]}\n", "127.0.0.1/8", "nothing that the machine says of itself"},
 		"no address at all":                           {someone + ", machines: [{hostname: node}]}\n", "", "they cannot be read"},
-		"an address of production beside one of ours": {someone + "}\n", "198.51.100.1/24 192.0.2.1/24", "it leads to 192.0.2.1, which is production"},
+		"an address of production beside one of ours": {someone + "}\n", "198.51.100.1/24 192.0.2.1/24", "it resolves to 192.0.2.1, which is production"},
 		"an address of production inside IPv6":        {someone + "}\n", "198.51.100.1/24 2002:c000:201::1/64", "which is production"},
 		"a machine-id of production behind a forward": {"production: {machines: [{machine_id: 01234567-89ab-cdef-0123-456789abcdef}]" + elsewhere, "198.51.100.1/24", "it is a machine-id of production"},
 		"a host key of production behind a forward":   {"production: {ssh_host_keys: ['" + fingerprint + "=']" + elsewhere, "198.51.100.1/24", "it is a host key of production"},
@@ -209,7 +209,7 @@ func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
 				require.NoError(t, err)
 				addresses = append(addresses, &net.IPNet{IP: ip, Mask: network.Mask})
 			}
-			decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{
+			decisions := checkRemoteHost(t.Context(), boundary.Checker{Manifest: m}, machine{
 				root: root, addresses: func() ([]net.Addr, error) { return addresses, nil }, hostname: func() (string, error) { return "node", nil },
 			})
 			var refused []string
@@ -239,7 +239,7 @@ func TestAMachineWhoseFilesAreBrokenIsRefused(t *testing.T) {
 		path = filepath.Join(root, path)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-		decisions := checkRemoteHost(t.Context(), boundary.Engine{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
+		decisions := checkRemoteHost(t.Context(), boundary.Checker{Manifest: m}, machine{root: root, addresses: func() ([]net.Addr, error) {
 			return []net.Addr{&net.IPNet{IP: net.IPv4(172, 30, 0, 11), Mask: net.CIDRMask(24, 32)}}, nil
 		}})
 		refused := 0
@@ -274,12 +274,12 @@ func TestTheManifestMayComeAsText(t *testing.T) {
 	assert.True(t, r.Failed, "an empty text is no manifest, whatever the file holds")
 }
 
-func TestTheKitForTargetsReadsNoCouplings(t *testing.T) {
+func TestTheKitForTargetsReadsNoExternalReferences(t *testing.T) {
 	t.Parallel()
 	r := guard(t, manifest, `, "external_references": {"environment": true}`)
 	assert.True(t, r.Failed)
-	assert.Contains(t, r.Msg, "external references are read on the controller")
-	assert.Contains(t, guard(t, manifest, `, "external_references": {}`).Msg, "a guard that checked nothing has not guarded")
+	assert.Contains(t, r.Msg, "only available on the controller")
+	assert.Contains(t, guard(t, manifest, `, "external_references": {}`).Msg, "nothing to check")
 }
 
 func TestTheModuleIsWellFormed(t *testing.T) {

@@ -18,26 +18,25 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
-// machine is the machine that the module runs on. Tests put another root and other addresses in its place.
+// machine is the machine that the module runs on.
 type machine struct {
 	root      string // of the file system; empty is /
 	addresses func() ([]net.Addr, error)
 	hostname  func() (string, error)
 }
 
-// The CA of a cluster that this machine is a node of, as a server and as an agent keep it.
+// clusterCAs are the files with the CA of the cluster that this machine is a node of.
 var clusterCAs = []string{
 	"/var/lib/rancher/k3s/server/tls/server-ca.crt", "/var/lib/rancher/k3s/agent/server-ca.crt",
 	"/var/lib/rancher/rke2/server/tls/server-ca.crt", "/var/lib/rancher/rke2/agent/server-ca.crt",
 	"/etc/kubernetes/pki/ca.crt",
 }
 
-// checkRemoteHost decides where here is, whatever way led here: by the machine's own
-// addresses, host keys, hostname, machine-id and cluster. Any one that is
-// production's refuses. Any one that is the sandbox's makes the others that the
-// manifest does not know no matter, since every machine has some of its own;
-// without such a one the machine is unknown, and refused.
-func checkRemoteHost(ctx context.Context, engine boundary.Engine, m machine) []boundary.Decision {
+// checkRemoteHost checks this machine by its addresses, host keys, hostname,
+// machine-id and cluster, however it was reached. One that production lists
+// refuses. One that sandbox lists is needed to allow; others that neither lists
+// are ignored then, since every machine has some.
+func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) []boundary.Decision {
 	if m.addresses == nil {
 		m.addresses = net.InterfaceAddrs
 	}
@@ -52,7 +51,7 @@ func checkRemoteHost(ctx context.Context, engine boundary.Engine, m machine) []b
 	}
 	known := false
 	ask := func(t boundary.Target, evidence bool) {
-		d := engine.Decide(ctx, t)
+		d := checker.Decide(ctx, t)
 		switch {
 		case d.Allowed:
 			known = known || evidence

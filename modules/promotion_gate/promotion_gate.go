@@ -21,7 +21,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence/record"
 	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
-	"github.com/arcodange-org/sandbox/internal/guard"
+	"github.com/arcodange-org/sandbox/internal/guard/override"
 	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
@@ -32,7 +32,7 @@ const runVariable = "SANDBOX_PROMOTION_RUN"
 
 // playRun is what that variable holds.
 type playRun struct {
-	Wish        *guard.Wish        `json:"wish"`        // null if i_mean_prod is not set
+	Wish        *override.Request  `json:"wish"`        // null if i_mean_prod is not set
 	State       string             `json:"state"`       // directory of the log of overrides
 	Environment map[string]*string `json:"environment"` // variables that the guard changed, as they were before; null if unset
 }
@@ -103,7 +103,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 	if args.State == "granted" && manifest.Policy.Evidence == "" {
 		return fmt.Errorf("policy.evidence is not set in the boundary manifest %s; set it to the path of the grant, or use state: judged", request.Boundary)
 	}
-	t := task{Call: c, args: args, request: request, manifest: manifest, run: about, gate: guard.PromotionGate(os.Environ(), about.State)}
+	t := task{Call: c, args: args, request: request, manifest: manifest, run: about, gate: override.NewGate(os.Environ(), about.State)}
 	what := "promotion_gate"
 	if args.State == "promoted" {
 		what = "promotion"
@@ -254,12 +254,12 @@ func (t task) override(ctx context.Context, launch promotion.Launch, report prom
 			return err
 		}
 	}
-	wish := *t.run.Wish
-	wish.Tree = report.Tree
+	request := *t.run.Wish
+	request.Tree = report.Tree
 	if launch.Limit != "" {
-		wish.Targets = []string{launch.Limit}
+		request.Targets = []string{launch.Limit}
 	}
-	reason, err := guard.Override(ctx, t.manifest, wish, t.run.State, t.gate)
+	reason, err := override.Decide(ctx, t.manifest, request, t.run.State, t.gate)
 	if err == nil && reason != "" {
 		err = fmt.Errorf("the override was refused: %s", reason)
 	}

@@ -86,7 +86,7 @@ func evaluate(ctx context.Context, c *ansible.Call) error {
 	options := plan.Options{
 		Root: args.Root, Base: args.Base, Override: args.Override, BackendConfigs: args.BackendConfigs, VarFiles: args.VarFiles,
 		Variables: args.Variables, Environment: environment, CLIConfig: args.CLIConfig, PluginDir: args.PluginDir, Arguments: args.Extra,
-		LockTimeout: args.LockTimeout, NoChanges: args.Expect == "no_changes", Waivers: waivers, Boundary: boundary.Engine{Manifest: manifest},
+		LockTimeout: args.LockTimeout, NoChanges: args.Expect == "no_changes", Waivers: waivers, Boundary: boundary.Checker{Manifest: manifest},
 	}
 	task := gate.Task{
 		Call: c, Name: "plan", What: "tofu_plan_gate", Arguments: args.Arguments,

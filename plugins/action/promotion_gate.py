@@ -14,21 +14,21 @@ from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitAc
 
 
 class ActionModule(KitAction):
-    """Runs the module of the same name out of the controller kit, and tells it what this very run was told on its command line."""
+    """Runs the module of the same name of the controller kit, with what this run was given about i_mean_prod."""
 
     kit = "controller"
 
     def _told(self):
-        if guard.Process.meant and self._task.args.get("state") == "promoted":
-            # As part of another playbook it is no promotion to the guard, which then holds nothing of the run.
+        if guard.Process.override and self._task.args.get("state") == "promoted":
+            # As part of another playbook it is no promotion to the guard, and the run is not restricted.
             raise AnsibleActionFail(
-                "promotion_gate: this run is not held to the sandbox, as one that promotes has to be until the gate is green; start promote.yml by itself"
+                "promotion_gate: this run is not restricted to the sandbox, as a promotion must be until the gate is green; run promote.yml by itself"
             )
         before = guard.Process.environment
         changed = {} if before is None else {name: before.get(name) for name in set(before) | set(os.environ) if before.get(name) != os.environ.get(name)}
         try:
-            wish = guard.wish(self._loader)
+            request = guard.override_request(self._loader)
         except guard.Refusal as refusal:
             raise AnsibleActionFail("promotion_gate: %s" % refusal) from refusal
-        # The names of variables that were not there before carry null.
-        return {"SANDBOX_PROMOTION_RUN": json.dumps({"wish": wish, "state": guard.state_folder(), "environment": changed})}
+        # Variables that were not set before are null.
+        return {"SANDBOX_PROMOTION_RUN": json.dumps({"wish": request, "state": guard.state_folder(), "environment": changed})}

@@ -7,27 +7,26 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: guarded_ssh
-short_description: Connect by SSH to the sandbox, and to nothing else
+short_description: Connect by SSH to the sandbox only
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Is P(ansible.builtin.ssh#connection), with the guard in the place of C(ssh), C(scp) and C(sftp). Before anything is
-    sent, the guard asks C(ssh -G) what the command line means, has every address decided by the boundary manifest, and
-    holds the connection to the address that was decided upon. It looks at the whole command line of every command, upload
-    and download, jumps and forwards included.
-  - What does not lead to the sandbox is refused, and the host is unreachable with the reason as message. So is everything
+  - Is P(ansible.builtin.ssh#connection) with a wrapper around C(ssh), C(scp) and C(sftp). Before anything is
+    sent, the wrapper resolves the command line with C(ssh -G), checks every address against the boundary manifest, and
+    pins the connection to the checked address. This includes jumps and forwards, uploads and downloads.
+  - A host outside the sandbox is unreachable, with the reason as message. So is every host
     if the manifest cannot be read, or the guard is missing or not the one that was built.
   - Takes every option of P(ansible.builtin.ssh#connection) of the installed ansible-core, by the same names, variables and
-    settings. Pipelining and ControlPersist work as there; control sockets lie in a directory of the guard's own.
-  - Host keys are always checked (C(StrictHostKeyChecking=yes)) and no agent is used, whatever the options say. For the
-    option O(ignore:private_key) of newer releases of ansible-core, which hands a key over by an agent of its own, that
-    agent is used, with that key and no other.
+    settings. Pipelining and ControlPersist work as there; control sockets are in a directory of the guard.
+  - Host keys are always checked (C(StrictHostKeyChecking=yes)) and no agent is used, whatever the options are. For the
+    option O(ignore:private_key) of newer releases of ansible-core, which passes a key by an agent of its own, that
+    agent is used, with that key only.
 options:
   boundary:
     description:
-      - Path of the boundary manifest. Given by the inventory source P(arcodange.sandbox.boundary#inventory). Without it nothing is
-        connected to.
+      - Path of the boundary manifest. Set by the inventory source P(arcodange.sandbox.boundary#inventory). Without it, every
+        connection is refused.
     type: path
     vars:
       - name: sandbox_boundary
@@ -41,7 +40,7 @@ from ansible import constants as C
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.connection import ssh as builtin
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process, Refusal, digest_of, reached
+from ansible_collections.arcodange.sandbox.plugins.plugin_utils.guard import Process, Refusal, record_host
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils.kit import KitError, guard_binary
 
 
@@ -60,18 +59,18 @@ setattr(sys.modules[__name__], "DOCUMENTATION", _with_options_of_ssh())
 class Connection(builtin.Connection):
     """Ansible's ssh connection whose every command line begins with the guard."""
 
-    _written_down = set()
+    _recorded = set()
 
     def _build_command(self, binary, subsystem, *other_args):
         command = super()._build_command(binary, subsystem, *other_args)
         boundary = self.get_option("boundary")
-        if not boundary:  # not `required`: Ansible would say that an option is missing, and not what became of the guard
+        if not boundary:  # not `required`, for a message that names the guard
             raise AnsibleConnectionFailure(
-                "prod-ip-guard: refused: no boundary manifest was loaded for %s, so nobody can tell whether that is production; "
-                "load an inventory that has its boundary.yml in it, as a directory: -i DIRECTORY" % self.host
+                "prod-ip-guard: refused: no boundary manifest was loaded; cannot check %s; "
+                "load an inventory with its boundary.yml, as a directory: -i DIRECTORY" % self.host
             )
-        if Process.meant:
-            self._write_down(boundary)
+        if Process.override:
+            self._record(boundary)
             return command
         if os.path.isdir(boundary):  # an empty path is the one of the working directory
             raise AnsibleConnectionFailure(
@@ -80,20 +79,19 @@ class Connection(builtin.Connection):
             )
         if any(mark in str(self.host) for mark in ("{{", "{%")):
             raise AnsibleConnectionFailure(
-                "prod-ip-guard: refused: the address of this host is the text %s, which is no address, and nobody renders what is marked as "
-                "unsafe; write the address itself" % self.host
+                "prod-ip-guard: refused: ansible_host %r: unrendered template (marked !unsafe); use a literal address" % self.host
             )
         if Process.boundary and os.path.realpath(boundary) != os.path.realpath(Process.boundary):
             raise AnsibleConnectionFailure(
                 "prod-ip-guard: refused: sandbox_boundary is %s, and the inventory's own manifest is %s" % (boundary, Process.boundary)
             )
         try:
-            if Process.digest and digest_of(boundary) != Process.digest:
-                raise Refusal("the boundary manifest %s has changed since this run began; begin again" % boundary)
             guard = guard_binary()
-        except (KitError, Refusal) as error:
+        except KitError as error:
             raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % error) from error
         words = [guard, subsystem, "--boundary", os.path.abspath(boundary)]
+        if Process.digest:
+            words += ["--digest", Process.digest]  # the manifest may not change during a run
         if self.has_option("private_key") and self.get_option("private_key"):
             words += ["--agent", C.config.get_config_value("SSH_AGENT")]
         name = to_bytes(binary, errors="surrogate_or_strict")
@@ -101,9 +99,9 @@ class Connection(builtin.Connection):
             words += ["--programs", os.path.dirname(binary)]  # the guard takes no other than the system's own
         if os.path.basename(name) != to_bytes(subsystem):
             raise AnsibleConnectionFailure(
-                "prod-ip-guard: refused: the %s executable is %s, and only %s itself can be stood in for" % (subsystem, binary, subsystem)
+                "prod-ip-guard: refused: %s executable %r: only %s itself is supported" % (subsystem, binary, subsystem)
             )
-        # Before it, there may be sshpass, whose prompt may be any word.
+        # sshpass may come before it, with a prompt of any text.
         at = 0
         if command[0] == b"sshpass":
             at = 4 if command[2] == b"-P" else 2
@@ -111,13 +109,13 @@ class Connection(builtin.Connection):
             raise AnsibleConnectionFailure("prod-ip-guard: refused: the command line of %s begins with %r" % (subsystem, command[:at + 1]))
         return command[:at] + [to_bytes(word) for word in words + ["--"]] + command[at + 1:]
 
-    def _write_down(self, boundary):
-        """Have the log of overrides name the host, once for each run."""
+    def _record(self, boundary):
+        """Record the host in the log of overrides, once for each run."""
         target = "%s port %s" % (self.host, self.get_option("port") or "of its configuration")
-        if target in self._written_down:
+        if target in self._recorded:
             return
         try:
-            reached(target, boundary)
+            record_host(target, boundary)
         except Refusal as refusal:
             raise AnsibleConnectionFailure("prod-ip-guard: refused: %s" % refusal) from refusal
-        self._written_down.add(target)
+        self._recorded.add(target)

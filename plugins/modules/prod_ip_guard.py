@@ -10,18 +10,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: prod_ip_guard
-short_description: Refuse to go on if a target is not the sandbox's
+short_description: Fail unless every target is inside the sandbox
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Asks the boundary manifest about every target, and fails unless each one is sandbox.
-  - Allow first. A target is allowed only if every address that it leads to is listed as sandbox. What is unknown, cannot
-    be resolved or cannot be read is refused; what is listed as production is refused with the line that says so.
-  - Addresses are understood in every spelling that the system's resolver takes, such as octal, hexadecimal and short
+  - Checks every target against the boundary manifest, and fails unless each one is inside the sandbox.
+  - Allow first. A target is allowed only if every address that it resolves to is listed as sandbox. What is unknown, cannot
+    be resolved or cannot be read is refused; what is listed as production is refused with its line in the manifest.
+  - Addresses are read in every spelling that the system's resolver accepts, such as octal, hexadecimal and short
     forms, and IPv4 addresses inside IPv6 ones.
-  - With O(external_references) it also reads what ties a run to the world beside its inventory, and asks about each of them.
-  - With O(check_remote_host=true) it asks about the machine that it runs on, so that production behind a port-forward or behind
+  - With O(external_references) it also reads external references besides the inventory, and checks each of them.
+  - With O(check_remote_host=true) it checks the machine that it runs on, so that production behind a port-forward or behind
     address translation is recognised.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
@@ -48,9 +48,9 @@ options:
     type: str
   targets:
     description:
-      - What the run is going to connect to.
-      - Without it, without O(external_references) and O(check_remote_host), every host of the play and whoever its tasks delegate to, as Ansible renders
-        them. In a play of nothing but the controller, every host of the inventory.
+      - Hosts that the run connects to.
+      - Without it, without O(external_references) and O(check_remote_host), every host of the play and every host that its tasks delegate to,
+        as Ansible renders them. In a play of the controller only, every host of the inventory.
     type: list
     elements: dict
     default: []
@@ -60,16 +60,16 @@ options:
         type: str
         required: true
       address:
-        description: Address or name that is connected to, or what else O(targets[].kind) says.
+        description: Address or name to connect to, or the target of another O(targets[].kind).
         type: str
         required: true
       port:
         description:
-          - Port that is connected to.
-          - Without it, the one that O(targets[].address) names or the usual one of its O(targets[].kind), which is 22 for V(host).
+          - Port to connect to.
+          - Without it, the port in O(targets[].address) or the usual one of its O(targets[].kind), which is 22 for V(host).
         type: int
       kind:
-        description: What O(targets[].address) is.
+        description: Kind of O(targets[].address).
         type: str
         default: host
         choices:
@@ -85,23 +85,22 @@ options:
           database: URL or DSN of a database, or C(host:port). Passwords in it are never repeated.
   external_references:
     description:
-      - What to read beside the targets. Everything found is a target of its own; what cannot be read, or cannot be followed to
-        a target, is refused.
+      - What to read besides the targets. Everything found is a target; what cannot be read or resolved is refused.
       - They are read on the controller, whatever host the task is for, and may not be combined with O(check_remote_host).
       - No message repeats the value of a secret.
     type: dict
     suboptions:
       kubeconfigs:
         description:
-          - Kubeconfig files. Every cluster in them is judged by its server, its CA, the name that it has to answer to, and its proxy,
+          - Kubeconfig files. Every cluster in them is checked by its server, its CA, its TLS server name and its proxy,
             whichever context is current. A user whose credentials come from a program or another server is refused.
         type: list
         elements: path
         default: []
       environment:
         description:
-          - Judge the environment that Ansible runs in. Addresses in it, such as E(KUBECONFIG), E(VAULT_ADDR), E(PGHOST),
-            E(DATABASE_URL), E(DOCKER_HOST) and proxies, are judged like targets.
+          - Check the environment that Ansible runs in. Addresses in it, such as E(KUBECONFIG), E(VAULT_ADDR), E(PGHOST),
+            E(DATABASE_URL), E(DOCKER_HOST) and proxies, are checked like targets.
           - Credentials and what changes connections unseen, such as C(AWS_*), C(GOOGLE_*), C(CLOUDFLARE_*), C(OVH_*), C(VAULT_*),
             C(TF_*), E(PGPASSWORD), E(SSH_AUTH_SOCK), C(GIT_SSH*) and C(ANSIBLE_SSH_*), are refused unless the manifest lists their
             name in C(sandbox.environment).

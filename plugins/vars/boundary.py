@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: boundary
-short_description: Hold every process that loads the sandbox's inventory to its boundary
+short_description: Restrict every run that loads the sandbox's inventory
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Sets no variable. Whenever variables are loaded for an inventory that has a boundary manifest beside it, it does what
-    the inventory source P(arcodange.sandbox.boundary#inventory) does, in case that source was not loaded, and looks at the
-    names of hosts, those that C(add_host) made or a literal C(delegate_to) names included. What is production ends the
+  - Sets no variable. When variables are loaded for an inventory with a boundary manifest, it does what
+    the inventory source P(arcodange.sandbox.boundary#inventory) does, unless that was loaded, and checks the
+    names of hosts, also those of C(add_host) and of a literal C(delegate_to). A name of production ends the
     process.
 options:
   stage:
@@ -29,31 +29,45 @@ notes:
   - Enabled by naming C(arcodange.sandbox.boundary) in C(vars_plugins_enabled) of C(ansible.cfg), as this repository does.
 """
 
+import json
 import os
 
+from ansible import context
 from ansible.inventory.host import Host
 from ansible.plugins.vars import BaseVarsPlugin
 from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 
 
+def _is_source(directory):
+    """Whether a directory is a source of the inventory, or has one in it. Variables are also looked for beside a playbook."""
+    if context.CLIARGS.get("inventory") is None:
+        return True  # not started by a command line of Ansible
+    sources = (source for source in guard.sources() if os.path.exists(source))
+    return os.path.realpath(directory) in {os.path.realpath(source if os.path.isdir(source) else os.path.dirname(source) or ".") for source in sources}
+
+
 class VarsModule(BaseVarsPlugin):
-    """Looks at hosts as their variables are loaded; sets nothing."""
+    """Checks hosts as their variables are loaded; sets nothing."""
 
     seen = set()
 
     def get_vars(self, loader, path, entities):
         directory = path if os.path.isdir(path) else os.path.dirname(path)
         boundary = next((name for name in (os.path.join(directory, "boundary." + end) for end in ("yml", "yaml")) if os.path.exists(name)), None)
-        # Beside a playbook, a file of that name may be anything. A second manifest among the inventory's sources was refused before.
-        if boundary and not guard.Process.boundary and guard.holds_variables(directory):
-            guard.hold(loader, os.path.abspath(boundary))
+        # A second manifest among the inventory's sources was refused before.
+        if boundary and not guard.Process.boundary and _is_source(directory):
+            guard.load(loader, os.path.abspath(boundary))
         boundary = guard.Process.boundary
-        if not boundary or guard.Process.meant:
+        if not boundary or guard.Process.override:
             return {}
         names = [entity.name for entity in entities if isinstance(entity, Host) and entity.name not in self.seen]
         self.seen.update(names)
-        try:
-            guard.check(boundary, [{"kind": "text", "value": name, "from": "the host %s" % name} for name in names])
-        except guard.Refusal as refusal:
-            guard.stop(refusal)
+        if names:
+            lines = "".join(json.dumps({"kind": "text", "value": name, "from": "the host %s" % name}) + "\n" for name in names)
+            try:
+                status, out = guard.run_guard("check", boundary, lines, "--output", "json", "--targets-from-stdin")
+            except guard.Refusal as refusal:
+                guard.stop(refusal)
+            if status:
+                guard.stop(json.loads(out)["refusal"])
         return {}

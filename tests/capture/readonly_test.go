@@ -370,7 +370,7 @@ func TestAKubeconfigThatOnlyReadsPasses(t *testing.T) {
 }
 
 // clusterOf is the boundary in which the server is of one side.
-func clusterOf(t *testing.T, side string) boundary.Engine {
+func clusterOf(t *testing.T, side string) boundary.Checker {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "boundary.yml")
 	text := "production:\n  addresses: [192.0.2.1]\nsandbox:\n  addresses: [198.51.100.0/24]\n"
@@ -389,7 +389,7 @@ func clusterOf(t *testing.T, side string) boundary.Engine {
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	manifest, err := boundary.Load(file)
 	require.NoError(t, err)
-	return boundary.Engine{Manifest: manifest}
+	return boundary.Checker{Manifest: manifest}
 }
 
 func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {

@@ -117,7 +117,7 @@ var behaviours = map[string]behaviour{
 	"a host key that nobody knows, with host_key_checking off": {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_host_key_checking: false, ansible_ssh_common_args: "-o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
 	"a host key that nobody knows, accepted as new":            {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_ssh_common_args: "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
 	"any program as a proxy":                                   {host: "pi1", vars: `{ansible_ssh_extra_args: "-o 'ProxyCommand=python3 from/pass.py %h %p'"}`, tasks: []string{works}, other: "nobody can tell where a program leads"},
-	"a proxy for everything":                                   {host: "pi1", vars: `{ansible_ssh_extra_args: "-D 127.0.0.1:10801"}`, tasks: []string{works}, other: "it leads to anywhere"},
+	"a proxy for everything":                                   {host: "pi1", vars: `{ansible_ssh_extra_args: "-D 127.0.0.1:10801"}`, tasks: []string{works}, other: "it resolves to anywhere"},
 }
 
 // volatile are the parts of results that no two runs share.

@@ -2,20 +2,19 @@
 
 //go:build netns
 
-// Package guard tries every known way from a sandbox's run to production, and
-// the honest uses that must not be hindered, against real servers.
+// Package guard tries every known attempt of a sandbox's run to reach production,
+// and the honest uses that must work, against real servers.
 //
 // All of it happens inside a network namespace that the test makes and that
 // has a loopback and nothing else: production and sandbox are addresses of that
 // loopback, so nothing can leave. A counter in the namespace's packet filter
-// counts every connection to production that is begun, and every datagram; a way
-// that begins one has not been held.
+// counts every connection to production that is begun, and every datagram.
 //
-// Each way is tried with every fence alone and with all of them, and without
-// any, so that the table in docs/ways-in.md is measured and not believed: a way
-// that sends nothing without a guard proves nothing. That nothing was sent is not
-// enough either: a run that crashed, or that was ended by the time limit, sends
-// nothing. So a fence holds a way only if the output says that it was the fence.
+// Each attempt is made without any guard, with every layer alone, and with all
+// of them, so that the table in docs/bypass-attempts.md is measured. Without a
+// guard it must send something, or it proves nothing. A run that crashed or timed
+// out sends nothing either, so a layer holds an attempt only if the output names
+// the layer as the reason.
 package guard
 
 import (
@@ -60,28 +59,27 @@ const (
 	sandbox    = "172.30.0.11"
 )
 
-// refusal is how the guard says no, whichever of its parts says it.
+// refusal is a refusal of any layer of the guard.
 const refusal = `prod-ip-guard: ((ssh|scp|sftp|ssh-keyscan): )?refused`
 
-// broken is how it says that it could not decide. It lets nothing through then, whichever way is tried.
-const broken = `this run cannot be held to the boundary|the guard cannot be asked`
+// broken means that the guard could not decide, and so let nothing through.
+const broken = `this run cannot be restricted to the sandbox|the guard cannot be run`
 
-// unreached is what a run says that met the network fence: the fence's own word
-// about a connection that it was asked for, or the system's about an address to
-// which the fence has no route, and so is never asked.
-const unreached = `prod-ip-guard: fence: held back a connection to |[Nn]etwork is unreachable`
+// unreached is the output in the network namespace: the relay's message about a
+// blocked connection, or the system's about an address without a route.
+const unreached = `prod-ip-guard: netns: blocked connection to |[Nn]etwork is unreachable`
 
-// crash is what a run says that did not get as far as its way.
+// crash is the output of a run that ended before its attempt.
 const crash = `Traceback \(most recent call last\)|command not found|executable file not found|\[Errno 2\] No such file or directory|\b(ba)?sh: (line \d+: )?\S+: No such file or directory|unknown plugin`
 
-// variants are the fences that a way is tried with. The names stand in scripts and in the table.
+// variants are the layers that an attempt is made with. Scripts and the table use these names.
 //
-//	none        nothing of the guard; the way must work, or it proves nothing
+//	none        no guard; the attempt must succeed
 //	load        the inventory source only: the connection is Ansible's own
 //	connection  the guarded connection only: the inventory's source is not loaded
-//	fence       prod-ip-guard fence around a run without any other guard
+//	netns       prod-ip-guard netns around a run without any other guard
 //	all         as shipped
-var variants = []string{"none", "load", "connection", "fence", "all"}
+var variants = []string{"none", "load", "connection", "netns", "all"}
 
 func TestMain(m *testing.M) {
 	if os.Getenv(inside) != "" {
@@ -254,7 +252,7 @@ cat >hosts <<HOSTS
 %[2]s two-faces
 172.30.0.11 two-faces
 HOSTS
-# A machine of the sandbox answers, so that names mean the same inside the network fence.
+# A machine of the sandbox answers, so that names mean the same inside the network namespace.
 echo nameserver 172.30.0.12 >resolv.conf
 # What the account's own shell does when it is logged in to is not what is tried here.
 if [ -e ~/.bashrc ]; then mount --bind /dev/null ~/.bashrc; fi
@@ -432,10 +430,10 @@ func sent(t testing.TB, what string) int {
 
 // script is one txtar file: `# key: value` lines, then one command per line, then files.
 //
-//	way, use   what it tries
-//	held by    the fences that hold the way, each by itself
-//	says       what the output has to match, if that is no refusal of the guard's; `says fence` and so on is for that variant only
-//	counts     `logins`, if the connections themselves are not to production
+//	attempt, use  what it tries
+//	held by       the layers that hold the attempt, each by itself
+//	says          what the output has to match, if not a refusal of the guard; `says netns` and so on is for that variant only
+//	counts        `logins`, if the connections themselves are not to production
 type script struct {
 	name     string
 	keys     map[string]string
@@ -474,18 +472,18 @@ func known(key string) bool {
 	if variant, ok := strings.CutPrefix(key, "says "); ok {
 		return slices.Contains(variants, variant)
 	}
-	return slices.Contains([]string{"way", "use", "held by", "says", "counts"}, key) || strings.ToLower(key) != key
+	return slices.Contains([]string{"attempt", "use", "held by", "says", "counts"}, key) || strings.ToLower(key) != key
 }
 
 // traced is a line of the script that bash shows before it runs it.
 var traced = regexp.MustCompile(`(?m)^\++ .*$`)
 
 // held says whether the output of a run that let nothing through shows that the
-// variant's fence was the reason.
+// variant's layer was the reason.
 func (s script) held(t assert.TestingT, variant, output string) {
 	output = traced.ReplaceAllString(output, "") // what the script asked for is no answer
 	says := s.keys["says "+variant]
-	if says == "" && variant != "fence" { // which says nothing of what the others refuse
+	if says == "" && variant != "netns" { // which says nothing of what the others refuse
 		if says = s.keys["says"]; says == "" {
 			says = refusal
 			assert.NotRegexp(t, broken, output, "nothing was let through, but the guard broke")
@@ -553,7 +551,7 @@ sandbox:
 	default:
 		write("boundary.yml", manifest)
 	}
-	config := "[defaults]\ninterpreter_python = auto_silent\nhost_key_checking = " + strconv.FormatBool(variant != "none" && variant != "fence") + "\ntimeout = 5\n"
+	config := "[defaults]\ninterpreter_python = auto_silent\nhost_key_checking = " + strconv.FormatBool(variant != "none" && variant != "netns") + "\ntimeout = 5\n"
 	if variant == "all" {
 		config += "vars_plugins_enabled = host_group_vars, arcodange.sandbox.boundary\n"
 	}
@@ -576,14 +574,14 @@ sandbox:
 		"ANSIBLE_LOCAL_TEMP="+dir+"/tmp", "ANSIBLE_NOCOLOR=1", "VARIANT="+variant, "XDG_STATE_HOME="+dir+"/state",
 		"ANSIBLE_INVENTORY="+dir+"/inv",
 	)
-	if variant == "none" || variant == "fence" {
-		// Without the guard, nothing else is to hold a way either.
+	if variant == "none" || variant == "netns" {
+		// Without the guard, nothing else may hold an attempt either.
 		env = append(env, "ANSIBLE_SSH_ARGS=-o ControlMaster=no -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null")
 	}
 	return dir, env
 }
 
-// run runs the lines by bash until one fails; the fence goes around them in its variant.
+// run runs the lines by bash until one fails; in the variant netns, in a network namespace.
 // A run that is ended by its limit is context.DeadlineExceeded.
 func run(variant, dir string, env []string, lines []string) (string, error) {
 	return runFor(perTry, variant, dir, env, lines)
@@ -593,8 +591,8 @@ func runFor(limit time.Duration, variant, dir string, env []string, lines []stri
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	args := []string{"bash", "-exc", strings.Join(lines, "\n")}
-	if variant == "fence" {
-		args = append([]string{ground.guard, "fence", "--boundary", dir + "/boundary.yml", "--"}, args...)
+	if variant == "netns" {
+		args = append([]string{ground.guard, "netns", "--boundary", dir + "/boundary.yml", "--"}, args...)
 	}
 	// The new process tree has to see itself in /proc.
 	args = append([]string{"bash", "-c", `mount -t proc proc /proc && exec "$@"`, "in"}, args...)
@@ -626,7 +624,7 @@ type said []string
 
 func (s *said) Errorf(format string, args ...any) { *s = append(*s, fmt.Sprintf(format, args...)) }
 
-func TestARunThatEndsForAnotherReasonHoldsNoWay(t *testing.T) {
+func TestARunThatEndsForAnotherReasonHoldsNoAttempt(t *testing.T) {
 	for _, try := range []struct {
 		variant, output string
 		keys            map[string]string
@@ -634,21 +632,21 @@ func TestARunThatEndsForAnotherReasonHoldsNoWay(t *testing.T) {
 	}{
 		{"load", "prod-ip-guard: refused: -e x: which is production", nil, true},
 		{"connection", "prod-ip-guard: ssh: refused: which is production", nil, true},
-		{"fence", "curl: Network is unreachable", nil, true},
-		{"fence", "prod-ip-guard: fence: held back a connection to 192.168.1.201:22: it is production", nil, true},
+		{"netns", "curl: Network is unreachable", nil, true},
+		{"netns", "prod-ip-guard: netns: blocked connection to 192.168.1.201:22: it is production", nil, true},
 		{"load", "", nil, false},
 		{"load", "[WARNING]: inventory config 'inv/boundary.yml' specifies unknown plugin 'arcodange.sandbox.boundary'", nil, false},
-		{"load", "prod-ip-guard: refused: this run cannot be held to the boundary: 'NoneType' object is not iterable", nil, false},
+		{"load", "prod-ip-guard: refused: this run cannot be restricted to the sandbox: 'NoneType' object is not iterable", nil, false},
 		{"connection", "ERROR! the connection plugin 'arcodange.sandbox.guarded_ssh' was not found", nil, false},
-		{"fence", "ssh: Could not resolve hostname prod.example: Temporary failure in name resolution", nil, false},
-		{"fence", "bash: line 1: ansible: command not found", nil, false},
-		{"fence", "Network is unreachable\nTraceback (most recent call last):", nil, false},
-		{"fence", "prod-ip-guard: refused", nil, false},
+		{"netns", "ssh: Could not resolve hostname prod.example: Temporary failure in name resolution", nil, false},
+		{"netns", "bash: line 1: ansible: command not found", nil, false},
+		{"netns", "Network is unreachable\nTraceback (most recent call last):", nil, false},
+		{"netns", "prod-ip-guard: refused", nil, false},
 		{"load", "+ echo prod-ip-guard: refused", nil, false}, // the script's own words
 		{"load", "pi1 | CHANGED", map[string]string{"says": "CHANGED"}, true},
 		{"connection", "pi1 | CHANGED", map[string]string{"says": "CHANGED", "says connection": "which is production"}, false},
-		{"fence", "pi1 | CHANGED", map[string]string{"says": "CHANGED"}, false},
-		{"fence", "Connection refused", map[string]string{"says fence": "Connection refused"}, true},
+		{"netns", "pi1 | CHANGED", map[string]string{"says": "CHANGED"}, false},
+		{"netns", "Connection refused", map[string]string{"says netns": "Connection refused"}, true},
 	} {
 		var complaints said
 		script{keys: try.keys}.held(&complaints, try.variant, try.output)
@@ -664,16 +662,16 @@ func TestARunThatHangsIsToldFromOneThatFails(t *testing.T) {
 	}
 }
 
-func TestNoWayLeadsToProduction(t *testing.T) {
-	for _, s := range scripts(t, "testdata/ways/*.txtar") {
+func TestNoAttemptReachesProduction(t *testing.T) {
+	for _, s := range scripts(t, "testdata/bypass/*.txtar") {
 		if !mine(s.name) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			require.NotEmpty(t, s.keys["way"], "a script says its way")
+			require.NotEmpty(t, s.keys["attempt"], "a script names its attempt")
 			declared := strings.Fields(s.keys["held by"])
-			require.NotEmpty(t, declared, "a script says what holds its way")
-			require.Subset(t, []string{"load", "connection", "fence", "nothing"}, declared)
+			require.NotEmpty(t, declared, "a script names the layers that hold its attempt")
+			require.Subset(t, []string{"load", "connection", "netns", "nothing"}, declared)
 			chosen := variants
 			if only := os.Getenv("GUARD_VARIANTS"); only != "" { // while one works on a script
 				chosen = strings.FieldsFunc(only, func(r rune) bool { return r == ' ' || r == ',' })
@@ -684,26 +682,26 @@ func TestNoWayLeadsToProduction(t *testing.T) {
 				before := sent(t, s.keys["counts"])
 				output, err := run(variant, dir, env, s.commands)
 				require.NotErrorIs(t, err, context.DeadlineExceeded, "%s: a run that hangs holds nothing:\n%s", variant, output)
-				require.NotContains(t, output, "the command was not started", "a fence that does not stand holds nothing")
+				require.NotContains(t, output, "the command was not started", "a layer that does not run holds nothing")
 				through := sent(t, s.keys["counts"]) - before
 				switch {
 				case variant == "none":
-					require.NotZero(t, through, "without a guard the way leads nowhere, so it proves nothing:\n%s", output)
+					require.NotZero(t, through, "without a guard the attempt fails, so it proves nothing:\n%s", output)
 				case variant == "all":
 					if slices.Equal(declared, []string{"nothing"}) {
-						require.NotZero(t, through, "the table says that nothing holds this way")
+						require.NotZero(t, through, "the table says that nothing holds this attempt")
 						break
 					}
-					if slices.Equal(declared, []string{"fence"}) {
-						break // the fence is a command's own, not the inventory's
+					if slices.Equal(declared, []string{"netns"}) {
+						break // the inventory does not start it
 					}
 					require.Zero(t, through, "%d connections to production were begun:\n%s", through, output)
 					s.held(t, variant, output)
 				case slices.Contains(declared, variant):
-					assert.Zero(t, through, "the table says that the %s holds this way", variant)
+					assert.Zero(t, through, "the table says that the %s holds this attempt", variant)
 					s.held(t, variant, output)
 				default:
-					assert.NotZero(t, through, "the table says that the %s does not hold this way", variant)
+					assert.NotZero(t, through, "the table says that the %s does not hold this attempt", variant)
 				}
 				if t.Failed() || os.Getenv("GUARD_SHOW") != "" {
 					t.Logf("%s: %d, %v\n%s", variant, through, err, output)

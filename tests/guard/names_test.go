@@ -16,31 +16,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The rules of the role node_fence, in a namespace of their own, let no question for a name of production out.
+// The rules of the role node_fence, in a network namespace, reject every query for a name of production.
 func TestNodesAskForNoNameOfProduction(t *testing.T) {
 	if !mine("nodes ask for no name of production") {
 		return
 	}
 	dir := t.TempDir()
-	rules := filepath.Join(dir, "fence.nft")
-	vars, err := json.Marshal(map[string]any{
-		"node_fence_production": map[string]any{
-			"addresses": []string{"192.168.1.201-192.168.1.203", "fd99::201"},
-			"names":     []string{"pi1.home", "*.lab.example", "*.a-very-long-label-that-is-long.example", "od*d.example"},
-			"vault":     []any{map[string]string{"address": "https://vault.of-its-own.example:8200"}},
-			"dns_zones": []any{map[string]string{"name": "zone.example"}},
-		},
-		"node_fence_addresses": []string{},
-		"node_fence_found":     map[string]any{"results": []any{}}, // nothing is asked here
-	})
+	rules := filepath.Join(dir, "rules.nft")
+	manifest := filepath.Join(dir, "boundary.yml")
+	require.NoError(t, os.WriteFile(manifest, []byte(`production:
+  addresses: [192.168.1.201-192.168.1.203, "fd99::201"]
+  names: [pi1.home, "*.lab.example", "*.a-very-long-label-that-is-long.example", "od*d.example"]
+  vault: [{address: "https://vault.of-its-own.example:8200"}]
+  dns_zones: [{name: zone.example}]
+sandbox:
+  addresses: [172.30.0.0/24]
+`), 0o600))
+	out, err := exec.CommandContext(t.Context(), ground.guard, "nft-rules", "--boundary", manifest).Output()
 	require.NoError(t, err)
-	render := exec.CommandContext(t.Context(), "ansible", "localhost", "-i", "localhost,", "-c", "local", "-m", "ansible.builtin.template",
-		"-a", "src="+ground.repo+"/roles/node_fence/templates/fence.nft.j2 dest="+rules, "-e", "@"+ground.repo+"/roles/node_fence/vars/main.yml", "-e", string(vars))
-	config := filepath.Join(dir, "ansible.cfg")
-	require.NoError(t, os.WriteFile(config, nil, 0o600))
-	render.Env = append(os.Environ(), "ANSIBLE_CONFIG="+config, "ANSIBLE_PYTHON_INTERPRETER="+ground.python)
-	out, err := render.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	var node struct{ Rules string }
+	require.NoError(t, json.Unmarshal(out, &node))
+	require.NoError(t, os.WriteFile(rules, []byte(node.Rules), 0o600))
 
 	long := strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + "." + strings.Repeat("c", 63) + ".d.lab.example"
 	held := map[string]bool{

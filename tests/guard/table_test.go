@@ -15,11 +15,11 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var update = flag.Bool("update", false, "write docs/ways-in.md anew")
+var update = flag.Bool("update", false, "write docs/bypass-attempts.md anew")
 
-// The table is made from the scripts, and the scripts are held to what they declare by the test in the namespace.
-func TestTheTableOfWaysIsTheScripts(t *testing.T) {
-	names, err := filepath.Glob("testdata/ways/*.txtar")
+// The test in the namespace checks what the scripts declare.
+func TestTheTableOfAttemptsIsTheScripts(t *testing.T) {
+	names, err := filepath.Glob("testdata/bypass/*.txtar")
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(names), 180)
 	honest, err := filepath.Glob("testdata/honest/*.txtar")
@@ -27,7 +27,7 @@ func TestTheTableOfWaysIsTheScripts(t *testing.T) {
 	require.GreaterOrEqual(t, len(honest), 40)
 
 	var rows strings.Builder
-	onlyFence, open := 0, 0
+	onlyNetns, open := 0, 0
 	for _, name := range names {
 		archive, err := txtar.ParseFile(name)
 		require.NoError(t, err)
@@ -38,8 +38,8 @@ func TestTheTableOfWaysIsTheScripts(t *testing.T) {
 			}
 		}
 		held := strings.Fields(keys["held by"])
-		mark := func(fence string) string {
-			if slices.Contains(held, fence) {
+		mark := func(layer string) string {
+			if slices.Contains(held, layer) {
 				return "holds"
 			}
 			return "–"
@@ -49,36 +49,35 @@ func TestTheTableOfWaysIsTheScripts(t *testing.T) {
 		case slices.Equal(held, []string{"nothing"}):
 			mac = "**open**"
 			open++
-		case slices.Equal(held, []string{"fence"}):
+		case slices.Equal(held, []string{"netns"}):
 			mac = "**open**"
-			onlyFence++
+			onlyNetns++
 		}
-		fmt.Fprintf(&rows, "| %s | %s | %s | %s | %s |\n", keys["way"], mark("load"), mark("connection"), mark("fence"), mac)
+		fmt.Fprintf(&rows, "| %s | %s | %s | %s | %s |\n", keys["attempt"], mark("load"), mark("connection"), mark("netns"), mac)
 	}
-	page := fmt.Sprintf(`# Ways in, and what holds them
+	page := fmt.Sprintf(`# Bypass attempts
 
-This page is made from the scripts in `+"`tests/guard/testdata/ways`"+` by `+"`go test ./tests/guard -update`"+`. The scripts are
-tried for real by `+"`make test-guard`"+`: a real sshd and real servers play production inside a network namespace with no way
-out, and every connection and datagram to them is counted. Each way is tried without any guard (it must get through, or it proves nothing),
-with each fence alone, and with everything as shipped.
+This page is generated from the scripts in `+"`tests/guard/testdata/bypass`"+` by `+"`go test ./tests/guard -update`"+`.
+`+"`make test-guard`"+` runs them: a real sshd and real servers play production inside a network namespace with no way
+out, and every connection and datagram to them is counted. Each attempt is made without any guard (it must succeed, or it proves nothing),
+with each layer alone, and with everything as shipped.
 
-| column | the fence |
+| column | layer |
 | --- | --- |
-| load | the inventory source: it looks at the command line, holds every connection of the process, cleans its environment and puts the guard in front on `+"`PATH`"+` |
-| connection | the guarded connection alone, with the stand-in for ssh behind it; the inventory source is not loaded |
-| fence | `+"`prod-ip-guard fence`"+` around a run with no other guard (Linux only) |
-| macOS | whether the way is held where there is no network namespace: that is, by either of the other two. It follows from what they did on Linux; nothing is tried on macOS |
+| load | the inventory source: it checks the command line, replaces connection plugins, cleans the environment and puts the guard first in `+"`PATH`"+` |
+| connection | the guarded connection alone, with the ssh wrapper; the inventory source is not loaded |
+| netns | `+"`prod-ip-guard netns`"+` around a run with no other guard (Linux only) |
+| macOS | whether the attempt is held where there is no network namespace, that is, by either of the other two. It follows from what they did on Linux; nothing is tried on macOS |
 
-"holds" means that this fence alone let nothing through, and that the run said so: by a refusal of the guard, by what the script
-expects in its place (`+"`# says:`"+`), or, of the network fence, by a connection that was held back or had no route. A run that crashed, or that
-its time limit ended, let nothing through either; it fails the test. %d ways, of which %d are held by the network fence only, and %d by
-nothing here; see [the guard](guard.md#what-it-does-not-hold) for what that means, and for the fences that stand elsewhere
-(credentials, and the firewall of the nodes).
+"holds" means that this layer alone let nothing through, and that the output says so: by a refusal of the guard, by what the script
+expects instead (`+"`# says:`"+`), or, for netns, by a blocked connection or a missing route. A run that crashed or timed out let
+nothing through either; it fails the test. %d attempts, of which %d are held by netns only, and %d by nothing here; see
+[the guard](guard.md#what-it-does-not-hold) for what that means, and for the layers elsewhere (credentials, and the firewall of the nodes).
 
-| way in | load | connection | fence | macOS |
+| attempt | load | connection | netns | macOS |
 | --- | --- | --- | --- | --- |
-%s`, len(names), onlyFence, open, rows.String())
-	const file = "../../docs/ways-in.md"
+%s`, len(names), onlyNetns, open, rows.String())
+	const file = "../../docs/bypass-attempts.md"
 	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(page), 0o644))
 	}

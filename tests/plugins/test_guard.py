@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What leaves the environment when the sandbox's inventory is loaded."""
+"""How a process is restricted that loads the sandbox's inventory."""
 
 import hashlib
 import json
@@ -12,43 +12,6 @@ import time
 
 import pytest
 from conftest import ROOT
-
-ASK = """
-import sys
-from ansible.plugins.loader import init_plugin_loader
-init_plugin_loader([%r])
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
-print(guard.is_production(%r, %r))
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "leaves"),
-    [
-        ("KUBECONFIG", "/home/me/.kube/config", True),
-        ("VAULT_ADDR", "https://vault.example", True),
-        ("PGHOST", "db", True),
-        ("AWS_SECRET_ACCESS_KEY", "x", True),
-        ("SSH_AUTH_SOCK", "/tmp/agent", True),
-        ("DOCKER_HOST", "tcp://192.0.2.1:2375", True),
-        ("DOCKER_HOST", "ssh://192.0.2.1", True),
-        ("DOCKER_HOST", "unix:///run/user/1000/docker.sock", False),
-        ("TF_CLI_CONFIG_FILE", "/home/me/.terraformrc", False),
-        ("KUBE_CONFIG_PATH", "/home/me/.kube/prod", True),
-        ("KUBE_HOST", "https://kube.example:6443", True),
-        ("HCLOUD_TOKEN", "x", True),
-        ("GIT_CONFIG_COUNT", "1", True),
-        ("PATH", "/usr/bin", False),
-        ("HOME", "/home/me", False),
-        ("KUBE_EDITOR", "vi", False),
-    ],
-)
-def test_production_leaves_the_environment_and_the_machines_own_engine_stays(stage, name, value, leaves):
-    said = subprocess.run(
-        [sys.executable, "-c", ASK % (str(stage.collections), name, value)], env=stage.environment(), capture_output=True, text=True, check=True
-    )
-    assert said.stdout.strip() == str(leaves)
-
 
 def test_the_guard_looks_at_whom_the_play_delegates_to(real):
     (real.directory / "play.yml").write_text(
@@ -74,7 +37,7 @@ def test_the_guard_looks_at_whom_the_play_delegates_to(real):
     (real.directory / "hosts").write_text("pi1 ansible_host=172.30.0.11\nlocalhost ansible_connection=local\n", encoding="utf-8")
     done = real.run("ansible-playbook", "-i", str(real.directory / "hosts"), str(real.directory / "play.yml"))
     assert done.returncode != 0
-    assert "1 of 2 targets are not the sandbox's: 192.0.2.7" in done.stdout + done.stderr
+    assert "1 of 2 targets are outside the sandbox: 192.0.2.7" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -118,7 +81,7 @@ def _sandbox(real):
         ('{"i_mean_prod": null}', "i_mean_prod is null, which is not true"),
         ('{"i_mean_prod": 2020-01-01}', 'i_mean_prod is "2020-01-01", which is not true'),
         ('{"i_mean_prod": .nan}', 'i_mean_prod is "nan", which is not true'),
-        ('{"i_mean_prod": {2020-01-01: true}}', 'i_mean_prod is "a value of the type dict", which is not true'),
+        ('{"i_mean_prod": {2020-01-01: true}}', 'i_mean_prod is {"2020-01-01": true}, which is not true'),
         ("{1: 192.0.2.7}", "-e 1: 192.0.2.7"),
     ],
 )
@@ -164,10 +127,10 @@ def test_a_promotion_is_held_by_whatever_name_the_command_is_started(real, words
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
-        ("ansible_host=172.30.0.12 ansible_port=abc", "the port of pi2 is 'abc'"),
-        ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it leads to 192.0.2.7"),
-        ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2 has port 99999"),
-        ("ansible_host='{{ nope }}'", "nobody can tell where pi2 leads"),
+        ("ansible_host=172.30.0.12 ansible_port=abc", "pi2: port 'abc': must be 1-65535"),
+        ("ansible_host=172.30.0.12 ansible_ssh_host=192.0.2.7", "pi2 (192.0.2.7): it resolves to 192.0.2.7"),
+        ("ansible_host=172.30.0.12 ansible_port=22 ansible_ssh_port=99999", "pi2: port 99999: must be 1-65535"),
+        ("ansible_host='{{ nope }}'", "pi2: its variables cannot be rendered"),
     ],
 )
 def test_the_guard_names_the_host_that_it_cannot_tell_about(real, variables, says):
@@ -228,7 +191,7 @@ def test_late_hosts_are_looked_at_beside_a_manifest_of_either_name(real):
 def test_a_connection_that_is_no_name_is_refused(real, extra, status):
     done = real.run("ansible", "all", "-i", str(_sandbox(real)), "-m", "ansible.builtin.raw", "-a", "true", "-e", extra)
     assert done.returncode == status, done.stdout + done.stderr
-    assert "prod-ip-guard: refused: " in done.stdout + done.stderr and "is no name of one" in done.stdout + done.stderr
+    assert "prod-ip-guard: refused: " in done.stdout + done.stderr and "is not the name of a plugin" in done.stdout + done.stderr
 
 
 def test_a_second_inventory_with_a_manifest_is_told_apart_from_one_that_leads_to_production(real):
@@ -236,7 +199,7 @@ def test_a_second_inventory_with_a_manifest_is_told_apart_from_one_that_leads_to
     shutil.copytree(one, other)
     done = real.run("ansible", "localhost", "-i", str(one), "-i", str(other), "-m", "ansible.builtin.raw", "-a", "true")
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "a run is held to one" in done.stderr
+    assert "a run has one" in done.stderr
     assert "192.0.2.7" not in done.stderr
 
 
@@ -274,48 +237,6 @@ def test_a_manifest_beside_a_file_of_the_inventory_holds_the_run(real, source):
     assert "prod-ip-guard: refused: -a: " in done.stderr
 
 
-DIGEST = """
-import sys
-from ansible.plugins.loader import init_plugin_loader
-init_plugin_loader([%r])
-from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
-try:
-    print(guard.digest_of(sys.argv[1]))
-except guard.Refusal as refusal:
-    print("refused: %%s" %% refusal)
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("file", hashlib.sha256(b"text").hexdigest()),
-        ("link", hashlib.sha256(b"text").hexdigest()),
-        ("most", hashlib.sha256(b"a" * (256 << 10)).hexdigest()),
-        ("more", "more has more than 262144 bytes"),
-        ("pipe", "pipe is no file"),
-        ("link to a pipe", "link to a pipe is no file"),
-        ("directory", "directory is no file"),
-        ("/dev/zero", "/dev/zero is no file"),
-        ("none", "No such file"),
-    ],
-)
-def test_a_manifest_is_a_file_of_a_few_bytes(stage, name, says):
-    at = stage.directory
-    (at / "file").write_bytes(b"text")
-    (at / "most").write_bytes(b"a" * (256 << 10))
-    (at / "more").write_bytes(b"a" * ((256 << 10) + 1))
-    os.mkfifo(at / "pipe")
-    (at / "directory").mkdir()
-    (at / "link").symlink_to("file")
-    (at / "link to a pipe").symlink_to("pipe")
-    said = subprocess.run(
-        [sys.executable, "-c", DIGEST % str(stage.collections), str(at / name)],
-        env=stage.environment(), capture_output=True, text=True, check=True, timeout=30,
-    )
-    assert says in said.stdout
-
-
 @pytest.mark.parametrize("kind", ["a pipe", "a device", "a link to a device"])
 def test_a_run_waits_for_no_manifest(real, kind):
     boundary = _sandbox(real) / "boundary.yml"
@@ -330,7 +251,7 @@ def test_a_run_waits_for_no_manifest(real, kind):
     ):
         done = real.run("ansible", "localhost", "-i", str(boundary.parent / source), "-m", "ansible.builtin.debug", environment=plugins, timeout=60)
         assert done.returncode == 3, done.stdout + done.stderr
-        assert "prod-ip-guard: refused: " in done.stderr and "and no file" in done.stderr
+        assert "prod-ip-guard: refused: " in done.stderr and "not a regular file" in done.stderr
 
 
 def test_a_source_that_nobody_writes_is_not_waited_for(real):
@@ -394,8 +315,8 @@ def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
     done = real.run("ansible", "all", "-i", str(inventory), "-m", "ansible.builtin.raw", "-a", "true")
     assert done.returncode == 4, done.stdout + done.stderr
     said = done.stdout + done.stderr
-    assert "refused: the address of this host is the text {{ x }}, which is no address" in said
-    assert "refused: the address of this host is the text {{ y }}, which is no address" in said
+    assert "refused: ansible_host '{{ x }}': unrendered template" in said
+    assert "refused: ansible_host '{{ y }}': unrendered template" in said
     assert "-o Control" not in said
     assert "pi2 | UNREACHABLE" in said
 
@@ -403,10 +324,10 @@ def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
 @pytest.mark.parametrize(
     ("behind", "says"),
     [
-        ("i_mean_prod: false", "something else by a file of variables behind it"),
-        ("i_mean_prod: 1", "something else by a file of variables behind it"),
-        ("$ANSIBLE_VAULT;1.1;AES256\n3132", "nobody can tell yet whether"),
-        ("- no", "nobody can tell yet whether"),
+        ("i_mean_prod: false", "with another value in a file of variables after it"),
+        ("i_mean_prod: 1", "with another value in a file of variables after it"),
+        ("$ANSIBLE_VAULT;1.1;AES256\n3132", "which may change it and cannot be read yet"),
+        ("- no", "which may change it and cannot be read yet"),
     ],
 )
 @pytest.mark.parametrize("first", [True, False])

@@ -84,9 +84,9 @@ func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {
 		"the evidence is of another tree": {func(l *lab) { l.write("factory/playbooks/word", "third"); l.commit("Third") }, []string{"-e", "i_mean_prod=true"},
 			"it is about the tree", "promotion_gate red"},
 		"the cluster's name is not typed": {func(l *lab) { l.boundary("policy:\n  cluster_name: lab\n"); l.record(ledger.Green) },
-			[]string{"-e", "i_mean_prod=true"}, "wants the production cluster's name typed in", "promotion red"},
+			[]string{"-e", "i_mean_prod=true"}, "requires the production cluster's name typed in", "promotion red"},
 		"a token is missing": {func(l *lab) { l.boundary("policy:\n  token_expiry: 10m\n"); l.record(ledger.Green) },
-			[]string{"-e", "i_mean_prod=true"}, "wants a fresh token", "promotion red"},
+			[]string{"-e", "i_mean_prod=true"}, "requires a fresh token", "promotion red"},
 		"the playbook is not in the tree": {nil, []string{"-e", "i_mean_prod=true", "-e", "promotion_playbook=playbooks/gone.yml"}, "is not in the tree", "promotion red"},
 		"the playbook lies elsewhere": {nil, []string{"-e", "i_mean_prod=true", "-e", "promotion_playbook=/elsewhere/site.yml"},
 			"not in the tree", "promotion_gate green"},
@@ -141,6 +141,6 @@ func TestAPromotionInsideAnotherPlaybookIsNotStarted(t *testing.T) {
 	l.promotion = filepath.Join(l.root, "wrapper.yml")
 	out, err := l.promote("-e", "i_mean_prod=true")
 	require.Error(t, err, out)
-	assert.Contains(t, strings.Join(strings.Fields(out), " "), "start promote.yml by itself")
+	assert.Contains(t, strings.Join(strings.Fields(out), " "), "run promote.yml by itself")
 	assert.NoFileExists(t, l.mark)
 }

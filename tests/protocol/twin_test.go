@@ -35,7 +35,7 @@ func pointer(s ansible.Spec) *ansible.Spec { return &s }
 var specs = map[string]ansible.Spec{
 	"scalars": {Options: map[string]ansible.Option{
 		"s": {}, "i": {Type: ansible.Int}, "f": {Type: ansible.Float}, "b": {Type: ansible.Bool}, "p": {Type: ansible.Path},
-		"r": {Type: ansible.Raw}, "j": {Type: ansible.JSONArg}, "size": {Type: ansible.Bytes}, "bits": {Type: ansible.Bits},
+		"r": {Type: ansible.Raw}, "size": {Type: ansible.Bytes},
 	}},
 	"collections": {Options: map[string]ansible.Option{
 		"l": {Type: ansible.List}, "li": {Type: ansible.List, Elements: ansible.Int}, "lf": {Type: ansible.List, Elements: ansible.Float},
@@ -430,7 +430,7 @@ func literal(random *rand.Rand, o ansible.Option, depth int) string {
 		return pick(`3`, `"3.25"`, `3.5`, `false`, text(random, "0123456789+-_. e"))
 	case ansible.Bool:
 		return pick(`true`, `"no"`, `1`, `0.0`, text(random, "yesnotruf01 "))
-	case ansible.Bytes, ansible.Bits:
+	case ansible.Bytes:
 		return pick(`7`, `"7K"`, text(random, "0123456789.KMGBbitye "))
 	case ansible.Dict:
 		return pick(`{"a": 1}`, text(random, `a1=, '"\{}:`), `"{`+strings.Trim(text(random, `a1, ':[]()`), `"`)+`}"`)

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		g := gate.Gate{Runner: run.Exec{}, Binary: filepath.Join(dir, "wrapper"), Env: os.Environ(), Work: filepath.Join(dir, "work")}
-		_, _ = g.Evaluate(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Boundary: boundary.Engine{Manifest: manifest}})
+		_, _ = g.Evaluate(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Boundary: boundary.Checker{Manifest: manifest}})
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -89,7 +89,7 @@ sandbox:
   dns_zones: [{name: throwaway.example.net}]
 `, w.dir, backend, location))
 	require.NoError(w.t, err)
-	w.opts.Boundary = boundary.Engine{Manifest: manifest}
+	w.opts.Boundary = boundary.Checker{Manifest: manifest}
 }
 
 func (w *world) backend(path string) string {

@@ -149,7 +149,7 @@ func block(path, name string) (string, error) {
 
 var types = map[string]string{
 	"str": "Str", "int": "Int", "float": "Float", "bool": "Bool", "path": "Path", "list": "List", "dict": "Dict", "raw": "Raw",
-	"json": "JSONArg", "jsonarg": "JSONArg", "bytes": "Bytes", "bits": "Bits",
+	"bytes": "Bytes",
 }
 
 // options writes a mapping of documented options.

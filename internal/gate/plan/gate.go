@@ -29,7 +29,7 @@ type Options struct {
 	LockTimeout    int      // seconds
 	NoChanges      bool     // nothing may change; else something must
 	Waivers        []gate.Waiver
-	Boundary       boundary.Engine
+	Boundary       boundary.Checker
 }
 
 // Gate plans root modules and checks the plans.

@@ -16,7 +16,7 @@ import (
 type subject struct {
 	Plan
 	noChanges bool // nothing may change; else something must
-	boundary  boundary.Engine
+	boundary  boundary.Checker
 }
 
 // planRules are the rules about what a plan contains, in the order of their findings.

@@ -26,11 +26,11 @@ sandbox:
   dns_zones: [{name: throwaway.example.net, id: throwzone}]
 `
 
-func engine(t testing.TB) boundary.Engine {
+func engine(t testing.TB) boundary.Checker {
 	t.Helper()
 	m, err := boundary.Parse("boundary.yml", []byte(manifest))
 	require.NoError(t, err)
-	return boundary.Engine{Manifest: m}
+	return boundary.Checker{Manifest: m}
 }
 
 // change is the JSON of one resource that changes.

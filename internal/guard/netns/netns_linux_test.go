@@ -17,11 +17,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	Inside(os.Args) // this program is its own second stage
+	RunChild(os.Args)
 	os.Exit(m.Run())
 }
 
-// A socket that is open before the fence stands would lead out of it; a pipe, as a shell hands over, leads nowhere.
+// An inherited socket would connect outside the namespace; a pipe would not.
 func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 	tcp, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 			_ = unix.Close(fd)
 		}
 	})
-	f := Fence{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
+	f := Network{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
 	inherited := func(fd int) bool {
 		code, err := f.Run(t.Context(), Command{Args: []string{"test", "-e", fmt.Sprintf("/proc/self/fd/%d", fd)}, Env: os.Environ()})
 		if errors.Is(err, ErrUnavailable) {
@@ -50,7 +50,7 @@ func TestAConnectionThatIsOpenStaysOutside(t *testing.T) {
 
 // Of the capabilities that make networks, look at others' processes and enter their networks, root has none left either.
 func TestTheCommandCannotChangeItsNetwork(t *testing.T) {
-	f := Fence{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
+	f := Network{Allow: func(context.Context, netip.AddrPort) error { return errors.New("nothing") }, Log: io.Discard}
 	code, err := f.Run(t.Context(), Command{Args: []string{"sh", "-c", `test $(( 0x$(sed -n "s/^CapEff:.//p" /proc/self/status) & 0x283000 )) = 0`}, Env: os.Environ()})
 	if errors.Is(err, ErrUnavailable) {
 		t.Skip(err)

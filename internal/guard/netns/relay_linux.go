@@ -28,18 +28,17 @@ import (
 const (
 	dialTimeout = 30 * time.Second
 	udpIdle     = 60 * time.Second
-	halfOpen    = 1024 // connections that are being made at once
+	halfOpen    = 1024 // pending connections
 )
 
-// relay answers on the device: a connection that the command makes is made once
-// more from here, if it is allowed, and the two are joined.
-func (f Fence) relay(ctx context.Context, tun int) (closer func(), err error) {
+// relay accepts connections on the device, opens an allowed one from here, and joins the two.
+func (n Network) relay(ctx context.Context, tun int) (closer func(), err error) {
 	if err := unix.SetNonblock(tun, true); err != nil {
-		return nil, fmt.Errorf("preparing the fence's device: %w", err)
+		return nil, fmt.Errorf("network device: %w", err)
 	}
 	device, err := fdbased.New(&fdbased.Options{FDs: []int{tun}, MTU: mtu})
 	if err != nil {
-		return nil, fmt.Errorf("preparing the fence's device: %w", err)
+		return nil, fmt.Errorf("network device: %w", err)
 	}
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
@@ -47,7 +46,7 @@ func (f Fence) relay(ctx context.Context, tun int) (closer func(), err error) {
 	})
 	const nic = 1
 	if err := s.CreateNIC(nic, device); err != nil {
-		return nil, fmt.Errorf("preparing the fence's network: %s", err)
+		return nil, fmt.Errorf("network stack: %s", err)
 	}
 	s.SetPromiscuousMode(nic, true)
 	s.SetSpoofing(nic, true)
@@ -55,7 +54,7 @@ func (f Fence) relay(ctx context.Context, tun int) (closer func(), err error) {
 
 	streams := tcp.NewForwarder(s, 0, halfOpen, func(r *tcp.ForwarderRequest) {
 		to := addrPort(r.ID())
-		out, err := f.dial(ctx, "tcp", to)
+		out, err := n.dial(ctx, "tcp", to)
 		if err != nil {
 			r.Complete(true)
 			return
@@ -78,7 +77,7 @@ func (f Fence) relay(ctx context.Context, tun int) (closer func(), err error) {
 			return
 		}
 		in := gonet.NewUDPConn(&queue, endpoint)
-		out, err := f.dial(ctx, "udp", to)
+		out, err := n.dial(ctx, "udp", to)
 		if err != nil {
 			in.Close()
 			return
@@ -94,9 +93,9 @@ func addrPort(id stack.TransportEndpointID) netip.AddrPort {
 	return netip.AddrPortFrom(address.Unmap(), id.LocalPort)
 }
 
-func (f Fence) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
-	if err := f.Allow(ctx, to); err != nil {
-		fmt.Fprintf(f.Log, "prod-ip-guard: fence: held back a connection to %s: %v\n", to, err)
+func (n Network) dial(ctx context.Context, network string, to netip.AddrPort) (net.Conn, error) {
+	if err := n.Allow(ctx, to); err != nil {
+		fmt.Fprintf(n.Log, "prod-ip-guard: netns: blocked connection to %s: %v\n", to, err)
 		return nil, err
 	}
 	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, to.String())

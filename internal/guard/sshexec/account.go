@@ -18,13 +18,12 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// patience is how long a directory of accounts on the network may take to answer.
-const patience = 10 * time.Second
+// getentTimeout is how long a directory service may take to answer.
+const getentTimeout = 10 * time.Second
 
-// account is this user's, with the home that ssh takes its configuration from.
-// ssh asks the system (getpwuid). Without the system's libraries Go only reads
-// passwd, and believes the environment about who is not in it: so of those,
-// getent is asked. It takes its time, and is not needed for most.
+// account returns the account of this user, whose home has ssh's configuration.
+// ssh calls getpwuid(3). Without cgo, Go only reads passwd, and falls back to the
+// environment; getent has the accounts that are not in it, and is slower.
 func (c Call) account(ctx context.Context, runner run.Runner, passwd string) (*user.User, error) {
 	if runtime.GOOS != "linux" {
 		return user.Current() // asks the system
@@ -34,30 +33,30 @@ func (c Call) account(ctx context.Context, runner run.Runner, passwd string) (*u
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	who := entry(string(data), uid)
+	who := parsePasswd(string(data), uid)
 	if who == nil {
 		getent, err := Find("getent", "")
 		if err != nil {
-			return nil, fmt.Errorf("the user %d is not in %s, and there is no getent that could be asked; install it", uid, passwd)
+			return nil, fmt.Errorf("user %d: not in %s, and getent was not found; install it", uid, passwd)
 		}
-		ctx, cancel := context.WithTimeout(ctx, patience)
+		ctx, cancel := context.WithTimeout(ctx, getentTimeout)
 		defer cancel()
-		result, err := runner.Run(ctx, run.Cmd{Name: getent, Args: []string{"passwd", strconv.Itoa(uid)}, Env: Keep(c.Env)})
-		if who = entry(string(result.Stdout), uid); err != nil || who == nil {
-			return nil, fmt.Errorf("the user %d is not in %s, and `getent passwd %d` has no answer, so nobody can tell which configuration ssh reads; run this as a user of this machine", uid, passwd, uid)
+		result, err := runner.Run(ctx, run.Cmd{Name: getent, Args: []string{"passwd", strconv.Itoa(uid)}, Env: CleanEnv(c.Env)})
+		if who = parsePasswd(string(result.Stdout), uid); err != nil || who == nil {
+			return nil, fmt.Errorf("user %d: not in %s, and `getent passwd %d` has no answer, so the home with ssh's configuration is unknown; run this as a user of this machine", uid, passwd, uid)
 		}
 	}
-	if !filepath.IsAbs(who.HomeDir) { // it would be wherever this process happens to be
-		return nil, fmt.Errorf("the home of the user %d is %q, which is no absolute path", uid, who.HomeDir)
+	if !filepath.IsAbs(who.HomeDir) {
+		return nil, fmt.Errorf("user %d: home %q is not an absolute path", uid, who.HomeDir)
 	}
 	return who, nil
 }
 
-// entry is the first account of that uid in text as passwd(5) has it; nil if there is none.
-func entry(text string, uid int) *user.User {
+// parsePasswd returns the first account of that uid in text as passwd(5) has it; nil if there is none.
+func parsePasswd(text string, uid int) *user.User {
 	for line := range strings.Lines(text) {
 		fields := strings.Split(strings.TrimSpace(line), ":")
-		// What begins so is no account: it is a remark, or tells the system to ask elsewhere.
+		// Comments, and the entries of NIS.
 		if len(fields) < 6 || fields[0] == "" || strings.ContainsRune("#+-", rune(fields[0][0])) {
 			continue
 		}

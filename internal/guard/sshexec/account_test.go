@@ -49,8 +49,8 @@ func TestTheHomeIsTheAccountsWhateverTheEnvironmentSays(t *testing.T) {
 		"an account that nobody knows":          {line(uid+1, "/home/b"), "", "", "has no answer"},
 		"an answer about another":               {"", line(uid+1, "/net/b"), "", "has no answer"},
 		"an answer that is none":                {"", "me", "", "has no answer"},
-		"an account of this machine, homeless":  {line(uid, ""), line(uid, "/net/a"), "", "no absolute path"},
-		"an account of a directory, relatively": {"", line(uid, "a"), "", "no absolute path"},
+		"an account of this machine, homeless":  {line(uid, ""), line(uid, "/net/a"), "", "not an absolute path"},
+		"an account of a directory, relatively": {"", line(uid, "a"), "", "not an absolute path"},
 	} {
 		passwd := filepath.Join(t.TempDir(), "passwd")
 		require.NoError(t, os.WriteFile(passwd, []byte(c.passwd), 0o600))
@@ -87,5 +87,5 @@ func TestAUserWhomNobodyKnowsBecomesNothing(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
 	out, _ := cmd.CombinedOutput()
 	assert.Equal(t, 255, cmd.ProcessState.ExitCode(), string(out))
-	assert.Contains(t, string(out), "prod-ip-guard: ssh: finding this user's home: the user 54321 is not in /etc/passwd, and `getent passwd 54321` has no answer")
+	assert.Contains(t, string(out), "prod-ip-guard: ssh: finding this user's home: user 54321: not in /etc/passwd, and `getent passwd 54321` has no answer")
 }

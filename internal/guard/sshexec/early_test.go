@@ -39,7 +39,7 @@ func TestOnlyTheConnectionPluginsOwnCallsAreReadEarly(t *testing.T) {
 		"a host of the program's name":   {"/bin/ssh ssh --boundary b -- h", false},
 		"another name of this program":   {"sandbox_vm ssh --boundary b -- h", false},
 	} {
-		call, early := plainly(strings.Split(c.words, " "))
+		call, early := parsePlain(strings.Split(c.words, " "))
 		assert.Equal(t, c.early, early, name)
 		if early {
 			assert.Equal(t, "b", call.Boundary, name)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sshexec knows what a stand-in of this process is: which program of
-// OpenSSH it becomes, what it was told besides that program's arguments, and
-// where the user's files are that both need. It decides nothing.
+// Package sshexec execs a program of OpenSSH in the place of this process, and
+// finds the files of the user that the wrapper needs. It does not decide where a
+// connection may lead.
 //
-// It imports little, and has to: see early.go.
+// It must import little: see early.go.
 package sshexec
 
 import (
@@ -25,45 +25,45 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// Variables that hand the guard's own settings to a stand-in that is started
-// by another program, which has no place for flags.
+// Variables that pass the guard's settings to a wrapper that scp, sftp or git
+// starts, which pass no flags.
 const (
 	EnvBoundary = "SANDBOX_BOUNDARY" // path of the boundary manifest
-	EnvDigest   = "SANDBOX_DIGEST"   // its SHA-256 when the run began; empty if nobody says
+	EnvDigest   = "SANDBOX_DIGEST"   // its SHA-256 when the run began; empty if unknown
 	EnvAgent    = "SANDBOX_AGENT"    // socket of an agent that may be used, for the ssh that scp and sftp start
 	EnvPrograms = "SANDBOX_PROGRAMS" // directory of the real ssh, scp and sftp; empty means where they usually are
 )
 
-// Call is what a stand-in is told, and the process that it is told in.
+// Call is one call of a wrapper.
 type Call struct {
 	Program  sshguard.Program
 	Boundary string   // path of the boundary manifest
-	Digest   string   // SHA-256 of the manifest as it was when the run began, in hexadecimal; empty if nobody says
+	Digest   string   // SHA-256 of the manifest when the run began, in hexadecimal; empty if unknown
 	Programs string   // which of the usual directories has the real programs; empty means any
 	Agent    string   // socket of an agent that may be used; empty for none
-	Args     []string // the command line that is stood in for, without its first word
+	Args     []string // arguments for the program
 	Env      []string // the environment of the process
 }
 
-// Manifest is the boundary manifest of a call, not yet parsed. Whoever decides parses these bytes: the file may be another
-// by then, and what is decided would be kept under the digest of this one.
+// Manifest is the boundary manifest of a call, not yet parsed. Decisions must use these bytes, not the file, which may
+// have changed: they are recorded under this digest.
 type Manifest struct {
 	File   string // absolute
 	Data   []byte // its bytes
 	Digest string // SHA-256 of those, in hexadecimal
 }
 
-// Manifest is the manifest that the call, or else its environment, names. It is
-// refused if the run began with another one.
+// Manifest reads the manifest that the call names. One that has changed since
+// the run began is refused.
 func (c Call) Manifest() (Manifest, error) {
 	if c.Boundary == "" {
-		return Manifest{}, errors.New("no boundary manifest is named, so nothing is allowed; give --boundary, or the variable " + EnvBoundary)
+		return Manifest{}, errors.New("no boundary manifest given, so nothing is allowed; give --boundary, or the variable " + EnvBoundary)
 	}
 	file, err := filepath.Abs(c.Boundary)
 	if err != nil {
-		return Manifest{}, fmt.Errorf("finding the boundary manifest: %w", err)
+		return Manifest{}, fmt.Errorf("boundary manifest: %w", err)
 	}
-	data, err := limitedread.Manifest(file)
+	data, err := limitedread.File(file, limitedread.MaxManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -74,26 +74,26 @@ func (c Call) Manifest() (Manifest, error) {
 	return m, nil
 }
 
-// Standin is the stand-in for this process's user, without anybody who decides;
-// scope is the digest of what decisions rest on.
-func (c Call) Standin(scope string) (sshguard.Standin, error) {
+// Wrapper returns the wrapper for the user of this process, without a Decider.
+// scope is the digest of the manifest.
+func (c Call) Wrapper(scope string) (sshguard.Wrapper, error) {
 	program, err := Find(string(sshguard.SSH), c.Programs)
 	if err != nil {
-		return sshguard.Standin{}, err
+		return sshguard.Wrapper{}, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return sshguard.Standin{}, fmt.Errorf("finding this program itself: %w", err)
+		return sshguard.Wrapper{}, fmt.Errorf("finding the guard's executable: %w", err)
 	}
 	who, err := c.account(context.Background(), run.Exec{}, "/etc/passwd")
 	if err != nil {
-		return sshguard.Standin{}, fmt.Errorf("finding this user's home: %w", err)
+		return sshguard.Wrapper{}, fmt.Errorf("finding this user's home: %w", err)
 	}
-	// By its names, not by its file's: what the program is, is told by the name it is called by.
+	// The file has another name; the program acts by the name that it is called by.
 	here := filepath.Dir(self)
 	state := c.state(who)
-	s := sshguard.Standin{
-		Runner: run.Exec{}, Home: who.HomeDir, Env: Keep(c.Env), Program: program, Scope: scope,
+	s := sshguard.Wrapper{
+		Runner: run.Exec{}, Home: who.HomeDir, Env: CleanEnv(c.Env), Program: program, Scope: scope,
 		Sockets: sockets(state, who),
 		Self:    []string{filepath.Join(here, "prod-ip-guard"), "ssh", "--boundary", c.Boundary},
 		SelfSSH: filepath.Join(here, "ssh"), Agent: c.Agent,
@@ -112,29 +112,28 @@ func (c Call) Standin(scope string) (sshguard.Standin, error) {
 	return s, nil
 }
 
-// Exec puts the real program with args in this process's place. It returns only
-// if that cannot be done.
+// Exec execs the real program with args. It returns only if that fails.
 func (c Call) Exec(args []string) error {
 	path, err := Find(string(c.Program), c.Programs)
 	if err != nil {
 		return err
 	}
-	env := append(Keep(c.Env), EnvBoundary+"="+c.Boundary, EnvDigest+"="+c.Digest, EnvPrograms+"="+c.Programs, EnvAgent+"="+c.Agent)
-	// By the name that it is called by otherwise, since it begins its messages with it.
+	env := append(CleanEnv(c.Env), EnvBoundary+"="+c.Boundary, EnvDigest+"="+c.Digest, EnvPrograms+"="+c.Programs, EnvAgent+"="+c.Agent)
+	// Its messages begin with its name.
 	err = syscall.Exec(path, append([]string{string(c.Program)}, args...), env)
 	return fmt.Errorf("starting %s: %w", path, err)
 }
 
-// state is the directory of everything that sandboxes keep for this user.
+// state returns the state folder of this user.
 func (c Call) state(who *user.User) string {
 	directory, err := xdg.State(c.Getenv)
-	if err != nil { // an environment without a home: the account has one
+	if err != nil { // HOME is not set
 		directory, _ = xdg.State(func(name string) string { return map[string]string{"HOME": who.HomeDir}[name] })
 	}
 	return directory
 }
 
-// Getenv is a variable of the call's environment, empty if there is none.
+// Getenv returns a variable of the call's environment; empty if it is not set.
 func (c Call) Getenv(name string) string {
 	for _, entry := range c.Env {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
@@ -144,14 +143,14 @@ func (c Call) Getenv(name string) string {
 	return ""
 }
 
-// knownHosts is the files with the host keys of this user's sandboxes. They hold no other machine's.
+// knownHosts returns the files with the host keys of this user's sandboxes.
 func knownHosts(state string) []string {
 	files, _ := filepath.Glob(filepath.Join(state, "*", "ssh", "known_hosts")) // the pattern is well-formed
 	return slices.DeleteFunc(files, func(file string) bool { return strings.ContainsAny(file, " \t\"\\%") })
 }
 
-// sockets is the directory of control sockets. A socket's path has to fit into 104 bytes on macOS (sun_path), ssh's
-// own suffix included, so a long home is not used.
+// sockets returns the directory of control sockets. With ssh's suffix, a path must fit into 104 bytes on macOS
+// (sun_path), so a long home is not used.
 func sockets(state string, who *user.User) string {
 	directory := filepath.Join(state, ".cp")
 	if len(directory)+len("/0123456789abcdef.0123456789abcdef") > 100 {
@@ -160,10 +159,9 @@ func sockets(state string, who *user.User) string {
 	return directory
 }
 
-// Keep is the environment for ssh: without the agent, without programs and libraries that ssh would take from there for
-// keys, and without what would be evaluated again by programs that ssh starts. SSH_ASKPASS stays: Ansible gives
-// passwords by it.
-func Keep(env []string) []string {
+// CleanEnv returns the environment for ssh: without the agent, without programs and libraries for keys, and without the
+// guard's own settings. SSH_ASKPASS stays, since Ansible passes passwords by it.
+func CleanEnv(env []string) []string {
 	kept := make([]string, 0, len(env))
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
@@ -176,16 +174,16 @@ func Keep(env []string) []string {
 	return kept
 }
 
-// Where the real programs are looked for. PATH is no guide: the stand-in itself may be on it, and so may anything else.
+// usual is where the real programs are searched. PATH may contain the wrapper itself, or any other program.
 var usual = []string{"/usr/bin", "/bin", "/usr/local/bin", "/opt/homebrew/bin", "/run/current-system/sw/bin"}
 
-// Find is the real program of that name, in one of the usual directories or, if directory is empty, in the first that
-// has it. No other directory is taken: a program there could be anything.
+// Find returns the path of the real program: in directory, which must be a usual one, or in the first usual one that
+// has it if directory is empty.
 func Find(name, directory string) (string, error) {
 	directories := usual
 	if directory != "" {
 		if directories = []string{filepath.Clean(directory)}; !slices.Contains(usual, directories[0]) {
-			return "", fmt.Errorf("refused: %s of %s may connect to anywhere; only OpenSSH's own in %s is stood in for", name, directory, strings.Join(usual, ", "))
+			return "", fmt.Errorf("refused: %s of %s may connect to anywhere; only OpenSSH's own in %s is supported", name, directory, strings.Join(usual, ", "))
 		}
 	}
 	self, _ := os.Executable()
@@ -198,5 +196,5 @@ func Find(name, directory string) (string, error) {
 		}
 		return path, nil
 	}
-	return "", fmt.Errorf("there is no %s in %s; install OpenSSH's client", name, strings.Join(directories, ", "))
+	return "", fmt.Errorf("%s: not found in %s; install OpenSSH's client", name, strings.Join(directories, ", "))
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Program is what is stood in for.
+// Program is a program of OpenSSH that is wrapped.
 type Program string
 
 // The programs of OpenSSH that connect.
@@ -19,10 +19,9 @@ const (
 	SSHKeyscan Program = "ssh-keyscan"
 )
 
-// grammar is how a program reads its command line: the letters that take a
-// value, and those that do not. Source: the getopt strings of OpenSSH 8.9 to
-// 10.0; a letter whose meaning differs between them (ssh's P) is in neither, so
-// it is refused.
+// grammar is the flags of a program: those with a value, and those without.
+// Source: the getopt strings of OpenSSH 8.9 to 10.0. A flag whose meaning differs
+// between them (ssh's P) is in neither, and is refused.
 type grammar struct{ valued, plain string }
 
 func (p Program) grammar() grammar {
@@ -44,7 +43,7 @@ type option struct {
 	Value  string
 }
 
-// words is the option as it is written again.
+// words returns the option as arguments.
 func (o option) words(g grammar) []string {
 	if strings.IndexByte(g.valued, o.Letter) >= 0 {
 		return []string{"-" + string(o.Letter), o.Value}
@@ -52,16 +51,15 @@ func (o option) words(g grammar) []string {
 	return []string{"-" + string(o.Letter)}
 }
 
-// invocation is a command line that was understood.
+// invocation is a parsed command line.
 type invocation struct {
 	Options     []option
-	Destination string   // ssh's only: [user@]host or ssh://…
+	Destination string   // of ssh only: [user@]host or ssh://…
 	Rest        []string // ssh: the remote command; scp and sftp: the operands
 }
 
-// read takes a command line apart as the program's getopt does. ssh goes on
-// reading options behind the destination, until the first word that is none,
-// unless they were ended before it.
+// read parses a command line as the program's getopt does. ssh reads options
+// behind the destination too, up to the first other word, unless -- came before.
 func read(p Program, args []string) (invocation, error) {
 	g := p.grammar()
 	var in invocation
@@ -86,18 +84,18 @@ func read(p Program, args []string) (invocation, error) {
 					value := word[i+1:]
 					if value == "" {
 						if len(rest) == 0 {
-							return fmt.Errorf("reading %s's command line: -%c has no value", p, letter)
+							return fmt.Errorf("%s option -%c: no value", p, letter)
 						}
 						value, rest = rest[0], rest[1:]
-						// ssh only looks whether the last word before the destination is this one, be it a value.
+						// ssh compares the last word before the destination, even if it is a value.
 						ended = value == "--"
 					}
 					in.Options = append(in.Options, option{letter, value})
 					i = len(word)
 				case p == SSH && letter == 'P':
-					return fmt.Errorf("reading ssh's command line: -P is not the same option to every ssh, so the guard cannot tell where it leads; if a tag is meant, write -o Tag=NAME")
+					return fmt.Errorf("ssh option -P: its meaning depends on the version of ssh; for a tag, write -o Tag=NAME")
 				default:
-					return fmt.Errorf("reading %s's command line: -%c is not an option that the guard knows, so it cannot tell where it leads", p, letter)
+					return fmt.Errorf("%s option -%c: unknown, so the guard cannot tell where it leads", p, letter)
 				}
 			}
 		}
@@ -109,8 +107,8 @@ func read(p Program, args []string) (invocation, error) {
 	if p == SSH && len(rest) > 0 {
 		in.Destination, rest = rest[0], rest[1:]
 		if in.Destination == "" {
-			// ssh goes on, and connects to whatever HostName says.
-			return in, fmt.Errorf("reading %s's command line: the destination is empty; name a host", p)
+			// ssh would connect to the HostName of its configuration.
+			return in, fmt.Errorf("%s: empty destination; name a host", p)
 		}
 		if !ended {
 			if err := options(); err != nil {
@@ -122,12 +120,12 @@ func read(p Program, args []string) (invocation, error) {
 	return in, nil
 }
 
-// has tells whether one of the letters is there.
+// has returns whether one of the flags is given.
 func (in invocation) has(letters string) bool {
 	return slices.ContainsFunc(in.Options, func(o option) bool { return strings.IndexByte(letters, o.Letter) >= 0 })
 }
 
-// last is the value of the last option of that letter.
+// last returns the value of the last option with that flag.
 func (in invocation) last(letter byte) (string, bool) {
 	for _, o := range slices.Backward(in.Options) {
 		if o.Letter == letter {
@@ -137,12 +135,12 @@ func (in invocation) last(letter byte) (string, bool) {
 	return "", false
 }
 
-// without is the options whose letter is not among letters.
+// without returns the options except those flags.
 func (in invocation) without(letters string) []option {
 	return slices.DeleteFunc(slices.Clone(in.Options), func(o option) bool { return strings.IndexByte(letters, o.Letter) >= 0 })
 }
 
-// keyValue takes "Key=value", "Key value" and their mixtures apart, as ssh reads -o; the key is in lower case.
+// keyValue splits "Key=value" or "Key value" as ssh reads -o; the key is in lower case.
 func keyValue(text string) (key, value string) {
 	text = strings.TrimLeft(text, " \t\r\n\f\"")
 	end := strings.IndexAny(text, " \t=\"")

@@ -14,32 +14,30 @@ import (
 	"strings"
 )
 
-// How deep ssh follows Include (READCONF_MAX_DEPTH).
+// maxDepth is how deep ssh follows Include (READCONF_MAX_DEPTH).
 const maxDepth = 16
 
-// How many files are looked at: a few that include the next twice are read more often than there is time for.
+// maxFiles limits the files that are read: a chain of files that include the next one twice grows exponentially.
 const maxFiles = 4096
 
-// systemFiles are the system's own configurations of ssh, by where its builds
-// have theirs: most systems, openSUSE, Homebrew, and what is built by hand. A
-// file more that is looked at can only refuse.
+// systemFiles are the system's configurations of ssh, by build: most systems,
+// openSUSE, Homebrew, and local builds. Reading one too many can only refuse.
 var systemFiles = []string{
 	"/etc/ssh/ssh_config", "/usr/etc/ssh/ssh_config",
 	"/opt/homebrew/etc/ssh/ssh_config", "/usr/local/etc/ssh/ssh_config", "/usr/local/etc/ssh_config",
 }
 
-// scan reads the configuration files that ssh is going to read and refuses
-// what runs a program while ssh reads them: `Match exec` is evaluated by
-// `ssh -G` too, so it must be found before that is asked. The digest is of all
-// that was read.
+// scan reads the configuration files that ssh reads, and refuses those that run
+// a program when they are read: `ssh -G` evaluates `Match exec` too, so it has to
+// be found before that is run. The digest covers all files.
 type scan struct {
 	home     string
 	relative []string // directories of what is included by a relative path
 	digest   io.Writer
-	files    *int // that were read
+	files    *int // number of files read
 }
 
-// configuration scans what ssh reads with the given -F (empty: the defaults).
+// configuration scans the files that ssh reads for -F file; empty for the defaults.
 func configuration(file, home string) (digest string, err error) {
 	return configurationOf(systemFiles, file, home)
 }
@@ -54,7 +52,7 @@ func configurationOf(system []string, file, home string) (digest string, err err
 			return "", err
 		}
 		for _, name := range system {
-			// Beside the file, or in the directory that the build was told of, which may be the first one's.
+			// Relative to the file, or to the directory of the build, which may be that of the first file.
 			s.relative = slices.Compact([]string{filepath.Dir(system[0]), filepath.Dir(name)})
 			if err := s.file(name, 0); err != nil {
 				return "", err
@@ -73,10 +71,10 @@ func configurationOf(system []string, file, home string) (digest string, err err
 
 func (s scan) file(name string, depth int) error {
 	if depth > maxDepth {
-		return fmt.Errorf("reading ssh's configuration: %s is included too deeply; take the circle out", name)
+		return fmt.Errorf("reading ssh's configuration: %s is included more than 16 levels deep; remove the loop", name)
 	}
 	if *s.files++; *s.files > maxFiles {
-		return fmt.Errorf("reading ssh's configuration: with %s there are more than %d files; include fewer", name, maxFiles)
+		return fmt.Errorf("reading ssh's configuration: more than %[2]d files (at %[1]s); include fewer", name, maxFiles)
 	}
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,9 +83,9 @@ func (s scan) file(name string, depth int) error {
 	if err != nil {
 		return fmt.Errorf("reading ssh's configuration: %w; what cannot be read cannot be checked", err)
 	}
-	// A pipe, and whatever else is no file, may say something else to the next who reads it.
+	// Anything but a regular file may have other content when ssh reads it.
 	if !info.Mode().IsRegular() && name != os.DevNull {
-		return fmt.Errorf("reading ssh's configuration: %s is no plain file, so ssh may read something else in it than the guard; name a file", name)
+		return fmt.Errorf("reading ssh's configuration: %s: not a regular file, so ssh may read other content than the guard; use a regular file", name)
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -95,30 +93,30 @@ func (s scan) file(name string, depth int) error {
 	}
 	fmt.Fprintf(s.digest, "%s %d\n%s", name, len(data), data)
 	for number, line := range strings.Split(string(data), "\n") {
-		if _, is := after("match", line); is && execCriterion(line) {
+		if _, ok := after("match", line); ok && execCriterion(line) {
 			return fmt.Errorf("%s:%d: Match exec runs a program while ssh reads its configuration, before anything can be checked; "+
 				"take it out, or give another file with -F", name, number+1)
 		}
-		if plain, is := after("include", line); is {
+		if plain, ok := after("include", line); ok {
 			if strings.ContainsAny(line, `"'\`) {
-				plain = line // refused, with what is written there
+				plain = line // include refuses it
 			}
 			if err := s.include(plain, name, number+1, depth); err != nil {
 				return err
 			}
 		}
-		if word := setting(line); word != "" && classOf(word) == unheard {
-			return fmt.Errorf("%s:%d: %s is not a setting that the guard knows, so it cannot tell where it leads; take it out, or give another file with -F", name, number+1, word)
+		if word := setting(line); word != "" && classOf(word) == unknown {
+			return fmt.Errorf("%s:%d: %s: unknown setting, so the guard cannot tell where it leads; take it out, or give another file with -F", name, number+1, word)
 		}
 	}
 	return nil
 }
 
-// after tells whether a line of a configuration begins with a keyword, and what
-// follows it. ssh passes over blanks and an equals sign before it, takes quotes
-// out of it and needs nothing behind a closing one (strdelim in misc.c); here,
-// more is passed over, so that no line is read as less than ssh reads in it.
-func after(keyword, line string) (rest string, is bool) {
+// after returns what follows a keyword at the beginning of a line. ssh skips
+// blanks and an equals sign before it, removes quotes, and needs no blank behind
+// a closing quote (strdelim in misc.c). This skips more, so that it finds every
+// keyword that ssh finds.
+func after(keyword, line string) (rest string, ok bool) {
 	plain := strings.TrimLeft(strings.NewReplacer(`"`, "", "'", "", `\`, "").Replace(line), blanks)
 	if len(plain) < len(keyword) || !strings.EqualFold(plain[:len(keyword)], keyword) {
 		return "", false
@@ -126,12 +124,11 @@ func after(keyword, line string) (rest string, is bool) {
 	return strings.TrimLeft(plain[len(keyword):], blanks), true
 }
 
-// What ssh passes over between words, and more.
+// blanks is what ssh skips between words, and more.
 const blanks = "= \t\r\n\v\f"
 
-// execCriterion tells whether exec, or its negation, stands among a Match
-// line's words. Where quotes may join and part words in ssh's own way, the
-// letters are enough.
+// execCriterion returns whether a Match line has the criterion exec or !exec. In
+// a line with quotes, which ssh may join to words, the letters are enough.
 func execCriterion(line string) bool {
 	rest, _ := after("match", line)
 	rest = strings.ToLower(rest)
@@ -143,7 +140,7 @@ func execCriterion(line string) bool {
 
 func (s scan) include(patterns, from string, line, depth int) error {
 	if strings.ContainsAny(patterns, `"'\%$`) {
-		return fmt.Errorf("%s:%d: Include with quotes, tokens or variables (%s) is not followed by the guard; write plain paths", from, line, patterns)
+		return fmt.Errorf("%s:%d: Include with quotes, tokens or variables (%s) is not supported by the guard; write plain paths", from, line, patterns)
 	}
 	for pattern := range strings.FieldsSeq(patterns) {
 		if strings.HasPrefix(pattern, "#") {
@@ -154,7 +151,7 @@ func (s scan) include(patterns, from string, line, depth int) error {
 		case strings.HasPrefix(pattern, "~/"):
 			paths[0] = filepath.Join(s.home, pattern[2:])
 		case strings.HasPrefix(pattern, "~"):
-			return fmt.Errorf("%s:%d: Include of another user's file (%s) is not followed by the guard; write the path in full", from, line, pattern)
+			return fmt.Errorf("%s:%d: Include of another user's file (%s) is not supported by the guard; write the whole path", from, line, pattern)
 		case !filepath.IsAbs(pattern):
 			paths = paths[:0]
 			for _, directory := range s.relative {
@@ -162,7 +159,7 @@ func (s scan) include(patterns, from string, line, depth int) error {
 			}
 		}
 		for _, path := range paths {
-			names, err := filepath.Glob(wider(path))
+			names, err := filepath.Glob(widen(path))
 			if err != nil {
 				return fmt.Errorf("%s:%d: Include %s: %w", from, line, path, err)
 			}
@@ -176,10 +173,10 @@ func (s scan) include(patterns, from string, line, depth int) error {
 	return nil
 }
 
-// wider is a pattern that covers all that a pattern of glob(3) does. What stands
-// in brackets, and how many bytes a question mark takes, is not read alike by
-// all; a file more that is looked at can only refuse.
-func wider(pattern string) string {
+// widen returns a pattern that matches at least what glob(3) matches. Brackets
+// and question marks differ between implementations; one file too many can only
+// refuse.
+func widen(pattern string) string {
 	steps := strings.Split(strings.ReplaceAll(pattern, "?", "*"), "/")
 	for i, step := range steps {
 		if open := strings.IndexByte(step, '['); open >= 0 {

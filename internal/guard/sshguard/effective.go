@@ -11,12 +11,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// effective is what `ssh -G` says that a command line means: keys in lower
-// case, in the order of their values.
+// effective is the configuration that `ssh -G` prints: values in their order by key in lower case.
 type effective map[string][]string
 
-// ask runs `ssh -G`, which connects to nothing.
-func ask(ctx context.Context, runner run.Runner, program string, env []string, options []option, destination string, command ...string) (effective, error) {
+// effectiveConfig runs `ssh -G`, which does not connect.
+func effectiveConfig(ctx context.Context, runner run.Runner, program string, env []string, options []option, destination string, command ...string) (effective, error) {
 	args := []string{"-G"}
 	for _, o := range options {
 		args = append(args, o.words(SSH.grammar())...)
@@ -24,21 +23,21 @@ func ask(ctx context.Context, runner run.Runner, program string, env []string, o
 	args = append(append(args, "--", destination), command...)
 	result, err := runner.Run(ctx, run.Cmd{Name: program, Args: args, Env: env})
 	if err != nil {
-		// What it says is enough: the command line is this program's, and long.
+		// Its own message is enough; the command line is long.
 		if why := run.LastLine(result.Stderr); why != "" && ctx.Err() == nil {
-			return nil, fmt.Errorf("asking ssh what %q means: it says: %s", destination, why)
+			return nil, fmt.Errorf("ssh -G for %q: %s", destination, why)
 		}
-		return nil, fmt.Errorf("asking ssh what %q means: %w", destination, err)
+		return nil, fmt.Errorf("ssh -G for %q: %w", destination, err)
 	}
-	said := effective{}
+	config := effective{}
 	for line := range strings.Lines(string(result.Stdout)) {
 		key, value, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-		said[strings.ToLower(key)] = append(said[strings.ToLower(key)], value)
+		config[strings.ToLower(key)] = append(config[strings.ToLower(key)], value)
 	}
-	if said.one("hostname") == "" {
-		return nil, fmt.Errorf("asking ssh what %q means: `ssh -G` named no hostname; is %s OpenSSH's ssh?", destination, program)
+	if config.one("hostname") == "" {
+		return nil, fmt.Errorf("ssh -G for %q: printed no hostname; is %s OpenSSH's ssh?", destination, program)
 	}
-	return said, nil
+	return config, nil
 }
 
 func (e effective) one(key string) string {
@@ -48,7 +47,7 @@ func (e effective) one(key string) string {
 	return e[key][0]
 }
 
-// set is the value of a key that may be spelled "none", "no" or "false" for nothing.
+// set returns the value of a key; empty if it is "none", "no" or "false".
 func (e effective) set(key string) string {
 	switch value := e.one(key); strings.ToLower(value) {
 	case "none", "no", "false":
@@ -61,7 +60,7 @@ func (e effective) set(key string) string {
 func (e effective) port() (int, error) {
 	port, err := strconv.Atoi(e.one("port"))
 	if err != nil || port < 1 || port > 65535 {
-		return 0, fmt.Errorf("asking ssh what the destination means: its port is %q", e.one("port"))
+		return 0, fmt.Errorf("ssh -G: port %q: must be 1-65535", e.one("port"))
 	}
 	return port, nil
 }

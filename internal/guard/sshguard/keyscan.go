@@ -9,11 +9,10 @@ import (
 	"strings"
 )
 
-// Keyscan is the command line to put in place of ssh-keyscan's, and what to give
-// it on its standard input: each host as the address that was checked, under the
-// name that was asked for. It reads no host names from files, and no blocks of
-// addresses, as nobody could say beforehand what those are.
-func Keyscan(ctx context.Context, decider Decider, args []string) (instead []string, input string, err error) {
+// Keyscan returns the arguments for ssh-keyscan, and its standard input: each
+// host by the address that was checked, under the name that was given. Hosts in
+// files and blocks of addresses are refused, since they cannot be checked.
+func Keyscan(ctx context.Context, decider Decider, args []string) (prepared []string, input string, err error) {
 	in, err := read(SSHKeyscan, args)
 	if err != nil {
 		return nil, "", err
@@ -24,11 +23,11 @@ func Keyscan(ctx context.Context, decider Decider, args []string) (instead []str
 	port := 22
 	if text, ok := in.last('p'); ok {
 		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
-			return nil, "", fmt.Errorf("reading ssh-keyscan's command line: the port %q is none", text)
+			return nil, "", fmt.Errorf("ssh-keyscan port %q: must be 1-65535", text)
 		}
 	}
 	if len(in.Rest) == 0 {
-		return args, "", nil // it says how it is used
+		return args, "", nil // it prints its usage
 	}
 	var lines strings.Builder
 	for _, host := range in.Rest {
@@ -42,7 +41,7 @@ func Keyscan(ctx context.Context, decider Decider, args []string) (instead []str
 		fmt.Fprintf(&lines, "%s %s\n", verdict.Addresses[0], host)
 	}
 	for _, o := range in.Options {
-		instead = append(instead, o.words(SSHKeyscan.grammar())...)
+		prepared = append(prepared, o.words(SSHKeyscan.grammar())...)
 	}
-	return append(instead, "-f", "-"), lines.String(), nil
+	return append(prepared, "-f", "-"), lines.String(), nil
 }

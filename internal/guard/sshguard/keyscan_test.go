@@ -29,8 +29,8 @@ func TestAScanOfKeysAsksTheAddressesThatWereChecked(t *testing.T) {
 		"the standard input":                   {"-f - node", "name them on the command line"},
 		"several in one word":                  {"node,192.168.1.201", "name each by itself"},
 		"a block":                              {"192.168.1.0/24", "name each by itself"},
-		"a port that is none":                  {"-p ssh node", "is none"},
-		"an option that OpenSSH does not have": {"-Z node", "is not an option"},
+		"a port that is none":                  {"-p ssh node", "must be 1-65535"},
+		"an option that OpenSSH does not have": {"-Z node", "unknown, so the guard"},
 	} {
 		words, input, err := Keyscan(t.Context(), only{"node": "172.30.0.11"}, strings.Fields(c.args))
 		require.ErrorContains(t, err, c.says, name)

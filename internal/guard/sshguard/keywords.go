@@ -4,33 +4,33 @@ package sshguard
 
 import "strings"
 
-// class is what the stand-in does about a setting of ssh_config(5).
+// class is how the wrapper treats a setting of ssh_config(5).
 type class string
 
 const (
-	// unheard is a setting that the stand-in does not know; whoever sets it is refused, since nobody can tell where it leads.
-	unheard class = ""
-	// structure says to which hosts other settings apply, and where more of them stand.
+	// unknown settings are refused, since nobody can tell where they lead.
+	unknown class = ""
+	// structure selects the hosts that other settings apply to, or includes files.
 	structure class = "structure"
-	// decided settings name hosts, ports or programs that connect, and are decided about.
+	// decided settings name hosts, ports or programs that connect, and are checked.
 	decided class = "decided"
-	// held settings are given a value of the stand-in's own, see forced and decide.
-	held class = "held"
-	// refused settings would run a program on this machine or open a way to anywhere, if they are set.
+	// overridden settings get a value of the wrapper, see forced and decide.
+	overridden class = "overridden"
+	// refused settings run a program on this machine, or allow connections to anywhere.
 	refused class = "refused"
-	// harmless settings change how a connection is made, and not where it leads, or what it takes along.
+	// harmless settings change neither where a connection leads nor what it gives away.
 	harmless class = "harmless"
 )
 
-// classOf classifies a setting of OpenSSH 8.9 to 10.2, with those of Debian,
-// Fedora and macOS, by its name in lower case. A test holds it to the ssh of
-// the machine: every word that this takes for a setting has a class.
+// classOf returns the class of a setting of OpenSSH 8.9 to 10.2, with those of
+// Debian, Fedora and macOS, by its name in lower case. A test compares it with
+// the ssh of the machine.
 func classOf(name string) class {
 	switch name {
 	case "host", "match", "include", "ignoreunknown", "tag":
 		return structure
 	case "hostname", "port", "proxycommand", "proxyjump", "localforward", "remoteforward",
-		// Where a name is completed and followed, `ssh -G` has done it, and it is not done again.
+		// `ssh -G` has canonicalised the name; ssh does not do it again.
 		"canonicaldomains", "canonicalizefallbacklocal", "canonicalizemaxdots", "canonicalizepermittedcnames",
 		"addressfamily", "hostkeyalias":
 		return decided
@@ -38,9 +38,9 @@ func classOf(name string) class {
 		"stricthostkeychecking", "verifyhostkeydns", "updatehostkeys", "proxyusefdpass", "securitykeyprovider", "pkcs11provider", "smartcarddevice",
 		"forwardx11", "forwardx11trusted", "forwardx11timeout", "xauthlocation", "gssapidelegatecredentials", "kerberostgtpassing", "afstokenpassing",
 		"controlpath", "controlmaster", "controlpersist", "clearallforwardings", "revokedhostkeys", "globalknownhostsfile", "globalknownhostsfile2", "escapechar",
-		// There is no agent to add to, and no key that is not checked.
+		// Without an agent, and with all keys checked, these have no effect.
 		"addkeystoagent", "usekeychain", "nohostauthenticationforlocalhost":
-		return held
+		return overridden
 	case "localcommand", "knownhostscommand", "dynamicforward":
 		return refused
 	case "user", "batchmode", "bindaddress", "bindinterface", "casignaturealgorithms", "certificatefile", "challengeresponseauthentication", "channeltimeout",
@@ -58,11 +58,11 @@ func classOf(name string) class {
 		"visualhostkey", "warnweakcrypto":
 		return harmless
 	}
-	return unheard
+	return unknown
 }
 
-// setting is the name of the setting that a line of a configuration gives, in
-// lower case; empty for a line that gives none.
+// setting returns the name of the setting in a line of a configuration, in lower
+// case; empty if there is none.
 func setting(line string) string {
 	line = strings.TrimLeft(line, blanks)
 	if line == "" || line[0] == '#' {

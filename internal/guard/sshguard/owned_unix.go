@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// owned tells whether a file is this user's own.
+// owned returns whether a file belongs to this user.
 func owned(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(stat.Uid) == os.Geteuid()

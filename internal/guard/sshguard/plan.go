@@ -16,42 +16,42 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Verdict is what was decided about one end of a connection.
+// Verdict is the decision about one host of a connection.
 type Verdict struct {
 	Allowed   bool
-	Addresses []string // where it leads, as literal addresses in the order of preference
+	Addresses []string // literal addresses of the host, preferred ones first
 	Reason    string   // one line, with the rule that decided
 }
 
-// Decider says whether host:port may be connected to. A verdict that allows
-// MUST name the addresses that were decided upon.
+// Decider checks whether host:port may be connected to. A verdict that allows
+// MUST list the addresses that were checked.
 type Decider interface {
 	Decide(ctx context.Context, host string, port int) Verdict
 }
 
-// Standin prepares command lines.
-type Standin struct {
-	Decider Decider // nil to know only what was decided before
+// Wrapper prepares command lines of the real programs.
+type Wrapper struct {
+	Decider Decider // nil to use recorded decisions only
 	Runner  run.Runner
 	Home    string   // of the user, as ssh takes it from the password database
 	Env     []string // the environment for ssh
 	Sockets string   // directory of the control sockets that only the guard's connections use
-	Scope   string   // digest of what decisions rest on; part of the sockets' names
+	Scope   string   // digest of the manifest; part of the names of control sockets
 	Program string   // the real ssh
-	Self    []string // command line that stands in for ssh once more, ending where ssh's arguments begin
-	SelfSSH string   // one executable that does the same, for scp and sftp
+	Self    []string // command line of this wrapper for a nested ssh, up to where ssh's arguments begin
+	SelfSSH string   // executable of this wrapper under the name ssh, for scp and sftp
 	Agent   string   // socket of the agent that may be used; empty for none
-	// Known is asked for files of host keys that are known besides those that ssh is told of; the sandbox's own.
+	// Known returns files with host keys of the sandbox, besides those that ssh is configured with.
 	Known func() []string
-	// Revoked is asked for the file of host keys that no connection may accept,
-	// whoever has accepted them before (ssh_config's RevokedHostKeys); empty for none.
+	// Revoked returns the file of host keys that no connection may accept
+	// (RevokedHostKeys of ssh_config(5)); empty for none.
 	Revoked func(ctx context.Context) (string, error)
 
-	hops int // how many machines on the way are being decided about
+	hops int // depth of nested jumps
 }
 
-// farthest is how many machines there may be on the way: a configuration may lead back to itself.
-const farthest = 16
+// maxHops limits nested jumps: a configuration may refer to itself.
+const maxHops = 16
 
 // Refusal is a decision against the command line, as opposed to a failure to decide.
 type Refusal struct{ Reason string }
@@ -60,65 +60,62 @@ func (r *Refusal) Error() string { return "refused: " + r.Reason }
 
 func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
 
-// forced are settings that no command line needs and through which one could
-// leave the way that was checked, or take more along than the sandbox's own:
-// an agent and keys that were not named, a command on this machine, another
-// host key than the known one, a host name that changes once more.
+// forced are settings that could lead a checked connection elsewhere or give it
+// more than the sandbox's own: an agent, keys that were not named, a command on
+// this machine, an unknown host key, another host name.
 var forced = []string{
 	"CanonicalizeHostname=no", "PermitLocalCommand=no", "KnownHostsCommand=none", "Tunnel=no",
 	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
 	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
-	"NoHostAuthenticationForLocalhost=no", // behind a port of this machine may be anybody, whose key nobody would look at
-	"EscapeChar=none",                     // whoever types ~C could forward any port, unchecked
+	"NoHostAuthenticationForLocalhost=no", // a forwarded port of this machine may lead to any host
+	"EscapeChar=none",                     // ~C would forward any port
 }
 
-// Letters that would undo a forced setting, since ssh does not take the first
-// of those: a screen, an agent, Kerberos tickets, sockets and jumps of one's own,
-// an escape character.
-const undoing = "SJXYAKe"
+// overriding are flags that win over a forced setting wherever they are: a
+// display, an agent, Kerberos tickets, a socket, a jump, an escape character.
+const overriding = "SJXYAKe"
 
-// Prepare is the command line to put in place of the given one, without its
-// first word. A *Refusal is a decision; any other error means that none could
-// be made, and that nothing may be started either.
-func (s Standin) Prepare(ctx context.Context, p Program, args []string) ([]string, error) {
+// Prepare returns the arguments to run the real program with. A *Refusal is a
+// decision; any other error means that none could be made. Nothing may be
+// started in either case.
+func (w Wrapper) Prepare(ctx context.Context, p Program, args []string) ([]string, error) {
 	in, err := read(p, args)
 	if err != nil {
 		return nil, err
 	}
 	if p != SSH {
-		return s.copier(p, in)
+		return w.copier(p, in)
 	}
 	if in.Destination == "" || in.has("GQV") {
 		if in.has("G") {
 			file, _ := in.last('F')
-			if _, err := configuration(file, s.Home); err != nil {
+			if _, err := configuration(file, w.Home); err != nil {
 				return nil, err
 			}
 		}
-		return args, nil // nothing is connected to: ssh prints, or complains
+		return args, nil // ssh only prints
 	}
-	return s.ssh(ctx, in)
+	return w.ssh(ctx, in)
 }
 
-// checked refuses what the guard does not know among a command line's settings, and a tunnel of all packets.
-func (in invocation) checked() error {
+// checkSettings refuses unknown settings of a command line, and a tunnel for all packets.
+func (in invocation) checkSettings() error {
 	if in.has("w") {
-		return refuse("ssh -w lets any packet through to the far machine; forward the one port that is needed")
+		return refuse("ssh -w forwards any packet to the remote host; forward the one port that is needed")
 	}
 	for _, o := range in.Options {
 		if o.Letter == 'o' {
-			if word := setting(o.Value); classOf(word) == unheard {
-				return fmt.Errorf("reading ssh's command line: -o %s is not a setting that the guard knows, so it cannot tell where it leads; leave it out", o.Value)
+			if word := setting(o.Value); classOf(word) == unknown {
+				return fmt.Errorf("ssh option -o %s: unknown setting, so the guard cannot tell where it leads; leave it out", o.Value)
 			}
 		}
 	}
 	return nil
 }
 
-// alone tells whether the command line wants a connection of its own: then it is
-// asked what that means, even if one is open that could be shared.
-func (in invocation) alone() bool {
+// ownConnection returns whether the command line demands a new connection, even if an open one could be shared.
+func (in invocation) ownConnection() bool {
 	first := map[string]string{}
 	for _, o := range in.Options {
 		key, value := "", o.Value
@@ -128,52 +125,52 @@ func (in invocation) alone() bool {
 		case 'o':
 			key, value = keyValue(o.Value)
 		}
-		if _, given := first[key]; !given {
+		if _, ok := first[key]; !ok {
 			first[key] = strings.ToLower(strings.Trim(value, `" `))
 		}
 	}
-	path, given := first["controlpath"]
+	path, ok := first["controlpath"]
 	master := first["controlmaster"]
-	return path == "none" || !given && (master == "no" || master == "false")
+	return path == "none" || !ok && (master == "no" || master == "false")
 }
 
-// named tells whether the command line itself gives a setting that a program or library is named by.
-func (in invocation) named(name string) bool {
+// sets returns whether the command line gives a setting.
+func (in invocation) sets(name string) bool {
 	return name == "pkcs11provider" && in.has("I") ||
 		slices.ContainsFunc(in.Options, func(o option) bool { return o.Letter == 'o' && setting(o.Value) == name })
 }
 
-// Means is the host and port that ssh would connect to for a destination, as its configuration has it.
-func (s Standin) Means(ctx context.Context, destination string) (host string, port int, err error) {
-	if _, err := configuration("", s.Home); err != nil {
+// Resolve returns the host and port that ssh connects to for a destination, by its configuration.
+func (w Wrapper) Resolve(ctx context.Context, destination string) (host string, port int, err error) {
+	if _, err := configuration("", w.Home); err != nil {
 		return "", 0, err
 	}
-	said, err := ask(ctx, s.Runner, s.Program, s.Env, nil, destination)
+	config, err := effectiveConfig(ctx, w.Runner, w.Program, w.Env, nil, destination)
 	if err != nil {
 		return "", 0, err
 	}
-	port, err = said.port()
-	return said.one("hostname"), port, err
+	port, err = config.port()
+	return config.one("hostname"), port, err
 }
 
-// Letters that concern one call, not the connection: they are left out when ssh
-// is asked what the rest means, and of the name of the control socket.
-const perCall = "fGNnOqSsTtVvWEy"
+// perCallFlags concern one call and not the connection. They are left out of
+// `ssh -G` and of the name of the control socket.
+const perCallFlags = "fGNnOqSsTtVvWEy"
 
-func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
+func (w Wrapper) ssh(ctx context.Context, in invocation) ([]string, error) {
 	file, _ := in.last('F')
-	configured, err := configuration(file, s.Home)
+	configured, err := configuration(file, w.Home)
 	if err != nil {
 		return nil, err
 	}
-	if err := in.checked(); err != nil {
+	if err := in.checkSettings(); err != nil {
 		return nil, err
 	}
-	asked := in.without(perCall)
-	socket := s.socket(configured, asked, in.Destination)
-	decided, known := recall(socket)
-	if what, _ := in.last('O'); !known || in.alone() || in.has("WLRD") || what == "proxy" {
-		if decided, err = s.decide(ctx, in, asked, socket); err != nil {
+	asked := in.without(perCallFlags)
+	socket := w.socket(configured, asked, in.Destination)
+	decided, ok := recall(socket)
+	if what, _ := in.last('O'); !ok || in.ownConnection() || in.has("WLRD") || what == "proxy" {
+		if decided, err = w.decide(ctx, in, asked, socket); err != nil {
 			return nil, err
 		}
 	}
@@ -181,50 +178,50 @@ func (s Standin) ssh(ctx context.Context, in invocation) ([]string, error) {
 	for _, setting := range decided {
 		words = append(words, "-o", setting)
 	}
-	for _, o := range in.without(undoing) {
+	for _, o := range in.without(overriding) {
 		words = append(words, o.words(SSH.grammar())...)
 	}
-	// Once options are ended before the destination, ssh reads none behind it.
+	// After --, ssh reads no options behind the destination.
 	words = append(words, "--", in.Destination)
 	return append(words, in.Rest...), nil
 }
 
-// decide asks what the command line means, has every end of it decided, and
-// returns the settings that hold it there. ssh takes the first value of a
-// setting that it meets, so these stand before everything else.
-func (s Standin) decide(ctx context.Context, in invocation, asked []option, socket string) ([]string, error) {
-	if s.Decider == nil {
-		return nil, fmt.Errorf("deciding about %s: there is nobody who could", in.Destination)
+// decide resolves the command line, has every host in it checked, and returns
+// the settings that pin it there. ssh uses the first value of a setting, so
+// these come before all others.
+func (w Wrapper) decide(ctx context.Context, in invocation, asked []option, socket string) ([]string, error) {
+	if w.Decider == nil {
+		return nil, fmt.Errorf("no boundary loaded; cannot check %s", in.Destination)
 	}
-	said, err := ask(ctx, s.Runner, s.Program, s.Env, asked, in.Destination)
+	config, err := effectiveConfig(ctx, w.Runner, w.Program, w.Env, asked, in.Destination)
 	if err != nil {
 		return nil, err
 	}
 	if what, _ := in.last('O'); what == "proxy" {
-		return nil, refuse("ssh -O proxy would let programs of this machine connect through the far one to anywhere; forward the one port that is needed")
+		return nil, refuse("ssh -O proxy lets programs of this machine connect anywhere through the remote host; forward the one port that is needed")
 	}
-	host := said.one("hostname")
-	port, err := said.port()
+	host := config.one("hostname")
+	port, err := config.port()
 	if err != nil {
 		return nil, err
 	}
-	verdict := s.Decider.Decide(ctx, host, port)
+	verdict := w.Decider.Decide(ctx, host, port)
 	if !verdict.Allowed {
-		return nil, refuse("%s leads to %s port %d: %s", in.Destination, host, port, verdict.Reason)
+		return nil, refuse("%s resolves to %s port %d: %s", in.Destination, host, port, verdict.Reason)
 	}
 	if len(verdict.Addresses) == 0 {
-		return nil, fmt.Errorf("deciding about %s: no address was named", host)
+		return nil, fmt.Errorf("checking %s: no address in the verdict", host)
 	}
-	pinned := pick(verdict.Addresses, said.one("addressfamily"))
+	pinned := pick(verdict.Addresses, config.one("addressfamily"))
 	if pinned == "" {
-		return nil, refuse("%s has no address of the family that is asked for (%s)", host, said.one("addressfamily"))
+		return nil, refuse("%s: no address of the family %s", host, config.one("addressfamily"))
 	}
-	// ssh puts the destination in the place of %h, and the zone of an address stands behind such a sign.
+	// ssh expands %h in HostName, and an IPv6 zone follows a percent sign.
 	settings := []string{"HostName=" + strings.ReplaceAll(pinned, "%", "%%"), fmt.Sprintf("Port=%d", port)}
-	if alias := said.set("hostkeyalias"); alias != "" {
+	if alias := config.set("hostkeyalias"); alias != "" {
 		settings = append(settings, "HostKeyAlias="+alias)
 	} else if host != pinned {
-		// The key is known under the name; ssh adds the port to a name, not to an alias.
+		// The key is known under the name. ssh adds the port to a name, not to an alias.
 		alias := strings.ToLower(host)
 		if port != 22 {
 			alias = fmt.Sprintf("[%s]:%d", alias, port)
@@ -232,21 +229,21 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		settings = append(settings, "HostKeyAlias="+alias)
 	}
 	settings = append(settings, forced...)
-	if s.Agent == "" {
+	if w.Agent == "" {
 		settings = append(settings, "IdentityAgent=none")
-	} else { // a path with tokens would be another
-		settings = append(settings, "IdentityAgent="+strings.ReplaceAll(s.Agent, "%", "%%"))
+	} else { // ssh expands tokens
+		settings = append(settings, "IdentityAgent="+strings.ReplaceAll(w.Agent, "%", "%%"))
 	}
-	if !in.named("pkcs11provider") {
-		settings = append(settings, "PKCS11Provider=none") // a library of a configuration meant for other machines
+	if !in.sets("pkcs11provider") {
+		settings = append(settings, "PKCS11Provider=none") // of a configuration for other hosts
 	}
-	if s.Known != nil {
-		if known := s.Known(); len(known) > 0 {
-			settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(said.one("globalknownhostsfile")), known...), " "))
+	if w.Known != nil {
+		if known := w.Known(); len(known) > 0 {
+			settings = append(settings, "GlobalKnownHostsFile="+strings.Join(append(strings.Fields(config.one("globalknownhostsfile")), known...), " "))
 		}
 	}
-	if s.Revoked != nil {
-		file, err := s.Revoked(ctx)
+	if w.Revoked != nil {
+		file, err := w.Revoked(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -255,35 +252,35 @@ func (s Standin) decide(ctx context.Context, in invocation, asked []option, sock
 		}
 	}
 
-	proxy, err := s.proxy(ctx, in, said)
+	proxy, err := w.proxy(ctx, in, config)
 	if err != nil {
 		return nil, err
 	}
 	settings = append(settings, "ProxyCommand="+proxy)
-	forwards, err := s.forwards(ctx, in, said)
+	forwards, err := w.forwards(ctx, in, config)
 	if err != nil {
 		return nil, err
 	}
 	if !forwards {
 		settings = append(settings, "ClearAllForwardings=yes")
-	} else if err := s.forwardsStill(ctx, in, settings); err != nil {
+	} else if err := w.recheckForwards(ctx, in, settings); err != nil {
 		return nil, err
 	}
 	for _, key := range []string{"localcommand", "knownhostscommand"} {
-		if said.set(key) != "" {
-			return nil, refuse("%s would run a program on this machine (%s %s); take it out of ssh's configuration", in.Destination, key, said.one(key))
+		if config.set(key) != "" {
+			return nil, refuse("%s runs a program on this machine (%s %s); take it out of ssh's configuration", in.Destination, key, config.one(key))
 		}
 	}
-	shared := said.set("controlmaster") != "" || said.set("controlpath") != "" || in.has("MSO") && !in.alone()
+	shared := config.set("controlmaster") != "" || config.set("controlpath") != "" || in.has("MSO") && !in.ownConnection()
 	if !shared || forwards {
 		return append(settings, "ControlPath=none", "ControlMaster=no"), nil
 	}
-	// Another's control socket could belong to a connection that was never checked.
+	// Any other control socket may belong to a connection that was not checked.
 	settings = append(settings, "ControlPath="+strings.ReplaceAll(socket, "%", "%%"))
 	return settings, remember(socket, settings)
 }
 
-// pick takes the first address of the family that ssh was told to use.
+// pick returns the first address of the family that ssh uses; empty if there is none.
 func pick(addresses []string, family string) string {
 	for _, a := range addresses {
 		if v6 := strings.Contains(a, ":"); family == "any" || family == "" || family == "inet" && !v6 || family == "inet6" && v6 {
@@ -293,13 +290,12 @@ func pick(addresses []string, family string) string {
 	return ""
 }
 
-// proxy is the ProxyCommand that leads through a machine which is checked in
-// its turn: the stand-in itself. A jump is rewritten to it; so is a
-// ProxyCommand that is plainly ssh with -W. Any other program is refused, since
-// nobody can tell where it connects to.
-func (s Standin) proxy(ctx context.Context, in invocation, said effective) (string, error) {
+// proxy returns the ProxyCommand for a jump: this wrapper, which checks the jump
+// host in turn. A ProxyCommand of the plain form ssh -W is rewritten to it too.
+// Any other program is refused, since it could connect anywhere.
+func (w Wrapper) proxy(ctx context.Context, in invocation, config effective) (string, error) {
 	var inner []string
-	switch command, jump := said.set("proxycommand"), said.set("proxyjump"); {
+	switch command, jump := config.set("proxycommand"), config.set("proxyjump"); {
 	case jump != "":
 		hops := strings.Split(jump, ",")
 		last := hops[len(hops)-1]
@@ -326,21 +322,21 @@ func (s Standin) proxy(ctx context.Context, in invocation, said effective) (stri
 		if to, ok := jump.last('W'); !ok || len(jump.Rest) > 0 || to != "%h:%p" && to != "[%h]:%p" {
 			return "", refuse("ProxyCommand %q may lead anywhere; use ProxyJump, or ssh -W %%h:%%p HOST", command)
 		}
-		if inner, err = meantTokens(jump.without("W"), jump.Destination, said); err != nil {
+		if inner, err = expandTokens(jump.without("W"), jump.Destination, config); err != nil {
 			return "", refuse("ProxyCommand %q: %v", command, err)
 		}
 	default:
 		return "none", nil
 	}
-	if err := s.hop(ctx, inner); err != nil {
+	if err := w.hop(ctx, inner); err != nil {
 		return "", err
 	}
-	words := make([]string, 0, len(s.Self)+len(inner))
-	for _, word := range s.Self {
+	words := make([]string, 0, len(w.Self)+len(inner))
+	for _, word := range w.Self {
 		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
 	}
-	// These tokens alone are ssh's to fill, from what is held. A shell reads the
-	// line then: whatever else ssh would put into it, such as a user, were a command there.
+	// ssh expands these tokens alone, from pinned settings. A shell reads the
+	// result, so that any other token, such as a user, could be a command.
 	words = append(words, "-W", run.Quote("[%h]:%p"))
 	for _, word := range inner {
 		words = append(words, run.Quote(strings.ReplaceAll(word, "%", "%%")))
@@ -348,8 +344,8 @@ func (s Standin) proxy(ctx context.Context, in invocation, said effective) (stri
 	return strings.Join(words, " "), nil
 }
 
-// meantTokens writes options and destination of a ProxyCommand with its tokens filled.
-func meantTokens(options []option, destination string, said effective) ([]string, error) {
+// expandTokens returns options and destination of a ProxyCommand with their tokens expanded.
+func expandTokens(options []option, destination string, config effective) ([]string, error) {
 	var words []string
 	for _, o := range options {
 		words = append(words, o.words(SSH.grammar())...)
@@ -358,9 +354,9 @@ func meantTokens(options []option, destination string, said effective) ([]string
 	for i, word := range words {
 		var filled strings.Builder
 		for {
-			before, after, is := strings.Cut(word, "%")
+			before, after, ok := strings.Cut(word, "%")
 			filled.WriteString(before)
-			if !is {
+			if !ok {
 				break
 			}
 			if after == "" {
@@ -370,13 +366,13 @@ func meantTokens(options []option, destination string, said effective) ([]string
 			case '%':
 				filled.WriteByte('%')
 			case 'h':
-				filled.WriteString(said.one("hostname"))
+				filled.WriteString(config.one("hostname"))
 			case 'p':
-				filled.WriteString(said.one("port"))
+				filled.WriteString(config.one("port"))
 			case 'r':
-				filled.WriteString(said.one("user"))
+				filled.WriteString(config.one("user"))
 			default:
-				return nil, fmt.Errorf("the token %%%c is not followed by the guard; write what it stands for", after[0])
+				return nil, fmt.Errorf("the token %%%c is not supported by the guard; write its value", after[0])
 			}
 			word = after[1:]
 		}
@@ -385,111 +381,109 @@ func meantTokens(options []option, destination string, said effective) ([]string
 	return words, nil
 }
 
-// onTheWay tells that a refusal is about a jump, which the command line may not name.
-const onTheWay = "on the way there, "
+// viaJump begins a refusal of a jump host, which the command line may not name.
+const viaJump = "jump host: "
 
-// hop has a machine on the way decided here too. The stand-in decides about it
-// once more when ssh starts it, but what it says then may be seen by nobody:
-// where connections persist, ssh keeps to itself what its proxies say.
-func (s Standin) hop(ctx context.Context, words []string) error {
+// hop checks a jump host here too. The nested wrapper checks it again, but its
+// message may be lost: with ControlPersist, ssh does not show what a proxy prints.
+func (w Wrapper) hop(ctx context.Context, words []string) error {
 	jump, err := read(SSH, words)
 	if err != nil {
 		return refuse("the jump %q: %v", strings.Join(words, " "), err)
 	}
-	if s.hops++; s.hops > farthest {
-		return refuse("the jump %q: there are more than %d machines on the way", strings.Join(words, " "), farthest)
+	if w.hops++; w.hops > maxHops {
+		return refuse("the jump %q: more than %d jumps", strings.Join(words, " "), maxHops)
 	}
-	// One of its own, which is not remembered, and without the far end, which was decided.
-	alone := []string{"-o", "ControlPath=none", "-o", "ControlMaster=no"}
+	// A new connection, which is not recorded, to the jump host alone.
+	args := []string{"-o", "ControlPath=none", "-o", "ControlMaster=no"}
 	for _, o := range jump.Options {
-		alone = append(alone, o.words(SSH.grammar())...)
+		args = append(args, o.words(SSH.grammar())...)
 	}
-	_, err = s.Prepare(ctx, SSH, append(alone, "--", jump.Destination))
+	_, err = w.Prepare(ctx, SSH, append(args, "--", jump.Destination))
 	var refusal *Refusal
-	if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Reason, onTheWay) {
-		return refuse("%s%s", onTheWay, refusal.Reason)
+	if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Reason, viaJump) {
+		return refuse("%s%s", viaJump, refusal.Reason)
 	}
 	return err
 }
 
-// forwards has the far ends of forwarded ports decided, and tells whether there are any.
-func (s Standin) forwards(ctx context.Context, in invocation, said effective) (bool, error) {
+// forwards checks the targets of forwarded ports, and returns whether there are any.
+func (w Wrapper) forwards(ctx context.Context, in invocation, config effective) (bool, error) {
 	any := false
 	for _, key := range []string{"localforward", "remoteforward"} {
-		for _, value := range said[key] {
+		for _, value := range config[key] {
 			any = true
 			words := strings.Fields(value)
 			if len(words) > 1 && key == "remoteforward" && strings.HasPrefix(words[len(words)-1], "/") {
-				return true, refuse("RemoteForward %s would let the far machine use a socket of this one, and nobody can tell where that leads", value)
+				return true, refuse("RemoteForward %s lets the remote host use a socket of this machine, which may lead anywhere", value)
 			}
-			if len(words) != 2 || words[1] == "[socks]:0" { // what has blanks in it may be read as another host on the far machine
+			if len(words) != 2 || words[1] == "[socks]:0" { // a host with blanks may be read as another one
 				if key == "remoteforward" && len(words) <= 2 {
-					return true, refuse("RemoteForward %s would let the far machine connect from here to anywhere", value)
+					return true, refuse("RemoteForward %s lets the remote host connect from here to anywhere", value)
 				}
 				return true, refuse("%s %q cannot be read", key, value)
 			}
-			if err := s.end(ctx, words[len(words)-1], key == "localforward"); err != nil {
+			if err := w.forwardEnd(ctx, words[len(words)-1], key == "localforward"); err != nil {
 				return true, err
 			}
 		}
 	}
-	if len(said["dynamicforward"]) > 0 {
-		return true, refuse("DynamicForward %s would let programs of this machine connect through the far one to anywhere; forward the one port that is needed", said.one("dynamicforward"))
+	if len(config["dynamicforward"]) > 0 {
+		return true, refuse("DynamicForward %s lets programs of this machine connect anywhere through the remote host; forward the one port that is needed", config.one("dynamicforward"))
 	}
 	if to, ok := in.last('W'); ok {
-		if err := s.end(ctx, to, false); err != nil {
+		if err := w.forwardEnd(ctx, to, false); err != nil {
 			return true, err
 		}
 	}
 	return any, nil
 }
 
-// forwardsStill has the forwards decided that there are once everything is held:
-// an address in the place of a name, the command, or that there is none may
-// make further blocks of a configuration apply (Match).
-func (s Standin) forwardsStill(ctx context.Context, in invocation, settings []string) error {
+// recheckForwards checks the forwards that the pinned command line has: by an
+// address instead of a name, or by the command, further Match blocks may apply.
+func (w Wrapper) recheckForwards(ctx context.Context, in invocation, settings []string) error {
 	var options []option
 	for _, setting := range settings {
 		options = append(options, option{'o', setting})
 	}
-	options = append(options, in.without(undoing+"fEGOQV")...)
-	said, err := ask(ctx, s.Runner, s.Program, s.Env, options, in.Destination, in.Rest...)
+	options = append(options, in.without(overriding+"fEGOQV")...)
+	config, err := effectiveConfig(ctx, w.Runner, w.Program, w.Env, options, in.Destination, in.Rest...)
 	if err != nil {
 		return err
 	}
-	_, err = s.forwards(ctx, in, said)
+	_, err = w.forwards(ctx, in, config)
 	return err
 }
 
-// end decides about host:port, or a path of a socket, at the end of a forward.
-// far says that it is resolved on the other machine, whose own loopback is as good as itself.
-func (s Standin) end(ctx context.Context, to string, far bool) error {
+// forwardEnd checks the target of a forward: host:port, or the path of a socket.
+// far means that the remote host resolves it; its own loopback is allowed.
+func (w Wrapper) forwardEnd(ctx context.Context, to string, far bool) error {
 	if strings.HasPrefix(to, "/") {
 		return nil
 	}
 	at := strings.LastIndexAny(to, ":/")
 	if at < 1 {
-		return refuse("the end of a forward %q is not host:port", to)
+		return refuse("the target of a forward %q is not host:port", to)
 	}
 	host := strings.Trim(to[:at], "[]")
 	var port int
 	if _, err := fmt.Sscanf(to[at+1:], "%d", &port); err != nil || port < 1 || port > 65535 {
-		return refuse("the end of a forward %q is not host:port", to)
+		return refuse("the target of a forward %q is not host:port", to)
 	}
 	if far && (host == "localhost" || host == "127.0.0.1" || host == "::1") {
 		return nil
 	}
-	if v := s.Decider.Decide(ctx, host, port); !v.Allowed {
+	if v := w.Decider.Decide(ctx, host, port); !v.Allowed {
 		return refuse("a forward leads to %s: %s", to, v.Reason)
 	}
 	return nil
 }
 
-// socket names the control socket of a connection by everything that decides
-// where it leads: whoever finds it there knows what was checked for it.
-func (s Standin) socket(configured string, asked []option, destination string) string {
-	// The defaults scp and sftp add, and how often a thing is said, change nothing of where it leads.
-	settings := []string{s.Scope, configured, s.Program, s.Agent, destination}
+// socket returns the path of the control socket of a connection. Its name is a
+// digest of everything that decides where the connection leads.
+func (w Wrapper) socket(configured string, asked []option, destination string) string {
+	// The defaults that scp and sftp add, and repeated flags, do not change where it leads.
+	settings := []string{w.Scope, configured, w.Program, w.Agent, destination}
 	for _, o := range asked {
 		word := string(o.Letter) + " " + o.Value
 		if o.Letter == 'o' {
@@ -506,31 +500,30 @@ func (s Standin) socket(configured string, asked []option, destination string) s
 		}
 	}
 	sum := sha256.Sum256([]byte(strings.Join(settings, "\x00")))
-	return filepath.Join(s.Sockets, fmt.Sprintf("%x", sum[:8]))
+	return filepath.Join(w.Sockets, fmt.Sprintf("%x", sum[:8]))
 }
 
-// remember keeps what was decided beside the socket that it was decided for.
+// remember records the decided settings beside the control socket.
 func remember(socket string, settings []string) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
 		return fmt.Errorf("making the directory of control sockets: %w", err)
 	}
 	if !private(filepath.Dir(socket)) {
-		return fmt.Errorf("the directory of control sockets %s is not this user's alone; remove it", filepath.Dir(socket))
+		return fmt.Errorf("the directory of control sockets %s is accessible to other users; remove it", filepath.Dir(socket))
 	}
 	if err := atomicfile.Write(socket+".decided", []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
-		return fmt.Errorf("keeping what was decided: %w", err)
+		return fmt.Errorf("recording the decision: %w", err)
 	}
 	return nil
 }
 
-// private tells whether nobody else can put anything into a directory.
+// private returns whether only this user can access a directory.
 func private(directory string) bool {
 	info, err := os.Lstat(directory)
 	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0 && owned(info)
 }
 
-// recall is what was decided for a connection that is open already, so that it
-// need not be decided again: the machine at its other end cannot change.
+// recall returns the recorded settings of a connection that is open: its remote host cannot change.
 func recall(socket string) ([]string, bool) {
 	info, err := os.Lstat(socket)
 	if err != nil || info.Mode().Type() != os.ModeSocket || !owned(info) || !private(filepath.Dir(socket)) {
@@ -543,22 +536,22 @@ func recall(socket string) ([]string, bool) {
 	return strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"), true
 }
 
-// copier prepares scp and sftp: they start ssh themselves, so they are given the
-// stand-in for it. What they connect to is decided there; what they would let
-// the far machine connect to is decided here.
-func (s Standin) copier(p Program, in invocation) ([]string, error) {
+// copier prepares scp and sftp. They start ssh themselves, so they are given
+// the wrapper in its place, which checks the host. What the remote host would
+// connect to by itself is checked here.
+func (w Wrapper) copier(p Program, in invocation) ([]string, error) {
 	if in.has("D") {
-		return nil, refuse("%s -D starts a program in place of a connection", p)
+		return nil, refuse("%s -D runs a program instead of a connection", p)
 	}
-	words := []string{"-S", s.SelfSSH}
+	words := []string{"-S", w.SelfSSH}
 	if p == SCP && in.has("R") {
-		return nil, refuse("scp -R lets one machine connect to another by itself; leave it out")
+		return nil, refuse("scp -R makes one remote host connect to the other; leave it out")
 	}
 	for _, o := range in.without("SR") {
 		words = append(words, o.words(p.grammar())...)
 	}
 	if p == SFTP {
-		// sftp's -R is a number of requests, not a way.
+		// For sftp, -R is a number of requests.
 		if value, ok := in.last('R'); ok {
 			words = append(words, "-R", value)
 		}

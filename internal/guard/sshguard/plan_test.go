@@ -38,10 +38,10 @@ func (nobody) LookupNetIP(context.Context, string, string) ([]netip.Addr, error)
 }
 
 // decides hands the engine's decisions over as the guard does.
-type decides struct{ boundary.Engine }
+type decides struct{ boundary.Checker }
 
 func (e decides) Decide(ctx context.Context, host string, port int) Verdict {
-	d := e.Engine.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
+	d := e.Checker.Decide(ctx, boundary.Target{Kind: boundary.Host, Value: host, Port: uint16(port)})
 	v := Verdict{Allowed: d.Allowed, Reason: d.Reason}
 	for _, text := range append([]string{d.Pinned}, d.Addresses...) {
 		if address, err := netip.ParseAddr(text); err == nil {
@@ -51,15 +51,15 @@ func (e decides) Decide(ctx context.Context, host string, port int) Verdict {
 	return v
 }
 
-// realSSH is a stand-in that asks the ssh of this machine.
-func realSSH(t testing.TB) Standin {
+// realSSH is a wrapper that asks the ssh of this machine.
+func realSSH(t testing.TB) Wrapper {
 	t.Helper()
 	program, err := exec.LookPath("ssh")
 	require.NoError(t, err, "ssh is among what `make packages` installs")
 	m, err := boundary.Parse("boundary.yml", []byte(besideProduction))
 	require.NoError(t, err)
-	return Standin{
-		Decider: decides{boundary.Engine{Manifest: m, Resolver: nobody{}}}, Runner: run.Exec{}, Home: t.TempDir(), Env: os.Environ(),
+	return Wrapper{
+		Decider: decides{boundary.Checker{Manifest: m, Resolver: nobody{}}}, Runner: run.Exec{}, Home: t.TempDir(), Env: os.Environ(),
 		Program: program, Self: []string{"/guard", "ssh", "--"}, SelfSSH: "/dir/ssh",
 	}
 }
@@ -102,7 +102,7 @@ for line in sys.stdin:
 	}
 }
 
-// meant lists the hosts that ssh, asked apart from the stand-in, may mean by a destination.
+// meant lists the hosts that ssh, asked apart from the wrapper, may mean by a destination.
 func meant(t *testing.T, program, destination string) (hosts []string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), program, "-G", "-F", "/dev/null", "--", destination).Output()
@@ -119,8 +119,8 @@ func meant(t *testing.T, program, destination string) (hosts []string) {
 }
 
 // refusedIfProduction tells whether ssh reaches a production address by a
-// destination, as the numbers of the system have it; then the stand-in must refuse it.
-func refusedIfProduction(t *testing.T, s Standin, read func(*testing.T, string) []netip.Addr, destination string) (production bool) {
+// destination, as the numbers of the system have it; then the wrapper must refuse it.
+func refusedIfProduction(t *testing.T, s Wrapper, read func(*testing.T, string) []netip.Addr, destination string) (production bool) {
 	t.Helper()
 	m := s.Decider.(decides).Manifest
 	for _, host := range meant(t, s.Program, destination) {
@@ -184,11 +184,11 @@ func TestWhatSSHIsGivenMeansWhatWasDecided(t *testing.T) {
 		"blanks in the end of a forward":   {config: "LocalForward 8080 \"192.168.1.201 172.30.0.12:22\"\n", args: "172.30.0.11", says: "cannot be read"},
 		"the user among a proxy's words":   {config: "User x;id;\nProxyCommand ssh -W %h:%p %r@172.30.0.12\n", args: "172.30.0.11", says: "x;id;@172.30.0.12"},
 		"an honest user among them":        {config: "User pi\nProxyCommand ssh -W %h:%p -p %p %r@172.30.0.12\n", args: "172.30.0.11", has: "-W '[%h]:%p' -p 22 -- pi@172.30.0.12"},
-		"a name among them":                {config: "ProxyCommand ssh -W %h:%p %n@172.30.0.12\n", args: "172.30.0.11", says: "the token %n is not followed"},
+		"a name among them":                {config: "ProxyCommand ssh -W %h:%p %n@172.30.0.12\n", args: "172.30.0.11", says: "the token %n is not supported"},
 		"a file of jumps by a token":       {args: "-J 172.30.0.12 172.30.0.11", has: "a%%r"},
-		"a port that is open to anything":  {args: "-R 8080 172.30.0.11", says: "would let the far machine connect from here to anywhere"},
-		"a jump through production":        {config: "ProxyJump 172.30.0.12,192.168.1.201\n", args: "172.30.0.11", says: "on the way there, ssh://"},
-		"the protocol itself":              {args: "-O proxy 172.30.0.11", says: "-O proxy would let"},
+		"a port that is open to anything":  {args: "-R 8080 172.30.0.11", says: "lets the remote host connect from here to anywhere"},
+		"a jump through production":        {config: "ProxyJump 172.30.0.12,192.168.1.201\n", args: "172.30.0.11", says: "jump host: ssh://"},
+		"the protocol itself":              {args: "-O proxy 172.30.0.11", says: "-O proxy lets"},
 		"a machine of this one, unchecked": {args: "-o NoHostAuthenticationForLocalhost=yes 172.30.0.11", hasNot: "nohostauthenticationforlocalhost yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestWhatSSHIsGivenMeansWhatWasDecided(t *testing.T) {
 }
 
 // FuzzDecideSSH: for any destination, if the ssh of this machine reaches a
-// production address with it, the stand-in refuses it.
+// production address with it, the wrapper refuses it.
 func FuzzDecideSSH(f *testing.F) {
 	for _, seed := range destinations {
 		f.Add(seed)

@@ -74,19 +74,19 @@ func TestACommandLineThatIsNotUnderstoodIsRefused(t *testing.T) {
 		args    []string
 		says    string
 	}{
-		"an unknown letter":                        {SSH, []string{"-Z", "host"}, "-Z is not an option"},
+		"an unknown letter":                        {SSH, []string{"-Z", "host"}, "-Z: unknown"},
 		"a letter whose meaning changed over time": {SSH, []string{"-P", "tag", "host"}, "write -o Tag=NAME"},
-		"a destination that is empty":              {SSH, []string{"-o", "HostName=elsewhere", ""}, "the destination is empty"},
-		"an empty destination and a command":       {SSH, []string{"--", "", "id"}, "the destination is empty"},
-		"an option without its value":              {SSH, []string{"-p"}, "-p has no value"},
-		"a long option":                            {SSH, []string{"--help"}, "is not an option"},
-		"a program in place of scp's own":          {SCP, []string{"-D", "evil", "a", "h:b"}, "in place of a connection"},
+		"a destination that is empty":              {SSH, []string{"-o", "HostName=elsewhere", ""}, "empty destination"},
+		"an empty destination and a command":       {SSH, []string{"--", "", "id"}, "empty destination"},
+		"an option without its value":              {SSH, []string{"-p"}, "-p: no value"},
+		"a long option":                            {SSH, []string{"--help"}, "unknown, so the guard"},
+		"a program in place of scp's own":          {SCP, []string{"-D", "evil", "a", "h:b"}, "instead of a connection"},
 		"a copy that machines make by themselves":  {SCP, []string{"-R", "a:x", "b:y"}, "leave it out"},
-		"an unknown letter among scp's":            {SCP, []string{"-z", "a", "h:b"}, "-z is not an option"},
+		"an unknown letter among scp's":            {SCP, []string{"-z", "a", "h:b"}, "-z: unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := (&Standin{}).Prepare(t.Context(), c.program, c.args)
+			_, err := (&Wrapper{}).Prepare(t.Context(), c.program, c.args)
 			assert.ErrorContains(t, err, c.says)
 		})
 	}
@@ -108,16 +108,16 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 		"without a blank":          {"\"Match\"exec x\n", "Match exec"},
 		"in an included file":      {"Include inc\n", "inc:1: Match exec"},
 		"in a file behind equals":  {"=Include=inc\n", "inc:1: Match exec"},
-		"in a file in quotes":      {"\"Include\"\"inc\"\n", "not followed"},
+		"in a file in quotes":      {"\"Include\"\"inc\"\n", "not supported"},
 		"in a file by pattern":     {"Include i*\n", "inc:1: Match exec"},
 		"in a file by brackets":    {"Include [!x]nc\n", "inc:1: Match exec"},
 		"in a file by a class":     {"Include [[:alpha:]]nc\n", "inc:1: Match exec"},
 		"in a file by its bytes":   {"Include ??t\n", "ét:1: Match exec"},
-		"behind a circle":          {"Include circle\n", "included too deeply"},
+		"behind a circle":          {"Include circle\n", "levels deep"},
 		"behind a great many":      {"Include 2-0\n", "more than"},
-		"in a file by a token":     {"Include %d/x\n", "not followed"},
-		"in a file by a variable":  {"Include ${X}\n", "not followed"},
-		"in another's file":        {"Include ~other/x\n", "not followed"},
+		"in a file by a token":     {"Include %d/x\n", "not supported"},
+		"in a file by a variable":  {"Include ${X}\n", "not supported"},
+		"in another's file":        {"Include ~other/x\n", "not supported"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -147,9 +147,9 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 	pipe := filepath.Join(home, "pipe")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	_, err = configuration(pipe, home)
-	assert.ErrorContains(t, err, "no plain file", "and nobody waits for it to be written")
+	assert.ErrorContains(t, err, "not a regular file", "and nobody waits for it to be written")
 	_, err = configuration(home, home)
-	assert.ErrorContains(t, err, "no plain file")
+	assert.ErrorContains(t, err, "not a regular file")
 }
 
 func TestTheSystemsOwnConfigurationIsReadWhereverItLies(t *testing.T) {
@@ -160,7 +160,7 @@ func TestTheSystemsOwnConfigurationIsReadWhereverItLies(t *testing.T) {
 		"what is included beside it":           {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "usr/etc/ssh/d/a.conf", "usr/etc/ssh/d/a.conf:1: Match exec"},
 		"what is included where the build is":  {"usr/etc/ssh/ssh_config", "Include d/*.conf\n", "etc/ssh/d/a.conf", "/etc/ssh/d/a.conf:1: Match exec"},
 		"what an included file includes":       {"usr/etc/ssh/ssh_config", "Include d/b\n", "usr/etc/ssh/a.conf", "usr/etc/ssh/a.conf:1: Match exec"},
-		"one that leads somewhere else":        {"etc/ssh/ssh_config", "LeadElsewhere x\n", "", "is not a setting"},
+		"one that leads somewhere else":        {"etc/ssh/ssh_config", "LeadElsewhere x\n", "", "unknown setting"},
 		"none at all":                          {"etc/other", "Match exec x\n", "", ""},
 		"what lies beside this user's own one": {"etc/ssh/ssh_config", "Include a.conf\n", "home/.ssh/a.conf", ""},
 	} {
@@ -277,30 +277,30 @@ func TestEverySettingOfSSHIsKnown(t *testing.T) {
 	}
 	require.Greater(t, len(settings), 90)
 	for _, word := range settings {
-		assert.NotEqual(t, unheard, classOf(word), word)
+		assert.NotEqual(t, unknown, classOf(word), word)
 	}
 	// What it prints as in force has one as well.
 	out, err := exec.CommandContext(t.Context(), path, "-G", "-F", "none", "node").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {
 		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		assert.NotEqual(t, unheard, classOf(strings.ToLower(word)), line)
+		assert.NotEqual(t, unknown, classOf(strings.ToLower(word)), line)
 	}
 }
 
 func TestASettingThatIsNotKnownIsRefused(t *testing.T) {
 	t.Parallel()
-	s := standin(t, plain)
+	s := newWrapper(t, plain)
 	for _, args := range []string{"-o LeadElsewhere=x node", "-oLeadElsewhere=x node", "-o =x node"} {
 		_, err := s.Prepare(t.Context(), SSH, strings.Fields(args))
-		assert.ErrorContains(t, err, "not a setting that the guard knows", args)
+		assert.ErrorContains(t, err, "unknown setting, so the guard", args)
 	}
 	_, err := s.Prepare(t.Context(), SSH, []string{"-o", "Tag=x", "node"})
 	assert.NoError(t, err, "what is told to write in the place of -P")
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\n  Host *\n\tUser x\nUseKeychain yes\nLeadElsewhere x\n"), 0o600))
 	_, err = s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
-	assert.ErrorContains(t, err, "config:6: leadelsewhere is not a setting")
+	assert.ErrorContains(t, err, "config:6: leadelsewhere: unknown setting")
 }
 
 // What is held has to stand before everything that could say otherwise, or be left out.
@@ -309,25 +309,25 @@ func TestWhatIsHeldIsNamed(t *testing.T) {
 	for _, setting := range forced {
 		name, _, _ := strings.Cut(setting, "=")
 		switch class := classOf(strings.ToLower(name)); class {
-		case held, refused:
+		case overridden, refused:
 		default:
 			t.Errorf("%s is forced, but its class is %q", setting, class)
 		}
 	}
 	assert.Contains(t, forced, "NoHostAuthenticationForLocalhost=no")
-	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -e ~ -v node id"))
+	words, err := newWrapper(t, plain).Prepare(t.Context(), SSH, strings.Fields("-XYAK -e ~ -v node id"))
 	require.NoError(t, err)
 	assert.Equal(t, "-v -- node id", strings.Join(words[len(words)-4:], " "))
 	assert.Contains(t, words, "PKCS11Provider=none")
 	assert.Contains(t, words, "IdentityAgent=none")
-	with := standin(t, plain)
+	with := newWrapper(t, plain)
 	with.Agent = "/run/agent"
 	words, err = with.Prepare(t.Context(), SSH, strings.Fields("-o IdentityAgent=/other node id"))
 	require.NoError(t, err)
 	line := strings.Join(words, " ")
 	assert.Less(t, strings.Index(line, "IdentityAgent=/run/agent"), strings.Index(line, "IdentityAgent=/other"))
 	assert.NotContains(t, line, "IdentityAgent=none")
-	words, err = standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-o PKCS11Provider=/lib.so node id"))
+	words, err = newWrapper(t, plain).Prepare(t.Context(), SSH, strings.Fields("-o PKCS11Provider=/lib.so node id"))
 	require.NoError(t, err)
 	assert.NotContains(t, words, "PKCS11Provider=none", "a library that the command line names")
 }
@@ -359,9 +359,9 @@ func (o only) Decide(_ context.Context, host string, _ int) Verdict {
 	return Verdict{Reason: "it is not listed"}
 }
 
-func standin(t *testing.T, answer string) Standin {
+func newWrapper(t *testing.T, answer string) Wrapper {
 	t.Helper()
-	return Standin{
+	return Wrapper{
 		Decider: only{"node": "172.30.0.11", "a": "172.30.0.13", "b": "172.30.0.14", "172.30.0.11": "172.30.0.11", "172.30.0.12": "172.30.0.12"}, Runner: said(answer), Home: t.TempDir(),
 		Sockets: filepath.Join(t.TempDir(), "cp"), Program: "/usr/bin/ssh", Self: []string{"/guard", "ssh", "--"}, SelfSSH: "/dir/ssh",
 	}
@@ -371,7 +371,7 @@ const plain = "hostname node\nport 22\naddressfamily any\n"
 
 func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 	t.Parallel()
-	words, err := standin(t, plain).Prepare(t.Context(), SSH, strings.Fields("-o HostName=elsewhere -S /other/socket -J jump node id"))
+	words, err := newWrapper(t, plain).Prepare(t.Context(), SSH, strings.Fields("-o HostName=elsewhere -S /other/socket -J jump node id"))
 	require.NoError(t, err)
 	line := strings.Join(words, " ")
 	assert.True(t, strings.HasPrefix(line, "-o HostName=172.30.0.11 -o Port=22 -o HostKeyAlias=node "), line)
@@ -382,7 +382,7 @@ func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 	assert.NotContains(t, line, "/other/socket", "another's control socket")
 	assert.NotContains(t, line, "-J", "a jump that nobody checked")
 	assert.True(t, strings.HasSuffix(line, "-- node id"), line)
-	words, err = standin(t, plain).Prepare(t.Context(), SSH, []string{"node", "--", "-oProxyCommand=evil"})
+	words, err = newWrapper(t, plain).Prepare(t.Context(), SSH, []string{"node", "--", "-oProxyCommand=evil"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"--", "node", "-oProxyCommand=evil"}, words[len(words)-3:], "a command stays one")
 }
@@ -390,27 +390,27 @@ func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ args, answer, says string }{
-		"another host":                         {"other", "hostname other\nport 22\n", "other leads to other port 22: it is not listed"},
+		"another host":                         {"other", "hostname other\nport 22\n", "other resolves to other port 22: it is not listed"},
 		"any program as proxy":                 {"node", plain + "proxycommand nc %h %p\n", "may lead anywhere"},
 		"ssh as proxy, without -W":             {"node", plain + "proxycommand ssh jump nc %h %p\n", "may lead anywhere"},
 		"ssh as proxy, with a shell's letters": {"node", plain + "proxycommand ssh -W %h:%p jump; nc x\n", "may lead anywhere"},
 		"ssh as proxy, to a place of its own":  {"node", plain + "proxycommand ssh -W elsewhere:22 jump\n", "may lead anywhere"},
-		"a command on this machine":            {"node", plain + "localcommand date\n", "would run a program on this machine"},
-		"a program that names keys":            {"node", plain + "knownhostscommand /k\n", "would run a program on this machine"},
+		"a command on this machine":            {"node", plain + "localcommand date\n", "runs a program on this machine"},
+		"a program that names keys":            {"node", plain + "knownhostscommand /k\n", "runs a program on this machine"},
 		"a forward to elsewhere":               {"node", plain + "localforward 80 [elsewhere]:80\n", "a forward leads to"},
 		"a way back to elsewhere":              {"node", plain + "remoteforward 80 [elsewhere]:80\n", "a forward leads to"},
 		"a way back to anywhere":               {"node", plain + "remoteforward 80\n", "anywhere"},
-		"a way back to a socket of here":       {"node", plain + "remoteforward 80 /run/engine.sock\n", "a socket of this one"},
-		"a proxy for everything":               {"node", plain + "dynamicforward 1080\n", "to anywhere"},
+		"a way back to a socket of here":       {"node", plain + "remoteforward 80 /run/engine.sock\n", "a socket of this machine"},
+		"a proxy for everything":               {"node", plain + "dynamicforward 1080\n", "anywhere"},
 		"a tunnel for every packet":            {"-w 0:0 node", plain, "any packet"},
 		"standard input to elsewhere":          {"-W elsewhere:22 node", plain, "a forward leads to"},
 		"a family that it does not have":       {"-6 node", "hostname node\nport 22\naddressfamily inet6\n", "no address of the family"},
-		"an answer without a host":             {"node", "port 22\n", "named no hostname"},
-		"a port that is none":                  {"node", "hostname node\nport 0\n", "its port is"},
+		"an answer without a host":             {"node", "port 22\n", "printed no hostname"},
+		"a port that is none":                  {"node", "hostname node\nport 0\n", "must be 1-65535"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := standin(t, c.answer).Prepare(t.Context(), SSH, strings.Fields(c.args))
+			_, err := newWrapper(t, c.answer).Prepare(t.Context(), SSH, strings.Fields(c.args))
 			assert.ErrorContains(t, err, c.says)
 		})
 	}
@@ -422,9 +422,9 @@ func TestWhatSSHSaysAgainstACommandLineIsShortAndPlain(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a text that is no host":        {[]string{"{{ x }}"}, `asking ssh what "{{ x }}" means: it says: hostname contains invalid characters`},
-		"a value that is none":          {[]string{"-o", "Port=x", "node"}, `asking ssh what "node" means: it says: command-line line 0: Bad `},
-		"a setting that it has no more": {[]string{"-o", "Port", "node"}, `asking ssh what "node" means: it says: `},
+		"a text that is no host":        {[]string{"{{ x }}"}, `ssh -G for "{{ x }}": hostname contains invalid characters`},
+		"a value that is none":          {[]string{"-o", "Port=x", "node"}, `ssh -G for "node": command-line line 0: Bad `},
+		"a setting that it has no more": {[]string{"-o", "Port", "node"}, `ssh -G for "node": `},
 	} {
 		_, err := realSSH(t).Prepare(t.Context(), SSH, append([]string{"-F", "/dev/null"}, c.args...))
 		assert.ErrorContains(t, err, c.says, name)
@@ -436,7 +436,7 @@ func TestWhatSSHSaysAgainstACommandLineIsShortAndPlain(t *testing.T) {
 	assert.ErrorContains(t, err, "no such file", "where it says nothing, why it was not asked")
 }
 
-func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
+func TestAJumpIsCheckedByTheWrapperOnceMore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ answer, proxy string }{
 		"one jump":              {"proxyjump root@a:2222\n", "ProxyCommand=/guard ssh -- -W '[%h]:%p' -- ssh://root@a:2222"},
@@ -446,7 +446,7 @@ func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			words, err := standin(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
+			words, err := newWrapper(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
 			require.NoError(t, err)
 			assert.Contains(t, words, c.proxy)
 		})
@@ -454,10 +454,10 @@ func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 	for name, c := range map[string]struct{ answer, says string }{
 		"a jump elsewhere":                  {"proxyjump root@elsewhere\n", "elsewhere"},
 		"a second jump elsewhere":           {"proxycommand ssh -W %h:%p elsewhere\n", "elsewhere"},
-		"a jump that leads back to itself":  {"proxyjump a\nuser itself\n", "machines on the way"},
-		"a jump with an option nobody know": {"proxycommand ssh -Z -W %h:%p a\n", "is not an option"},
+		"a jump that leads back to itself":  {"proxyjump a\nuser itself\n", "jumps"},
+		"a jump with an option nobody know": {"proxycommand ssh -Z -W %h:%p a\n", "unknown, so the guard"},
 	} {
-		_, err := standin(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
+		_, err := newWrapper(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
 		var refusal *Refusal
 		require.ErrorAs(t, err, &refusal, name)
 		assert.ErrorContains(t, err, c.says, name)
@@ -466,7 +466,7 @@ func TestAJumpIsCheckedByTheStandInOnceMore(t *testing.T) {
 
 func TestAControlSocketIsTheGuardsOwnAndItsDirectoryThisUsersAlone(t *testing.T) {
 	t.Parallel()
-	s := standin(t, plain+"controlmaster auto\ncontrolpath /tmp/shared\n")
+	s := newWrapper(t, plain+"controlmaster auto\ncontrolpath /tmp/shared\n")
 	words, err := s.Prepare(t.Context(), SSH, []string{"node", "id"})
 	require.NoError(t, err)
 	at := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "ControlPath=") })
@@ -496,15 +496,15 @@ func TestAControlSocketIsTheGuardsOwnAndItsDirectoryThisUsersAlone(t *testing.T)
 
 	require.NoError(t, os.Chmod(s.Sockets, 0o755))
 	_, err = s.Prepare(t.Context(), SSH, []string{"node", "id"})
-	assert.ErrorContains(t, err, "not this user's alone")
+	assert.ErrorContains(t, err, "accessible to other users")
 }
 
-func TestCopiersAreGivenTheStandInForTheirConnections(t *testing.T) {
+func TestCopiersAreGivenTheWrapperForTheirConnections(t *testing.T) {
 	t.Parallel()
-	words, err := standin(t, plain).Prepare(t.Context(), SCP, strings.Fields("-S /evil/ssh -q a node:b"))
+	words, err := newWrapper(t, plain).Prepare(t.Context(), SCP, strings.Fields("-S /evil/ssh -q a node:b"))
 	require.NoError(t, err)
 	assert.Equal(t, "-S /dir/ssh -q -- a node:b", strings.Join(words, " "))
-	words, err = standin(t, plain).Prepare(t.Context(), SFTP, strings.Fields("-b - -R 4 node"))
+	words, err = newWrapper(t, plain).Prepare(t.Context(), SFTP, strings.Fields("-b - -R 4 node"))
 	require.NoError(t, err)
 	assert.Equal(t, "-S /dir/ssh -b - -R 4 -- node", strings.Join(words, " "))
 }

@@ -16,7 +16,7 @@ import (
 // Module describes prod_ip_guard.
 func Module() ansible.Module { return prodipguard.With(read) }
 
-func read(ctx context.Context, engine boundary.Engine, asked prodipguard.References) []boundary.Decision {
+func read(ctx context.Context, checker boundary.Checker, asked prodipguard.References) []boundary.Decision {
 	sources := references.Sources{
 		Kubeconfigs: asked.Kubeconfigs, Environment: asked.Environment, ArgoCD: asked.ArgoCD, Git: asked.Git, Keys: asked.Keys,
 	}
@@ -24,8 +24,8 @@ func read(ctx context.Context, engine boundary.Engine, asked prodipguard.Referen
 		sources.Tofu = append(sources.Tofu, references.Root(root))
 	}
 	var decisions []boundary.Decision
-	for _, judged := range references.Decide(ctx, engine, references.System().Read(ctx, sources)) {
-		decisions = append(decisions, judged.Decision)
+	for _, result := range references.Decide(ctx, checker, references.System().Read(ctx, sources)) {
+		decisions = append(decisions, result.Decision)
 	}
 	return decisions
 }

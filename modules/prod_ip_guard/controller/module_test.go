@@ -75,7 +75,7 @@ func TestCouplingsOfEveryKindReachTheEngine(t *testing.T) {
 	r = call("VAULT_ADDR=https://192.0.2.1:8200", "VAULT_TOKEN=hidden-word")
 	assert.True(t, r.Failed)
 	assert.Contains(t, r.Msg, "refused, 2 of 8 targets")
-	assert.Contains(t, r.Msg, "environment variable VAULT_ADDR (https://192.0.2.1:8200): it leads to 192.0.2.1, which is production by ")
+	assert.Contains(t, r.Msg, "environment variable VAULT_ADDR (https://192.0.2.1:8200): it resolves to 192.0.2.1, which is production by ")
 	assert.NotContains(t, r.Msg, "hidden-word")
 }
 

@@ -19,7 +19,7 @@ import (
 type Asked struct {
 	Kubeconfig  string
 	Context     string
-	Engine      boundary.Engine
+	Engine      boundary.Checker
 	Production  bool // a cluster of production may be read
 	HelmSecrets bool // Helm's releases may be read, which lie in secrets
 	Releases    bool // they are needed

@@ -67,7 +67,7 @@ func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Clien
 
 // Within is Allow by a boundary: all that the file leads to, whichever context
 // is current, must be the sandbox's.
-func Within(engine boundary.Engine) Allow {
+func Within(engine boundary.Checker) Allow {
 	return func(ctx context.Context, file string, server Server) (string, error) {
 		for _, finding := range references.System().Read(ctx, references.Sources{Kubeconfigs: []string{file}}) {
 			if d := finding.Decide(ctx, engine); !d.Allowed {

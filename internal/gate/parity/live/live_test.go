@@ -291,7 +291,7 @@ production: {addresses: [192.168.1.201-192.168.1.203]}
 sandbox: {addresses: [172.30.0.0/16], endpoints: ["127.0.0.1:`+port+`"]}
 `))
 	require.NoError(t, err)
-	allow := Within(boundary.Engine{Manifest: manifest})
+	allow := Within(boundary.Checker{Manifest: manifest})
 
 	client, err := Connect(t.Context(), config(t, server, "", "", ""), "", allow)
 	require.NoError(t, err)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package nftrules renders what keeps a node away from production: rules for
+// nftables, and lines for /etc/hosts. It does not install them; the role
+// node_fence does.
+package nftrules
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+)
+
+// Node is what a node gets.
+type Node struct {
+	Rules string `json:"rules"` // for nft --file
+	Hosts string `json:"hosts"` // for /etc/hosts
+}
+
+// Render returns the files for production as the manifest lists it, and for
+// further addresses, ranges or blocks. lookup returns the addresses of a name;
+// none if it has no answer.
+func Render(ctx context.Context, production boundary.Side, further []string, lookup func(ctx context.Context, name string) []netip.Addr) (Node, error) {
+	t := collect(production)
+	for _, text := range further {
+		r, err := boundary.ParseRange(text)
+		if err != nil {
+			return Node{}, err
+		}
+		t.ranges = append(t.ranges, r)
+	}
+	for _, name := range sorted(t.resolve) {
+		t.ranges = append(t.ranges, single(lookup(ctx, name))...)
+	}
+	var ports []portRule
+	for _, e := range t.endpoints {
+		rule := portRule{text: e.host(), port: e.Port}
+		if e.Name == "" {
+			rule.ranges = []boundary.Range{e.Range}
+		} else if !strings.Contains(e.Name, "*") {
+			rule.ranges = single(lookup(ctx, e.Name))
+		}
+		ports = append(ports, rule)
+	}
+	return Node{Rules: rules(t, ports), Hosts: hosts(t.names)}, nil
+}
+
+// targets is what the manifest lists of machines.
+type targets struct {
+	ranges    []boundary.Range // whole machines
+	endpoints []endpoint       // one port of a machine
+	names     []string         // names, and patterns for some, that the node must not resolve
+	resolve   []string         // names whose addresses count as whole machines
+}
+
+type endpoint struct{ boundary.EndpointRule }
+
+func (e endpoint) host() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	return element(e.Range)
+}
+
+func collect(production boundary.Side) *targets {
+	t := &targets{}
+	name := func(name string) {
+		t.names = append(t.names, name)
+		if !strings.Contains(name, "*") {
+			t.resolve = append(t.resolve, name)
+		}
+	}
+	machine := func(rule boundary.EndpointRule) {
+		if rule.Name != "" {
+			name(rule.Name)
+		} else {
+			t.ranges = append(t.ranges, rule.Range)
+		}
+	}
+	port := func(rule boundary.EndpointRule) {
+		// On a node, a port of the loopback is the node's own.
+		if rule.Name != "localhost" && (rule.Name != "" || !rule.Range.First.IsLoopback()) {
+			t.endpoints = append(t.endpoints, endpoint{rule})
+		}
+	}
+	for _, rule := range production.Addresses {
+		t.ranges = append(t.ranges, rule.Range)
+	}
+	for _, rule := range production.Names {
+		name(rule.Pattern)
+	}
+	for _, rule := range production.Kube {
+		if rule.Server != nil {
+			machine(*rule.Server)
+		}
+	}
+	for _, rule := range production.Vaults {
+		machine(rule)
+	}
+	for _, rule := range production.Databases {
+		if rule.Port == 0 {
+			machine(rule)
+		} else {
+			port(rule)
+		}
+	}
+	for _, rule := range production.Endpoints {
+		port(rule)
+	}
+	for _, zone := range production.DNSZones {
+		// Not resolved: the name of a zone often leads to a host that many others share.
+		t.names = append(t.names, zone.Pattern, "*."+zone.Pattern)
+	}
+	return t
+}
+
+// single returns a range for each address, except for those that mean the node
+// itself: a controller whose /etc/hosts blocks a name says 0.0.0.0 or 127.0.0.1.
+func single(addresses []netip.Addr) []boundary.Range {
+	var ranges []boundary.Range
+	for _, a := range addresses {
+		a = a.WithZone("")
+		plain := a.Unmap()
+		if plain.IsLoopback() || plain.IsUnspecified() || plain.Is4() && plain.As4()[0] == 0 {
+			continue
+		}
+		ranges = append(ranges, boundary.Range{First: a, Last: a})
+		if plain != a {
+			ranges = append(ranges, boundary.Range{First: plain, Last: plain})
+		}
+	}
+	return ranges
+}
+
+// element writes a range as an element of a set.
+func element(r boundary.Range) string {
+	if prefixes := r.Prefixes(); len(prefixes) == 1 && r.First != r.Last {
+		return prefixes[0].String()
+	}
+	return r.String()
+}
+
+// hosts returns the lines of /etc/hosts under which the names lead nowhere.
+func hosts(names []string) string {
+	var out strings.Builder
+	for _, name := range sorted(names) {
+		if !strings.Contains(name, "*") {
+			fmt.Fprintf(&out, "0.0.0.0 %[1]s\n:: %[1]s\n", name)
+		}
+	}
+	return out.String()
+}
+
+func sorted(names []string) []string { return slices.Compact(slices.Sorted(slices.Values(names))) }
