@@ -221,7 +221,7 @@ func (f *findings) extraVars(extra map[string]any) {
 		switch {
 		case name == "sandbox_boundary":
 			f.refuse("%s: the boundary comes from the inventory; leave it out", from)
-		case strings.HasPrefix(name, "ansible_") && strings.HasSuffix(name, "_connection"), name == "ansible_connection":
+		case strings.HasPrefix(name, "ansible_") && strings.HasSuffix(name, "_connection"):
 			f.connection(value, from)
 		case slices.Contains([]string{"ansible_host", "ansible_ssh_host", "ansible_paramiko_host", "ansible_delegated_host"}, name) && isText && literal(text):
 			f.add(targets.Destination, text, from)
