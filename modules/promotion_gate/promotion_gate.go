@@ -32,7 +32,7 @@ const runVariable = "SANDBOX_PROMOTION_RUN"
 
 // playRun is what that variable holds.
 type playRun struct {
-	Wish        *override.Request  `json:"wish"`        // null if i_mean_prod is not set
+	Request     *override.Request  `json:"request"`     // null if i_mean_prod is not set
 	State       string             `json:"state"`       // directory of the log of overrides
 	Environment map[string]*string `json:"environment"` // variables that the guard changed, as they were before; null if unset
 }
@@ -230,7 +230,7 @@ func (t task) deploy(ctx context.Context, launch promotion.Launch, report promot
 	if t.CheckMode {
 		return nil
 	}
-	if t.run.Wish == nil {
+	if t.run.Request == nil {
 		return errors.New("the ledger holds all that is required, but i_mean_prod is not set; run with -e i_mean_prod=true")
 	}
 	if err := gate.Write(outcome.Report, report); err != nil { // also if the run is killed
@@ -254,7 +254,7 @@ func (t task) override(ctx context.Context, launch promotion.Launch, report prom
 			return err
 		}
 	}
-	request := *t.run.Wish
+	request := *t.run.Request
 	request.Tree = report.Tree
 	if launch.Limit != "" {
 		request.Targets = []string{launch.Limit}

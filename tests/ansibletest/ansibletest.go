@@ -61,7 +61,7 @@ func Install(t *testing.T, controller, target string) Site {
 	root := t.TempDir()
 	s := Site{root, filepath.Join(root, "ansible_collections", "arcodange", "sandbox")}
 	top := filepath.Join("..", "..")
-	for _, part := range []string{"plugins", "playbooks", "promotion", "meta", "galaxy.yml"} {
+	for _, part := range []string{"plugins", "playbooks", "roles", "promotion", "meta", "galaxy.yml"} {
 		require.NoError(t, filepath.WalkDir(filepath.Join(top, part), func(path string, entry fs.DirEntry, err error) error {
 			name, _ := filepath.Rel(top, path)
 			switch {
