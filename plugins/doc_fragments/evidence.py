@@ -11,7 +11,7 @@ import textwrap
 SUBJECT = """\
 ledger:
   description:
-    - File of the ledger. The first record makes it, with mode 0600; its head stands beside it, as C(<ledger>.head).
+    - File of the ledger. The first record makes it, with mode 0600; its head is next to it, as C(<ledger>.head).
     - Keep it outside of the repositories, or in what they ignore; else each record changes the tree of the next.
   type: path
   required: true
@@ -34,18 +34,18 @@ manifest:
   description: Parity manifest that the sandbox is held to; its digest is recorded. That of the gate if not given; another one is refused.
   type: path
 mode:
-  description: How the sandbox stands.
+  description: Mode of the sandbox.
   type: str
   choices: [k3d, vm]
 driver:
-  description: What its machines are made by.
+  description: Driver of the sandbox.
   type: str
 distribution:
   description: Which Kubernetes it runs.
   type: str
   choices: [embedded, k3s]
 deviations:
-  description: In what it is known to differ from production.
+  description: Known differences from production.
   type: list
   elements: str
 waivers:
@@ -57,7 +57,7 @@ classes:
   type: list
   elements: str
 versions:
-  description: Versions of what took part, by name. What a gate meets itself stands over them.
+  description: Versions, by name. Those that a gate measures replace them.
   type: dict
 """
 

@@ -94,7 +94,7 @@ options:
       what:
         description:
           - Kind and name, such as C(file /etc/resolv.conf), C(unit cron.service), C(package curl), C(container docker web).
-          - V(*) stands for anything within a name, V(**) at the end for everything below.
+          - V(*) matches anything within a name, V(**) at the end everything below.
         type: str
         required: true
       reason:

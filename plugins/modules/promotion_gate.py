@@ -66,7 +66,7 @@ options:
   policy:
     description:
       - The promotion policy.
-      - If it lies in the repository, it is read from base and from head, and both have to be satisfied.
+      - If it is in the repository, it is read from base and from head, and both have to be satisfied.
       - One that lies elsewhere is refused if the repository has one, unless C(policy.promotion) of the boundary manifest names it.
         If that names one, no other counts.
     type: path
@@ -78,7 +78,7 @@ options:
   allowed_signers:
     description:
       - File of allowed signers, as for M(arcodange.sandbox.evidence). Every record must be signed by one of them.
-      - If it lies in the repository, it is read from base and from head, and both have to allow each record.
+      - If it is in the repository, it is read from base and from head, and both have to allow each record.
     type: path
   ledger_head:
     description: Number and hash of a record that was last at an earlier time. The ledger must still hold it.

@@ -279,7 +279,7 @@ func TestAFileThatShowsItIsRefusedBeforeAnyPacket(t *testing.T) {
 		"a password":                      {kubeconfig{User: map[string]any{"username": "admin", "password": "x"}}, "password"},
 		"a key that nobody knows":         {kubeconfig{User: map[string]any{"token": "token-0", "magic": "x"}}, `the user has "magic"`},
 		"no credentials":                  {kubeconfig{User: map[string]any{"token": ""}}, "neither a token nor a client certificate"},
-		"whoever answers":                 {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "believes whoever answers"},
+		"whoever answers":                 {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "accepts any server"},
 		"a proxy":                         {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"proxy-url": url}}, "(proxy-url)"},
 		"no CA":                           {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"certificate-authority-data": ""}}, "no certificate-authority"},
 		"a server without TLS":            {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"server": "http://" + listener.Addr().String()}}, "not https"},
