@@ -110,13 +110,13 @@ func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t 
 	gate()
 	out, err = run("../elsewhere.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "elsewhere.yml does not")
+	assert.Contains(t, out, "elsewhere.yml is elsewhere")
 
 	gate()
 	l.write("factory/playbooks/word", "changed since")
 	out, err = run("playbooks/local.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "which is not what lies in")
+	assert.Contains(t, out, "which is not the content of")
 	l.git("checkout", "-q", ".")
 
 	gate()

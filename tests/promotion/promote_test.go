@@ -140,6 +140,6 @@ func TestAPromotionInsideAnotherPlaybookIsNotStarted(t *testing.T) {
 	l.promotion = filepath.Join(l.root, "wrapper.yml")
 	out, err := l.promote("-e", "i_mean_prod=true")
 	require.Error(t, err, out)
-	assert.Contains(t, strings.Join(strings.Fields(out), " "), "start promote.yml by itself")
+	assert.Contains(t, strings.Join(strings.Fields(out), " "), "run promote.yml by itself")
 	assert.NoFileExists(t, l.mark)
 }
