@@ -64,6 +64,10 @@ $(COLLECTIONS)/sandbox:
 
 setup: packages venv build $(COLLECTIONS)/sandbox ## install and build what the playbooks need
 
+.PHONY: generate
+generate: ## write the modules' options from their documentation
+	$(GO) generate ./tools/argspec
+
 # As build.sh has them, so that checks and build share what is compiled.
 EMBEDDED_ENV = CGO_ENABLED=1 CGO_CFLAGS="-O2 -DSQLITE_ENABLE_DBSTAT_VTAB=1" \
 	GOFLAGS="-mod=readonly -trimpath -buildvcs=false -tags=netgo,osusergo,sqlite_omit_load_extension"
@@ -84,7 +88,7 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 .PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
+test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck

@@ -7,7 +7,7 @@ KIT_SOURCES := $(shell git ls-files -co --exclude-standard -- cmd internal modul
 # A macOS controller has linux nodes of its own architecture, so both are built.
 KIT_PLATFORMS := $(sort $(GOOS_HERE)/$(ARCH) linux/$(ARCH))
 
-.PHONY: build collection collection-install-test collection-check reproducible
+.PHONY: build collection collection-install-test collection-check collection-sanity reproducible
 build: plugins/bin/SHA256SUMS ## build the modules' binaries into the checkout
 plugins/bin/SHA256SUMS: $(KIT_SOURCES) | packages
 	@echo "build: the modules' binaries for $(KIT_PLATFORMS)"
@@ -27,3 +27,7 @@ reproducible: collection ## build the artifact again elsewhere and compare the b
 
 collection-check: collection ## let galaxy-importer judge the artifact, as Galaxy would
 	@collection/check.sh build/arcodange-sandbox-*.tar.gz
+
+collection-sanity: venv packages ## ansible-test sanity
+	@tools/once.sh $(CACHE) collection-sanity collection galaxy.yml meta plugins roles playbooks changelogs tests/sanity requirements -- \
+		collection/sanity.sh $(CACHE)

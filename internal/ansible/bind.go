@@ -11,7 +11,7 @@ import (
 // Bind fills the struct that dst points to: each field with a tag `arg:"name"`
 // gets the coerced value of that option. Null leaves a zero value; a field that
 // is a pointer then stays nil. Dicts go into structs with tags of their own, or
-// into maps. A tag without an option and a field that cannot hold the option's
+// into maps. The fields of an embedded struct count as the outer one's. A tag without an option and a field that cannot hold the option's
 // type are bugs of the module; a number too large for its field is the user's.
 func (c *Call) Bind(dst any) error {
 	target := reflect.ValueOf(dst)
@@ -25,6 +25,11 @@ func bindStruct(where string, from *dict, to reflect.Value) error {
 	for i := range to.NumField() {
 		field := to.Type().Field(i)
 		name, ok := field.Tag.Lookup("arg")
+		if !ok && field.Anonymous && field.Type.Kind() == reflect.Struct {
+			if err := bindStruct(where, from, to.Field(i)); err != nil {
+				return err
+			}
+		}
 		if !ok {
 			continue
 		}

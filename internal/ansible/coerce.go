@@ -18,7 +18,7 @@ import (
 // Type is the type of an option, named as AnsibleModule names it.
 type Type int
 
-// The types of AnsibleModule. The zero Type is Str.
+// The types of AnsibleModule that a module here has. The zero Type is Str.
 const (
 	Str Type = iota
 	Int
@@ -28,12 +28,10 @@ const (
 	List
 	Dict
 	Raw
-	JSONArg
 	Bytes
-	Bits
 )
 
-var typeNames = [...]string{"str", "int", "float", "bool", "path", "list", "dict", "raw", "json", "bytes", "bits"}
+var typeNames = [...]string{"str", "int", "float", "bool", "path", "list", "dict", "raw", "bytes"}
 
 // String is the name that AnsibleModule's argument_spec uses.
 func (t Type) String() string {
@@ -45,16 +43,14 @@ func (t Type) String() string {
 
 // wanted says what would have been right, for the end of an error message.
 var wanted = map[Type]string{
-	Str:     "give a string",
-	Int:     "give a whole number such as 5",
-	Float:   "give a number such as 2.5",
-	Bool:    "give true or false (also yes/no, on/off, y/n, t/f, 1/0)",
-	Path:    "give a path",
-	List:    "give a list, or one string with commas",
-	Dict:    "give a dictionary, or one string such as key=value,other=value",
-	JSONArg: "give a string, a list or a dictionary",
-	Bytes:   "give a size such as 512M, 4G or 1073741824",
-	Bits:    "give a size in bits such as 512Mb or 4Gb",
+	Str:   "give a string",
+	Int:   "give a whole number such as 5",
+	Float: "give a number such as 2.5",
+	Bool:  "give true or false (also yes/no, on/off, y/n, t/f, 1/0)",
+	Path:  "give a path",
+	List:  "give a list, or one string with commas",
+	Dict:  `give a dictionary, or one string of JSON such as {"key": "value"} or of key=value,other=value`,
+	Bytes: "give a size such as 512M, 4G or 1073741824",
 }
 
 var errCoerce = errors.New("cannot be converted")
@@ -78,19 +74,8 @@ func coerce(t Type, value any) (any, error) {
 		return coerceDict(value)
 	case Raw:
 		return value, nil
-	case JSONArg:
-		switch value := value.(type) {
-		case string:
-			return pyStrip(value), nil
-		case []any, *dict:
-			var out strings.Builder
-			pyJSON(&out, value)
-			return out.String(), nil
-		}
 	case Bytes:
-		return humanBytes(value, false)
-	case Bits:
-		return humanBytes(value, true)
+		return humanBytes(value)
 	}
 	return nil, errCoerce
 }
@@ -240,15 +225,11 @@ func coerceDict(value any) (any, error) {
 		return value, nil
 	case string:
 		if strings.HasPrefix(value, "{") {
-			if object, err := parseJSON([]byte(value), true); err == nil {
-				return object, nil
+			object, err := parseJSON([]byte(value), true)
+			if err != nil {
+				return nil, errCoerce
 			}
-			if object, err := pyLiteral(value); err == nil {
-				if object, ok := object.(*dict); ok {
-					return object, nil
-				}
-			}
-			return nil, errCoerce
+			return object, nil
 		}
 		if strings.Contains(value, "=") {
 			return keyValues(pyStrip(value))
@@ -304,7 +285,7 @@ var (
 	sizes = "BKMGTPEZY"
 )
 
-func humanBytes(value any, bits bool) (any, error) {
+func humanBytes(value any) (any, error) {
 	text := strings.TrimRightFunc(pyStr(value), pySpace)
 	digits := strings.TrimRightFunc(text, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' })
 	unit := text[len(digits):]
@@ -325,9 +306,6 @@ func humanBytes(value any, bits bool) (any, error) {
 			return nil, errCoerce
 		}
 		long, short := name+"byte", string(prefix)+"B"
-		if bits {
-			long, short = name+"bit", string(prefix)+"b"
-		}
 		if prefix == 'B' {
 			short = short[1:]
 		}

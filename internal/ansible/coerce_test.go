@@ -26,10 +26,9 @@ func TestScalarsAreReadInBothSpellings(t *testing.T) {
 		{Bool, `"yes"`, `true`}, {Bool, `" Off "`, `false`}, {Bool, `1`, `true`}, {Bool, `0.0`, `false`}, {Bool, `2`, ``}, {Bool, `"perhaps"`, ``},
 		{Path, `"~/x"`, `"/home/x/x"`}, {Path, `"$SET/${SET}/$UNSET_"`, `"value/value/$UNSET_"`}, {Path, `"~nosuchuser/x"`, `"~nosuchuser/x"`},
 		{List, `"a,b"`, `["a","b"]`}, {List, `""`, `[""]`}, {List, `5`, `["5"]`}, {List, `{}`, ``}, {List, `null`, ``},
-		{Dict, `"a=1, b='x y'"`, `{"a":"1","b":"x y"}`}, {Dict, `"{\"a\": 1}"`, `{"a":1}`}, {Dict, `"{'a': (True, None)}"`, `{"a":[true,null]}`}, {Dict, `"a"`, ``}, {Dict, `[]`, ``},
-		{JSONArg, `{"b": [1, "é"]}`, `"{\"b\": [1, \"\\u00e9\"]}"`}, {JSONArg, `" x "`, `"x"`}, {JSONArg, `5`, ``},
+		{Dict, `"a=1, b='x y'"`, `{"a":"1","b":"x y"}`}, {Dict, `"{\"a\": 1}"`, `{"a":1}`}, {Dict, `"{'a': True}"`, ``}, {Dict, `"a"`, ``}, {Dict, `[]`, ``},
 		{Bytes, `"1.5K"`, `1536`}, {Bytes, `"2 GB"`, `2147483648`}, {Bytes, `"2.5"`, `2`}, {Bytes, `7`, `7`}, {Bytes, `"2Gb"`, ``}, {Bytes, `"2X"`, ``},
-		{Bits, `"2Mb"`, `2097152`}, {Bits, `"2MB"`, ``}, {Raw, `[null]`, `[null]`},
+		{Raw, `[null]`, `[null]`},
 	} {
 		given, err := parseJSON([]byte(c.given), false)
 		require.NoError(t, err)

@@ -17,8 +17,8 @@
 //   - half of a surrogate pair, because UTF-8 cannot carry it back;
 //   - numbers in digits other than 0 to 9, which Python reads in any script;
 //   - the list spelling [sign, digits, exponent] of an int, an accident of decimal.Decimal;
-//   - of Python literals for a dict: complex numbers, bytes, sets, digits in
-//     other bases, prefixes of strings, strings side by side, and \N{names};
+//   - a dict as a string of Python ({'a': True}) instead of JSON, which templates
+//     of ansible-core before 2.19 could make;
 //   - more than 512 levels of nesting.
 //
 // Two differ without refusing: an int given as true or false becomes 1 or 0

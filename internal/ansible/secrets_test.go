@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -228,27 +227,5 @@ func FuzzArguments(f *testing.F) {
 		thrice, err := json.Marshal(twice)
 		require.NoError(t, err)
 		require.Equal(t, string(again), string(thrice))
-	})
-}
-
-// FuzzLiteral holds the reader of Python literals to its own writer: what str() of a value gives reads back as it.
-func FuzzLiteral(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a": [1, 2.5, null, true, "it's", "\"", "\u0007\ud83d\ude00"]}`, `{"": {"x": -1e-7, "y": 1e22}}`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		value, err := parseJSON(data, true)
-		if err != nil {
-			return
-		}
-		back, err := pyLiteral(pyStr(value))
-		if _, isText := value.(string); isText { // str of a string has no quotes
-			return
-		}
-		if errors.Is(err, errDepth) {
-			return
-		}
-		require.NoError(t, err, pyStr(value))
-		require.True(t, equal(value, back), "%v became %v", pyStr(value), pyStr(back))
 	})
 }

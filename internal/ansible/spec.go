@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // Spec is what a module, or a dict within one, accepts.
@@ -377,10 +379,7 @@ func show(value any) string {
 	case nil, []any, *dict:
 		return kind(value)
 	case string:
-		if len(v) > 60 {
-			v = strings.ToValidUTF8(v[:60], "") + "..."
-		}
-		return fmt.Sprintf("%q", v)
+		return fmt.Sprintf("%q", oneline.Cut(v, 60))
 	default:
 		return pyStr(value)
 	}

@@ -170,15 +170,15 @@ func (broken) LookupNetIP(context.Context, string, string) ([]netip.Addr, error)
 func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, message string }{
-		"empty":                      {"", "b.yml:1:1: empty"},
+		"empty":                      {"", "b.yml:1:1: it is empty"},
 		"only a comment":             {"# nothing\n", "b.yml:1:1: "},
 		"cut off":                    {"production:\n  addresses: [192.168.1.201\n", "b.yml:"},
 		"a syntax error":             {"production:\n  addresses:\n\t- x\n", "b.yml:"},
 		"an unknown key":             {"production: {adresses: []}\n", `b.yml:1:14: unknown key "adresses"`},
 		"an unknown section":         {"prod: {}\n", `b.yml:1:1: unknown key "prod"`},
 		"a key given twice":          {"sandbox: {}\nsandbox: {}\n", "b.yml:2:1: "},
-		"a list for a mapping":       {"- x\n", "b.yml:1:1: must be a mapping"},
-		"a scalar for a list":        {"sandbox: {addresses: 1.2.3.4}\n", "b.yml:1:22: must be a list"},
+		"a list for a mapping":       {"- x\n", "b.yml:1:1: not a mapping"},
+		"a scalar for a list":        {"sandbox: {addresses: 1.2.3.4}\n", "b.yml:1:22: not a list"},
 		"a number for a string":      {"sandbox: {addresses: [1]}\n", "b.yml:1:23: must be a string"},
 		"null for an entry":          {"sandbox: {addresses: [~]}\n", "b.yml:1:23: must be a string"},
 		"no sandbox":                 {"production: {addresses: [192.0.2.1]}\n", "sandbox.addresses: empty"},
@@ -199,7 +199,7 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"names that overlap":         {"production: {names: ['*.home']}\nsandbox: {addresses: [192.0.2.1], names: [a.home]}\n", "overlaps with line 1"},
 		"patterns that overlap":      {"production: {names: ['pi*']}\nsandbox: {addresses: [192.0.2.1], names: ['*.test']}\n", "overlaps with line 1"},
 		"a plugin of another name":   {"plugin: other\nsandbox: {}\n", "b.yml:1:9: plugin must be arcodange.sandbox.boundary"},
-		"an alias for a side":        {"production: &x {addresses: [192.0.2.1]}\nsandbox: *x\n", "must be a mapping"},
+		"an alias for a side":        {"production: &x {addresses: [192.0.2.1]}\nsandbox: *x\n", "not a mapping"},
 		"a merge key":                {"production: {<<: {addresses: [192.0.2.1]}}\n", `unknown key "<<"`},
 		"a tag that makes it binary": {"sandbox: {addresses: [!!binary aGk=]}\n", "must be a string"},
 	} {

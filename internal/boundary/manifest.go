@@ -3,18 +3,15 @@
 package boundary
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/limitedread"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // PluginName marks a manifest as a source of an Ansible inventory.
@@ -159,7 +156,7 @@ func meet(a, b string) bool {
 // Load reads the manifest in file. Anything unknown is an error with file, line
 // and column.
 func Load(file string) (*Manifest, error) {
-	data, err := limitedread.Manifest(file)
+	data, err := limitedread.File(file, limitedread.MaxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}
@@ -176,30 +173,19 @@ func Parse(file string, data []byte) (*Manifest, error) {
 }
 
 func parse(file string, data []byte) (*Manifest, error) {
-	if len(data) > limitedread.ManifestMost {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, limitedread.ManifestMost)
+	if len(data) > limitedread.MaxManifest {
+		return nil, fmt.Errorf("%s: larger than %d bytes", file, limitedread.MaxManifest)
 	}
-	p := parser{file: file}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document yaml.Node
-	if err := decoder.Decode(&document); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%s:1:1: empty; list production and sandbox", file)
-		}
-		return nil, fmt.Errorf("%s:%w", file, yamlError(err))
+	p := parser{strictyaml.File(file)}
+	root, err := p.Document(data)
+	if err != nil {
+		return nil, err
 	}
-	var second yaml.Node
-	if err := decoder.Decode(&second); err == nil {
-		return nil, p.at(&second, "a second YAML document begins here; keep one")
-	} else if !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:%w", file, yamlError(err))
-	}
-	root := document.Content[0]
 	m := &Manifest{File: file}
-	err := p.mapping(root, keys{
+	err = p.Mapping(root, nil, strictyaml.Keys{
 		"plugin": func(n *yaml.Node) error {
 			if n.Value != PluginName {
-				return p.at(n, "plugin must be %s, not %q", PluginName, n.Value)
+				return p.At(n, "plugin must be %s, not %q", PluginName, n.Value)
 			}
 			return nil
 		},
@@ -211,10 +197,10 @@ func parse(file string, data []byte) (*Manifest, error) {
 		return nil, err
 	}
 	if len(m.Sandbox.Addresses) == 0 {
-		return nil, p.at(root, "sandbox.addresses: empty, so nothing would be allowed; list the sandbox's addresses")
+		return nil, p.At(root, "sandbox.addresses: empty, so nothing would be allowed; list the sandbox's addresses")
 	}
 	if m.Production.rules() == 0 {
-		return nil, p.at(root, "production: empty; list what must never be reached")
+		return nil, p.At(root, "production: empty; list what must never be reached")
 	}
 	return m, m.overlap()
 }
@@ -319,15 +305,4 @@ func (r EndpointRule) overlaps(o EndpointRule) bool {
 		return meet(r.Name, o.Name)
 	}
 	return r.Range.Overlaps(o.Range)
-}
-
-var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)
-
-// yamlError rewrites yaml.v3's message to line:column: text. yaml.v3 has no column for a syntax error; it becomes 1.
-func yamlError(err error) error {
-	text := err.Error()
-	if match := yamlLine.FindStringSubmatch(text); match != nil {
-		return fmt.Errorf("%s:1: %s", match[1], text[len(match[0]):])
-	}
-	return fmt.Errorf("1:1: %s", strings.TrimPrefix(text, "yaml: "))
 }

@@ -15,44 +15,15 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-type (
-	parser struct{ file string }
-	// keys are the readers of a mapping's values.
-	keys map[string]func(*yaml.Node) error
-)
-
-func (p parser) at(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d:%d: %s", p.file, n.Line, n.Column, fmt.Sprintf(format, args...))
-}
-
-// mapping hands every value of a mapping to the reader of its key, and refuses unknown and repeated keys.
-func (p parser) mapping(n *yaml.Node, keys keys) error {
-	if n.Kind != yaml.MappingNode {
-		return p.at(n, "must be a mapping")
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, ok := keys[key.Value]
-		if !ok || key.Kind != yaml.ScalarNode {
-			return p.at(key, "unknown key %q", key.Value)
-		}
-		if seen[key.Value] {
-			return p.at(key, "duplicate key %q", key.Value)
-		}
-		seen[key.Value] = true
-		if err := read(value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+// parser reads the nodes of a manifest.
+type parser struct{ strictyaml.File }
 
 func (p parser) text(n *yaml.Node) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || n.Value == "" {
-		return p.at(n, "must be a string; put it in quotes")
+		return p.At(n, "must be a string; put it in quotes")
 	}
 	return nil
 }
@@ -64,15 +35,15 @@ type section struct {
 }
 
 func (s section) rule(n *yaml.Node, list, value string) Rule {
-	return Rule{File: s.file, Line: n.Line, Column: n.Column, Text: s.name + "." + list + ": " + value}
+	return Rule{File: string(s.File), Line: n.Line, Column: n.Column, Text: s.name + "." + list + ": " + value}
 }
 
 func (s section) nodes(n *yaml.Node, each func(*yaml.Node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return s.at(n, "must be a list")
+		return s.At(n, "not a list")
 	}
 	if len(n.Content) == 0 && s.name == "sandbox" {
-		return s.at(n, "empty list; fill it or remove its key")
+		return s.At(n, "empty list; fill it or remove its key")
 	}
 	for _, entry := range n.Content {
 		if err := each(entry); err != nil {
@@ -94,7 +65,7 @@ func (s section) one(n *yaml.Node, list string, read func(text string, rule Rule
 		return err
 	}
 	if err := read(n.Value, s.rule(n, list, n.Value)); err != nil {
-		return s.at(n, "%v", err)
+		return s.At(n, "%v", err)
 	}
 	return nil
 }
@@ -127,7 +98,7 @@ func endpointRule(into *[]EndpointRule, port bool) func(string, Rule) error {
 
 func (p parser) side(n *yaml.Node, name string, side *Side) error {
 	s := section{p, name}
-	return p.mapping(n, keys{
+	return p.Mapping(n, nil, strictyaml.Keys{
 		"addresses": s.texts("addresses", func(text string, rule Rule) error {
 			r, err := ParseRange(text)
 			if err == nil {
@@ -140,7 +111,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"ssh_host_keys": s.patterns("ssh_host_keys", &side.HostKeys, canonicalFingerprint),
 		"machines": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
-				return s.entry(n, keys{
+				return s.entry(n, strictyaml.Keys{
 					"machine_id": func(n *yaml.Node) error {
 						return s.one(n, "machines.machine_id", pattern(&side.MachineIDs, canonicalMachineID))
 					},
@@ -153,7 +124,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"kube": func(n *yaml.Node) error { return s.nodes(n, func(n *yaml.Node) error { return s.kube(n, side) }) },
 		"vault": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
-				return s.entry(n, keys{
+				return s.entry(n, strictyaml.Keys{
 					"address": func(n *yaml.Node) error { return s.one(n, "vault.address", endpointRule(&side.Vaults, false)) },
 					"key_files": s.patterns("vault.key_files", &side.KeyFiles, func(text string) (string, error) {
 						return s.path(text)
@@ -168,7 +139,7 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 		"tofu_providers": s.patterns("tofu_providers", &side.TofuProviders, canonicalWord),
 		"dns_zones": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {
-				return s.entry(n, keys{
+				return s.entry(n, strictyaml.Keys{
 					"name": func(n *yaml.Node) error { return s.one(n, "dns_zones.name", pattern(&side.DNSZones, canonicalName)) },
 					"id":   func(n *yaml.Node) error { return s.one(n, "dns_zones.id", pattern(&side.DNSZoneIDs, canonicalWord)) },
 				})
@@ -180,17 +151,17 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 }
 
 // entry reads a mapping that is not empty.
-func (s section) entry(n *yaml.Node, keys keys) error {
+func (s section) entry(n *yaml.Node, keys strictyaml.Keys) error {
 	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
-		return s.at(n, "empty entry")
+		return s.At(n, "empty entry")
 	}
-	return s.mapping(n, keys)
+	return s.Mapping(n, nil, keys)
 }
 
 func (s section) kube(n *yaml.Node, side *Side) error {
 	var rule KubeRule
 	var said []string
-	err := s.entry(n, keys{
+	err := s.entry(n, strictyaml.Keys{
 		"server": func(n *yaml.Node) error {
 			return s.one(n, "kube.server", func(text string, where Rule) error {
 				server, err := parseEndpoint(text, false)
@@ -223,7 +194,7 @@ func (s section) kube(n *yaml.Node, side *Side) error {
 func (s section) state(n *yaml.Node, side *Side) error {
 	var backend string
 	var locations []PatternRule
-	err := s.entry(n, keys{
+	err := s.entry(n, strictyaml.Keys{
 		"backend": func(n *yaml.Node) error {
 			return s.one(n, "tofu_state.backend", func(text string, _ Rule) (err error) {
 				backend, err = canonicalWord(text)
@@ -236,12 +207,12 @@ func (s section) state(n *yaml.Node, side *Side) error {
 		return err
 	}
 	if backend == "" || len(locations) == 0 {
-		return s.at(n, "a state requires backend and locations")
+		return s.At(n, "a state requires backend and locations")
 	}
 	for _, location := range locations {
 		if backend == "local" {
 			if location.Pattern, err = s.path(location.Pattern); err != nil {
-				return s.at(n, "%v", err)
+				return s.At(n, "%v", err)
 			}
 		}
 		location.Pattern = strings.ToLower(backend) + ":" + location.Pattern
@@ -251,7 +222,7 @@ func (s section) state(n *yaml.Node, side *Side) error {
 }
 
 func (p parser) policy(n *yaml.Node, policy *Policy) error {
-	return p.mapping(n, keys{
+	return p.Mapping(n, nil, strictyaml.Keys{
 		"cluster_name": func(n *yaml.Node) error {
 			policy.ClusterName = n.Value
 			return p.text(n)
@@ -262,7 +233,7 @@ func (p parser) policy(n *yaml.Node, policy *Policy) error {
 			}
 			d, err := time.ParseDuration(n.Value)
 			if err != nil || d <= 0 {
-				return p.at(n, "%q is not a duration such as 15m or 1h30m", n.Value)
+				return p.At(n, "%q is not a duration such as 15m or 1h30m", n.Value)
 			}
 			policy.TokenExpiry = d
 			return nil
@@ -279,7 +250,7 @@ func (p parser) pathValue(n *yaml.Node, into *string) error {
 	}
 	path, err := p.path(n.Value)
 	if err != nil {
-		return p.at(n, "%v", err)
+		return p.At(n, "%v", err)
 	}
 	*into = path
 	return nil
@@ -301,7 +272,7 @@ func (p parser) path(text string) (string, error) {
 	case strings.HasPrefix(text, "~"):
 		return "", fmt.Errorf("%q: write another user's home in full", text)
 	case !filepath.IsAbs(text):
-		text = filepath.Join(filepath.Dir(p.file), text)
+		text = filepath.Join(filepath.Dir(string(p.File)), text)
 	}
 	return filepath.Abs(text)
 }

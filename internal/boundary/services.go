@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
 // lookUp looks a canonical text up in the same list of both sides.
@@ -92,9 +94,9 @@ func (c Checker) decideKeyFile(d *Decision, t Target) {
 	}
 	// A link is checked by its own path and by the path that it resolves to.
 	lookUp(d, path, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path && d.Allowed {
+	if real, err := pathlink.Resolve(path); err == nil && real != path && d.Allowed {
 		lookUp(d, real, c.Manifest.Production.KeyFiles, c.Manifest.Sandbox.KeyFiles, "a key file")
-	} else if err != nil && !os.IsNotExist(err) && d.Allowed {
+	} else if err != nil && d.Allowed {
 		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
 }
@@ -312,18 +314,21 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	}
 }
 
+// gitdirLimit is how many `gitdir:` files that name one another are followed.
+const gitdirLimit = 40
+
 // gitLeadsTo lists the paths that links, and files that name a repository, refer to from a
 // path. git takes the path with these endings as well, whichever is there.
 func gitLeadsTo(path string) ([]string, error) {
-	start, err := LeadsTo(path)
+	start, err := pathlink.Resolve(path)
 	if err != nil {
 		return nil, err
 	}
 	all := []string{start}
 	for _, ending := range []string{"", "/.git", ".git", ".git/.git"} {
 		candidate := strings.TrimRight(path, "/") + ending
-		for range linksLimit {
-			real, err := LeadsTo(candidate)
+		for range gitdirLimit {
+			real, err := pathlink.Resolve(candidate)
 			if err != nil {
 				// Below a file there is nothing.
 				if errors.Is(err, syscall.ENOTDIR) {
@@ -376,7 +381,7 @@ func (c Checker) decideTofuState(d *Decision, t Target) {
 			}
 			location = here + "/" + location
 		}
-		if leads, err = LeadsTo(location); err != nil {
+		if leads, err = pathlink.Resolve(location); err != nil {
 			d.refuse(nil, "its target cannot be resolved (%v)", err)
 			return
 		}
@@ -430,49 +435,6 @@ func oddAddress(location string) string {
 		seen[name] = true
 	}
 	return ""
-}
-
-// linksLimit is how many links the kernel follows in one path.
-const linksLimit = 40
-
-// LeadsTo is where an absolute path leads, step by step as the kernel goes:
-// links are followed, a link to what is not there yet as well, and `..` is taken
-// from where a link led to. Of what is not there, the rest is as it is written.
-func LeadsTo(path string) (string, error) {
-	at := "/"
-	left := strings.Split(path, "/")
-	for links := 0; len(left) > 0; {
-		step := left[0]
-		left = left[1:]
-		switch step {
-		case "", ".":
-			continue
-		case "..":
-			at = filepath.Dir(at)
-			continue
-		}
-		next := filepath.Join(at, step)
-		info, err := os.Lstat(next)
-		if err != nil && !os.IsNotExist(err) {
-			return "", err
-		}
-		if err != nil || info.Mode()&os.ModeSymlink == 0 {
-			at = next
-			continue
-		}
-		if links++; links > linksLimit {
-			return "", fmt.Errorf("%s has too many links", path)
-		}
-		target, err := os.Readlink(next)
-		if err != nil {
-			return "", err
-		}
-		if filepath.IsAbs(target) {
-			at = "/"
-		}
-		left = append(strings.Split(target, "/"), left...)
-	}
-	return at, nil
 }
 
 func (c Checker) decideTofuProvider(d *Decision, t Target) {

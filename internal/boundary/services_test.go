@@ -331,7 +331,7 @@ func TestEntriesThatAreNotUnderstoodAreRefusedWithTheirPlace(t *testing.T) {
 		"endpoints: []":                                  "b.yml:1:46: empty list",
 		"ssh_host_keys: [MD5:x]":                         "is not a fingerprint",
 		"machines: [{}]":                                 "empty entry",
-		"machines: [x]":                                  "must be a mapping",
+		"machines: [x]":                                  "not a mapping",
 		"machines: [{machine_id: x}]":                    "is not a machine-id",
 		"machines: [{name: x}]":                          "unknown key \"name\"",
 		"kube: [{ca_sha256: x}]":                         "is not a SHA-256",

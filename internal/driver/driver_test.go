@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 )
 
 func step(name string, fails error, log *[]string) Step {
@@ -186,20 +188,20 @@ func TestTheStateFolderFollowsXDG(t *testing.T) {
 func TestWhatTheLastMachineLeavesIsRemovedAndWhatTheUserBroughtStays(t *testing.T) {
 	t.Parallel()
 	own := Home{Dir: filepath.Join(t.TempDir(), "own")}
-	require.NoError(t, writeFile(own.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, writeFile(own.KeyFile()+".pub", []byte("t k "+own.keyComment()+"\n"), 0o600))
+	require.NoError(t, atomicfile.Write(own.KeyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(own.KeyFile()+".pub", []byte("t k "+own.keyComment()+"\n"), 0o600))
 	own.prune()
 	assert.NoDirExists(t, own.Dir)
 
 	brought := Home{Dir: filepath.Join(t.TempDir(), "brought")}
-	require.NoError(t, writeFile(brought.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, writeFile(brought.KeyFile()+".pub", []byte("t k me@home\n"), 0o600))
+	require.NoError(t, atomicfile.Write(brought.KeyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(brought.KeyFile()+".pub", []byte("t k me@home\n"), 0o600))
 	brought.prune()
 	assert.FileExists(t, brought.KeyFile())
 
 	used := Home{Dir: filepath.Join(t.TempDir(), "used")}
-	require.NoError(t, writeFile(used.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, writeFile(used.KeyFile()+".pub", []byte("t k "+used.keyComment()+"\n"), 0o600))
+	require.NoError(t, atomicfile.Write(used.KeyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(used.KeyFile()+".pub", []byte("t k "+used.keyComment()+"\n"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Dir(used.hostKeyFile("pi1")), 0o700))
 	used.prune()
 	assert.FileExists(t, used.KeyFile())

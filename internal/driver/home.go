@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/internal/xdg"
@@ -56,34 +57,6 @@ func (h Home) lockMachine(ctx context.Context, machine, what string, wait time.D
 	return lock.Acquire(ctx, filepath.Join(h.Dir, "locks", "machine-"+machine+".lock"), what, wait)
 }
 
-// makeKey makes a key pair at path unless there is one. A pair that is there is whole.
-func makeKey(ctx context.Context, r run.Runner, path, comment string) error {
-	if _, err := os.Stat(path); err == nil {
-		return nil
-	}
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make folder %s for a key: %w", dir, err)
-	}
-	temp, err := os.MkdirTemp(dir, ".key-")
-	if err != nil {
-		return fmt.Errorf("make a folder for a new key: %w", err)
-	}
-	defer os.RemoveAll(temp)
-	file := filepath.Join(temp, "key")
-	if _, err := r.Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", file}}); err != nil {
-		if run.NotFound(err) {
-			return fmt.Errorf("make SSH key %s: ssh-keygen is not installed: install OpenSSH's client: %w", path, err)
-		}
-		return fmt.Errorf("make SSH key %s: %w", path, err)
-	}
-	// The private half last: it is what says that the pair is there.
-	if err := errors.Join(os.Rename(file+".pub", path+".pub"), os.Rename(file, path)); err != nil {
-		return fmt.Errorf("keep SSH key %s: %w", path, err)
-	}
-	return nil
-}
-
 // publicOf computes the public half of a private key ("type base64").
 func publicOf(ctx context.Context, r run.Runner, private string) (string, error) {
 	res, err := r.Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-y", "-f", private}})
@@ -106,25 +79,6 @@ func readPublic(ctx context.Context, r run.Runner, private string) (string, erro
 		}
 	}
 	return publicOf(ctx, r, private)
-}
-
-// writeFile replaces a file at once or not at all.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(data)
-	return errors.Join(err, temp.Chmod(mode), temp.Close(), func() error {
-		if err != nil {
-			return nil
-		}
-		return os.Rename(temp.Name(), path)
-	}())
 }
 
 // knownHostsOf gives the lines that the machine has in known_hosts. A line of
@@ -171,7 +125,7 @@ func (h Home) setKnownHosts(machine string, lines []string) error {
 	for _, line := range kept {
 		out.WriteString(line + "\n")
 	}
-	if err := writeFile(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
+	if err := atomicfile.Write(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", h.KnownHostsFile(), err)
 	}
 	return nil

@@ -16,8 +16,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/sshkey"
 )
 
 // Manager brings one machine to what is wanted, with any driver: lock, keys,
@@ -246,7 +248,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		err = fmt.Errorf("make the folder of a machine's key: %w", err)
 	} else if own {
-		err = makeKey(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
+		err = sshkey.Make(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
 	}
 	held.Release()
 	if err != nil {
@@ -257,9 +259,9 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 		private, err := m.Driver.HostKey(ctx, want.Sandbox, want.Name)
 		switch {
 		case err == nil:
-			err = writeFile(file, private, 0o600)
+			err = atomicfile.Write(file, private, 0o600)
 		case errors.Is(err, ErrNotFound):
-			err = makeKey(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
+			err = sshkey.Make(ctx, m.Runner, file, want.Sandbox+"-"+want.Name)
 			remove = func() { _ = os.RemoveAll(filepath.Dir(file)) }
 		}
 		if err != nil {

@@ -23,7 +23,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/lock"
+	"github.com/arcodange-org/sandbox/internal/oneline"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
@@ -73,25 +76,6 @@ type Ledger struct {
 	Now func() time.Time
 }
 
-// Resolve is the path without links, as far as it exists.
-func Resolve(path string) string {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	rest := ""
-	for at := absolute; ; at = filepath.Dir(at) {
-		real, err := filepath.EvalSymlinks(at)
-		if err == nil {
-			return filepath.Join(real, rest)
-		}
-		if !errors.Is(err, fs.ErrNotExist) || at == filepath.Dir(at) {
-			return absolute
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
-}
-
 // Open names a ledger; its file is made by the first Append. The folder's links
 // are followed, so that a ledger has one name however it is spelled; a ledger
 // that is a link itself is refused by whoever reads it.
@@ -100,7 +84,7 @@ func Open(path string) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the ledger %s: %w", path, err)
 	}
-	absolute = filepath.Join(Resolve(filepath.Dir(absolute)), filepath.Base(absolute))
+	absolute = filepath.Join(pathlink.Canonical(filepath.Dir(absolute)), filepath.Base(absolute))
 	anchors, err := DefaultAnchors(os.Getenv)
 	if err != nil {
 		return nil, err
@@ -226,7 +210,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	failed := func(err error) (Break, bool, error) {
 		return Break{}, false, fmt.Errorf("restarting the ledger %s: %w", l.Path, err)
 	}
-	if reason = strings.Join(strings.Fields(reason), " "); reason == "" {
+	if reason = oneline.Join(reason); reason == "" {
 		return failed(errors.New("the reason is empty; say what happened to it"))
 	}
 	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", patience)
@@ -266,14 +250,10 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return failed(err)
 	}
 	// The old file is safe before the new one takes its name; until the heads are written the next run restarts again.
-	if err := writeSynced(broken.File, old); err != nil {
+	if err := atomicfile.Write(broken.File, old, 0o600); err != nil {
 		return failed(err)
 	}
-	fresh := l.Path + ".new"
-	if err := writeSynced(fresh, raw); err != nil {
-		return failed(err)
-	}
-	if err := os.Rename(fresh, l.Path); err != nil {
+	if err := atomicfile.Write(l.Path, raw, 0o600); err != nil {
 		return failed(err)
 	}
 	file, err := openRegular(l.Path, os.O_RDONLY)
@@ -285,15 +265,6 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return failed(err)
 	}
 	return broken, true, nil
-}
-
-func writeSynced(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // stampOf changes whenever somebody writes to the file, replaces it or changes its times.
@@ -490,16 +461,8 @@ func writeHead(path string, head headFile) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the folder of the head %s: %w", path, err)
-	}
-	// One name: the ledger's lock keeps others away, and what a kill leaves is written over.
-	fresh := path + ".new"
-	if err := os.WriteFile(fresh, append(raw, '\n'), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("writing the head: %w", err), os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, path); err != nil {
-		return fmt.Errorf("writing the head: %w", err)
+	if err := atomicfile.Write(path, append(raw, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the head %s: %w", path, err)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // child makes the test binary a writer that says each record it has written.
@@ -72,7 +73,7 @@ func write1(path string) {
 func sample(n int) Record {
 	return Record{
 		What: "idempotence_gate", Verdict: Green, Summary: fmt.Sprintf("run %d: <nothing> & \"nobody\" changed", n),
-		Trees:    []Tree{{Repository: "factory", Commit: strings.Repeat("a", 40), Tree: strings.Repeat("b", 40)}},
+		Trees:    []tree.State{{Repository: "factory", Commit: strings.Repeat("a", 40), Tree: strings.Repeat("b", 40)}},
 		Versions: map[string]string{"ansible-core": "2.21.0", "k3s": "v1.34.3"}, Duration: time.Duration(n) * time.Second,
 		Mode: "vm", Driver: "docker", Distribution: "embedded",
 	}

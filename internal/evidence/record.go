@@ -6,7 +6,11 @@
 // package knows nothing of what a gate judges, and of Ansible.
 package evidence
 
-import "time"
+import (
+	"time"
+
+	"github.com/arcodange-org/sandbox/internal/tree"
+)
 
 // Record is what a gate or a drill says of one run.
 type Record struct {
@@ -15,7 +19,7 @@ type Record struct {
 	Verdict      Verdict           `json:"verdict"`                //
 	Summary      string            `json:"summary"`                // one line for people
 	Classes      []string          `json:"classes,omitempty"`      // change classes that it was run for
-	Trees        []Tree            `json:"trees,omitempty"`        // what was under test
+	Trees        []tree.State      `json:"trees,omitempty"`        // what was under test
 	Inventory    string            `json:"inventory,omitempty"`    // digest of the file or folder, see Digest
 	Boundary     string            `json:"boundary,omitempty"`     // digest of the boundary manifest
 	Manifest     string            `json:"manifest,omitempty"`     // digest of the parity manifest
@@ -51,15 +55,6 @@ const (
 	Green Verdict = "green"
 	Red   Verdict = "red"
 )
-
-// Tree is the state of one Git repository.
-type Tree struct {
-	Repository string `json:"repository"`       // the name by which a promotion policy knows it
-	Commit     string `json:"commit"`           // hash of HEAD
-	Tree       string `json:"tree"`             // hash of the tree that was really there, uncommitted changes and untracked files included
-	Dirty      bool   `json:"dirty"`            // Tree is not that of Commit
-	Reason     string `json:"reason,omitempty"` // the first difference, if Dirty
-}
 
 // Report is what a run left for people.
 type Report struct {

@@ -135,7 +135,7 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"no target":                            {Usage, "no target given", []string{"check", "--boundary", good}},
 		"no manifest":                          {Failed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
 		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
-		"an empty manifest":                    {Failed, ":1:1: empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
+		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
 		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
 		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
 		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},
@@ -399,7 +399,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 	assert.Contains(t, asking("  cluster_name: lab\n", ""), "cluster's name typed in")
 	assert.Contains(t, asking("  cluster_name: lab\n", `, "cluster": "Lab"`), "cluster's name typed in")
 	assert.Empty(t, asking("  cluster_name: lab\n", `, "cluster": "lab"`))
-	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "requires evidence of promotion, and the grant "+state+"/grant.json is not there")
+	assert.Contains(t, asking("  evidence: "+state+"/grant.json\n", ""), "requires evidence of promotion, and the grant "+state+"/grant.json does not exist")
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", []string{"XDG_STATE_HOME=" + filepath.Dir(state)}, "token") // where the runs look for it

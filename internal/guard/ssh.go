@@ -12,11 +12,13 @@ import (
 	"syscall"
 	"unicode"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
 	"github.com/arcodange-org/sandbox/internal/run"
-	"golang.org/x/sys/unix"
 )
 
 func (p Process) sshFlags(ctx context.Context, program sshguard.Program, args []string) int {
@@ -156,7 +158,7 @@ func (d *decider) revokedKeys(ctx context.Context, directory string) (string, er
 	if _, err := (run.Exec{}).Run(ctx, run.Cmd{Name: "ssh-keygen", Args: []string{"-q", "-k", "-f", list, text}}); err != nil {
 		return "", fmt.Errorf("list of production's host keys: %w", err)
 	}
-	if err := os.Rename(list, file); err != nil {
+	if err := atomicfile.Move(list, file); err != nil {
 		return "", fmt.Errorf("list of production's host keys: %w", err)
 	}
 	return file, nil

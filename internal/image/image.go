@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/lock"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -343,12 +344,7 @@ func (b Builder) bootstrap(ctx context.Context, r Recipe, m Mirrors, work, diges
 		return fmt.Errorf("build image %s from Debian's packages: %s: nothing is left of it; run again when that is solved (mirror: %s)",
 			r.Name, b.why(res, err), m.Main)
 	}
-	file, err := os.Open(out)
-	if err != nil {
-		return fmt.Errorf("build image %s: %w", r.Name, err)
-	}
-	err = errors.Join(file.Sync(), file.Close(), os.Rename(out, b.tarball(r, digest)))
-	if err != nil {
+	if err := atomicfile.Move(out, b.tarball(r, digest)); err != nil {
 		return fmt.Errorf("keep the built image %s: %w", r.Name, err)
 	}
 	return nil
@@ -450,7 +446,7 @@ func (b Builder) save(ctx context.Context, img Image) error {
 	if _, err := b.docker(ctx, "save", "--output", part, img.Name); err != nil {
 		return errors.Join(fmt.Errorf("write image %s to %s: %w", img.Name, img.Archive, err), os.RemoveAll(part))
 	}
-	if err := os.Rename(part, img.Archive); err != nil {
+	if err := atomicfile.Move(part, img.Archive); err != nil {
 		return fmt.Errorf("write image %s to %s: %w", img.Name, img.Archive, err)
 	}
 	return nil

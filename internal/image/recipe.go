@@ -24,7 +24,7 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 //go:embed all:recipes
@@ -75,9 +75,7 @@ func load(name string, dir fs.FS) (Recipe, error) {
 	if r.raw, err = fs.ReadFile(dir, "recipe.yml"); err != nil {
 		return r, fmt.Errorf("read image recipe %s: %w", name, err)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(r.raw))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&r); err != nil {
+	if err := strictyaml.File("recipe.yml").Decode(r.raw, &r); err != nil {
 		return r, fmt.Errorf("read image recipe %s: %w", name, err)
 	}
 	if r.setup, err = fs.ReadFile(dir, "setup.sh"); err != nil {

@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // Host is a host and the address that it is connected to.
@@ -302,12 +302,11 @@ func (r *reader) yaml(file string, data []byte) {
 
 // document is the only document of a file, or nil.
 func document(data []byte) *yaml.Node {
-	var first, second yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	if decoder.Decode(&first) != nil || len(first.Content) != 1 || !errors.Is(decoder.Decode(&second), io.EOF) {
+	root, err := strictyaml.File("").Document(data)
+	if err != nil {
 		return nil
 	}
-	return first.Content[0]
+	return root
 }
 
 // groups tells whether a mapping is of groups as Ansible wants them, none within itself. One that is not costs it the whole file.

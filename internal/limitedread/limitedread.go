@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package limitedread reads a boundary manifest for everything that does, and imports
-// little, as what becomes ssh has to.
+// Package limitedread reads files that others name: regular ones of limited
+// size, without waiting for a pipe and without opening a device. It imports
+// little, since the guard reads the boundary manifest at the start of every ssh.
 package limitedread
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,24 +14,23 @@ import (
 	"syscall"
 )
 
-// ManifestMost is how many bytes a boundary manifest may have. One of a lab has
-// two thousand; comparing its two sides takes time by the square.
-const ManifestMost = 256 << 10
+// MaxManifest is how many bytes a boundary manifest may have. That of a lab has
+// two thousand, and comparing its two sides takes time by the square.
+const MaxManifest = 256 << 10
 
-// Manifest reads a boundary manifest, and no more than it may have. It is a file,
-// or a link to one: a pipe may never be written to, a device never end, and each
-// who reads them read something else.
-func Manifest(file string) ([]byte, error) {
-	// Before it is opened, as that alone does something to a device.
-	info, err := os.Stat(file)
+// File reads a regular file, or a link to one, of at most limit bytes. Its errors are [*fs.PathError].
+func File(path string, limit int64) ([]byte, error) {
+	failed := func(err error) ([]byte, error) { return nil, &fs.PathError{Op: "read", Path: path, Err: err} }
+	// Before it is opened: opening alone has effects on a device.
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := regular(file, info); err != nil {
-		return nil, err
+	if !info.Mode().IsRegular() {
+		return failed(errNotRegular)
 	}
-	// What has taken its place since then is not waited for.
-	in, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	// Something else may have its name by now, so that the open must not block.
+	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -37,25 +38,17 @@ func Manifest(file string) ([]byte, error) {
 	if info, err = in.Stat(); err != nil {
 		return nil, err
 	}
-	if err := regular(file, info); err != nil {
+	if !info.Mode().IsRegular() {
+		return failed(errNotRegular)
+	}
+	data, err := io.ReadAll(io.LimitReader(in, limit+1))
+	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(in, ManifestMost+1))
-	if err == nil && len(data) > ManifestMost {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, ManifestMost)
+	if int64(len(data)) > limit {
+		return failed(fmt.Errorf("larger than %d bytes", limit))
 	}
-	return data, err
+	return data, nil
 }
 
-func regular(file string, info fs.FileInfo) error {
-	switch mode := info.Mode(); {
-	case mode.IsRegular():
-		return nil
-	case mode.IsDir():
-		return fmt.Errorf("%s is a directory, and no file", file)
-	case mode&fs.ModeNamedPipe != 0:
-		return fmt.Errorf("%s is a pipe, and no file", file)
-	default:
-		return fmt.Errorf("%s is a device or a socket, and no file", file)
-	}
-}
+var errNotRegular = errors.New("not a regular file")

@@ -14,35 +14,36 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAManifestIsAFileOfAFewBytes(t *testing.T) {
+func TestOnlyRegularFilesOfLimitedSizeAreRead(t *testing.T) {
 	t.Parallel()
+	const limit = 1000
 	directory := t.TempDir()
 	at := func(name string) string { return filepath.Join(directory, name) }
 	require.NoError(t, os.WriteFile(at("file"), []byte("text"), 0o600))
-	require.NoError(t, os.WriteFile(at("most"), []byte(strings.Repeat("a", ManifestMost)), 0o600))
-	require.NoError(t, os.WriteFile(at("more"), []byte(strings.Repeat("a", ManifestMost+1)), 0o600))
+	require.NoError(t, os.WriteFile(at("most"), []byte(strings.Repeat("a", limit)), 0o600))
+	require.NoError(t, os.WriteFile(at("more"), []byte(strings.Repeat("a", limit+1)), 0o600))
 	require.NoError(t, syscall.Mkfifo(at("pipe"), 0o600))
 	for link, to := range map[string]string{"link": "file", "link to a pipe": "pipe", "link to itself": "link to itself"} {
 		require.NoError(t, os.Symlink(to, at(link)))
 	}
 	for name, c := range map[string]struct{ file, says string }{
-		"a file":                     {at("file"), ""},
-		"a link to one":              {at("link"), ""},
-		"as many bytes as there may": {at("most"), ""},
-		"one byte more":              {at("more"), "more has more than 262144 bytes"},
-		"a pipe that nobody writes":  {at("pipe"), "pipe is a pipe, and no file"},
-		"a link to such a pipe":      {at("link to a pipe"), "is a pipe, and no file"},
-		"a link to itself":           {at("link to itself"), "too many levels"},
-		"a directory":                {directory, " is a directory, and no file"},
-		"a device without an end":    {"/dev/zero", "/dev/zero is a device or a socket, and no file"},
-		"a device without content":   {"/dev/null", "/dev/null is a device or a socket, and no file"},
-		"nothing":                    {at("none"), "no such file"},
+		"a file":                        {at("file"), ""},
+		"a link to one":                 {at("link"), ""},
+		"as many bytes as there may":    {at("most"), ""},
+		"one byte more":                 {at("more"), "more: larger than 1000 bytes"},
+		"a pipe that no process writes": {at("pipe"), "pipe: not a regular file"},
+		"a link to such a pipe":         {at("link to a pipe"), "pipe: not a regular file"},
+		"a link to itself":              {at("link to itself"), "too many levels"},
+		"a directory":                   {directory, ": not a regular file"},
+		"a device without an end":       {"/dev/zero", "/dev/zero: not a regular file"},
+		"a device without content":      {"/dev/null", "/dev/null: not a regular file"},
+		"nothing":                       {at("none"), "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			done := make(chan error, 1)
 			go func() {
-				_, err := Manifest(c.file)
+				_, err := File(c.file, limit)
 				done <- err
 			}()
 			select {
@@ -53,7 +54,7 @@ func TestAManifestIsAFileOfAFewBytes(t *testing.T) {
 					assert.ErrorContains(t, err, c.says)
 				}
 			case <-time.After(10 * time.Second):
-				t.Error("it waits for somebody")
+				t.Error("it blocks")
 			}
 		})
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // Prod is the env that elides: its names do not mention it.
@@ -89,7 +91,7 @@ func checkWord(what, word string) error {
 		return fmt.Errorf("%s %q is empty; it must be a word of %s", what, word, form)
 	}
 	if len(word) > maxWord {
-		return fmt.Errorf("%s %q has %d bytes; at most %d fit a DNS label", what, shorten(word), len(word), maxWord)
+		return fmt.Errorf("%s %q has %d bytes; at most %d fit a DNS label", what, oneline.Cut(word, 80), len(word), maxWord)
 	}
 	for at, r := range word {
 		switch {
@@ -121,19 +123,6 @@ func checkWord(what, word string) error {
 		}
 	}
 	return nil
-}
-
-// shorten keeps a message readable whatever was given.
-func shorten(word string) string {
-	const most = 80
-	if len(word) <= most {
-		return word
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(word[end]) {
-		end--
-	}
-	return word[:end] + "…"
 }
 
 // App is an application with the envs it exists in.

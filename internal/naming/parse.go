@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // Ambiguous is a name that several instances could have.
@@ -34,7 +36,7 @@ func (t *Table) Parse(system, name string, known ...Instance) (Instance, error) 
 		return Instance{}, err
 	}
 	if found := s.rule.check(name); found != nil {
-		return Instance{}, fmt.Errorf("%s %q is no name there: %s; rule %s: %s", system, shorten(name), found.why, s.rule.name, s.rule.Says)
+		return Instance{}, fmt.Errorf("%s %q is no name there: %s; rule %s: %s", system, oneline.Cut(name, 80), found.why, s.rule.name, s.rule.Says)
 	}
 	candidates := t.candidates(s, name)
 	if len(known) > 0 {

@@ -204,7 +204,7 @@ func FuzzConventions(f *testing.F) {
 	f.Add([]byte("base: none\nadd:\n  x: {prod: <app>, other: <env>_<app>, allows: vault_name}\nrules: {y: {says: z, max_bytes: 3, chars: a-z}}\n"))
 	f.Add([]byte("remove: [dns]\nreserved: {apps: [a]}\n"))
 	f.Fuzz(func(t *testing.T, file []byte) {
-		table, err := Read(file)
+		table, err := Read("names.yml", file)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return

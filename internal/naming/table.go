@@ -3,17 +3,15 @@
 package naming
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
 
-	"gopkg.in/yaml.v3"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 //go:embed systems.yml
@@ -110,7 +108,7 @@ var compileShipped = sync.OnceValues(func() (*Table, error) {
 
 func readShipped() (*tableFile, error) {
 	var file tableFile
-	if err := decodeYAML(shipped, &file); err != nil {
+	if err := strictyaml.File("systems.yml").Decode(shipped, &file); err != nil {
 		return nil, fmt.Errorf("reading the shipped table of names: %w", err)
 	}
 	return &file, nil
@@ -118,13 +116,14 @@ func readShipped() (*tableFile, error) {
 
 // Read makes a table of a conventions file, which changes the shipped one: it
 // gives systems other patterns, adds some, removes some, reserves more words.
-// A key, system or rule that it does not know is an error.
-func Read(conventions []byte) (*Table, error) {
+// A key, system or rule that it does not know is an error; name is the file's in
+// errors about its YAML.
+func Read(name string, conventions []byte) (*Table, error) {
 	if len(conventions) > maxConventions {
 		return nil, fmt.Errorf("the conventions file has %d bytes; %d are read at most", len(conventions), maxConventions)
 	}
 	var own conventionsFile
-	if err := decodeYAML(conventions, &own); err != nil {
+	if err := strictyaml.File(name).Decode(conventions, &own); err != nil {
 		return nil, err
 	}
 	file, err := readShipped()
@@ -210,37 +209,6 @@ func orNone(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// decodeYAML reads exactly one document without a key that dst does not have.
-func decodeYAML(data []byte, dst any) error {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(dst); err != nil {
-		if errors.Is(err, io.EOF) {
-			return errors.New("the file is empty")
-		}
-		return errors.New(yamlProblem(err))
-	}
-	var second any
-	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		return errors.New("the file holds more than one document")
-	}
-	return nil
-}
-
-// yamlProblem is err on one line and without the names of Go's types.
-func yamlProblem(err error) string {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	var typeError *yaml.TypeError
-	if errors.As(err, &typeError) {
-		text = strings.Join(typeError.Errors, "; ")
-	}
-	for _, name := range []string{"naming.conventionsFile", "naming.tableFile", "naming.system", "naming.rule", "naming.reservedWords"} {
-		text = strings.ReplaceAll(text, " not found in type "+name, " is not a key that is known there")
-	}
-	text = strings.ReplaceAll(text, "into naming.", "into ")
-	return strings.Join(strings.Fields(text), " ")
 }
 
 // compile checks every row and makes the table of them.

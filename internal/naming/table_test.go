@@ -12,7 +12,7 @@ import (
 
 func TestConventionsThatChangeTheShippedTable(t *testing.T) {
 	t.Parallel()
-	table, err := Read([]byte(`
+	table, err := Read("names.yml", []byte(`
 systems:
   dns: {prod: <app>.example.org, other: <env>.<app>.example.org}
   vault_config: {other: kvv2/<app>/<env>/config}
@@ -53,7 +53,7 @@ reserved: {apps: [intranet], envs: [live]}
 
 func TestConventionsThatBuildOnNothing(t *testing.T) {
 	t.Parallel()
-	table, err := Read([]byte("base: none\nadd:\n  host: {what: host, prod: <app>, other: <app>-<env>, allows: dns_name}\n"))
+	table, err := Read("names.yml", []byte("base: none\nadd:\n  host: {what: host, prod: <app>, other: <app>-<env>, allows: dns_name}\n"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"host"}, table.Systems())
 }
@@ -78,8 +78,8 @@ func TestConventionsThatCannotBeMeant(t *testing.T) {
 		{"an unknown rule", "systems:\n  dns: {allows: hostname}", `allows: unknown rule "hostname"; known are dns_name`},
 		{"an unknown scope", "systems:\n  dns: {scope: global}", `scope is "global"; it must be instance, app or within_app`},
 		{"an env form where all envs share the name", "systems:\n  ci_jwt_role: {other: cicd_<app>_<env>}", "is the same in every env"},
-		{"an unknown key", "sytems: {}", "line 1: field sytems is not a key that is known there"},
-		{"an unknown key of a system", "systems:\n  dns: {pord: <app>}", "line 2: field pord is not a key that is known there"},
+		{"an unknown key", "sytems: {}", `names.yml:1:1: unknown key "sytems"`},
+		{"an unknown key of a system", "systems:\n  dns: {pord: <app>}", `names.yml:2:9: unknown key "pord"`},
 		{"a key twice", "systems: {}\nsystems: {}", "already defined"},
 		{"an empty system", "systems:\n  dns:", `systems: "dns" is empty`},
 		{"an empty addition", "add:\n  x:", `add: "x" is empty`},
@@ -96,15 +96,15 @@ func TestConventionsThatCannotBeMeant(t *testing.T) {
 		{"a rule that splits at one of its characters", "rules:\n  x: {says: y, max_bytes: 3, chars: a-z., split: .}", "also one of chars"},
 		{"a rule about parts without a split", "rules:\n  x: {says: y, max_bytes: 3, chars: a-z, parts: 2}", "there is no `split`"},
 		{"a list", "- dns", "cannot unmarshal !!seq into conventionsFile"},
-		{"no YAML", "systems: [", "line 1"},
-		{"nothing", "", "the file is empty"},
-		{"two documents", "base: none\n---\nbase: none\n", "more than one document"},
+		{"no YAML", "systems: [", "names.yml:1:1: "},
+		{"nothing", "", "names.yml:1:1: it is empty"},
+		{"two documents", "base: none\n---\nbase: none\n", "names.yml:2:1: a second YAML document"},
 		{"too much", strings.Repeat("# x\n", 300000), "are read at most"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Read([]byte(test.file))
+			_, err := Read("names.yml", []byte(test.file))
 			require.Error(t, err)
 			assert.Contains(t, err.Error(), test.want)
 			assert.NotContains(t, err.Error(), "\n")

@@ -9,8 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/arcodange-org/sandbox/internal/boundary"
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
 // argocd reads the manifests of a file, or of all YAML and JSON files of a tree.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -243,10 +244,10 @@ func (g gitReader) hooks(at whereabouts) []Finding {
 	if from.value == os.DevNull {
 		return nil
 	}
-	leads, err := boundary.LeadsTo(g.local(from.value))
+	leads, err := pathlink.Resolve(g.local(from.value))
 	if err == nil && from.value != "" {
 		for _, own := range []string{at.top, at.common} {
-			if own, err := boundary.LeadsTo(own); err == nil && strings.HasPrefix(leads, strings.TrimSuffix(own, "/")+"/") {
+			if own, err := pathlink.Resolve(own); err == nil && strings.HasPrefix(leads, strings.TrimSuffix(own, "/")+"/") {
 				return nil
 			}
 		}

@@ -20,6 +20,8 @@ import (
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/limitedread"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -180,19 +182,7 @@ func reason(err error) string {
 // maxFile is far more than any of these files holds.
 const maxFile = 16 << 20
 
-func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
-	}
-	return os.ReadFile(file)
-}
+func read(file string) ([]byte, error) { return limitedread.File(file, maxFile) }
 
 // filesIn lists the files of a tree with one of the endings, or file itself. Links to directories are a problem, since they are not followed.
 func filesIn(root string, endings ...string) ([]string, error) {
@@ -249,8 +239,8 @@ func (r Reader) expand(path, directory string) string {
 // shortened cleans an absolute path if that is the same file; behind a link, `..` may not be.
 func shortened(path string) string {
 	short := filepath.Clean(path)
-	if a, err := boundary.LeadsTo(path); err == nil {
-		if b, err := boundary.LeadsTo(short); err == nil && a == b {
+	if a, err := pathlink.Resolve(path); err == nil {
+		if b, err := pathlink.Resolve(short); err == nil && a == b {
 			return short
 		}
 	}

@@ -17,10 +17,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 // secret stands wherever a file or a variable may hold one; no finding may repeat it.
@@ -162,7 +163,7 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 		})
 	}
 	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/none/config"}}))
-	same(t, []string{"it is not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
+	same(t, []string{"not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
 }
 
 func TestTheEnvironmentIsJudged(t *testing.T) {
@@ -372,8 +373,8 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 		"a registry of providers":              {map[string]string{"main.tf": gcs + "terraform {\n required_providers {\n random = { source = \"gitea.prod.test/a/random\" }\n tls = { source = \"registry.opentofu.org/hashicorp/tls\" }\n null = { source = \"forge.test/a/null\" }\n }\n}\n"}, []string{ok, "allowed endpoint https://forge.test", "refused endpoint https://gitea.prod.test"}},
 		"states of workspaces in S3":           {map[string]string{"main.tf": "terraform {\n backend \"s3\" {\n bucket = \"prod-tf\"\n key = \"k\"\n workspace_key_prefix = \"/w/\"\n }\n}\n"}, []string{"refused tofu_state s3:prod-tf/k", "refused tofu_state s3:prod-tf/w/k"}},
 		"a value of another size":              {map[string]string{"main.tf": gcs + "locals {\n h = \"http://${local.l}\"\n l = \"" + strings.Repeat("x", 20000) + "\"\n}\nprovider \"vault\" {\n address = local.h\n}\n"}, []string{ok, "its address cannot be known"}},
-		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"it is too large, or nested too deep"}},
-		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"it is too large, or nested too deep"}},
+		"a file of another size":               {map[string]string{"main.tf": gcs + strings.Repeat("#\n", 1<<19)}, []string{"larger than 1048576 bytes"}},
+		"a file that is nested without end":    {map[string]string{"main.tf": gcs + "locals {\n x = " + strings.Repeat("[", 1<<19)}, []string{"nested too deep"}},
 		"what is twice what was before":        {map[string]string{"main.tf": gcs + doubled(60)}, []string{ok}},
 		"a nested map of places, one unknown":  {map[string]string{"main.tf": gcs + "variable \"u\" {}\nprovider \"elasticstack\" {\n endpoints = [\"https://127.0.0.1\", var.u]\n}\n"}, []string{ok, "its endpoints cannot be known"}},
 	} {

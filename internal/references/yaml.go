@@ -3,34 +3,27 @@
 package references
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // documents reads every document of a YAML or JSON file. A key that stands
 // twice is refused, since programs differ in which one they take.
 func documents(data []byte) ([]*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var all []*yaml.Node
-	for {
-		var document yaml.Node
-		err := decoder.Decode(&document)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, errors.New("it is not YAML") // yaml.v3 may quote what it could not read
-		}
-		root := document.Content[0]
+	all, err := strictyaml.Documents(data)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range all {
 		if err := unique(root, 0); err != nil {
 			return nil, err
 		}
-		all = append(all, root)
 	}
+	return all, nil
 }
 
 func unique(n *yaml.Node, depth int) error {

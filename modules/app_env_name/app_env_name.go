@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
@@ -23,20 +24,7 @@ func Module() ansible.Module {
 		Name:      "app_env_name",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"app":         {},
-				"env":         {},
-				"apps":        {Type: ansible.List, Elements: ansible.Raw},
-				"systems":     {Type: ansible.List},
-				"conventions": {Type: ansible.Path},
-				"with_table":  {Type: ansible.Bool, Default: false},
-				"expect": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
-					"app":   {Required: true},
-					"env":   {Default: naming.Prod},
-					"key":   {}, // as returned; app and env say it already
-					"names": {Type: ansible.Dict, Required: true},
-				}}},
-			},
+			Options:           options(),
 			MutuallyExclusive: [][]string{{"app", "apps"}, {"env", "apps"}},
 			RequiredOneOf:     [][]string{{"app", "apps"}},
 		},
@@ -126,7 +114,7 @@ func table(conventions string) (*naming.Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the conventions: %w; name a file that is on the controller", err)
 	}
-	table, err := naming.Read(data)
+	table, err := naming.Read(filepath.Base(conventions), data)
 	if err != nil {
 		return nil, fmt.Errorf("reading the conventions %s: %w", conventions, err)
 	}

@@ -12,16 +12,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/evidence/page"
-	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/sshkey"
 )
 
 type arguments struct {
@@ -41,26 +43,11 @@ type arguments struct {
 
 // Module describes evidence.
 func Module() ansible.Module {
-	options := maps.Clone(keeping.Options())
-	maps.Copy(options, map[string]ansible.Option{
-		"state":              {Default: "verified", Choices: []string{"recorded", "rendered", "restarted", "verified"}},
-		"what":               {},
-		"verdict":            {Choices: []string{"green", "red"}},
-		"summary":            {},
-		"seconds":            {Type: ansible.Float, Default: 0.0},
-		"report":             {Type: ansible.Path},
-		"allowed_signers":    {Type: ansible.Path},
-		"head":               {},
-		"allow_missing_head": {Type: ansible.Bool, Default: false},
-		"page":               {Type: ansible.Path},
-		"title":              {Default: "Evidence"},
-		"reason":             {},
-	})
 	return ansible.Module{
 		Name:      "evidence",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: options,
+			Options: options(),
 			RequiredIf: []ansible.RequiredIf{
 				{Option: "state", Is: "recorded", Then: []string{"what", "verdict", "summary"}},
 				{Option: "state", Is: "rendered", Then: []string{"page"}},
@@ -69,14 +56,16 @@ func Module() ansible.Module {
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {
 			var args arguments
-			var about keeping.Evidence
+			var about record.Evidence
 			if err := errors.Join(c.Bind(&args), c.Bind(&about)); err != nil {
 				return err
 			}
-			if args.State == "recorded" {
-				return record(ctx, c, args, about)
-			}
-			if args.State == "restarted" {
+			switch args.State {
+			case "prepared":
+				return prepare(ctx, c, about)
+			case "recorded":
+				return appendRecord(ctx, c, args, about)
+			case "restarted":
 				return restart(ctx, c, args, about)
 			}
 			return verify(ctx, c, args, about.Ledger)
@@ -84,11 +73,41 @@ func Module() ansible.Module {
 	}
 }
 
-func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+// prepare makes the signing key and the file of allowed signers next to it, if
+// the key is missing.
+func prepare(ctx context.Context, c *ansible.Call, about record.Evidence) error {
+	key := about.SigningKey
+	if key == "" {
+		return nil
+	}
+	for _, half := range []string{key, key + ".pub"} {
+		if _, err := os.Stat(half); err == nil {
+			return nil
+		}
+	}
+	c.Differ("signing_key", nil, key)
+	if c.CheckMode {
+		return nil
+	}
+	if err := sshkey.Make(ctx, run.Exec{}, key, "evidence"); err != nil {
+		return err
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		return fmt.Errorf("signing_key: %w", err)
+	}
+	line := fmt.Sprintf("sandbox namespaces=%q %s\n", ledger.Namespace, strings.TrimSpace(string(public)))
+	if err := atomicfile.Write(filepath.Join(filepath.Dir(key), "allowed_signers"), []byte(line), 0o644); err != nil {
+		return fmt.Errorf("allowed_signers: %w", err)
+	}
+	return nil
+}
+
+func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	if args.Seconds < 0 || args.Seconds > 1e9 {
 		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
 	}
-	if keeping.Reserved(args.What) {
+	if record.Reserved(args.What) {
 		return fmt.Errorf("%s is the name of a gate, which writes its own records: give its task the option evidence", args.What)
 	}
 	entry := ledger.Record{
@@ -120,7 +139,7 @@ func record(ctx context.Context, c *ansible.Call, args arguments, about keeping.
 }
 
 // restart replaces a ledger that does not verify; one that does is left alone.
-func restart(ctx context.Context, c *ansible.Call, args arguments, about keeping.Evidence) error {
+func restart(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	book, err := ledger.Open(about.Ledger)
 	if err != nil {
 		return err
@@ -214,14 +233,7 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 	if c.CheckMode || bytes.Equal(before, out.Bytes()) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
-		return fmt.Errorf("making the page's folder: %w", err)
-	}
-	fresh := target + ".new"
-	if err := os.WriteFile(fresh, out.Bytes(), 0o600); err != nil {
-		return errors.Join(fmt.Errorf("writing the page: %w", err), os.Remove(fresh))
-	}
-	if err := os.Rename(fresh, target); err != nil {
+	if err := atomicfile.Write(target, out.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("writing the page: %w", err)
 	}
 	return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package idempotencegate is the module idempotence_gate: arguments in, a
-// verdict out. What is judged, and how, is told in internal/gate/idempotence.
+// Package idempotencegate is the module idempotence_gate: it binds arguments and
+// calls internal/gate/idempotence.
 package idempotencegate
 
 import (
@@ -11,156 +11,100 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
-	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
-	"github.com/arcodange-org/sandbox/internal/gate/keeping"
-	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 type arguments struct {
-	Playbook  string               `arg:"playbook"`
-	Inventory []string             `arg:"inventory"`
-	Limit     string               `arg:"limit"`
-	Variables map[string]any       `arg:"variables"`
-	Tags      []string             `arg:"tags"`
-	SkipTags  []string             `arg:"skip_tags"`
-	Dir       string               `arg:"chdir"`
-	Hosts     []string             `arg:"expected_hosts"`
-	Skips     []idempotence.Skip   `arg:"skips"`
-	Prove     bool                 `arg:"prove"`
-	Watch     []string             `arg:"watch"`
-	Snapshot  []string             `arg:"snapshot"`
-	Become    bool                 `arg:"snapshot_become"`
-	Sandbox   string               `arg:"sandbox"`
-	Ignore    []idempotence.Ignore `arg:"ignore"`
-	Config    string               `arg:"kubeconfig"`
-	Report    string               `arg:"report"`
-	Timeout   int                  `arg:"timeout"`
-	Program   string               `arg:"ansible_playbook"`
-	Evidence  *keeping.Evidence    `arg:"evidence"`
+	gate.Arguments
+	Playbook   string               `arg:"playbook"`
+	Inventory  []string             `arg:"inventory"`
+	Limit      string               `arg:"limit"`
+	Variables  map[string]any       `arg:"variables"`
+	Tags       []string             `arg:"tags"`
+	SkipTags   []string             `arg:"skip_tags"`
+	Dir        string               `arg:"chdir"`
+	Hosts      []string             `arg:"expected_hosts"`
+	Converge   bool                 `arg:"converge"`
+	Watch      []string             `arg:"watch"`
+	Snapshot   []string             `arg:"snapshot"`
+	Become     bool                 `arg:"snapshot_become"`
+	Sandbox    string               `arg:"sandbox"`
+	Ignore     []idempotence.Ignore `arg:"ignore"`
+	Kubeconfig string               `arg:"kubeconfig"`
+	Timeout    int                  `arg:"timeout"`
+	Program    string               `arg:"ansible_playbook"`
 }
 
 // Module describes idempotence_gate.
 func Module() ansible.Module {
-	kinds := []string{"packages", "units", "files", "containers"}
-	reasoned := func(name string) *ansible.Spec {
-		return &ansible.Spec{Options: map[string]ansible.Option{name: {Required: true}, "reason": {Required: true}}}
-	}
 	return ansible.Module{
 		Name:      "idempotence_gate",
 		CheckMode: true,
-		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"playbook":         {Type: ansible.Path, Required: true},
-				"inventory":        {Type: ansible.List, Elements: ansible.Str},
-				"limit":            {},
-				"variables":        {Type: ansible.Dict},
-				"tags":             {Type: ansible.List, Elements: ansible.Str},
-				"skip_tags":        {Type: ansible.List, Elements: ansible.Str},
-				"chdir":            {Type: ansible.Path},
-				"expected_hosts":   {Type: ansible.List, Elements: ansible.Str},
-				"skips":            {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("task")},
-				"prove":            {Type: ansible.Bool, Default: false},
-				"watch":            {Type: ansible.List, Elements: ansible.Path, Default: []string{"/etc"}},
-				"snapshot":         {Type: ansible.List, Elements: ansible.Str, Default: kinds, Choices: kinds},
-				"snapshot_become":  {Type: ansible.Bool, Default: false},
-				"sandbox":          {},
-				"ignore":           {Type: ansible.List, Elements: ansible.Dict, Spec: reasoned("what")},
-				"kubeconfig":       {Type: ansible.Path},
-				"report":           {Type: ansible.Path},
-				"timeout":          {Type: ansible.Int, Default: 3600},
-				"ansible_playbook": {Type: ansible.Path, Default: "ansible-playbook"},
-				"evidence":         keeping.Option(),
-			},
-		},
-		Run: judge,
+		Spec:      ansible.Spec{Options: options()},
+		Run:       evaluate,
 	}
 }
 
-func judge(ctx context.Context, c *ansible.Call) error {
+func evaluate(ctx context.Context, c *ansible.Call) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
 		return err
 	}
 	if args.Timeout < 1 {
-		return fmt.Errorf("the timeout is %d s and must be at least 1 s", args.Timeout)
+		return fmt.Errorf("timeout: must be at least 1 s (got %d)", args.Timeout)
 	}
-	if args.Prove && c.CheckMode {
-		c.Warn("prove converges for real, which check mode forbids: only the check was run, and nothing is proved")
-		args.Prove = false
+	if args.Converge && c.CheckMode {
+		c.Warn("converge runs the playbook for real, which check mode forbids: only the check was run")
+		args.Converge = false
 	}
-	playbook := args.Playbook
-	if args.Dir != "" && !filepath.IsAbs(playbook) {
-		playbook = filepath.Join(args.Dir, playbook)
-	}
-	playbook, err := filepath.Abs(playbook)
+	waivers, err := args.WaiversFor("idempotence")
 	if err != nil {
-		return fmt.Errorf("finding the playbook %s: %w", args.Playbook, err)
+		return err
 	}
-	where, err := reports.Path(args.Report, "idempotence", os.Getenv)
-	if err != nil {
+	playbook := args.in(args.Playbook)
+	if err := gate.Absolute(&playbook); err != nil {
 		return err
 	}
 	sources := slices.Clone(args.Inventory)
 	for i, source := range sources {
-		if args.Dir != "" && !filepath.IsAbs(source) && !strings.HasPrefix(source, "~") && !strings.Contains(source, ",") {
-			sources[i] = filepath.Join(args.Dir, source)
+		if !strings.HasPrefix(source, "~") && !strings.Contains(source, ",") {
+			sources[i] = args.in(source)
 		}
 	}
-	about, in, err := args.Evidence.On(ctx, run.Exec{}, keeping.Used{Runs: true, Inventory: sources, What: "the playbook", Path: playbook})
-	if err != nil {
-		return err
+	g := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
+	if args.Converge && args.Kubeconfig != "" {
+		g.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Kubeconfig}.Objects
 	}
-	gate := idempotence.Gate{Runner: run.Exec{}, Program: args.Program, Env: os.Environ()}
-	if args.Prove && args.Config != "" {
-		gate.Objects = idempotence.Cluster{Runner: run.Exec{}, Kubectl: "kubectl", Kubeconfig: args.Config}.Objects
+	task := gate.Task{
+		Call: c, Name: "idempotence", What: "idempotence_gate", Arguments: args.Arguments,
+		Subject: record.Subject{ReadsInventory: true, Inventory: sources, What: "the playbook", Path: playbook},
 	}
-	var report idempotence.Report
-	err = keeping.Run(ctx, c, run.Exec{}, about, "idempotence_gate", func(ctx context.Context) (keeping.Outcome, error) {
-		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+	return gate.Run(ctx, task, func(ctx context.Context, outcome *record.Outcome) (idempotence.Report, error) {
+		limited, stop := gate.Limit(ctx, args.Timeout)
 		defer stop()
-		var err error
-		report, err = gate.Judge(limited, idempotence.Options{
+		report, err := g.Evaluate(limited, idempotence.Options{
 			Playbook: playbook, Inventory: args.Inventory, Limit: args.Limit, Vars: args.Variables, Tags: args.Tags, SkipTags: args.SkipTags,
-			Dir: args.Dir, Hosts: args.Hosts, Skips: args.Skips, Prove: args.Prove, Watch: args.Watch, Snapshot: args.Snapshot,
-			Become: args.Become, Sandbox: args.Sandbox, Ignore: args.Ignore,
+			Dir: args.Dir, Hosts: args.Hosts, Converge: args.Converge, Watch: args.Watch, Snapshot: args.Snapshot,
+			Become: args.Become, Sandbox: args.Sandbox, Ignore: args.Ignore, Waivers: waivers,
 		})
-		if err != nil {
-			return keeping.Outcome{}, err
-		}
-		report.In = in
-		if err := reports.Write(where, report); err != nil {
-			return keeping.Outcome{}, err
-		}
-		tell(c, report, where)
-		return keeping.Outcome{
-			Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: where, Waivers: report.Waivers(),
-			Versions: map[string]string{"ansible-core": report.Core},
-		}, nil
+		outcome.Versions = map[string]string{"ansible-core": report.Core}
+		return report, err
+	}, func(report idempotence.Report) {
+		c.Return("converged", report.Converged)
+		c.Return("narrowed", append([]string{}, report.Narrowed...))
+		c.Return("hosts", report.Hosts)
 	})
-	if err != nil {
-		return err
-	}
-	if report.Verdict != "green" {
-		return fmt.Errorf("%s", report.Summary())
-	}
-	return nil
 }
 
-// tell returns what the gate found.
-func tell(c *ansible.Call, report idempotence.Report, where string) {
-	for _, task := range report.Unused {
-		c.Warn(fmt.Sprintf("the skip of the task %q was not needed: take it out of skips", task))
+// in is a path as the playbook's folder of execution resolves it.
+func (a arguments) in(path string) string {
+	if a.Dir == "" || filepath.IsAbs(path) {
+		return path
 	}
-	c.Return("verdict", report.Verdict)
-	c.Return("findings", report.Findings)
-	c.Return("report", where)
-	c.Return("proved", report.Proved)
-	c.Return("narrowed", append([]string{}, report.Narrowed...))
-	c.Return("hosts", report.Hosts)
-	c.Return("seconds", report.Seconds)
+	return filepath.Join(a.Dir, path)
 }

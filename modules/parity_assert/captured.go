@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
@@ -55,49 +56,6 @@ type imageArgument struct {
 	Repository string `arg:"repository"`
 }
 
-// capturedOptions are the options that only state captured has.
-func capturedOptions() map[string]ansible.Option {
-	text, needed := ansible.Option{}, ansible.Option{Required: true}
-	dicts := func(options map[string]ansible.Option) ansible.Option {
-		return ansible.Option{Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: options}}
-	}
-	dict := func(options map[string]ansible.Option) ansible.Option {
-		return ansible.Option{Type: ansible.Dict, Spec: &ansible.Spec{Options: options}}
-	}
-	return map[string]ansible.Option{"capture": dict(map[string]ansible.Option{
-		"repositories": dicts(map[string]ansible.Option{
-			"name": needed, "path": {Type: ansible.Path, Required: true}, "ref": text, "read": {Type: ansible.List, Elements: ansible.Str},
-		}),
-		"unread": dicts(map[string]ansible.Option{"path": needed, "reason": needed}),
-		"inventory": dict(map[string]ansible.Option{
-			"repository": text, "path": {Type: ansible.Path, Required: true},
-			"server_group": {Default: "k3s_server"}, "agent_group": {Default: "k3s_agent"},
-			"version_variable": {Default: "k3s_version"}, "architecture_variable": text, "architecture": text,
-			"vault_password_file": {Type: ansible.Path}, "ansible_inventory": {Type: ansible.Path, Default: "ansible-inventory"},
-		}),
-		"variables": {Type: ansible.Dict},
-		"components": dicts(map[string]ansible.Option{
-			"name":         needed,
-			"helm_release": dict(map[string]ansible.Option{"namespace": needed, "name": needed, "version_of": {Default: "chart", Choices: []string{"chart", "app"}}}),
-			"image":        dict(map[string]ansible.Option{"namespace": text, "repository": needed}),
-			"api_group":    text, "version": text, "chart": text, "dependency": text, "from": text,
-		}),
-		"app_of_apps": dicts(map[string]ansible.Option{
-			"repository": needed, "values": needed, "list": needed, "template": needed,
-			"name": {Default: "{key}"}, "source_repository": needed, "source_path": {Default: "."}, "revision": {Default: "HEAD"}, "namespace": text,
-		}),
-		"applications_namespace": {Default: "argocd"},
-		"outside": dicts(map[string]ansible.Option{
-			"name": needed, "hosts": needed, "repository": needed, "compose": needed, "service": needed, "project": text,
-			"images": {Type: ansible.List, Elements: ansible.Str},
-		}),
-		"longhorn_storage_classes": {Type: ansible.List, Elements: ansible.Str, Default: []string{"longhorn", "longhorn-static"}},
-		"prefer":                   {Choices: []string{"repositories", "cluster"}},
-		"read_production":          {Type: ansible.Bool, Default: false},
-		"helm_secrets":             {Type: ansible.Bool, Default: false},
-	})}
-}
-
 // captured writes the manifest from production's sources.
 func captured(ctx context.Context, c *ansible.Call) error {
 	var args struct {
@@ -111,7 +69,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if err := c.Bind(&args); err != nil {
 		return err
 	}
-	for _, option := range []string{"waivers", "hosts", "report", "evidence"} {
+	for _, option := range []string{"waivers", "waiver_file", "report_formats", "hosts", "report", "evidence"} {
 		if c.Arg(option) != nil {
 			return fmt.Errorf("%s is for state asserted: nothing is compared here", option)
 		}
@@ -175,7 +133,15 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if c.CheckMode || !c.Changed() {
 		return nil
 	}
-	return write(args.Manifest, result.Text)
+	// Its folder and the manifest are for everyone to read: they hold no secret.
+	err = os.MkdirAll(filepath.Dir(args.Manifest), 0o755)
+	if err == nil {
+		err = atomicfile.Write(args.Manifest, result.Text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the manifest: %w", err)
+	}
+	return nil
 }
 
 func (a *captureArguments) options() (capture.Options, error) {
@@ -210,35 +176,4 @@ func (a *captureArguments) options() (capture.Options, error) {
 		})
 	}
 	return out, nil
-}
-
-// write puts the manifest in its place whole or not at all, for everyone to
-// read: it holds no secret.
-func write(path string, text []byte) error {
-	failed := func(err error) error { return fmt.Errorf("writing the manifest: %w", err) }
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return failed(err)
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".parity-*")
-	if err != nil {
-		return failed(err)
-	}
-	defer os.Remove(file.Name()) // which is gone if all went well
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Chmod(0o644)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		return failed(err)
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return failed(err)
-	}
-	return nil
 }

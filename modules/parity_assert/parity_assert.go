@@ -7,53 +7,33 @@ package parityassert
 import (
 	"context"
 	"fmt"
-	"maps"
-	"os"
-	"time"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
-	"github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 	"github.com/arcodange-org/sandbox/internal/gate/parity/live"
-	"github.com/arcodange-org/sandbox/internal/gate/reports"
-	"github.com/arcodange-org/sandbox/internal/run"
 )
 
 type arguments struct {
-	State      string            `arg:"state"`
-	Manifest   string            `arg:"manifest"`
-	Waivers    string            `arg:"waivers"`
-	Kubeconfig string            `arg:"kubeconfig"`
-	Context    string            `arg:"context"`
-	Boundary   string            `arg:"boundary"`
-	Hosts      map[string]any    `arg:"hosts"`
-	Timeout    int               `arg:"timeout"`
-	Report     string            `arg:"report"`
-	Evidence   *keeping.Evidence `arg:"evidence"`
+	gate.Arguments
+	State      string         `arg:"state"`
+	Manifest   string         `arg:"manifest"`
+	Kubeconfig string         `arg:"kubeconfig"`
+	Context    string         `arg:"context"`
+	Boundary   string         `arg:"boundary"`
+	Hosts      map[string]any `arg:"hosts"`
+	Timeout    int            `arg:"timeout"`
 }
 
 // Module describes parity_assert.
 func Module() ansible.Module {
-	options := map[string]ansible.Option{
-		"state":      {Default: "asserted", Choices: []string{"asserted", "captured"}},
-		"manifest":   {Type: ansible.Path, Required: true},
-		"waivers":    {Type: ansible.Path},
-		"kubeconfig": {Type: ansible.Path},
-		"context":    {},
-		"boundary":   {Type: ansible.Path},
-		"hosts":      {Type: ansible.Dict},
-		"timeout":    {Type: ansible.Int, Default: 60},
-		"report":     {Type: ansible.Path},
-		"evidence":   keeping.Option(),
-	}
-	maps.Copy(options, capturedOptions())
 	return ansible.Module{
 		Name:      "parity_assert",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options:    options,
+			Options:    options(),
 			RequiredIf: []ansible.RequiredIf{{Option: "state", Is: "asserted", Then: []string{"kubeconfig", "boundary"}}},
 		},
 		Run: func(ctx context.Context, c *ansible.Call) error {
@@ -62,143 +42,76 @@ func Module() ansible.Module {
 				return err
 			}
 			if args.Timeout < 1 {
-				return fmt.Errorf("timeout is %d s and must be at least 1 s", args.Timeout)
+				return fmt.Errorf("timeout: must be at least 1 s (got %d)", args.Timeout)
 			}
 			if args.State == "captured" {
 				return captured(ctx, c)
 			}
-			return asserted(ctx, c, args, time.Now())
+			return asserted(ctx, c, args)
 		},
 	}
 }
 
-// Report is what a run leaves for people, a JSON file.
-type Report struct {
-	Verdict      string            `json:"verdict"`
-	Time         time.Time         `json:"time"`
-	Manifest     string            `json:"manifest"`
+// report is what a comparison found.
+type report struct {
+	*gate.Report
 	Distribution string            `json:"distribution"`
 	Version      string            `json:"version"`
-	Versions     map[string]string `json:"versions"` // as they were measured, by name; for evidence
-	Drifts       []parity.Drift    `json:"drifts"`
-	Waived       []parity.Waived   `json:"waived"`
-	Unused       []parity.Waiver   `json:"unused_waivers"`
+	Versions     map[string]string `json:"versions"` // measured, by name
 	Deviations   []string          `json:"deviations"`
-	Seconds      float64           `json:"seconds"`
-	waivers      []string          // that were needed, as evidence has them
 }
 
-// asserted compares what stands with the manifest.
-func asserted(ctx context.Context, c *ansible.Call, args arguments, now time.Time) error {
-	where, err := reports.Path(args.Report, "parity", os.Getenv)
-	if err != nil {
-		return err
+// asserted compares the live sandbox with the manifest.
+func asserted(ctx context.Context, c *ansible.Call, args arguments) error {
+	task := gate.Task{
+		Call: c, Name: "parity", What: "parity_assert", Arguments: args.Arguments,
+		Subject: record.Subject{Boundary: args.Boundary, Manifest: args.Manifest},
 	}
-	about, _, err := args.Evidence.On(ctx, run.Exec{}, keeping.Used{Boundary: args.Boundary, Manifest: args.Manifest})
-	if err != nil {
-		return err
-	}
-	var report Report
-	err = keeping.Run(ctx, c, run.Exec{}, about, "parity_assert", func(ctx context.Context) (keeping.Outcome, error) {
-		limited, stop := context.WithTimeout(ctx, time.Duration(args.Timeout)*time.Second)
+	return gate.Run(ctx, task, func(ctx context.Context, outcome *record.Outcome) (report, error) {
+		limited, stop := gate.Limit(ctx, args.Timeout)
 		defer stop()
-		var err error
-		if report, err = compare(limited, args, now); err != nil {
-			return keeping.Outcome{}, err
+		r, err := compare(limited, args)
+		outcome.Deviations, outcome.Distribution, outcome.Versions = r.Deviations, r.Distribution, r.Versions
+		return r, err
+	}, func(r report) {
+		for _, f := range r.Findings {
+			c.Contrast(f.Path, f.Expected, f.Found)
 		}
-		if err := reports.Write(where, report); err != nil {
-			return keeping.Outcome{}, err
-		}
-		tell(c, report, where)
-		return keeping.Outcome{
-			Verdict: evidence.Verdict(report.Verdict), Summary: report.summary(), Report: where,
-			Waivers: report.waivers, Deviations: report.Deviations, Distribution: report.Distribution, Versions: report.Versions,
-		}, nil
+		c.Return("deviations", r.Deviations)
+		c.Return("distribution", r.Distribution)
+		c.Return("version", r.Version)
 	})
-	if err != nil {
-		return err
-	}
-	if report.Verdict != "green" {
-		return fmt.Errorf("%s", report.summary())
-	}
-	return nil
 }
 
-func compare(ctx context.Context, args arguments, now time.Time) (Report, error) {
-	began := time.Now()
+func compare(ctx context.Context, args arguments) (report, error) {
 	manifest, err := parity.Load(args.Manifest)
 	if err != nil {
-		return Report{}, err
+		return report{}, err
 	}
-	var waivers []parity.Waiver
-	if args.Waivers != "" {
-		if waivers, err = parity.LoadWaivers(args.Waivers, now); err != nil {
-			return Report{}, err
-		}
+	waivers, err := args.WaiversFor("parity")
+	if err != nil {
+		return report{}, err
 	}
 	hosts, err := parity.ReadHosts(args.Hosts)
 	if err != nil {
-		return Report{}, err
+		return report{}, err
 	}
 	limits, err := boundary.Load(args.Boundary)
 	if err != nil {
-		return Report{}, err
+		return report{}, err
 	}
 	client, err := live.Connect(ctx, args.Kubeconfig, args.Context, live.Within(boundary.Checker{Manifest: limits}))
 	if err != nil {
-		return Report{}, err
+		return report{}, err
 	}
 	found, err := client.Read(ctx, live.Of(manifest))
 	if err != nil {
-		return Report{}, err
+		return report{}, err
 	}
 	found.Hosts = hosts
-	drifts, deviations := parity.Compare(manifest, found)
-	report := Report{
-		Verdict: "green", Time: now.UTC(), Manifest: args.Manifest,
-		Distribution: string(parity.DistributionOf(found.Version)), Version: found.Version, Versions: parity.Versions(manifest, found), Deviations: deviations,
-	}
-	report.Drifts, report.Waived, report.Unused = parity.Waive(drifts, waivers, now)
-	if len(report.Drifts) > 0 {
-		report.Verdict = "red"
-	}
-	needed := map[string]bool{}
-	for _, w := range report.Waived {
-		if text := w.Path + " until " + w.Expires + ": " + w.Reason; !needed[text] {
-			needed[text] = true
-			report.waivers = append(report.waivers, text)
-		}
-	}
-	report.Seconds = time.Since(began).Seconds()
-	return report, nil
-}
-
-func (r Report) summary() string {
-	switch n := len(r.Drifts); n {
-	case 0:
-		return fmt.Sprintf("no drift from production; %d waived, %d deviations", len(r.Waived), len(r.Deviations))
-	case 1:
-		return r.Drifts[0].String()
-	default:
-		return fmt.Sprintf("%s (and %d more)", r.Drifts[0], n-1)
-	}
-}
-
-// tell returns what was found, and shows each drift as a difference.
-func tell(c *ansible.Call, report Report, where string) {
-	for _, w := range report.Unused {
-		c.Warn(fmt.Sprintf("the waiver of %s (%s) was not needed: take it out", w.Path, w.Place))
-	}
-	for _, drift := range report.Drifts {
-		c.Contrast(drift.Path, drift.Expected, drift.Found)
-	}
-	c.Return("verdict", report.Verdict)
-	c.Return("drifts", report.Drifts)
-	c.Return("deviations", report.Deviations)
-	c.Return("waived", report.Waived)
-	c.Return("unused_waivers", report.Unused)
-	c.Return("distribution", report.Distribution)
-	c.Return("version", report.Version)
-	c.Return("report", where)
-	c.Return("seconds", report.Seconds)
+	common, deviations, err := parity.Evaluate(args.Manifest, manifest, found, waivers)
+	return report{
+		Report: common, Distribution: string(parity.DistributionOf(found.Version)), Version: found.Version,
+		Versions: parity.Versions(manifest, found), Deviations: deviations,
+	}, err
 }

@@ -62,41 +62,8 @@ func With(read Reader) ansible.Module {
 	return ansible.Module{
 		Name:      "prod_ip_guard",
 		CheckMode: true,
-		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"boundary": {Type: ansible.Path, Required: true},
-				"content":  {},
-				"targets": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
-					Options: map[string]ansible.Option{
-						"host":    {Required: true},
-						"address": {Required: true},
-						"port":    {Type: ansible.Int},
-						"kind": {Default: "host", Choices: []string{
-							"host", "endpoint", "address", "ssh_host_key", "kube", "vault", "git", "tofu_state", "dns_zone", "database",
-						}},
-					},
-				}},
-				"external_references": {Type: ansible.Dict, Spec: &ansible.Spec{
-					Options: map[string]ansible.Option{
-						"kubeconfigs": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-						"environment": {Type: ansible.Bool, Default: false},
-						"tofu": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
-							Options: map[string]ansible.Option{
-								"directory":       {Type: ansible.Path, Required: true},
-								"backend_configs": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-								"var_files":       {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-							},
-						}},
-						"argocd": {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-						"git":    {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-						"keys":   {Type: ansible.List, Elements: ansible.Path, Default: []any{}},
-					},
-				}},
-				"check_remote_host": {Type: ansible.Bool, Default: false},
-				"i_mean_prod":       {Type: ansible.Bool, Default: false},
-			},
-		},
-		Run: func(ctx context.Context, c *ansible.Call) error { return run(ctx, c, read) },
+		Spec:      ansible.Spec{Options: options()},
+		Run:       func(ctx context.Context, c *ansible.Call) error { return run(ctx, c, read) },
 	}
 }
 

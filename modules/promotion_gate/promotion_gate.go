@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package promotiongate is the module promotion_gate: arguments in, a verdict
-// out, and for what is promoted the run of production's playbook. What is
-// judged, and how, is told in internal/gate/promotion.
+// Package promotiongate is the module promotion_gate: it binds arguments and
+// calls internal/gate/promotion.
 package promotiongate
 
 import (
@@ -19,52 +18,51 @@ import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/gate/keeping"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
-	"github.com/arcodange-org/sandbox/internal/gate/reports"
 	"github.com/arcodange-org/sandbox/internal/guard/override"
-	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// toldBy is the variable by which the action plugin tells of the run that the
-// task belongs to. A task's own environment cannot take its place.
-const toldBy = "SANDBOX_PROMOTION_RUN"
+// runVariable is the variable by which the action plugin passes what it knows of
+// the run. The environment of a task cannot replace it.
+const runVariable = "SANDBOX_PROMOTION_RUN"
 
-// told is what that variable holds.
-type told struct {
-	Wish        *override.Request  `json:"wish"`        // null if the run says nothing of i_mean_prod
+// playRun is what that variable holds.
+type playRun struct {
+	Request     *override.Request  `json:"request"`     // null if i_mean_prod is not set
 	State       string             `json:"state"`       // directory of the log of overrides
-	Environment map[string]*string `json:"environment"` // what the guard has changed, as it was before; null for what was not there
+	Environment map[string]*string `json:"environment"` // variables that the guard changed, as they were before; null if unset
 }
 
 type arguments struct {
-	State             string            `arg:"state"`
-	Repository        string            `arg:"repository"`
-	Path              string            `arg:"path"`
-	Base              string            `arg:"base"`
-	Head              string            `arg:"head"`
-	Policy            string            `arg:"policy"`
-	Ledger            string            `arg:"ledger"`
-	AllowedSigners    string            `arg:"allowed_signers"`
-	LedgerHead        string            `arg:"ledger_head"`
-	AllowMissingHead  bool              `arg:"allow_missing_head"`
-	LedgerHistory     string            `arg:"ledger_history"`
-	RequireDescendant bool              `arg:"require_descendant"`
-	Boundary          string            `arg:"boundary"`
-	Manifest          string            `arg:"manifest"`
-	Inventory         string            `arg:"inventory"`
-	With              map[string]any    `arg:"related_repositories"`
-	Playbook          string            `arg:"playbook"`
-	Production        []string          `arg:"production_inventory"`
-	Limit             string            `arg:"limit"`
-	Variables         map[string]any    `arg:"variables"`
-	Environment       map[string]any    `arg:"environment"`
-	Arguments         []string          `arg:"arguments"`
-	Program           string            `arg:"ansible_playbook"`
-	Log               string            `arg:"log"`
-	Report            string            `arg:"report"`
-	Evidence          *keeping.Evidence `arg:"evidence"`
+	gate.Arguments
+	State             string         `arg:"state"`
+	Repository        string         `arg:"repository"`
+	Path              string         `arg:"path"`
+	Base              string         `arg:"base"`
+	Head              string         `arg:"head"`
+	Policy            string         `arg:"policy"`
+	Ledger            string         `arg:"ledger"`
+	AllowedSigners    string         `arg:"allowed_signers"`
+	LedgerHead        string         `arg:"ledger_head"`
+	AllowMissingHead  bool           `arg:"allow_missing_head"`
+	LedgerHistory     string         `arg:"ledger_history"`
+	RequireDescendant bool           `arg:"require_descendant"`
+	Boundary          string         `arg:"boundary"`
+	Manifest          string         `arg:"manifest"`
+	Inventory         string         `arg:"inventory"`
+	Related           map[string]any `arg:"related_repositories"`
+	Playbook          string         `arg:"playbook"`
+	Production        []string       `arg:"production_inventory"`
+	Limit             string         `arg:"limit"`
+	Variables         map[string]any `arg:"variables"`
+	Environment       map[string]any `arg:"environment"`
+	Extra             []string       `arg:"arguments"`
+	Program           string         `arg:"ansible_playbook"`
+	Log               string         `arg:"log"`
 }
 
 // Module describes promotion_gate.
@@ -73,34 +71,7 @@ func Module() ansible.Module {
 		Name:      "promotion_gate",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"state":                {Default: "judged", Choices: []string{"granted", "judged", "promoted"}},
-				"repository":           {Required: true},
-				"path":                 {Type: ansible.Path, Required: true},
-				"base":                 {Required: true},
-				"head":                 {Default: "HEAD"},
-				"policy":               {Type: ansible.Path, Required: true},
-				"ledger":               {Type: ansible.Path, Required: true},
-				"allowed_signers":      {Type: ansible.Path},
-				"ledger_head":          {},
-				"allow_missing_head":   {Type: ansible.Bool, Default: false},
-				"ledger_history":       {},
-				"require_descendant":   {Type: ansible.Bool, Default: false},
-				"boundary":             {Type: ansible.Path, Required: true},
-				"manifest":             {Type: ansible.Path},
-				"inventory":            {Type: ansible.Path},
-				"related_repositories": {Type: ansible.Dict},
-				"playbook":             {},
-				"production_inventory": {Type: ansible.List, Elements: ansible.Str},
-				"limit":                {},
-				"variables":            {Type: ansible.Dict, NoLog: true},
-				"environment":          {Type: ansible.Dict, NoLog: true},
-				"arguments":            {Type: ansible.List, Elements: ansible.Str},
-				"ansible_playbook":     {Type: ansible.Path},
-				"log":                  {Type: ansible.Path},
-				"report":               {Type: ansible.Path},
-				"evidence":             keeping.Option(),
-			},
+			Options: options(),
 			RequiredIf: []ansible.RequiredIf{
 				{Option: "state", Is: "promoted", Then: []string{"playbook", "production_inventory", "evidence"}},
 			},
@@ -114,78 +85,71 @@ func start(ctx context.Context, c *ansible.Call) error {
 	if err := c.Bind(&args); err != nil {
 		return err
 	}
-	question, err := args.question()
+	if len(args.Waivers) > 0 || args.WaiverFile != "" {
+		return errors.New("waivers: promotion_gate has none; the promotion policy says what counts")
+	}
+	request, err := args.request()
 	if err != nil {
 		return err
 	}
-	manifest, err := boundary.Load(question.Boundary)
+	manifest, err := boundary.Load(request.Boundary)
 	if err != nil {
 		return err
 	}
-	about, err := read(os.Getenv)
+	about, err := readRun(os.Getenv)
 	if err != nil {
 		return err
 	}
-	t := task{args: args, question: question, manifest: manifest, about: about, gate: override.NewGate(os.Environ(), about.State)}
-	if t.where, err = reports.Path(args.Report, "promotion", os.Getenv); err != nil {
-		return err
+	if args.State == "granted" && manifest.Policy.Evidence == "" {
+		return fmt.Errorf("policy.evidence is not set in the boundary manifest %s; set it to the path of the grant, or use state: judged", request.Boundary)
 	}
-	switch args.State {
-	case "granted":
-		if manifest.Policy.Evidence == "" {
-			return fmt.Errorf("the boundary manifest %s asks for no evidence of promotion: set policy.evidence in it to the path of the grant, or use state: judged", question.Boundary)
+	t := task{Call: c, args: args, request: request, manifest: manifest, run: about, gate: override.NewGate(os.Environ(), about.State)}
+	what := "promotion_gate"
+	if args.State == "promoted" {
+		what = "promotion"
+		launch, err := t.launch(args.Report)
+		if err != nil {
+			return err
 		}
-		return t.judged(ctx, c, true)
-	case "promoted":
-		return t.promoted(ctx, c)
+		if err := launch.Valid(); err != nil {
+			return err
+		}
 	}
-	return t.judged(ctx, c, false)
+	return gate.Run(ctx, gate.Task{Call: c, Name: "promotion", What: what, Arguments: args.Arguments}, t.evaluate, t.tell)
 }
 
-// question is what the arguments ask, with absolute paths.
-func (a arguments) question() (promotion.Question, error) {
-	q := promotion.Question{
+// request is what the arguments ask for, with absolute paths.
+func (a arguments) request() (promotion.Request, error) {
+	q := promotion.Request{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
-		LedgerHead: a.LedgerHead, AllowMissingHead: a.AllowMissingHead, LedgerHistory: a.LedgerHistory, RequireDescendant: a.RequireDescendant || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		LedgerHead: a.LedgerHead, AllowMissingHead: a.AllowMissingHead, LedgerHistory: a.LedgerHistory,
+		RequireDescendant: a.RequireDescendant || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		Related: map[string]string{},
 	}
-	for name, path := range a.With {
-		text, is := path.(string)
-		if !is || text == "" {
-			return q, fmt.Errorf("the repository %s: its path is %v: write `%s: path`", name, path, name)
+	for name, value := range a.Related {
+		path, ok := value.(string)
+		if !ok || path == "" {
+			return q, fmt.Errorf("related_repositories.%s: not a path (got %v)", name, value)
 		}
-		if q.With == nil {
-			q.With = map[string]string{}
+		if err := gate.Absolute(&path); err != nil {
+			return q, err
 		}
-		full, err := filepath.Abs(text)
-		if err != nil {
-			return q, fmt.Errorf("finding the repository %s: %w", name, err)
-		}
-		q.With[name] = full
+		q.Related[name] = path
 	}
-	for _, path := range []*string{&q.Path, &q.Policy, &q.Ledger, &q.AllowedSigners, &q.Boundary, &q.Manifest, &q.Inventory} {
-		if *path == "" {
-			continue
-		}
-		full, err := filepath.Abs(*path)
-		if err != nil {
-			return q, fmt.Errorf("finding %s: %w", *path, err)
-		}
-		*path = full
-	}
-	return q, nil
+	return q, gate.Absolute(&q.Path, &q.Policy, &q.Ledger, &q.AllowedSigners, &q.Boundary, &q.Manifest, &q.Inventory)
 }
 
-func read(getenv func(string) string) (told, error) {
-	var about told
-	if text := getenv(toldBy); text != "" {
+func readRun(getenv func(string) string) (playRun, error) {
+	var about playRun
+	if text := getenv(runVariable); text != "" {
 		if err := json.Unmarshal([]byte(text), &about); err != nil {
-			return told{}, fmt.Errorf("reading what the action plugin tells of this run: %w", err)
+			return playRun{}, fmt.Errorf("variable %s: %w", runVariable, err)
 		}
 	}
 	if about.State == "" {
 		var err error
 		if about.State, err = xdg.State(getenv); err != nil {
-			return told{}, fmt.Errorf("finding the folder for the log of overrides: %w", err)
+			return playRun{}, fmt.Errorf("folder for the log of overrides: %w", err)
 		}
 	}
 	return about, nil
@@ -193,183 +157,120 @@ func read(getenv func(string) string) (told, error) {
 
 // task is one call.
 type task struct {
+	*ansible.Call
 	args     arguments
-	question promotion.Question
+	request  promotion.Request
 	manifest *boundary.Manifest
-	about    told
+	run      playRun
 	gate     promotion.Gate
-	where    string // of the report
 }
 
-// judge judges, writes the report and returns it; a red one is no error.
-func (t task) judge(ctx context.Context, c *ansible.Call) (promotion.Report, error) {
-	report, err := t.gate.Judge(ctx, t.question)
+// evaluate evaluates the request and does what the state asks for if it is green.
+// In check mode it only evaluates.
+func (t task) evaluate(ctx context.Context, outcome *record.Outcome) (promotion.Report, error) {
+	launch, err := t.launch(outcome.Report)
+	if err != nil {
+		return promotion.Report{}, err
+	}
+	report, err := t.gate.Evaluate(ctx, t.request)
 	if err != nil {
 		return report, err
 	}
-	if !c.CheckMode {
+	if !t.CheckMode {
 		if err := t.gate.Note(ctx, report); err != nil {
 			return report, err
 		}
 	}
-	if err := reports.Write(t.where, report); err != nil {
-		return report, err
+	if report.Tree != "" {
+		outcome.Trees = append([]tree.State{{Repository: report.Repository, Commit: report.Head, Tree: report.Tree}}, report.Related...)
 	}
-	c.Return("verdict", report.Verdict)
-	c.Return("repository", report.Repository)
-	c.Return("base", report.Base)
-	c.Return("head", report.Head)
-	c.Return("tree", report.Tree)
-	c.Return("commits", report.Commits)
-	c.Return("policies", report.Policies)
-	c.Return("files", report.Files)
-	c.Return("classes", report.Classes)
-	c.Return("required", report.Required)
-	c.Return("found", report.Found)
-	c.Return("missing", report.Missing)
-	c.Return("findings", report.Findings)
-	c.Return("summary", report.Text())
-	c.Return("report", t.where)
-	c.Return("seconds", report.Seconds)
+	if report.Verdict != evidence.Green {
+		return report, nil
+	}
+	switch t.args.State {
+	case "granted":
+		return report, t.grant(report)
+	case "promoted":
+		return report, t.deploy(ctx, launch, report, outcome)
+	}
 	return report, nil
 }
 
-// outcome is what the ledger is told of a judgement.
-func (t task) outcome(report promotion.Report) keeping.Outcome {
-	out := keeping.Outcome{Verdict: evidence.Verdict(report.Verdict), Summary: report.Summary(), Report: t.where}
-	if report.Tree != "" {
-		out.Trees = append([]evidence.Tree{{Repository: report.Repository, Commit: report.Head, Tree: report.Tree}}, report.With...)
-	}
-	return out
+func (t task) tell(report promotion.Report) {
+	t.Return("repository", report.Repository)
+	t.Return("base", report.Base)
+	t.Return("head", report.Head)
+	t.Return("tree", report.Tree)
+	t.Return("commits", report.Commits)
+	t.Return("policies", report.Policies)
+	t.Return("files", report.Files)
+	t.Return("classes", report.Classes)
+	t.Return("required", report.Required)
+	t.Return("found", report.Matched)
+	t.Return("missing", report.Missing)
 }
 
-func (t task) judged(ctx context.Context, c *ansible.Call, granted bool) error {
-	var report promotion.Report
-	err := keeping.Run(ctx, c, run.Exec{}, t.args.Evidence, "promotion_gate", func(ctx context.Context) (keeping.Outcome, error) {
-		var err error
-		report, err = t.judge(ctx, c)
-		return t.outcome(report), err
-	})
-	if err != nil {
-		return err
-	}
-	if report.Verdict != "green" {
-		return fmt.Errorf("%s", report.Summary())
-	}
-	if !granted {
-		return nil
-	}
+func (t task) grant(report promotion.Report) error {
 	path := t.manifest.Policy.Evidence
-	c.Differ("grant", nil, path)
-	c.Return("grant", path)
-	if c.CheckMode {
+	t.Differ("grant", nil, path)
+	t.Return("grant", path)
+	if t.CheckMode {
 		return nil
 	}
-	grant, err := t.gate.Grant(path, t.question, report)
+	grant, err := t.gate.Grant(path, t.request, report)
 	if err == nil {
-		c.Return("expires", grant.Expires.Format(time.RFC3339))
+		t.Return("expires", grant.Expires.Format(time.RFC3339))
 	}
 	return err
 }
 
-// promoted judges, has the override decided about, and runs production's
-// playbook out of the tree that was judged. In check mode it only judges.
-func (t task) promoted(ctx context.Context, c *ansible.Call) error {
-	launch, err := t.launch()
-	if err != nil {
+// deploy runs production's playbook from the tree that was evaluated.
+func (t task) deploy(ctx context.Context, launch promotion.Launch, report promotion.Report, outcome *record.Outcome) error {
+	t.Differ("production", nil, map[string]string{"playbook": launch.Playbook, "tree": report.Tree})
+	if t.CheckMode {
+		return nil
+	}
+	if t.run.Request == nil {
+		return errors.New("the ledger holds all that is required, but i_mean_prod is not set; run with -e i_mean_prod=true")
+	}
+	if err := gate.Write(outcome.Report, report); err != nil { // also if the run is killed
 		return err
 	}
-	if err := launch.Valid(); err != nil {
-		return err
+	t.Return("log", launch.Log)
+	launched, err := t.gate.Deploy(ctx, t.request, report, launch, func(ctx context.Context) error { return t.override(ctx, launch, report) })
+	if launched.Command != "" {
+		t.Return("command", launched.Command)
+		t.Return("code", launched.Code)
+		t.Return("output", launched.Tail)
+		outcome.Summary = fmt.Sprintf("%s of the tree %s ended with status %d", launch.Playbook, report.Tree, launched.Code)
 	}
-	var report promotion.Report
-	var ended promotion.Launched
-	err = keeping.Run(ctx, c, run.Exec{}, t.args.Evidence, "promotion", func(ctx context.Context) (keeping.Outcome, error) {
-		var err error
-		if report, err = t.judge(ctx, c); err != nil || report.Verdict != "green" {
-			return t.outcome(report), err
-		}
-		c.Differ("production", nil, map[string]string{"playbook": launch.Playbook, "tree": report.Tree})
-		if c.CheckMode {
-			return t.outcome(report), nil
-		}
-		c.Return("log", launch.Log)
-		ended, err = t.run(ctx, launch, report)
-		outcome := t.outcome(report)
-		outcome.Summary = fmt.Sprintf("%s of the tree %s ended with status %d", launch.Playbook, report.Tree, ended.Code)
-		if ended.Code != 0 {
-			outcome.Verdict = evidence.Red
-		}
-		return outcome, err
-	})
-	if ended.Command != "" {
-		c.Return("command", ended.Command)
-		c.Return("code", ended.Code)
-		c.Return("output", ended.Tail)
-	}
-	switch {
-	case err != nil:
-		return err
-	case report.Verdict != "green":
-		return fmt.Errorf("%s", report.Summary())
-	case ended.Code != 0:
-		return fmt.Errorf("production was promoted to the tree %s, and %s ended with status %d: read %s", report.Tree, launch.Playbook, ended.Code, launch.Log)
-	}
-	return nil
-}
-
-func (t task) run(ctx context.Context, launch promotion.Launch, report promotion.Report) (promotion.Launched, error) {
-	if t.about.Wish == nil {
-		return promotion.Launched{}, errors.New("all that is required was found, and nobody says that production is meant: give this very run -e i_mean_prod=true")
-	}
-	return t.gate.Launch(ctx, t.question.Path, report.Tree, launch, func(ctx context.Context) error {
-		if err := t.override(ctx, launch, report); err != nil {
-			return err
-		}
-		return t.again(ctx, report)
-	})
+	return err
 }
 
 // override asks the guard whether this run may leave the sandbox.
 func (t task) override(ctx context.Context, launch promotion.Launch, report promotion.Report) error {
 	if path := t.manifest.Policy.Evidence; path != "" {
-		if _, err := t.gate.Grant(path, t.question, report); err != nil {
+		if _, err := t.gate.Grant(path, t.request, report); err != nil {
 			return err
 		}
 	}
-	wish := *t.about.Wish
-	wish.Tree = report.Tree
+	request := *t.run.Request
+	request.Tree = report.Tree
 	if launch.Limit != "" {
-		wish.Targets = []string{launch.Limit}
+		request.Targets = []string{launch.Limit}
 	}
-	reason, err := override.Decide(ctx, t.manifest, wish, t.about.State, t.gate)
+	reason, err := override.Decide(ctx, t.manifest, request, t.run.State, t.gate)
 	if err == nil && reason != "" {
 		err = fmt.Errorf("the override was refused: %s", reason)
 	}
 	return err
 }
 
-// again judges at the last moment: what was judged is what is run.
-func (t task) again(ctx context.Context, report promotion.Report) error {
-	gate, question := t.gate, t.question
-	gate.Heads = append(slices.Clone(gate.Heads), report.LedgerHead)
-	question.Head = report.Head
-	again, err := gate.Judge(ctx, question)
-	switch {
-	case err != nil:
-		return err
-	case again.Verdict != "green":
-		return fmt.Errorf("it was green, and is not any more: %s", again.Summary())
-	case again.Tree != report.Tree || again.Base != report.Base || again.Boundary != report.Boundary || !slices.Equal(again.Policies, report.Policies):
-		return errors.New("what was judged changed in the meantime: run it again")
-	}
-	return nil
-}
-
-func (t task) launch() (promotion.Launch, error) {
+// launch is the run that state: promoted asks for. Its log is next to the report.
+func (t task) launch(report string) (promotion.Launch, error) {
 	out := promotion.Launch{
-		Playbook: t.args.Playbook, Inventory: t.args.Production, Limit: t.args.Limit, Vars: t.args.Variables, Arguments: t.args.Arguments,
-		Program: t.args.Program, Env: t.about.before(os.Environ()), Work: filepath.Join(t.about.State, "promotions"), Log: t.args.Log,
+		Playbook: t.args.Playbook, Inventory: t.args.Production, Limit: t.args.Limit, Vars: t.args.Variables, Arguments: t.args.Extra,
+		Program: t.args.Program, Env: t.run.restored(os.Environ()), Work: filepath.Join(t.run.State, "promotions"), Log: t.args.Log,
 	}
 	if out.Program == "" {
 		out.Program = "ansible-playbook"
@@ -379,26 +280,21 @@ func (t task) launch() (promotion.Launch, error) {
 	}
 	slices.Sort(out.Extra)
 	if out.Log == "" {
-		out.Log = strings.TrimSuffix(t.where, ".json") + ".log"
+		out.Log = strings.TrimSuffix(report, ".json") + ".log"
 	}
-	log, err := filepath.Abs(out.Log)
-	if err != nil {
-		return out, fmt.Errorf("finding the log %s: %w", out.Log, err)
-	}
-	out.Log = log
-	return out, nil
+	return out, gate.Absolute(&out.Log)
 }
 
-// before is env as it was before the guard took production out of it.
-func (t told) before(env []string) []string {
+// restored is env as it was before the guard removed production from it.
+func (r playRun) restored(env []string) []string {
 	var out []string
 	for _, entry := range env {
 		name, _, _ := strings.Cut(entry, "=")
-		if _, changed := t.Environment[name]; !changed && name != toldBy {
+		if _, changed := r.Environment[name]; !changed && name != runVariable {
 			out = append(out, entry)
 		}
 	}
-	for name, value := range t.Environment {
+	for name, value := range r.Environment {
 		if value != nil {
 			out = append(out, name+"="+*value)
 		}

@@ -30,19 +30,8 @@ func Module() ansible.Module {
 	return ansible.Module{
 		Name:      "sandbox_image",
 		CheckMode: true,
-		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"recipe":          {Default: "node", Choices: image.Names()},
-				"image":           {},
-				"source":          {Default: "auto", Choices: []string{"auto", "bootstrap", "registry"}},
-				"state":           {Default: "present", Choices: []string{"present", "absent"}},
-				"archive":         {Type: ansible.Path},
-				"mirror":          {},
-				"security_mirror": {},
-				"cache_dir":       {Type: ansible.Path},
-			},
-		},
-		Run: ensure,
+		Spec:      ansible.Spec{Options: options()},
+		Run:       ensure,
 	}
 }
 

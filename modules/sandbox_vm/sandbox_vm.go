@@ -55,39 +55,7 @@ func Module() ansible.Module {
 		Name:      "sandbox_vm",
 		CheckMode: true,
 		Spec: ansible.Spec{
-			Options: map[string]ansible.Option{
-				"name":    {Required: true},
-				"sandbox": {Default: "sandbox"},
-				"driver":  {Default: "docker", Choices: []string{"docker"}},
-				"state":   {Default: "started", Choices: []string{"present", "started", "stopped", "absent"}},
-				"image":   {},
-				"cpus":    {Type: ansible.Float, Default: 0.0},
-				"memory":  {Type: ansible.Bytes},
-				"disks": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
-					Options: map[string]ansible.Option{
-						"name": {Required: true},
-						"path": {Required: true},
-						"size": {Type: ansible.Bytes},
-					},
-				}},
-				"network": {Type: ansible.Dict, Spec: &ansible.Spec{
-					Options: map[string]ansible.Option{
-						"name":   {},
-						"subnet": {Default: defaultSubnet},
-					},
-				}},
-				"address": {},
-				"publish": {Type: ansible.List, Elements: ansible.Dict, Default: []any{}, Spec: &ansible.Spec{
-					Options: map[string]ansible.Option{
-						"port":      {Type: ansible.Int, Required: true},
-						"host_port": {Type: ansible.Int},
-					},
-				}},
-				"ssh_user":       {Default: "pi"},
-				"ssh_public_key": {},
-				"keep":           {Type: ansible.Bool, Default: false},
-				"timeout":        {Type: ansible.Int, Default: int64(120)},
-			},
+			Options: options(),
 			RequiredIf: []ansible.RequiredIf{
 				{Option: "state", Is: "present", Then: []string{"image", "address"}},
 				{Option: "state", Is: "started", Then: []string{"image", "address"}},

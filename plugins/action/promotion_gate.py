@@ -31,4 +31,4 @@ class ActionModule(KitAction):
         except guard.Refusal as refusal:
             raise AnsibleActionFail("promotion_gate: %s" % refusal) from refusal
         # Variables that were not set before are null.
-        return {"SANDBOX_PROMOTION_RUN": json.dumps({"wish": request, "state": guard.state_folder(), "environment": changed})}
+        return {"SANDBOX_PROMOTION_RUN": json.dumps({"request": request, "state": guard.state_folder(), "environment": changed})}

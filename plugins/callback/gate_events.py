@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Writes what a run did as JSON lines. It reports and decides nothing: whoever reads the file judges."""
+"""Writes what a run did as JSON lines, for the idempotence gate."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Writes one JSON object a line for the run's beginning and end, every play with the hosts that it matched, and every result with
-    its task, file, line, host, difference and what became of it.
-  - A line is also written for a task or a play that hinges on check mode where no result would tell of it, such as a C(meta) with a
-    condition that mentions C(ansible_check_mode), by itself or through variables.
+    its task, file, line, host, difference and outcome.
+  - A line is also written for every task, with its keywords, and for the variables that hold templates, so that a reader can tell what
+    depends on check mode.
   - Each line has a number, and the last one tells how many there are and what Ansible itself counted, so that a reader knows
     whether it read everything.
-  - The module M(arcodange.sandbox.idempotence_gate) turns it on for the runs that it watches.
+  - The module M(arcodange.sandbox.idempotence_gate) turns it on for its runs.
   - Without O(path) the plugin does nothing.
   - What a task hides by C(no_log) is not in the file. Differences are, as C(--diff) shows them; the file is the user's alone.
 requirements:
@@ -42,21 +42,20 @@ options:
 
 import json
 import os
-import re
 import time
 
 from ansible import context
 from ansible.release import __version__
 from ansible.plugins.callback import CallbackBase
 
-# What one difference may take in the file. Whether there is one is judged before it is cut.
+# What one difference may take in the file, in characters.
 _DIFF_LIMIT = 32768
 
 
-_CHECK_MODE = re.compile(r"(?i)check[ _-]?mode")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Keywords that decide whether, where and how often a task runs, and what it says of itself.
+# Keywords that decide whether, where and how often a task runs, and what it returns.
 _DECIDING = ("loop", "action", "delegate_to", "run_once", "changed_when", "failed_when")
+# Variables of Ansible itself that hold others.
+_COLLECTIONS = ("ansible_facts", "hostvars", "groups", "vars")
 
 
 def _texts(value, depth=0):
@@ -71,83 +70,17 @@ def _texts(value, depth=0):
             yield from _texts(one, depth + 1)
 
 
-class _CheckMode:
-    """Finds out what hinges on check mode: it mentions it, or a variable whose text does, however many steps away.
-
-    It goes by names, wherever a variable of that name is set, so that it rather finds too much than too little.
-    """
-
-    def __init__(self):
-        self._carriers = set()  # variables that a task of this run has set from what hinges on it
-        self._known = {}  # the templates of the play's variables, its hosts' and its roles', by name
-        self._roles = set()
-        self._play = None
-        self._judged = {}
-
-    def begin(self, play):
-        self._play, self._known, self._roles, self._judged = play, None, set(), {}
-
-    def _learn(self, variables):
-        for name, value in variables.items():
-            if name in ("ansible_facts", "hostvars", "groups", "vars"):
-                continue
-            found = list(_templates(value))
-            if found:
-                self._known.setdefault(name, set()).update(found)
-
-    def _of(self, name, task):
-        """The templates that a variable of this name may be made of."""
-        if self._known is None:
-            self._known = {}
-            manager = self._play.get_variable_manager()
-            for host in manager._inventory.get_hosts(self._play.hosts, ignore_restrictions=True):
-                self._learn(manager.get_vars(play=self._play, host=host, include_hostvars=False))
-        role = task._role if task is not None else None
-        if role is not None and id(role) not in self._roles:
-            self._roles.add(id(role))
-            self._learn(role.get_default_vars())
-            self._learn(role.get_vars())
-            self._judged.clear()
-        return self._known.get(name, ())
-
-    def hinges(self, value, task=None, own=None, seen=None):
-        """Whether a keyword's value does, of a task with variables of its own."""
-        for text in _texts(value):
-            if _CHECK_MODE.search(text):
-                return True
-            for name in _NAME.findall(text):
-                if self._variable(name, task, own, seen):
-                    return True
-        return False
-
-    def _variable(self, name, task, own, seen):
-        if name in self._carriers:
-            return True
-        if seen is not None and name in seen:
-            return False
-        # What a task's own variables say holds for that task alone.
-        if not own and name in self._judged:
-            return self._judged[name]
-        inner = (seen or set()) | {name}
-        found = bool(own) and name in own and self.hinges([text for text in _texts(own[name]) if "{" in text], task, own, inner)
-        found = found or self.hinges(list(self._of(name, task)), task, own, inner)
-        if not own and (found or seen is None):
-            self._judged[name] = found
-        return found
-
-    def carry(self, names):
-        self._carriers.update(names)
-        self._judged.clear()
-
-    def learn(self, variables):
-        """Take note of variables that came during the run."""
-        if self._known is not None:
-            self._learn(variables)
-            self._judged.clear()
-
-
 def _templates(value):
-    return (text for text in _texts(value) if "{{" in text or "{%" in text)
+    return [text for text in _texts(value) if "{{" in text or "{%" in text]
+
+
+def _collect(into, variables):
+    """Add the templates of variables to those of the same name."""
+    for name, value in variables.items():
+        if name not in _COLLECTIONS:
+            found = _templates(value)
+            if found:
+                into.setdefault(str(name), set()).update(found)
 
 
 def _text(value):
@@ -159,8 +92,8 @@ def _conditions(value):
     return [str(one) for one in (value if isinstance(value, list) else [] if value is None else [value])]
 
 
-def _said(keyword, value):
-    return {"keyword": keyword, "says": _text(value)[:300]}
+def _keyword(keyword, value, texts=None):
+    return {"keyword": keyword, "value": _text(value)[:300], "texts": _templates(value) if texts is None else texts}
 
 
 def _differs(diff):
@@ -189,7 +122,7 @@ def _shown(diff):
 
 
 class CallbackModule(CallbackBase):
-    """Writes events as they come. Each is one write, so that a run that is killed leaves whole lines."""
+    """Writes each event as it comes, by one write, so that a killed run leaves whole lines."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -204,9 +137,7 @@ class CallbackModule(CallbackBase):
         self._started = {}
         self._items = {}
         self._play = None
-        self._seen = set()
-        self._mode = _CheckMode()
-        self._imported = set()
+        self._roles = set()
         self._with_output = False
 
     def set_options(self, task_keys=None, var_options=None, direct=None):
@@ -262,58 +193,51 @@ class CallbackModule(CallbackBase):
                 "when": _conditions(task.when),
             }
             if not task.implicit:
-                event = {"task": known["task"], "where": known["where"], "action": known["action"]}
-                self._hinge(event, lambda: self._hinging(task, known, imports))
+                self._describe(task, dict(known, id=task._uuid), imports)
+            known["id"] = task._uuid
             self._tasks[task._uuid] = known
         return known
 
-    def _hinge(self, event, found):
-        """Tell of what no result would: that check mode decides on it. What cannot be found out is told too."""
+    def _variables(self, *sources):
+        """Write the templates of variables, by name."""
+        known = {}
+        for variables in sources:
+            _collect(known, variables)
+        if known:
+            self._write("variables", {"templates": {name: sorted(texts) for name, texts in known.items()}})
+
+    def _describe(self, task, event, imports):
+        """Write a task as it is in its file. What cannot be read is written too."""
         try:
-            on = found()
+            role = task._role
+            if role is not None and id(role) not in self._roles:
+                self._roles.add(id(role))
+                self._variables(role.get_default_vars(), role.get_vars())
+            own, short = task.get_vars(), event["action"].rpartition(".")[2]
+            event["vars"] = {str(name): [text for text in _texts(value) if "{" in text] for name, value in own.items()}
+            event["keywords"] = []
+            for name in _DECIDING:
+                value = getattr(task, name)
+                if value and isinstance(value, (str, list, tuple, dict)):
+                    # All of a condition is an expression, and of the others what is in braces.
+                    event["keywords"].append(_keyword(name, value, list(_texts(value)) if name.endswith("_when") else None))
+            if short in ("include_tasks", "include_role", "include_vars"):
+                imports.append(task.args)
+            event["files"] = [
+                _keyword("file" if "_raw_params" in args else "name", args.get("_raw_params") or args, _templates(args)) for args in imports if args
+            ]
+            event["args"] = _templates(task.args)
+            event["sets"] = [str(name) for name in task.args] if short == "set_fact" else []
+            if task.register:
+                # Since ansible-core 2.21 a task may register several, by name.
+                event["sets"].extend([task.register] if isinstance(task.register, str) else map(str, task.register))
         except Exception as error:  # pylint: disable=broad-except
-            on = [{"keyword": "?", "says": "it could not be found out: %s" % error}]
-        if on:
-            self._write("hinge", dict(event, hinges=on))
+            event["unreadable"] = str(error)
+        self._write("task", event)
 
-    def _hinging(self, task, known, imports):
-        """The keywords of a task that hinge on check mode, with what they say."""
-        own, on = task.get_vars(), []
-        short = known["action"].rpartition(".")[2]
-        for keyword in _DECIDING:
-            value = getattr(task, keyword)
-            if not value or not isinstance(value, (str, list, tuple, dict)):
-                continue
-            # All of a condition is an expression, and of the others what stands in braces.
-            if self._mode.hinges(value if keyword.endswith("_when") else list(_templates(value)), task, own):
-                on.append(_said(keyword, value))
-        if short in ("include_tasks", "include_role", "include_vars"):
-            imports.append(task.args)
-        for args in imports:
-            if args and self._mode.hinges(list(_templates(args)), task, own):
-                on.append(_said("file" if "_raw_params" in args else "name", args.get("_raw_params") or args))
-        # That a task was skipped is in its result; what `meta` does is nowhere.
-        by = [text for text in known["when"] if self._mode.hinges(text, task, own)]
-        if by:
-            known["hinging_when"] = by
-            if short == "meta":
-                on.append(_said("when", " and ".join(by)))
-        sets = [str(name) for name in task.args] if short == "set_fact" else []
-        if task.register:
-            # Since ansible-core 2.21 a task may register several, by name.
-            sets.extend([task.register] if isinstance(task.register, str) else map(str, task.register))
-        if sets and (by or self._mode.hinges(list(_templates(task.args)), task, own)):
-            self._mode.carry(sets)
-        on = [one for one in on if one["keyword"] not in ("file", "name") or one["says"] not in self._imported]
-        self._imported.update(one["says"] for one in on if one["keyword"] in ("file", "name"))
-        return on
-
-    def _hinging_play(self, said):
-        """The same of a play, and of what it leaves out before it begins."""
-        on = [
-            _said(keyword, said[keyword]) for keyword in ("hosts", "serial", "vars_files", "tags")
-            if keyword in said and self._mode.hinges(list(_templates(said[keyword])))
-        ]
+    def _play_keywords(self, said):
+        """The keywords of a play, and of its tasks what is decided before it begins."""
+        on = [_keyword(name, said[name]) for name in ("hosts", "serial", "vars_files", "tags") if name in said]
         todo = [said.get(section) for section in ("roles", "pre_tasks", "tasks", "post_tasks", "handlers")]
         while todo:
             for entry in todo.pop() or ():
@@ -323,10 +247,9 @@ class CallbackModule(CallbackBase):
                     short = str(keyword).rpartition(".")[2]
                     if short in ("block", "rescue", "always"):
                         todo.append(value)
-                    elif short in ("tags", "import_tasks", "import_role") and self._mode.hinges(list(_templates(value))):
-                        on.append(_said(short, value))
-                        self._imported.add(_said(short, value)["says"])
-        return on
+                    elif short in ("tags", "import_tasks", "import_role"):
+                        on.append(_keyword(short, value))
+        return [one for one in on if one["texts"]]
 
     def _outcome(self, result):
         """What a result, or one item of a loop, says of itself."""
@@ -387,14 +310,21 @@ class CallbackModule(CallbackBase):
         inventory = play.get_variable_manager()._inventory
         # Of a play that goes by batches, every batch begins here; what it matched is all of them.
         event["hosts"] = [host.get_name() for host in inventory.get_hosts(play.hosts, ignore_restrictions=True)]
+        self._roles = set()
+        try:
+            event["keywords"] = self._play_keywords(play.get_ds() or {})
+            manager = play.get_variable_manager()
+            hosts = inventory.get_hosts(play.hosts, ignore_restrictions=True)
+            variables = [manager.get_vars(play=play, host=host, include_hostvars=False) for host in hosts]
+        except Exception as error:  # pylint: disable=broad-except
+            variables, event["unreadable"] = [], str(error)
         self._write("play", event)
-        self._mode.begin(play)
-        self._hinge(self._play, lambda: self._hinging_play(play.get_ds() or {}))
+        self._variables(*variables)
 
     def v2_playbook_on_no_hosts_matched(self):
         self._write("no_hosts", dict(self._play or {}))
 
-    # Here a task is still as it was written; that of a result may have been worked out.
+    # Here a task is still as in its file; that of a result may be templated.
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._task(task)
@@ -409,7 +339,7 @@ class CallbackModule(CallbackBase):
         self._result(result, "ok")
         if result.task.action in ("include_vars", "ansible.builtin.include_vars", "ansible.legacy.include_vars"):
             facts = result.result.get("ansible_facts")
-            self._mode.learn(facts if isinstance(facts, dict) else {})
+            self._variables(facts if isinstance(facts, dict) else {})
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self._result(result, "failed", ignored=bool(ignore_errors))

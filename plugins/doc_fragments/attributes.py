@@ -21,6 +21,7 @@ attributes:
     description: When run twice in a row with the same arguments, the second run reports no change.
   platform:
     description: Systems that the module runs on.
+    support: full
 """
 
     # For modules that only ever run on the controller.

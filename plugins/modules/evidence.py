@@ -39,13 +39,14 @@ attributes:
 options:
   state:
     description:
+      - V(prepared) makes O(signing_key), and C(allowed_signers) next to it, if there is no such key.
       - V(recorded) adds a record.
       - V(verified) reads the whole ledger and fails if anything is wrong with it, or if there is no record.
       - V(rendered) verifies the ledger as well and writes it as a page to O(page), with what is wrong on top.
       - V(restarted) replaces a ledger that does not verify by a new one. Its first record holds O(reason), and earlier restarts.
         The old file is kept beside it. Its records count for no promotion. A ledger that verifies is left alone.
     type: str
-    choices: [recorded, rendered, restarted, verified]
+    choices: [prepared, recorded, rendered, restarted, verified]
     default: verified
   what:
     description:

@@ -10,25 +10,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: idempotence_gate
-short_description: Tell whether a playbook leaves converged machines alone
+short_description: Check that a playbook changes nothing on converged machines
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Runs C(ansible-playbook --check --diff) and judges its events, as the callback P(arcodange.sandbox.gate_events#callback) writes them.
-  - Green only if every expected host took part, no task changed anything, failed or met a host that does not answer, none was skipped
-    because of check mode unless listed in O(skips), no failure was hidden by C(ignore_errors), and no play matched no host.
-  - With O(prove) the playbook also converges for real, and the machines are compared before and after. A task that said C(ok) while
-    something changed is named.
-  - A run that ended early, or of which not everything was seen, is red. So is one in which nothing ran.
+  - Runs C(ansible-playbook --check --diff) and checks its events, as the callback P(arcodange.sandbox.gate_events#callback) writes them.
+  - Every expected host must take part. No task may change anything, fail, or be skipped because of check mode.
+  - With O(converge) the playbook also runs for real, and the machines are compared before and after. A task that returned C(ok) while something changed is a finding.
+  - What was not seen is a finding - a run that ended early, events that are missing, a run in which no task ran.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
   - arcodange.sandbox.evidence
+  - arcodange.sandbox.gate
 attributes:
   check_mode:
     support: partial
-    details: The gate itself changes nothing but its report. O(prove) is left out in check mode, with a warning.
+    details: The gate changes nothing but its report. O(converge) is left out in check mode, with a warning.
   diff_mode:
     support: none
   idempotent:
@@ -37,7 +36,7 @@ attributes:
     platforms: linux, darwin
 options:
   playbook:
-    description: The playbook to judge. It must have been run before, so that there is nothing left to change.
+    description: The playbook to check. It must have run before, so that nothing is left to change.
     type: path
     required: true
   inventory:
@@ -51,7 +50,7 @@ options:
     description: Extra variables for the run.
     type: dict
   tags:
-    description: Only run tasks with these tags. Tags from the configuration are red.
+    description: Only run tasks with these tags. Tags from the configuration are a finding.
     type: list
     elements: str
   skip_tags:
@@ -65,43 +64,30 @@ options:
     description: Hosts that must take part with at least one task beside gathering facts. Every host that a play matches if not given.
     type: list
     elements: str
-  skips:
-    description: Tasks that may be skipped because of check mode, or on which it decides otherwise; plays likewise.
-    type: list
-    elements: dict
-    suboptions:
-      task:
-        description: "The task's name as Ansible shows it; for a task of a role C(role : task). For a play, its name."
-        type: str
-        required: true
-      reason:
-        description: Why check mode cannot judge it.
-        type: str
-        required: true
-  prove:
-    description: Also converge for real, and compare the machines before and after.
+  converge:
+    description: Also run the playbook for real, and compare the machines before and after.
     type: bool
     default: false
   watch:
-    description: Paths of which every file's content, owner and mode is compared. Used with O(prove).
+    description: Paths of which every file's content, owner and mode is compared. Used with O(converge).
     type: list
     elements: path
     default: [/etc]
   snapshot:
-    description: What to compare. Used with O(prove).
+    description: What to compare. Used with O(converge).
     type: list
     elements: str
     choices: [packages, units, files, containers]
     default: [packages, units, files, containers]
   snapshot_become:
-    description: Become root to look at the machines, but for those of a local connection. Used with O(prove).
+    description: Become root for the comparison, except on local connections. Used with O(converge).
     type: bool
     default: false
   sandbox:
-    description: Name of the sandbox. Machines of other sandboxes on a container engine that is looked at do not count. Used with O(prove).
+    description: Name of the sandbox. Containers of other sandboxes are not compared. Used with O(converge).
     type: str
   ignore:
-    description: What may change by itself. Used with O(prove).
+    description: What may change by itself. It is not compared, and recorded as narrowing the run. Used with O(converge).
     type: list
     elements: dict
     suboptions:
@@ -116,10 +102,7 @@ options:
         type: str
         required: true
   kubeconfig:
-    description: Also compare the objects of this cluster, by their generation, through C(kubectl). Used with O(prove).
-    type: path
-  report:
-    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
+    description: Also compare the objects of this cluster, by their generation, through C(kubectl). Used with O(converge).
     type: path
   timeout:
     description: Seconds that all runs together may take.
@@ -132,99 +115,119 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Prove that the site leaves the sandbox alone
+- name: Check that site.yml changes nothing in the sandbox
   arcodange.sandbox.idempotence_gate:
     playbook: site.yml
     inventory: [inventory/sandbox]
     expected_hosts: [pi1, pi2, pi3]
-    prove: true
+    converge: true
     snapshot_become: true
     watch: [/etc, /opt]
-    skips:
-      - task: "postgres : Ask which databases there are"
-        reason: A question, which the module of commands cannot put in check mode.
+    waivers:
+      - rule: check_mode_skip
+        task: "postgres : List databases"
+        reason: It only reads, and ansible.builtin.command skips itself in check mode.
+        expires: "2026-12-31"
 """
 
 RETURN = r"""
 verdict:
-  description: V(green) or V(red). The task fails if it is red, or could not be found.
-  returned: when the playbook was judged
+  description: V(green), or V(red) if there is a finding. The task fails if it is red.
+  returned: when the gate could evaluate
   type: str
   sample: green
 findings:
-  description: Everything that is not as it must be.
-  returned: when the playbook was judged
+  description: Violations of rules. The documentation has a table of the rules.
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
     rule:
-      description: What was broken, such as C(changed), C(failed), C(check_mode_skip), C(missing_host), C(liar), C(nothing_ran).
+      description: Rule of the gate.
       returned: always
+      type: str
+    message:
+      description: The finding on one line.
+      returned: always
+      type: str
+    task:
+      description: Task or play.
+      returned: when it is about one
+      type: str
+    item:
+      description: Item of the loop.
+      returned: when it is about one
+      type: str
+    host:
+      description: Host, and behind an arrow the one that it was delegated to.
+      returned: when it is about one
       type: str
     run:
       description: V(check) or V(converge).
-      returned: if it was found in a run
+      returned: when it was found in a run
       type: str
-    task:
-      description: Name of the task.
-      returned: if it is about one
-      type: str
-    where:
-      description: File and line of the task or play.
-      returned: if it is about one
-      type: str
-    host:
-      description: The host, and after an arrow the one it was delegated to.
-      returned: if it is about one
-      type: str
-    item:
-      description: The item of a loop.
-      returned: if it is about one
-      type: str
-    expected:
-      description: What should have been.
-      returned: always
-      type: str
-    found:
-      description: What was.
-      returned: always
+    path:
+      description: First thing that changed.
+      returned: when it is about one
       type: str
     diff:
-      description: The differences, each with C(header), C(before) and C(after).
-      returned: if there are any
+      description: Differences, each with C(header), C(before) and C(after).
+      returned: when there are any
       type: list
       elements: dict
-    message:
-      description: All of it on one line.
-      returned: always
+    where:
+      description: File and line, or what was read.
+      returned: when known
       type: str
+    expected:
+      description: What is right.
+      returned: when it can be said
+      type: str
+    found:
+      description: What was found.
+      returned: when it can be said
+      type: str
+waived:
+  description: Findings that a waiver covers, in the form of RV(findings), each with its C(waiver).
+  returned: when the gate could evaluate
+  type: list
+  elements: dict
+summary:
+  description: The report in lines of text.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
 report:
-  description: Path of the report, a JSON file.
-  returned: when the playbook was judged
+  description: Path of the report.
+  returned: when the gate could evaluate
   type: str
-proved:
-  description: Whether it converged for real and the machines were compared.
-  returned: when the playbook was judged
-  type: bool
-narrowed:
-  description:
-    - "What made the run less than a whole one, or another, such as C(limit: pi1), C(tags: web), C(variables: x)."
-    - With O(evidence) each is a waiver of the record.
-  returned: when the playbook was judged
-  type: list
-  elements: str
-hosts:
-  description: Hosts that took part.
-  returned: when the playbook was judged
-  type: list
-  elements: str
+reports:
+  description: Path of the report in each format.
+  returned: when the gate could evaluate
+  type: dict
+  sample: {"json": "/home/me/.local/state/arcodange-sandbox/gates/plan.json"}
 seconds:
   description: How long it took.
-  returned: when the playbook was judged
+  returned: when the gate could evaluate
   type: float
+converged:
+  description: Whether the playbook also ran for real and the machines were compared.
+  returned: when the gate could evaluate
+  type: bool
+narrowed:
+  description: Options that made the run less than the whole playbook on the whole inventory. With O(evidence) the record lists them as waivers.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
+  sample: ["limit pi1"]
+hosts:
+  description: Hosts that took part.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
 evidence:
   description: The record that was written.
-  returned: when O(evidence) is given, and not in check mode
+  returned: with O(evidence), except in check mode
   type: dict
   contains:
     ledger:
@@ -240,7 +243,7 @@ evidence:
       type: str
       returned: always
     verdict:
-      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      description: Verdict of the record. Also red if something under test changed while the gate ran.
       type: str
       returned: always
 """

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: parity_assert
-short_description: Tell in what a sandbox differs from production
+short_description: Compare a sandbox with the parity manifest
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Compares what stands in a cluster, and on the hosts beside it, with the parity manifest, which says what production is.
-  - Green only if nothing differs, but for what a waiver lets be. Whatever cannot be read fails the task; it never counts as absent.
-  - The cluster is only read. The boundary manifest must list all that the kubeconfig leads to as the sandbox's, or nothing is sent.
-  - The embedded distribution of Kubernetes is reported as a deviation in any case. It is no drift, and cannot be waived.
+  - Compares a cluster and the hosts next to it with the parity manifest, which describes production. Each difference is a finding.
+  - What cannot be read fails the task; it never counts as absent.
+  - The cluster is only read. The boundary manifest must list everything that the kubeconfig refers to as sandbox, or nothing is sent.
+  - The embedded distribution of Kubernetes is a deviation, which is always reported and is no finding.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
   - arcodange.sandbox.evidence
+  - arcodange.sandbox.gate
   - arcodange.sandbox.parity_capture
 attributes:
   check_mode:
@@ -30,7 +31,7 @@ attributes:
     details: The gate changes nothing but its report. With O(state=captured) the manifest is not written.
   diff_mode:
     support: full
-    details: Shows what was expected and what was found, of each drift. With O(state=captured) shows the manifest before and after.
+    details: Shows each finding as a difference. With O(state=captured) shows the manifest before and after.
   idempotent:
     support: full
   platform:
@@ -38,9 +39,9 @@ attributes:
 options:
   state:
     description:
-      - With V(asserted) the sandbox is held to the manifest.
+      - With V(asserted) the sandbox is compared with the manifest.
       - With V(captured) the manifest is written from O(capture) and, if given, the cluster of O(kubeconfig), which must be one that
-        can do nothing but read. O(waivers), O(hosts), O(report) and O(evidence) are of no use then, and refused.
+        can do nothing but read. The options of a gate and O(hosts) are refused then.
     type: str
     choices: [asserted, captured]
     default: asserted
@@ -48,9 +49,6 @@ options:
     description: The parity manifest.
     type: path
     required: true
-  waivers:
-    description: File that lists the drifts that may be, each with O(ignore:path), O(ignore:reason) and O(ignore:expires). None if not given.
-    type: path
   kubeconfig:
     description:
       - Kubeconfig of the cluster. Required with O(state=asserted).
@@ -64,7 +62,7 @@ options:
     type: path
   hosts:
     description:
-      - What was gathered of the hosts beside the cluster, by their names in the inventory.
+      - What was gathered from the hosts next to the cluster, by their names in the inventory.
       - Each has C(groups), a list, and C(containers), a list of those of its Docker engine with C(name), C(project), C(service), C(image),
         C(status) and C(health) in the words that Docker has for them (the latter empty where no health is asked for), and, to tell a version
         by where the tag does not, C(environment), a list of C(NAME=VALUE), and C(labels).
@@ -73,18 +71,15 @@ options:
     description: Seconds that all of it may take.
     type: int
     default: 60
-  report:
-    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
-    type: path
 notes:
   - ansible-core itself shows no difference of a task that fails. The action plugin of this module does.
 """
 
 EXAMPLES = r"""
-- name: Hold the sandbox to production
+- name: Compare the sandbox with production
   arcodange.sandbox.parity_assert:
     manifest: parity/manifest.yml
-    waivers: parity/waivers.yml
+    waiver_file: parity/waivers.yml
     kubeconfig: "{{ sandbox_kubeconfig }}"
     boundary: "{{ sandbox_boundary }}"
     hosts:
@@ -167,109 +162,80 @@ not_backed_up:
   type: list
   elements: str
 verdict:
-  description: V(green) or V(red). The task fails if it is red, or could not be found.
-  returned: when everything could be read
+  description: V(green), or V(red) if there is a finding. The task fails if it is red.
+  returned: when the gate could evaluate
   type: str
   sample: green
-drifts:
-  description: Everything that is not as the manifest has it, each once, sorted by path.
-  returned: when everything could be read
+findings:
+  description: Violations of rules. The documentation has a table of the rules.
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
+    rule:
+      description: Rule of the gate.
+      returned: always
+      type: str
+    message:
+      description: The finding on one line.
+      returned: always
+      type: str
     path:
       description: What differs, such as V(nodes/pi3) or V(components/vault/version).
-      returned: always
-      type: str
-    expected:
-      description: What the manifest says.
-      returned: always
-      type: str
-    found:
-      description: What stands.
-      returned: always
-      type: str
-    source:
-      description: Where that was read.
-      returned: always
-      type: str
-deviations:
-  description: In what the sandbox is known to differ from production, whatever is waived.
-  returned: when everything could be read
-  type: list
-  elements: str
-  sample: ["the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"]
-waived:
-  description: Drifts that a waiver lets be.
-  returned: when everything could be read
-  type: list
-  elements: dict
-  contains:
-    path:
-      description: What differs, such as V(nodes/pi3) or V(components/vault/version).
-      returned: always
-      type: str
-    expected:
-      description: What the manifest says.
-      returned: always
-      type: str
-    found:
-      description: What stands.
-      returned: always
-      type: str
-    source:
-      description: Where that was read.
-      returned: always
-      type: str
-    reason:
-      description: Why.
-      returned: always
-      type: str
-    expires:
-      description: The last day on which it holds.
-      returned: always
-      type: str
-unused_waivers:
-  description: Waivers that hold and were not needed. Each is a warning too.
-  returned: when everything could be read
-  type: list
-  elements: dict
-  contains:
-    path:
-      description: What it waives.
-      returned: always
-      type: str
-    reason:
-      description: Why.
-      returned: always
-      type: str
-    expires:
-      description: The last day on which it holds.
       returned: always
       type: str
     where:
-      description: File and line of it.
-      returned: always
+      description: File and line, or what was read.
+      returned: when known
       type: str
+    expected:
+      description: What is right.
+      returned: when it can be said
+      type: str
+    found:
+      description: What was found.
+      returned: when it can be said
+      type: str
+waived:
+  description: Findings that a waiver covers, in the form of RV(findings), each with its C(waiver).
+  returned: when the gate could evaluate
+  type: list
+  elements: dict
+summary:
+  description: The report in lines of text.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
+report:
+  description: Path of the report.
+  returned: when the gate could evaluate
+  type: str
+reports:
+  description: Path of the report in each format.
+  returned: when the gate could evaluate
+  type: dict
+  sample: {"json": "/home/me/.local/state/arcodange-sandbox/gates/plan.json"}
+seconds:
+  description: How long it took.
+  returned: when the gate could evaluate
+  type: float
+deviations:
+  description: Known differences from production that are no findings.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
+  sample: ["the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"]
 distribution:
   description: V(k3s), V(embedded) or V(other), as it was measured.
-  returned: when everything could be read
+  returned: when the gate could evaluate
   type: str
 version:
   description: Version of Kubernetes, as the API server tells it.
-  returned: when everything could be read
+  returned: when the gate could evaluate
   type: str
-report:
-  description: Path of the report, a JSON file.
-  returned: when everything could be read
-  type: str
-seconds:
-  description: How long it took.
-  returned: when everything could be read
-  type: float
 evidence:
   description: The record that was written.
-  returned: when O(evidence) is given, and not in check mode
+  returned: with O(evidence), except in check mode
   type: dict
   contains:
     ledger:
@@ -285,7 +251,7 @@ evidence:
       type: str
       returned: always
     verdict:
-      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      description: Verdict of the record. Also red if something under test changed while the gate ran.
       type: str
       returned: always
 """

@@ -10,26 +10,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: promotion_gate
-short_description: Tell whether commits may reach production, and let them
+short_description: Check commits against the promotion policy, and deploy them
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Lists every file that a range of commits touches, tells by a policy which classes of change that is and what they need,
-    and looks in the ledger of evidence for it.
-  - A record counts only if it is of exactly the tree that would run, committed, green, young enough, from a sandbox that is enough
-    like production, and no later run of the same gate on the same tree was red.
-  - A file of no class is red, and so is a ledger that cannot be trusted, a clock that was set back, an empty range, and whatever cannot be read.
-  - Commits and trees are read by their hashes. The working tree, the index and settings of git have no part in it.
-  - With O(state=promoted) it then asks the guard's override, and runs production's playbook out of the tree that was judged.
+  - Lists every file that a range of commits touches, finds by the policy which classes of change they are and what evidence those need, and looks for it in the ledger.
+  - A record counts only if it is about exactly the tree that would run, committed, green, recent enough, from a sandbox that is faithful enough, and no later record of the same gate about that tree is red.
+  - A file without a class is a finding, and so are a ledger that cannot be trusted, a clock that was set back and an empty range.
+  - Commits and trees are read by their hashes, never from the working tree, the index or through settings of git.
+  - With O(state=promoted) it then asks the guard for the override, and runs the playbook of production from that tree.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
   - arcodange.sandbox.evidence
+  - arcodange.sandbox.gate
 attributes:
   check_mode:
     support: full
-    details: It judges the same. No grant is written, nothing is run, and nobody is asked for the override.
+    details: It evaluates the same. No grant is written, nothing is run, and no override is requested.
   diff_mode:
     support: full
   idempotent:
@@ -40,9 +39,9 @@ attributes:
 options:
   state:
     description:
-      - V(judged) tells the verdict.
+      - V(judged) only evaluates.
       - V(granted) also leaves a grant, which the override of the guard wants if C(policy.evidence) of the boundary manifest names its path.
-        It counts once, for a quarter of an hour, and only as long as the judgement would still be green.
+        It can be used once, within 15 minutes, and only while the verdict would still be green.
       - V(promoted) also runs production's playbook. It needs C(-e i_mean_prod=true) on the command line of this very run,
         and whatever else the policy of the boundary manifest asks for.
     type: str
@@ -110,7 +109,7 @@ options:
     description: The inventory, a file or a folder, that evidence has to be from runs with.
     type: path
   related_repositories:
-    description: Where other repositories lie that the policy asks for under C(with), as C(name=path). Evidence has to be of the trees that they are at.
+    description: Where other repositories lie that the policy asks for under C(related_repositories), as C(name=path). Evidence has to be of the trees that they are at.
     type: dict
   playbook:
     description: Production's playbook, by its path in the repository. Required with O(state=promoted).
@@ -122,10 +121,10 @@ options:
   limit:
     description: Hosts to limit the run to, as for C(--limit).
     type: str
-  variables:
+  variables:  # no_log
     description: Extra variables of the run. They go by a private file, which is removed.
     type: dict
-  environment:
+  environment:  # no_log
     description:
       - More environment for the run. Otherwise it has the one that this process was started with, without C(ANSIBLE_*).
       - C(ANSIBLE_CONFIG) is refused. The tree's own C(ansible.cfg) counts.
@@ -140,9 +139,6 @@ options:
   log:
     description: File that gets what the run prints, as it comes. Beside O(report) if not given.
     type: path
-  report:
-    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
-    type: path
 seealso:
   - module: arcodange.sandbox.evidence
   - module: arcodange.sandbox.idempotence_gate
@@ -150,7 +146,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Tell whether what is here may reach production
+- name: Check whether the commits may reach production
   arcodange.sandbox.promotion_gate:
     repository: factory
     path: ~/src/factory
@@ -159,7 +155,7 @@ EXAMPLES = r"""
     ledger: ~/evidence/ledger.jsonl
     boundary: "{{ sandbox_boundary }}"
 
-- name: Let it, with -e i_mean_prod=true on the command line
+- name: Deploy them, with -e i_mean_prod=true on the command line
   arcodange.sandbox.promotion_gate:
     state: promoted
     repository: factory
@@ -179,33 +175,90 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: V(green) or V(red). The task fails if it is red, or could not be found.
-  returned: when it was judged
+  description: V(green), or V(red) if there is a finding. The task fails if it is red.
+  returned: when the gate could evaluate
   type: str
   sample: green
+findings:
+  description: Violations of rules. The documentation has a table of the rules.
+  returned: when the gate could evaluate
+  type: list
+  elements: dict
+  contains:
+    rule:
+      description: Rule of the gate.
+      returned: always
+      type: str
+    message:
+      description: The finding on one line.
+      returned: always
+      type: str
+    path:
+      description: File of the range.
+      returned: when it is about one
+      type: str
+    policy:
+      description: Version of the policy, V(base), V(head) or V(file).
+      returned: when it is by one
+      type: str
+    where:
+      description: File and line, or what was read.
+      returned: when known
+      type: str
+    expected:
+      description: What is right.
+      returned: when it can be said
+      type: str
+    found:
+      description: What was found.
+      returned: when it can be said
+      type: str
+waived:
+  description: Findings that a waiver covers, in the form of RV(findings), each with its C(waiver).
+  returned: when the gate could evaluate
+  type: list
+  elements: dict
+summary:
+  description: The report in lines of text.
+  returned: when the gate could evaluate
+  type: list
+  elements: str
+report:
+  description: Path of the report.
+  returned: when the gate could evaluate
+  type: str
+reports:
+  description: Path of the report in each format.
+  returned: when the gate could evaluate
+  type: dict
+  sample: {"json": "/home/me/.local/state/arcodange-sandbox/gates/plan.json"}
+seconds:
+  description: How long it took.
+  returned: when the gate could evaluate
+  type: float
 repository:
   description: Name of the repository.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: str
 base:
   description: Hash of the commit that production has.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: str
 head:
   description: Hash of the commit that it is to get.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: str
 tree:
-  description: Hash of the tree that was judged. Empty if it could not be found.
-  returned: when it was judged
+  description: Hash of the tree. Empty if it could not be read.
+  returned: when the gate could evaluate
   type: str
 commits:
   description: How many commits the range has.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: int
 policies:
-  description: By which policies it was judged.
-  returned: when it was judged
+  description: Policies that were applied.
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -219,7 +272,7 @@ policies:
       type: str
 files:
   description: Every file that a commit of the range, or the range as a whole, touches.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -242,12 +295,12 @@ files:
       type: bool
 classes:
   description: The classes of all files.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: list
   elements: str
 required:
   description: What is required.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -273,7 +326,7 @@ required:
       type: dict
 found:
   description: The records that count.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -307,7 +360,7 @@ found:
       type: str
 missing:
   description: What is required and was not found.
-  returned: when it was judged
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -331,41 +384,6 @@ missing:
       description: Number of the record that comes nearest.
       returned: if there is one
       type: int
-findings:
-  description: Everything that is not as it must be.
-  returned: when it was judged
-  type: list
-  elements: dict
-  contains:
-    rule:
-      description: What was broken, one of V(repository), V(range), V(policy), V(no_class), V(idle), V(ledger), V(clock), V(with), V(evidence).
-      returned: always
-      type: str
-    path:
-      description: The file.
-      returned: if it is about one
-      type: str
-    policy:
-      description: By which policy.
-      returned: if it is by one
-      type: str
-    message:
-      description: All of it on one line.
-      returned: always
-      type: str
-summary:
-  description: What was judged and found, a line for each.
-  returned: when it was judged
-  type: list
-  elements: str
-report:
-  description: Path of the report, a JSON file.
-  returned: when it was judged
-  type: str
-seconds:
-  description: How long it took.
-  returned: when it was judged
-  type: float
 grant:
   description: Path of the grant.
   returned: with O(state=granted), when green
@@ -393,7 +411,7 @@ output:
   elements: str
 evidence:
   description: The record that was written.
-  returned: when O(evidence) is given, and not in check mode
+  returned: with O(evidence), except in check mode
   type: dict
   contains:
     ledger:
@@ -409,7 +427,7 @@ evidence:
       type: str
       returned: always
     verdict:
-      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      description: Verdict of the record. Also red if something under test changed while the gate ran.
       type: str
       returned: always
 """

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tofu_plan_gate
-short_description: Tell whether a plan of OpenTofu or Terraform does what it may
+short_description: Check a plan of OpenTofu or Terraform against rules
 version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Plans a root module in a private copy, and judges the plan's JSON form. The user's tree is left alone, and nothing is applied.
-  - Before anything of it is run, the boundary manifest must list the state, and everything else that the root leads to, as the sandbox's.
-  - Green only if DNS changes in the throwaway zone alone, nothing is deleted, replaced or forgotten unless listed in O(allowed),
-    nothing was changed outside, every check passes, and the plan is whole, refreshed, locked and not stale.
-  - No value of the plan is shown, but for the zone of a record, unless that is sensitive.
+  - Plans a root module in a private copy and checks the plan. Nothing is applied, and the root module itself is not changed.
+  - Before anything of it runs, the boundary manifest must list the state, and everything else that the root module refers to, as sandbox.
+  - DNS may change only in zones of the sandbox. A resource that would be deleted, replaced or forgotten needs a waiver.
+  - The plan must be complete, refreshed, locked and not stale, and nothing may have changed outside of the program.
+  - No value of the plan is shown, except DNS zones that are not sensitive.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller
   - arcodange.sandbox.evidence
+  - arcodange.sandbox.gate
 attributes:
   check_mode:
     support: full
@@ -66,32 +67,14 @@ options:
     description: Files with values of variables, as for C(-var-file).
     type: list
     elements: path
-  variables:
+  variables:  # no_log
     description: Values of variables. They go by a private file, which is removed.
     type: dict
-  environment:
+  environment:  # no_log
     description:
       - Environment for the program, such as a credential of the sandbox's. The boundary manifest has to allow it.
       - Of the gate's own environment only C(PATH), the language and the places of certificates are passed on.
     type: dict
-  allowed:
-    description: What may be lost. One that was not needed is a warning.
-    type: list
-    elements: dict
-    suboptions:
-      address:
-        description: Address of the resource, exactly.
-        type: str
-        required: true
-      action:
-        description: What may be done to it.
-        type: str
-        choices: [delete, replace, forget]
-        required: true
-      reason:
-        description: Why that is meant.
-        type: str
-        required: true
   arguments:
     description: More arguments for C(plan). Only those that change nothing of what is planned, such as C(-parallelism=2).
     type: list
@@ -113,76 +96,92 @@ options:
     description: Seconds that all of it may take.
     type: int
     default: 1800
-  report:
-    description: File to write the report to; one in C(arcodange-sandbox/gates) of the user's state directory if not given.
-    type: path
 """
 
 EXAMPLES = r"""
-- name: Prove that a rewritten root plans nothing new
+- name: Check that a rewritten root module plans no change
   arcodange.sandbox.tofu_plan_gate:
     root: iac
     boundary: "{{ sandbox_boundary }}"
     backend_override: sandbox/backend.tf
     expect: no_changes
 
-- name: Judge a change of DNS in the throwaway zone
+- name: Check a change of DNS in the sandbox's zone
   arcodange.sandbox.tofu_plan_gate:
     root: dns
     boundary: "{{ sandbox_boundary }}"
     backend_override: sandbox/backend.tf
     expect: changes
-    allowed:
-      - address: ovh_domain_zone_record.old
-        action: delete
+    waivers:
+      - rule: delete
+        resource: ovh_domain_zone_record.old
         reason: The service is gone.
+        expires: "2026-12-31"
 """
 
 RETURN = r"""
 verdict:
-  description: V(green) or V(red). The task fails if it is red, or could not be found.
-  returned: when the root was judged
+  description: V(green), or V(red) if there is a finding. The task fails if it is red.
+  returned: when the gate could evaluate
   type: str
   sample: green
 findings:
-  description: Everything that is not as it must be.
-  returned: when the root was judged
+  description: Violations of rules. The documentation has a table of the rules.
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
     rule:
-      description: What was broken, such as C(production_state), C(dns_zone), C(delete), C(changed), C(drift), C(stale).
-      returned: always
-      type: str
-    address:
-      description: Address of the resource, output or check.
-      returned: if it is about one
-      type: str
-    where:
-      description: File and line of what leads there.
-      returned: if it is about the state or another place
-      type: str
-    expected:
-      description: What should have been.
-      returned: always
-      type: str
-    found:
-      description: What was.
+      description: Rule of the gate.
       returned: always
       type: str
     message:
-      description: All of it on one line.
+      description: The finding on one line.
       returned: always
       type: str
-report:
-  description: Path of the report, a JSON file.
-  returned: when the root was judged
-  type: str
+    path:
+      description: Attribute of the resource.
+      returned: when it is about one
+      type: str
+    resource:
+      description: Address of the resource, output or check.
+      returned: when it is about one
+      type: str
+    where:
+      description: File and line, or what was read.
+      returned: when known
+      type: str
+    expected:
+      description: What is right.
+      returned: when it can be said
+      type: str
+    found:
+      description: What was found.
+      returned: when it can be said
+      type: str
+waived:
+  description: Findings that a waiver covers, in the form of RV(findings), each with its C(waiver).
+  returned: when the gate could evaluate
+  type: list
+  elements: dict
 summary:
-  description: The plan and the findings, a line for each.
-  returned: when the root was judged
+  description: The report in lines of text.
+  returned: when the gate could evaluate
   type: list
   elements: str
+report:
+  description: Path of the report.
+  returned: when the gate could evaluate
+  type: str
+reports:
+  description: Path of the report in each format.
+  returned: when the gate could evaluate
+  type: dict
+  sample: {"json": "/home/me/.local/state/arcodange-sandbox/gates/plan.json"}
+seconds:
+  description: How long it took.
+  returned: when the gate could evaluate
+  type: float
 changes:
   description: What would be changed, without values.
   returned: when the root was judged
@@ -222,13 +221,9 @@ state:
   description: Where the state lies, as the boundary manifest names it.
   returned: when the root was judged
   type: str
-seconds:
-  description: How long it took.
-  returned: when the root was judged
-  type: float
 evidence:
   description: The record that was written.
-  returned: when O(evidence) is given, and not in check mode
+  returned: with O(evidence), except in check mode
   type: dict
   contains:
     ledger:
@@ -244,7 +239,7 @@ evidence:
       type: str
       returned: always
     verdict:
-      description: The verdict as it was recorded. Red also if something under test changed while the gate ran.
+      description: Verdict of the record. Also red if something under test changed while the gate ran.
       type: str
       returned: always
 """

@@ -19,7 +19,7 @@ def main():
     kit, boundary, kubeconfig, manifest, waivers = sys.argv[1:]
     with tempfile.TemporaryDirectory() as directory:
         call = json.dumps({
-            "_kit_call": "parity_assert", "manifest": manifest, "waivers": waivers, "kubeconfig": kubeconfig, "boundary": boundary,
+            "_kit_call": "parity_assert", "manifest": manifest, "waiver_file": waivers, "kubeconfig": kubeconfig, "boundary": boundary,
             "report": str(Path(directory) / "report.json"),
             # What the playbook gathers before.
             "hosts": {"pi2": {"groups": ["postgres", "gitea"], "containers": [

@@ -18,10 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/tools/txtar"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 	"github.com/arcodange-org/sandbox/internal/gate/parity/capture"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 // lab is the repositories of testdata/lab.txtar, to be changed before they are committed.
@@ -48,7 +49,7 @@ func (l lab) replace(t *testing.T, name, from, to string) {
 func gitIn(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", append([]string{"-C", dir, "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"}, args...)...)
-	cmd.Env = append(evidence.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
+	cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_SYSTEM="+os.DevNull,
 		"GIT_AUTHOR_DATE=2026-01-01T00:00:00Z", "GIT_COMMITTER_DATE=2026-01-01T00:00:00Z")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -74,13 +75,6 @@ func (l lab) commit(t *testing.T) (dir string, repositories []capture.Repository
 	return dir, repositories
 }
 
-func inventoryProgram(t *testing.T) string {
-	t.Helper()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
-	return filepath.Join(filepath.Dir(python), "ansible-inventory")
-}
-
 // recorded answers for ansible-inventory with what it really said of the lab
 // once; everything else is run.
 type recorded struct{ inventory []byte }
@@ -95,7 +89,7 @@ func (r recorded) Run(ctx context.Context, c run.Cmd) (run.Result, error) {
 func record(t *testing.T) recorded {
 	t.Helper()
 	dir, _ := readLab(t).commit(t)
-	res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: inventoryProgram(t), Args: []string{"-i", filepath.Join(dir, "factory/ansible/inventory"), "--list"}, Env: append(os.Environ(), "LC_ALL=C.UTF-8")})
+	res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: ansibletest.Program(t, "ansible-inventory"), Args: []string{"-i", filepath.Join(dir, "factory/ansible/inventory"), "--list"}, Env: append(os.Environ(), "LC_ALL=C.UTF-8")})
 	require.NoError(t, err)
 	return recorded{res.Stdout}
 }
@@ -109,7 +103,7 @@ func options(t *testing.T, repositories []capture.Repository) capture.Options {
 		},
 		Inventory: &capture.Inventory{
 			Repository: "factory", Path: "ansible/inventory", ServerGroup: "k3s_server", AgentGroup: "k3s_agent",
-			VersionVariable: "k3s_version", ArchitectureVariable: "node_architecture", Program: inventoryProgram(t),
+			VersionVariable: "k3s_version", ArchitectureVariable: "node_architecture", Program: ansibletest.Program(t, "ansible-inventory"),
 		},
 		Components: []capture.Component{
 			{Name: "longhorn", FoundBy: parity.FoundBy{HelmRelease: &parity.HelmRelease{Namespace: "longhorn-system", Name: "longhorn", VersionOf: parity.OfChart}}},

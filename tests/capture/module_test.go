@@ -5,11 +5,8 @@
 package capture
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,53 +14,22 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
-	"github.com/arcodange-org/sandbox/internal/run"
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
-// child makes the test binary the kit of the module.
-const child = "CAPTURE_TEST_CHILD"
-
 func init() {
-	if os.Getenv(child) != "" {
+	if ansibletest.StartedAs() != "" {
 		os.Exit(ansible.Main(os.Args, parityassert.Module()))
 	}
 }
 
-// install puts the plugins under the collection's name, with this test as their kit.
-func install(t *testing.T) string {
-	t.Helper()
-	root := t.TempDir()
-	at := filepath.Join(root, "ansible_collections", "arcodange", "sandbox")
-	for _, room := range []string{"action", "doc_fragments", "modules", "plugin_utils"} {
-		entries, err := filepath.Glob(filepath.Join("..", "..", "plugins", room, "*.py"))
-		require.NoError(t, err)
-		require.NoError(t, os.MkdirAll(filepath.Join(at, "plugins", room), 0o755))
-		for _, entry := range entries {
-			data, err := os.ReadFile(entry)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(at, "plugins", room, filepath.Base(entry)), data, 0o644))
-		}
-	}
-	self, err := os.Executable()
-	require.NoError(t, err)
-	name := fmt.Sprintf("controller_%s_%s", runtime.GOOS, runtime.GOARCH)
-	bin := filepath.Join(at, "plugins", "bin")
-	require.NoError(t, os.MkdirAll(bin, 0o755))
-	script := fmt.Sprintf("#!/bin/sh\n%s=1 exec %s \"$@\"\n", child, run.Quote(self))
-	require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte(script), 0o755))
-	_, err = run.Exec{}.Run(t.Context(), run.Cmd{Name: "xz", Args: []string{filepath.Join(bin, name)}})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "SHA256SUMS"), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(script)), name), 0o644))
-	return root
-}
-
 func TestTheModuleWritesTheManifestOnceAndTellsTheTruthAboutIt(t *testing.T) {
 	t.Parallel()
-	root := install(t)
+	site := ansibletest.Install(t, ansibletest.Self(t), "")
+	root := site.Root
 	dir, _ := readLab(t).commit(t)
 	for name, text := range map[string]string{
-		"ansible.cfg":  "[defaults]\n",
 		"boundary.yml": "production:\n  addresses: [192.0.2.1]\nsandbox:\n  addresses: [198.51.100.0/24]\n",
 		"capture.yml": `
 - hosts: localhost
@@ -131,19 +97,13 @@ func TestTheModuleWritesTheManifestOnceAndTellsTheTruthAboutIt(t *testing.T) {
           - gone is failed and gone.msg is search('looking at the kubeconfig')
 `,
 	} {
-		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+		site.Write(t, name, text)
 	}
 	sources, err := os.ReadFile("testdata/sources.yml")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(root, "sources.yml"), sources, 0o644))
-	program := inventoryProgram(t)
-	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
-		Name: filepath.Join(filepath.Dir(program), "ansible-playbook"), Args: []string{"-e", "lab=" + dir, "-e", "ansible_inventory=" + program, "capture.yml"}, Dir: root,
-		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
-			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
-			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False", "LC_ALL=C.UTF-8"),
-	})
-	require.NoError(t, err, string(res.Stdout)+string(res.Stderr))
+	site.Write(t, "sources.yml", string(sources))
+	out, err := site.Play(t, "-e", "lab="+dir, "-e", "ansible_inventory="+ansibletest.Program(t, "ansible-inventory"), "capture.yml")
+	require.NoError(t, err, out)
 	assert.NoFileExists(t, filepath.Join(root, "out/bad.yml"))
 	kept, err := os.ReadFile(filepath.Join(root, "kept.yml"))
 	require.NoError(t, err)

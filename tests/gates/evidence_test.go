@@ -17,24 +17,20 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/evidence/record"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
-	"github.com/arcodange-org/sandbox/internal/gate/reports"
-	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
 	t.Parallel()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
-	root := install(t)
-	write := func(name, text string) {
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
-	}
+	site, write := install(t)
+	root := site.Root
 	execute := func(dir, name string, args ...string) {
 		cmd := exec.Command(name, args...)
 		cmd.Dir = dir
-		cmd.Env = append(ledger.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
+		cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
@@ -42,8 +38,7 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
 	public, err := os.ReadFile(filepath.Join(root, "key.pub"))
 	require.NoError(t, err)
 	write("allowed", "ops@example.org "+string(public))
-	write("ansible.cfg", "[defaults]\n")
-	write("hosts", fmt.Sprintf(inventory, python))
+	write("hosts", fmt.Sprintf(inventory, ansibletest.Python(t)))
 	write("factory/green.yml", "- hosts: web1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n")
 	write("factory/red.yml", "- hosts: web1\n  gather_facts: false\n  tasks:\n    - name: Make it\n      ansible.builtin.file: {path: '{{ playbook_dir }}/new', state: directory}\n")
 	write("factory/moves.yml", `
@@ -126,8 +121,8 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
           - moves is failed and moves.msg is search('the repository factory changed while idempotence_gate ran')
           - check is not failed and check.evidence is not defined
           - unkept is failed and unkept.msg is search('ledger /proc/ledger.jsonl')
-          - elsewhere is failed and elsewhere.msg is search('lies in none of evidence.repositories .factory.') and elsewhere.evidence is not defined
-          - another is failed and another.msg is search('evidence.inventory is .*hosts, and the gate runs with') and another.verdict is not defined
+          - elsewhere is failed and elsewhere.msg is search('not in any of evidence.repositories .factory.') and elsewhere.evidence is not defined
+          - another is failed and another.msg is search('evidence.inventory. the run uses another one .got .*hosts, uses') and another.verdict is not defined
           - narrowed.verdict == 'green' and narrowed.narrowed | length == 3
           - drill is changed
           - verified.anchored
@@ -171,13 +166,8 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
           - wrong is failed and wrong is changed
           - lookup('ansible.builtin.file', playbook_dir ~ '/kept/index.html') is search('Not to be trusted')
 `)
-	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
-		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"gate.yml"}, Dir: root,
-		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
-			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
-			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False"),
-	})
-	require.NoError(t, err, string(res.Stdout)+string(res.Stderr))
+	out, err := site.Play(t, "gate.yml")
+	require.NoError(t, err, out)
 	entries, err := ledger.Read(filepath.Join(root, "kept", "ledger.jsonl"))
 	require.NoError(t, err)
 	require.Len(t, entries, 6)
@@ -203,7 +193,7 @@ func TestAGateWritesWhatItFoundIntoTheLedger(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(root, "green.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(data, &report))
-	assert.Equal(t, &reports.In{Repository: "factory", Path: "green.yml"}, report.In)
+	assert.Equal(t, &record.Location{Repository: "factory", Path: "green.yml"}, report.In)
 	assert.Equal(t, narrowed[0].Versions["ansible-core"], report.Core)
 	assert.Equal(t, "factory", entries[0].Trees[0].Repository)
 	assert.False(t, entries[0].Trees[0].Dirty)

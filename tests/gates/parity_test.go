@@ -22,8 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
-	"github.com/arcodange-org/sandbox/internal/run"
-	"github.com/arcodange-org/sandbox/modules/parity_assert"
+	kit "github.com/arcodange-org/sandbox/internal/gate"
 )
 
 // answers are those of an API server of one node; the real one is asked by tests/parity.
@@ -43,8 +42,6 @@ var answers = map[string]string{
 
 func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
 	t.Parallel()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, there := answers[r.URL.Path]
 		if !there || r.Method != http.MethodGet {
@@ -56,10 +53,8 @@ func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
 	at, err := url.Parse(server.URL)
 	require.NoError(t, err)
 
-	root := install(t)
-	write := func(name, text string) {
-		require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o600))
-	}
+	site, write := install(t)
+	root := site.Root
 	const config = `
 apiVersion: v1
 kind: Config
@@ -69,7 +64,6 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 `
 	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	write("ansible.cfg", "[defaults]\n")
 	write("kubeconfig", fmt.Sprintf(config, server.URL, ca))
 	write("production", fmt.Sprintf(config, "https://192.0.2.1:6443", ca))
 	write("boundary.yml", "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [172.30.0.0/16], endpoints: ['127.0.0.1:"+at.Port()+"']}\n")
@@ -81,7 +75,7 @@ applications: {namespace: argocd, items: []}
 outside: [{name: postgresql, hosts: postgres, version: "16.3", compose: {project: postgres, service: postgres, image: postgres}}]
 backups: []
 `)
-	write("waivers.yml", fmt.Sprintf("- {path: components/vault/version, reason: The new one is tried out., expires: %s}\n", time.Now().AddDate(0, 0, 30).Format(time.DateOnly)))
+	write("waivers.yml", fmt.Sprintf("- {rule: parity/component, path: components/vault/version, reason: The new one is tried out., expires: %s}\n", time.Now().AddDate(0, 0, 30).Format(time.DateOnly)))
 	write("gate.yml", `
 - hosts: localhost
   gather_facts: false
@@ -96,7 +90,7 @@ backups: []
       evidence: {ledger: "{{ playbook_dir }}/ledger.jsonl", waivers: [by hand], deviations: [by hand]}
   tasks:
     - name: Judge what is green, but for what is waived
-      arcodange.sandbox.parity_assert: {waivers: waivers.yml, report: green.json}
+      arcodange.sandbox.parity_assert: {waiver_file: waivers.yml, report: green.json}
       register: green
     - name: Judge what is red
       arcodange.sandbox.parity_assert: {report: red.json}
@@ -117,7 +111,7 @@ backups: []
       ignore_errors: true
     - name: Judge what runs and is not well
       arcodange.sandbox.parity_assert:
-        waivers: waivers.yml
+        waiver_file: waivers.yml
         report: unwell.json
         hosts: {pi2: {groups: [postgres], containers: [{name: pg, project: postgres, service: postgres, image: "postgres:16.3", status: running, health: unhealthy}]}}
         evidence: "{{ omit }}"
@@ -125,46 +119,44 @@ backups: []
       ignore_errors: true
     - name: Judge with evidence that says another distribution
       arcodange.sandbox.parity_assert:
-        waivers: waivers.yml
+        waiver_file: waivers.yml
         report: claimed.json
         evidence: {ledger: "{{ playbook_dir }}/ledger.jsonl", distribution: k3s}
       register: claimed
       ignore_errors: true
     - ansible.builtin.assert:
         that:
-          - green.verdict == 'green' and not green.changed and green.drifts == [] and green.distribution == 'embedded'
+          - green.verdict == 'green' and not green.changed and green.findings == [] and green.distribution == 'embedded'
           - green.waived | map(attribute='path') | list == ['components/vault/version'] and green.deviations | length == 1
           - green.evidence.verdict == 'green' and green.evidence.sequence == 1
           - red is failed and red.verdict == 'red' and not red.changed
-          - red.drifts | map(attribute='path') | list == ['components/vault/version']
+          - red.findings | map(attribute='path') | list == ['components/vault/version']
           - red.msg is match('components/vault/version. expected 1.19.0, found 1.20.0')
           - red.diff.before['components/vault/version'] == '1.19.0' and red.diff.after['components/vault/version'] == '1.20.0'
-          - checked is failed and checked.drifts == red.drifts and checked.evidence is undefined
-          - production is failed and production.msg is search('192.0.2.1') and production.msg is search('before anything is sent') and production.drifts is undefined
+          - checked is failed and checked.findings == red.findings and checked.evidence is undefined
+          - production is failed and production.msg is search('192.0.2.1') and production.msg is search('before anything is sent') and production.findings is undefined
           - unread is failed and unread.msg is search('nothing was read from the Docker engine of pi2')
-          - unwell is failed and unwell.drifts | map(attribute='path') | list == ['outside/postgresql/hosts/pi2/running']
-          - unwell.drifts[0].found == 'running, and its health is unhealthy'
-          - claimed is failed and claimed.msg is search('what runs is embedded') and claimed.evidence.verdict == 'red'
+          - unwell is failed and unwell.findings | map(attribute='path') | list == ['outside/postgresql/hosts/pi2/running']
+          - unwell.findings[0].found == 'running, and its health is unhealthy'
+          - claimed is failed and claimed.msg is search('measured embedded') and claimed.evidence.verdict == 'red'
 `)
-	res, err := run.Exec{}.Run(t.Context(), run.Cmd{
-		Name: filepath.Join(filepath.Dir(python), "ansible-playbook"), Args: []string{"--diff", "gate.yml"}, Dir: root,
-		Env: append(os.Environ(), "ANSIBLE_COLLECTIONS_PATH="+root, "ANSIBLE_CONFIG="+filepath.Join(root, "ansible.cfg"), "ANSIBLE_NOCOLOR=1",
-			"ANSIBLE_HOME="+root, "ANSIBLE_LOCAL_TEMP="+root, "XDG_CACHE_HOME="+filepath.Join(root, "cache"), "XDG_STATE_HOME="+filepath.Join(root, "state"),
-			"ANSIBLE_LOCALHOST_WARNING=False", "ANSIBLE_INVENTORY_UNPARSED_WARNING=False"),
-	})
-	said := string(res.Stdout) + string(res.Stderr)
-	require.NoError(t, err, said)
-	assert.NotContains(t, said, "correct-horse-battery")
-	assert.Equal(t, 2, strings.Count(said, `-    "components/vault/version": "1.19.0"`), "the difference is shown of each task that is red:\n%s", said)
-	assert.Equal(t, 2, strings.Count(said, `+    "components/vault/version": "1.20.0"`))
+	out, err := site.Play(t, "--diff", "gate.yml")
+	require.NoError(t, err, out)
+	assert.NotContains(t, out, "correct-horse-battery")
+	assert.Equal(t, 2, strings.Count(out, `-    "components/vault/version": "1.19.0"`), "the difference is shown of each task that is red:\n%s", out)
+	assert.Equal(t, 2, strings.Count(out, `+    "components/vault/version": "1.20.0"`))
 
 	for name, verdict := range map[string]string{"green": "green", "red": "red", "check": "red"} {
 		path := filepath.Join(root, name+".json")
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
-		var report parityassert.Report
+		var report struct {
+			*kit.Report
+			Distribution string
+			Versions     map[string]string
+		}
 		require.NoError(t, json.Unmarshal(data, &report))
-		assert.Equal(t, verdict, report.Verdict, name)
+		assert.Equal(t, verdict, string(report.Verdict), name)
 		assert.Equal(t, "embedded", report.Distribution)
 		assert.Equal(t, map[string]string{"kubernetes": "v1.34.3+embedded", "vault": "1.20.0", "postgresql": "16.3"}, report.Versions, "as they were measured")
 		info, err := os.Stat(path)
@@ -181,6 +173,6 @@ backups: []
 	assert.Equal(t, "embedded", entries[0].Distribution, "as it was measured")
 	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"}, entries[0].Deviations)
 	require.Len(t, entries[0].Waivers, 2)
-	assert.Contains(t, entries[0].Waivers[1], "components/vault/version until ")
+	assert.Contains(t, entries[0].Waivers[1], "component components/vault/version until ")
 	assert.Equal(t, "embedded", entries[4].Distribution, "whatever the task says")
 }

@@ -18,12 +18,13 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/arcodange-org/sandbox/internal/inventory"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 // ask is what Ansible itself finds: every host with its address, if it has one.
 func ask(t *testing.T, root string) map[string]string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(filepath.Dir(os.Getenv("ANSIBLE_PYTHON")), "ansible-inventory"), "-i", root, "--list")
+	cmd := exec.Command(ansibletest.Program(t, "ansible-inventory"), "-i", root, "--list")
 	cmd.Dir = t.TempDir()
 	password := filepath.Join(t.TempDir(), "password") // of what the corpus holds encrypted
 	require.NoError(t, os.WriteFile(password, []byte("secret"), 0o600))

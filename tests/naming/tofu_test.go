@@ -196,7 +196,7 @@ func pairs(t *testing.T, table *naming.Table, n int) ([]app, []naming.Named) {
 
 func TestOpenTofuYieldsTheSameNames(t *testing.T) {
 	t.Parallel()
-	own, err := naming.Read([]byte("systems:\n  dns: {prod: <app>.example.org, other: <env>.<app>.example.org}\nremove: [helm_values]\n"))
+	own, err := naming.Read("names.yml", []byte("systems:\n  dns: {prod: <app>.example.org, other: <env>.<app>.example.org}\nremove: [helm_values]\n"))
 	require.NoError(t, err)
 	shipped, err := naming.Shipped()
 	require.NoError(t, err)

@@ -682,13 +682,13 @@ func waivers(t *testing.T, l *lab) {
 	l.change(t, vault, pods("hashicorp/vault:1.20.0"))
 	day := func(days int) string { return time.Now().UTC().AddDate(0, 0, days).Format(time.DateOnly) }
 	one := func(path, expires string) string {
-		return fmt.Sprintf("- {path: %s, reason: The new one is tried out., expires: %s}\n", path, expires)
+		return fmt.Sprintf("- {rule: parity/component, path: %s, reason: The new one is tried out., expires: %s}\n", path, expires)
 	}
 	t.Run("one that holds", func(t *testing.T) {
 		r := l.green(t, judgement{waivers: one("components/vault/version", day(30))})
 		require.Len(t, r.Waived, 1)
 		assert.Equal(t, "components/vault/version", r.Waived[0].Path)
-		assert.Equal(t, "The new one is tried out.", r.Waived[0].Reason)
+		assert.Equal(t, "The new one is tried out.", r.Waived[0].Waiver.Reason)
 	})
 	t.Run("one for any component", func(t *testing.T) {
 		l.green(t, judgement{waivers: one("components/*/version", day(30))})
@@ -696,17 +696,15 @@ func waivers(t *testing.T, l *lab) {
 	t.Run("one that expired waives nothing and is a drift", func(t *testing.T) {
 		l.red(t, judgement{waivers: one("components/vault/version", "2020-02-29")}, "components/vault/version", "waivers/components/vault/version")
 	})
-	t.Run("one for another component is of no use", func(t *testing.T) {
-		r := l.red(t, judgement{waivers: one("components/traefik/version", day(30))}, "components/vault/version")
-		require.Len(t, r.Warnings, 1)
-		assert.Contains(t, r.Warnings[0], "the waiver of components/traefik/version")
+	t.Run("one that waives nothing is a finding", func(t *testing.T) {
+		l.red(t, judgement{waivers: one("components/traefik/version", day(30))}, "components/vault/version", "waivers/components/traefik/version")
 	})
 	for name, c := range map[string]struct{ text, says string }{
-		"one without a reason":       {"- {path: components/vault/version, expires: 2020-02-29}", `the key "reason" is missing`},
-		"one without an end":         {"- {path: components/vault/version, reason: x}", `the key "expires" is missing`},
-		"one that hardly ends":       {one("components/vault/version", day(400)), "more than a year ahead"},
-		"one for everything":         {one("'*/*/*'", day(30)), "does not begin with the section"},
-		"one for the embedded stand": {one("deviations", day(30)), "does not begin with the section"},
+		"one without a reason": {"- {rule: parity/component, path: components/vault/version, expires: 2020-02-29}", `the key "reason" is missing`},
+		"one without an end":   {"- {rule: parity/component, path: components/vault/version, reason: x}", `the key "expires" is missing`},
+		"one that hardly ends": {one("components/vault/version", day(400)), "more than a year ahead"},
+		"one for everything":   {one("'*/*/*'", day(30)), "it covers every finding of the rule"},
+		"one for a deviation":  {"- {rule: parity/deviation, path: x, reason: x, expires: 2020-02-29}\n", `no rule of this gate is called "deviation"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := l.judge(t, judgement{waivers: c.text})
@@ -754,7 +752,7 @@ func unreadable(t *testing.T, l *lab) {
 			r := l.judge(t, c.asks)
 			assert.True(t, r.Failed)
 			assert.Contains(t, r.Msg, c.says)
-			assert.Empty(t, r.Drifts)
+			assert.Empty(t, r.Findings)
 			assert.Empty(t, r.Verdict)
 		})
 	}

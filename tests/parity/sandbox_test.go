@@ -29,6 +29,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
 )
 
@@ -352,8 +353,8 @@ type result struct {
 	Verdict    string
 	Warnings   []string
 	Deviations []string
-	Drifts     []struct{ Path, Expected, Found, Source string }
-	Waived     []struct{ Path, Reason string }
+	Findings   []struct{ Path, Expected, Found, Where string }
+	Waived     []gate.Waived
 	Diff       struct{ Before, After map[string]string }
 	Seconds    float64
 	raw        string
@@ -361,7 +362,7 @@ type result struct {
 
 func (r result) paths() []string {
 	paths := []string{}
-	for _, d := range r.Drifts {
+	for _, d := range r.Findings {
 		paths = append(paths, d.Path)
 	}
 	slices.Sort(paths)
@@ -370,8 +371,8 @@ func (r result) paths() []string {
 
 func (r result) texts() string {
 	var all []string
-	for _, d := range r.Drifts {
-		all = append(all, fmt.Sprintf("%s: expected %s, found %s (%s)", d.Path, d.Expected, d.Found, d.Source))
+	for _, d := range r.Findings {
+		all = append(all, fmt.Sprintf("%s: expected %s, found %s (%s)", d.Path, d.Expected, d.Found, d.Where))
 	}
 	return strings.Join(all, "\n")
 }
@@ -408,7 +409,7 @@ func (l *lab) judge(t require.TestingT, j judgement) result {
 		"boundary": filepath.Join(l.root, "inventory/sandbox/boundary.yml"), "hosts": j.hosts, "report": filepath.Join(dir, "report.json"),
 	}
 	if j.waivers != "" {
-		arguments["waivers"] = write("waivers.yml", j.waivers)
+		arguments["waiver_file"] = write("waivers.yml", j.waivers)
 	}
 	data, err := json.Marshal(arguments)
 	require.NoError(t, err)
@@ -432,7 +433,7 @@ func (l *lab) green(t require.TestingT, j judgement) result {
 		r = l.judge(t, j)
 		assert.False(t, r.Failed, "%s\n%s", r.Msg, r.texts())
 		assert.Equal(t, "green", r.Verdict)
-		assert.Empty(t, r.Drifts)
+		assert.Empty(t, r.Findings)
 	}, 2*soon, 300*time.Millisecond)
 	return r
 }

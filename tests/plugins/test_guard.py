@@ -251,7 +251,7 @@ def test_a_run_waits_for_no_manifest(real, kind):
     ):
         done = real.run("ansible", "localhost", "-i", str(boundary.parent / source), "-m", "ansible.builtin.debug", environment=plugins, timeout=60)
         assert done.returncode == 3, done.stdout + done.stderr
-        assert "prod-ip-guard: refused: " in done.stderr and "and no file" in done.stderr
+        assert "prod-ip-guard: refused: " in done.stderr and "not a regular file" in done.stderr
 
 
 def test_a_source_that_nobody_writes_is_not_waited_for(real):

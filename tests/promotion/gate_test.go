@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/arcodange-org/sandbox/internal/evidence"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 )
@@ -39,7 +40,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 
 	out, err := gate(kept...)
 	require.NoError(t, err, out)
-	assert.Equal(t, "green", judged().Verdict)
+	assert.Equal(t, evidence.Green, judged().Verdict)
 	assert.Contains(t, out, "class ansible: 1 file")
 	out, err = gate("--check")
 	require.NoError(t, err, out)
@@ -48,8 +49,8 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	l.commit("Of no class")
 	out, err = gate("-e", `{"sandbox_evidence": {"ledger": "`+l.ledger+`"}}`)
 	require.Error(t, err, out)
-	assert.Contains(t, out, "red: no_class: the file bin/x is of no class")
-	assert.Equal(t, "red", judged().Verdict)
+	assert.Contains(t, out, "red: unclassified: the file bin/x has no class")
+	assert.Equal(t, evidence.Red, judged().Verdict)
 	out, err = gate("--check")
 	require.Error(t, err, "check mode judges the same: %s", out)
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion_gate red"}, l.recorded(), "red too, and nothing in check mode")
@@ -62,7 +63,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	require.Error(t, err, out)
 	out, err = gate("-e", "promotion_state=granted", "-e", "promotion_head=HEAD~1")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "asks for no evidence of promotion")
+	assert.Contains(t, out, "policy.evidence is not set")
 }
 
 func TestAGateCannotBeRecordedByHand(t *testing.T) {
@@ -96,7 +97,7 @@ func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t 
 	}
 	out, err := run("playbooks/local.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "grant.json is not there")
+	assert.Contains(t, out, "grant.json does not exist")
 
 	gate()
 	out, err = run("playbooks/local.yml")
@@ -104,7 +105,7 @@ func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t 
 	assert.Contains(t, out, "it runs")
 	out, err = run("playbooks/local.yml")
 	require.Error(t, err, out)
-	assert.Contains(t, out, "grant.json is not there", "it counts once")
+	assert.Contains(t, out, "grant.json does not exist", "it counts once")
 
 	l.write("elsewhere.yml", l.read(filepath.Join(l.repo, "playbooks/local.yml")))
 	gate()

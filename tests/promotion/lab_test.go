@@ -6,14 +6,12 @@ package promotion
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -23,17 +21,16 @@ import (
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/guard"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 	"github.com/arcodange-org/sandbox/modules/evidence"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard"
 	"github.com/arcodange-org/sandbox/modules/prod_ip_guard/controller"
 	"github.com/arcodange-org/sandbox/modules/promotion_gate"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
-// child makes the test binary a kit, under the name that it is called by.
-const child = "PROMOTION_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	switch name := os.Getenv(child); {
+	switch name := ansibletest.StartedAs(); {
 	case name == "":
 		os.Exit(m.Run())
 	case strings.HasPrefix(name, "__target"):
@@ -47,47 +44,6 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// install puts the collection under its name, with this test as its kits.
-func install(t *testing.T) string {
-	t.Helper()
-	root := t.TempDir()
-	at := filepath.Join(root, "ansible_collections", "arcodange", "sandbox")
-	for _, room := range []string{"plugins", "playbooks", "promotion", "meta", "galaxy.yml"} {
-		from := filepath.Join("..", "..", room)
-		require.NoError(t, filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-			name, relative := filepath.Rel(from, path)
-			if err := errors.Join(err, relative); err != nil || entry.IsDir() {
-				return err
-			}
-			if strings.HasPrefix(entry.Name(), "__") || strings.HasPrefix(name, "bin/") || strings.Contains(path, "__pycache__") {
-				return nil
-			}
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			to := filepath.Join(at, room, name)
-			return errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, 0o755))
-		}))
-	}
-	self, err := os.Executable()
-	require.NoError(t, err)
-	platform := runtime.GOOS + "_" + runtime.GOARCH
-	script := fmt.Sprintf("#!/bin/sh\n%s=$(basename \"$0\") exec %s \"$@\"\n", child, run.Quote(self))
-	bin := filepath.Join(at, "plugins", "bin")
-	require.NoError(t, os.MkdirAll(bin, 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(at, "plugins/modules/__target_"+platform), []byte(script), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "controller_"+platform), []byte(script), 0o755))
-	_, err = run.Exec{}.Run(t.Context(), run.Cmd{Name: "xz", Args: []string{filepath.Join(bin, "controller_"+platform)}})
-	require.NoError(t, err)
-	sums := ""
-	for _, kit := range []string{"controller", "target"} {
-		sums += fmt.Sprintf("%x  %s_%s\n", sha256.Sum256([]byte(script)), kit, platform)
-	}
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "SHA256SUMS"), []byte(sums), 0o644))
-	return root
-}
-
 const policy = `
 repositories:
   factory:
@@ -96,7 +52,7 @@ repositories:
         paths: [playbooks/, inventory/]
       - class: promotion
         paths: [/promotion.yml]
-        spare: [allowed_signers]
+        optional_paths: [allowed_signers]
       - class: pages
         paths: ["*.md"]
 classes:
@@ -109,7 +65,7 @@ classes:
     max_age: 24h
     fidelity: {modes: any, distributions: any}
   pages:
-    nothing: Only people read them
+    exempt: Only people read them
 `
 
 // production stands in for production's playbook: it writes what it sees to a file outside.
@@ -151,14 +107,13 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	python := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, python, "set ANSIBLE_PYTHON to the Python that has Ansible; `make unit` does")
-	root := install(t)
+	python := ansibletest.Python(t)
+	site := ansibletest.Install(t, ansibletest.Self(t), ansibletest.Self(t))
+	root := site.Root
 	l := &lab{
 		promotion: "arcodange.sandbox.promote", t: t, root: root, python: python, repo: filepath.Join(root, "factory"), inventory: filepath.Join(root, "sandbox"),
 		ledger: filepath.Join(root, "evidence", "ledger.jsonl"), mark: filepath.Join(root, "mark"),
 	}
-	l.write("ansible.cfg", "[defaults]\n")
 	l.write("sandbox/hosts.yml", "all: {hosts: {pi1: {ansible_host: 127.0.0.2}}}\n")
 	l.boundary("")
 	l.write("factory/promotion.yml", policy)
@@ -213,7 +168,7 @@ func (l *lab) command(dir string, words ...string) *exec.Cmd {
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir = dir
 	var env []string
-	for _, entry := range ledger.GitEnv(os.Environ()) {
+	for _, entry := range tree.GitEnv(os.Environ()) {
 		if !strings.HasPrefix(entry, "ANSIBLE_") && !strings.HasPrefix(entry, "XDG_") && !strings.HasPrefix(entry, "SANDBOX_") {
 			env = append(env, entry)
 		}
@@ -244,9 +199,9 @@ func (l *lab) change(word string, verdict ledger.Verdict) string {
 // record adds a record as the idempotence gate writes it.
 func (l *lab) record(verdict ledger.Verdict) {
 	l.t.Helper()
-	tree, err := ledger.TreeOf(context.Background(), run.Exec{}, l.repo)
+	state, err := tree.Of(context.Background(), run.Exec{}, l.repo)
 	require.NoError(l.t, err)
-	tree.Repository = "factory"
+	state.Repository = "factory"
 	boundary, err := ledger.Digest(filepath.Join(l.inventory, "boundary.yml"))
 	require.NoError(l.t, err)
 	var sign ledger.Signer
@@ -254,7 +209,7 @@ func (l *lab) record(verdict ledger.Verdict) {
 		sign = ledger.SSHSigner(run.Exec{}, l.key)
 	}
 	_, err = l.book().Append(context.Background(), ledger.Record{
-		What: "idempotence_gate", Verdict: verdict, Summary: "As a test has it", Trees: []ledger.Tree{tree}, Boundary: boundary, Mode: "vm", Distribution: "embedded",
+		What: "idempotence_gate", Verdict: verdict, Summary: "As a test has it", Trees: []tree.State{state}, Boundary: boundary, Mode: "vm", Distribution: "embedded",
 	}, sign)
 	require.NoError(l.t, err)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T) {
@@ -29,7 +30,7 @@ func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T
 	out, err := l.promote("--check", "-e", "i_mean_prod=true")
 	require.NoError(t, err, out)
 	assert.Contains(t, out, "found idempotence_gate for ansible: record 1")
-	assert.Contains(t, out, "nothing was run: this is check mode")
+	assert.Contains(t, out, "nothing was run in check mode")
 	assert.Empty(t, l.read(l.mark))
 	assert.Equal(t, []string{"idempotence_gate green"}, l.recorded(), "check mode writes nothing")
 	assert.Empty(t, l.read(filepath.Join(l.root, "state/arcodange-sandbox/overrides.log")))
@@ -48,14 +49,14 @@ func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion green"}, l.recorded())
 	entries, err := ledger.Read(l.ledger)
 	require.NoError(t, err)
-	tree := l.git("rev-parse", head+"^{tree}")
-	assert.Equal(t, []ledger.Tree{{Repository: "factory", Commit: head, Tree: tree}}, entries[2].Trees)
+	content := l.git("rev-parse", head+"^{tree}")
+	assert.Equal(t, []tree.State{{Repository: "factory", Commit: head, Tree: content}}, entries[2].Trees)
 	var written struct {
 		Grant, Tree, Repository string
 		Command                 []string
 	}
 	require.NoError(t, json.Unmarshal([]byte(l.read(filepath.Join(l.root, "state/arcodange-sandbox/overrides.log"))), &written))
-	assert.Equal(t, tree, written.Tree)
+	assert.Equal(t, content, written.Tree)
 	assert.Equal(t, "factory", written.Repository)
 	assert.Len(t, written.Grant, 32)
 	assert.Contains(t, written.Command, "i_mean_prod=true")
@@ -73,28 +74,28 @@ func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {
 		says string
 		kept string // the last record
 	}{
-		"nobody says that production is meant": {nil, nil, "give this very run -e i_mean_prod=true", "promotion red"},
+		"nobody says that production is meant": {nil, nil, "i_mean_prod is not set", "promotion red"},
 		"production is meant by a file of variables": {func(l *lab) { l.write("vars.yml", "i_mean_prod: true\n") }, []string{"-e", "@../vars.yml"},
 			"i_mean_prod comes from a file of variables", "promotion red"},
 		"production is meant by group_vars": {func(l *lab) { l.write("sandbox/group_vars/all.yml", "i_mean_prod: true\n") }, nil,
-			"give this very run -e i_mean_prod=true", "promotion red"},
+			"i_mean_prod is not set", "promotion red"},
 		"i_mean_prod is no truth": {nil, []string{"-e", "i_mean_prod=1"}, "which is not true", "promotion red"},
 		"the evidence is red":     {func(l *lab) { l.record(ledger.Red) }, []string{"-e", "i_mean_prod=true"}, "is red", "promotion_gate red"},
 		"the evidence is of another tree": {func(l *lab) { l.write("factory/playbooks/word", "third"); l.commit("Third") }, []string{"-e", "i_mean_prod=true"},
-			"it is of the tree", "promotion_gate red"},
+			"it is about the tree", "promotion_gate red"},
 		"the cluster's name is not typed": {func(l *lab) { l.boundary("policy:\n  cluster_name: lab\n"); l.record(ledger.Green) },
 			[]string{"-e", "i_mean_prod=true"}, "requires the production cluster's name typed in", "promotion red"},
 		"a token is missing": {func(l *lab) { l.boundary("policy:\n  token_expiry: 10m\n"); l.record(ledger.Green) },
 			[]string{"-e", "i_mean_prod=true"}, "requires a fresh token", "promotion red"},
 		"the playbook is not in the tree": {nil, []string{"-e", "i_mean_prod=true", "-e", "promotion_playbook=playbooks/gone.yml"}, "is not in the tree", "promotion red"},
 		"the playbook lies elsewhere": {nil, []string{"-e", "i_mean_prod=true", "-e", "promotion_playbook=/elsewhere/site.yml"},
-			"does not lie in the tree", "promotion_gate green"},
+			"not in the tree", "promotion_gate green"},
 		"the inventory lies elsewhere": {nil, []string{"-e", "i_mean_prod=true", "-e", "promotion_production_inventory=../sandbox"},
-			"does not lie in the tree", "promotion_gate green"},
+			"not in the tree", "promotion_gate green"},
 		"an argument would change what is run": {nil, []string{"-e", "i_mean_prod=true", "-e", `{"promotion_arguments": ["-e", "mark=/elsewhere"]}`},
 			"may change what is run", "promotion_gate green"},
 		"the environment would change what is run": {nil, []string{"-e", "i_mean_prod=true", "-e", `{"promotion_environment": {"ANSIBLE_CONFIG": "/elsewhere.cfg"}}`},
-			"would take the place of the tree's own", "promotion_gate green"},
+			"it would replace ansible.cfg of the tree", "promotion_gate green"},
 		"the head is no commit, and the guard is skipped": {nil, []string{"-e", "i_mean_prod=true", "--skip-tags", "always", "-e", "promotion_head=" + strings.Repeat("1", 40)},
 			"is no commit here", "promotion_gate red"},
 		"the sandbox's inventory leads to production": {func(l *lab) { l.write("sandbox/hosts.yml", "all: {hosts: {pi1: {ansible_host: 192.0.2.1}}}\n") },

@@ -81,7 +81,7 @@ func TestThePrePushHookLetsThroughWhatMayReachProductionAlone(t *testing.T) {
 func TestThePrePushHookTellsWhereOtherRepositoriesLie(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.write("factory/promotion.yml", strings.Replace(policy, "  factory:\n", "  factory:\n    with: [tools, gitops]\n", 1))
+	l.write("factory/promotion.yml", strings.Replace(policy, "  factory:\n", "  factory:\n    related_repositories: [tools, gitops]\n", 1))
 	l.base = l.commit("Ask for two more")
 	remote := filepath.Join(l.root, "forge.git")
 	l.shell(l.root, "git", "clone", "-q", "--bare", l.repo, remote)
@@ -96,15 +96,15 @@ func TestThePrePushHookTellsWhereOtherRepositoriesLie(t *testing.T) {
 		require.Error(t, err, string(out))
 		return strings.Join(strings.Fields(string(out)), " ")
 	}
-	assert.Contains(t, push(), "nobody says where it lies")
+	assert.Contains(t, push(), "set its path in related_repositories")
 	for _, name := range []string{"tools", "gitops"} {
 		other := filepath.Join(l.root, `other "`+name+`"=1`)
 		l.shell(l.root, "git", "clone", "-q", remote, other)
 		l.git("config", "--add", "promotion.with", name+"="+other)
 	}
 	out := push()
-	assert.NotContains(t, out, "nobody says where it lies")
-	assert.Contains(t, out, "it does not tell of the repository tools")
+	assert.NotContains(t, out, "set its path in related_repositories")
+	assert.Contains(t, out, "it does not name the repository tools")
 }
 
 // workflow is what is read of the example for a forge's CI.
@@ -209,12 +209,12 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	publish()
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
-	assert.Contains(t, out, "had 2 records when it was last judged")
+	assert.Contains(t, out, "had 2 records at the last evaluation")
 
 	// A runner that has seen nothing is told by the branch.
 	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-judged")))
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
-	assert.Contains(t, out, "is not how the ledger begins now")
-	assert.NotContains(t, out, "when it was last judged")
+	assert.Contains(t, out, "is not the beginning of the ledger")
+	assert.NotContains(t, out, "at the last evaluation")
 }

@@ -10,19 +10,23 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/ansible"
+	"github.com/arcodange-org/sandbox/tests/ansibletest"
 )
 
 func pointer(s ansible.Spec) *ansible.Spec { return &s }
@@ -31,7 +35,7 @@ func pointer(s ansible.Spec) *ansible.Spec { return &s }
 var specs = map[string]ansible.Spec{
 	"scalars": {Options: map[string]ansible.Option{
 		"s": {}, "i": {Type: ansible.Int}, "f": {Type: ansible.Float}, "b": {Type: ansible.Bool}, "p": {Type: ansible.Path},
-		"r": {Type: ansible.Raw}, "j": {Type: ansible.JSONArg}, "size": {Type: ansible.Bytes}, "bits": {Type: ansible.Bits},
+		"r": {Type: ansible.Raw}, "size": {Type: ansible.Bytes},
 	}},
 	"collections": {Options: map[string]ansible.Option{
 		"l": {Type: ansible.List}, "li": {Type: ansible.List, Elements: ansible.Int}, "lf": {Type: ansible.List, Elements: ansible.Float},
@@ -169,8 +173,7 @@ type reply struct {
 // ask runs every case through one Python process.
 func ask(t *testing.T, cases []testCase) []reply {
 	t.Helper()
-	interpreter := os.Getenv("ANSIBLE_PYTHON")
-	require.NotEmpty(t, interpreter, "ANSIBLE_PYTHON must name a Python that has ansible-core; `make test` sets it")
+	interpreter := ansibletest.Python(t)
 	var in bytes.Buffer
 	all := map[string]any{}
 	for name, s := range specs {
@@ -213,6 +216,7 @@ func compare(t *testing.T, cases []testCase) (accepted int) {
 		switch {
 		case python.Infinite:
 			assert.Error(t, err, "%s %s", c.Spec, c.Args)
+		case err != nil && python.OK && pythonDict(decoded(t, c.Args)): // a deviation
 		case (err == nil) != python.OK:
 			t.Errorf("%s %s\n  Python: ok=%v %s %v\n  Go:     %v %v", c.Spec, c.Args, python.OK, python.Error, python.Params, err, args)
 			differ++
@@ -229,6 +233,25 @@ func compare(t *testing.T, cases []testCase) (accepted int) {
 		require.Less(t, differ, 20, "too many differences")
 	}
 	return accepted
+}
+
+func decoded(t *testing.T, args string) (value any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal([]byte(args), &value))
+	return value
+}
+
+// pythonDict reports whether a value holds a dict as a string that is not JSON, such as "{'a': True}".
+func pythonDict(value any) bool {
+	switch value := value.(type) {
+	case string:
+		return strings.HasPrefix(value, "{") && !json.Valid([]byte(value))
+	case []any:
+		return slices.ContainsFunc(value, pythonDict)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(value)), pythonDict)
+	}
+	return false
 }
 
 func nothing(context.Context, *ansible.Call) error { return nil }
@@ -407,7 +430,7 @@ func literal(random *rand.Rand, o ansible.Option, depth int) string {
 		return pick(`3`, `"3.25"`, `3.5`, `false`, text(random, "0123456789+-_. e"))
 	case ansible.Bool:
 		return pick(`true`, `"no"`, `1`, `0.0`, text(random, "yesnotruf01 "))
-	case ansible.Bytes, ansible.Bits:
+	case ansible.Bytes:
 		return pick(`7`, `"7K"`, text(random, "0123456789.KMGBbitye "))
 	case ansible.Dict:
 		return pick(`{"a": 1}`, text(random, `a1=, '"\{}:`), `"{`+strings.Trim(text(random, `a1, ':[]()`), `"`)+`}"`)
@@ -438,9 +461,7 @@ func TestDeviationsAreTheOnesThatAreDocumented(t *testing.T) {
 		{"scalars", `{"s": "\ud800"}`},
 		{"scalars", `{"i": "\u0663"}`}, {"scalars", `{"f": "\u0663"}`},
 		{"scalars", `{"i": [0, [1, 2], 0]}`},
-		{"collections", `{"d": "{'a': 'b' 'c'}"}`}, {"collections", `{"d": "{'a': r'b'}"}`}, {"collections", `{"d": "{'a': 0x10}"}`},
-		{"collections", `{"d": "{'a': '\\N{BULLET}'}"}`},
-		{"collections", `{"d": "{'a': '''b'''}"}`},
+		{"collections", `{"d": "{'a': True}"}`}, {"collections", `{"ld": ["{'a': 1}"]}`}, {"collections", `{"d": "{\"a\": 1,}"}`},
 	}
 	for i, python := range ask(t, cases) {
 		_, _, err := ansible.Module{Name: "twin", Spec: specs[cases[i].Spec], Run: nothing}.Arguments([]byte(cases[i].Args))

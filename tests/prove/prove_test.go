@@ -33,16 +33,16 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 	s := standing(t)
 	t.Run("the site leaves every node and the cluster alone", func(t *testing.T) {
 		report := s.gate(t, "site.yml")
-		assert.Equal(t, "green", report.Verdict, lines(report))
+		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
 		assert.Empty(t, report.Findings, lines(report))
-		assert.True(t, report.Proved)
+		assert.True(t, report.Converged)
 		assert.Equal(t, []string{"localhost", "pi1", "pi2", "pi3"}, report.Hosts)
 	})
 	t.Run("what nodes and cluster do by themselves is nobody's lie", func(t *testing.T) {
 		stop := s.busy(t)
 		report := s.gate(t, "tests/prove/testdata/honest.yml")
 		stop()
-		assert.Equal(t, "green", report.Verdict, lines(report))
+		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
 		assert.Empty(t, report.Findings, lines(report))
 	})
 	t.Run("every liar is named at its task, and nobody else", func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 			"Lie about a unit that is enabled":           {"pi2", "unit prove-enabled.service", "enabled=disabled"},
 			"Lie about a unit that is started anew":      {"pi2", "unit prove-restarted.service", "run="},
 			"Lie about a unit that is stopped":           {"pi2", "unit prove-stopped.service", "active=active"},
-			"Lie about a container that is made anew":    {"pi2", "container docker prove-recreated", "is another"},
+			"Lie about a container that is made anew":    {"pi2", "container docker prove-recreated", "differs"},
 			"Lie about a container that goes":            {"pi2", "container docker prove-removed", "is gone"},
 			"Lie about a container that is started anew": {"pi2", "container docker prove-left", "started="},
 			"Lie about a file":                           {"pi2", "file /etc/prove-edited", "sha256:"},
@@ -66,7 +66,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 			"Lie about a Secret":                         {"localhost", "object v1 Secret prove/edited", "content="},
 			"Lie about the agent, which is started anew": {"pi3", "unit k3s-agent.service", "run="},
 		}
-		assert.Equal(t, "red", report.Verdict)
+		assert.Equal(t, evidence.Red, report.Verdict)
 		assert.Len(t, report.Findings, len(wanted), lines(report))
 		for _, f := range report.Findings {
 			w, known := wanted[f.Task]
@@ -74,7 +74,7 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 				continue
 			}
 			delete(wanted, f.Task)
-			assert.Equal(t, idempotence.Liar, f.Rule, f.Message)
+			assert.Equal(t, "undeclared_change", f.Rule, f.Message)
 			assert.Equal(t, w.host, f.Host, f.Message)
 			assert.Contains(t, f.Where, "testdata/liars.yml:")
 			assert.Contains(t, f.Found, "changed_when is False")
@@ -135,7 +135,7 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	}
 	path := filepath.Join(t.TempDir(), "report.json")
 	options, err := json.Marshal(map[string]any{
-		"gate_idempotence_playbook": book, "gate_idempotence_prove": true, "gate_idempotence_report": path, "gate_idempotence_variables": given,
+		"gate_idempotence_playbook": book, "gate_idempotence_converge": true, "gate_idempotence_report": path, "gate_idempotence_variables": given,
 		"sandbox_evidence": map[string]string{"ledger": filepath.Join(filepath.Dir(path), "ledger.jsonl")},
 	})
 	require.NoError(t, err)
@@ -149,10 +149,10 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	kept, err := evidence.Read(filepath.Join(filepath.Dir(path), "ledger.jsonl"))
 	require.NoError(t, err)
 	require.Len(t, kept, 1)
-	assert.Equal(t, report.Verdict, string(kept[0].Verdict))
+	assert.Equal(t, report.Verdict, kept[0].Verdict)
 	assert.Equal(t, []string{"vm", "docker", "embedded"}, []string{kept[0].Mode, kept[0].Driver, kept[0].Distribution}, "as the inventory has it")
 	assert.Len(t, kept[0].Inventory+kept[0].Boundary, 2*64)
-	assert.Equal(t, report.Verdict == "green", failed == nil, "red fails the playbook, and green does not: %v", failed)
+	assert.Equal(t, report.Verdict == evidence.Green, failed == nil, "red fails the playbook, and green does not: %v", failed)
 	return report
 }
 

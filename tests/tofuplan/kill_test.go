@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/evidence"
 	gate "github.com/arcodange-org/sandbox/internal/gate/plan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		g := gate.Gate{Runner: run.Exec{}, Binary: filepath.Join(dir, "wrapper"), Env: os.Environ(), Work: filepath.Join(dir, "work")}
-		_, _ = g.Judge(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Rules: gate.Rules{Engine: boundary.Checker{Manifest: manifest}}})
+		_, _ = g.Evaluate(context.Background(), gate.Options{Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), Boundary: boundary.Checker{Manifest: manifest}})
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -60,9 +61,9 @@ func TestARunThatIsKilledLeavesNoPlanFileAfterTheNext(t *testing.T) {
 	}
 
 	w.gate.Binary = real
-	report, err := w.gate.Judge(t.Context(), w.opts)
+	report, err := w.gate.Evaluate(t.Context(), w.opts)
 	require.NoError(t, err)
-	assert.Equal(t, "green", report.Verdict, report.Summary())
+	assert.Equal(t, evidence.Green, report.Verdict, report.Summary())
 	assert.Len(t, plans(), 1, "one that is still at work is left alone")
 
 	pid, err := strconv.Atoi(strings.TrimSpace(w.read("planned")))
@@ -71,5 +72,5 @@ func TestARunThatIsKilledLeavesNoPlanFileAfterTheNext(t *testing.T) {
 	require.NoError(t, child.Process.Kill())
 	_ = child.Wait() // it was killed
 	require.Len(t, plans(), 1)
-	assert.Equal(t, "green", w.judge().Verdict) // asserts that nothing is left
+	assert.Equal(t, evidence.Green, w.judge().Verdict) // asserts that nothing is left
 }

@@ -24,6 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/evidence"
+	kit "github.com/arcodange-org/sandbox/internal/gate"
 	gate "github.com/arcodange-org/sandbox/internal/gate/plan"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -65,7 +67,7 @@ func buildFor(t *testing.T, product string) *world {
 	w.gate = gate.Gate{Runner: run.Exec{}, Binary: program(t, product), Env: []string{"PATH=" + os.Getenv("PATH")}, Work: filepath.Join(dir, "work")}
 	w.opts = gate.Options{
 		Root: filepath.Join(dir, "root"), Override: filepath.Join(dir, "override.tf"), LockTimeout: 1,
-		Rules: gate.Rules{NoChanges: true},
+		NoChanges: true,
 	}
 	w.manifest("local", dir+"/sandbox/*")
 	w.write("override.tf", w.backend("sandbox/default.tfstate"))
@@ -87,7 +89,7 @@ sandbox:
   dns_zones: [{name: throwaway.example.net}]
 `, w.dir, backend, location))
 	require.NoError(w.t, err)
-	w.opts.Rules.Engine = boundary.Checker{Manifest: manifest}
+	w.opts.Boundary = boundary.Checker{Manifest: manifest}
 }
 
 func (w *world) backend(path string) string {
@@ -124,7 +126,7 @@ func (w *world) wrap(script string) {
 
 func (w *world) judge() gate.Report {
 	w.t.Helper()
-	report, err := w.gate.Judge(w.t.Context(), w.opts)
+	report, err := w.gate.Evaluate(w.t.Context(), w.opts)
 	require.NoError(w.t, err)
 	data, err := json.Marshal(report)
 	require.NoError(w.t, err)
@@ -179,11 +181,11 @@ output "pw" {
 }
 `
 
-func changes(w *world) { w.opts.Rules.NoChanges = false }
+func changes(w *world) { w.opts.NoChanges = false }
 
 func allow(address, action string) func(*world) {
 	return func(w *world) {
-		w.opts.Rules.Allowed = append(w.opts.Rules.Allowed, gate.Allowed{Address: address, Action: action, Reason: "meant"})
+		w.opts.Waivers = append(w.opts.Waivers, kit.Waiver{Rule: action, Resource: address, Reason: "meant", Expires: time.Now().Format(time.DateOnly)})
 	}
 }
 
@@ -341,7 +343,7 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 					c.seed(w)
 				}
 				report := w.judge()
-				assert.Equal(t, "red", report.Verdict)
+				assert.Equal(t, evidence.Red, report.Verdict)
 				assert.Equal(t, []string{c.rule}, rules(report), report.Summary())
 			})
 		}
@@ -405,9 +407,8 @@ func TestWhatIsHonestIsGreen(t *testing.T) {
 				}
 				before := tree(t, w.opts.Root)
 				report := w.judge()
-				assert.Equal(t, "green", report.Verdict, report.Summary())
+				assert.Equal(t, evidence.Green, report.Verdict, report.Summary())
 				assert.Empty(t, report.Findings)
-				assert.Empty(t, report.Unused)
 				assert.Equal(t, before, tree(t, w.opts.Root), "the user's tree is left alone")
 				assert.Equal(t, product, report.Product)
 			})
@@ -466,7 +467,7 @@ func TestABackendThatCannotBeTakenOutIsNotOverridden(t *testing.T) {
 			w := build(t)
 			w.write("root/main.tf", one)
 			w.write(name, text)
-			_, err := w.gate.Judge(t.Context(), w.opts)
+			_, err := w.gate.Evaluate(t.Context(), w.opts)
 			require.ErrorContains(t, err, "overriding the backend")
 			require.ErrorContains(t, err, filepath.Base(name))
 		})
@@ -482,9 +483,9 @@ func TestTwoGatesAtOnceOnOneStateWaitForEachOther(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
-			report, err := w.gate.Judge(t.Context(), w.opts)
+			report, err := w.gate.Evaluate(t.Context(), w.opts)
 			assert.NoError(t, err)
-			assert.Equal(t, "green", report.Verdict, report.Summary())
+			assert.Equal(t, evidence.Green, report.Verdict, report.Summary())
 		})
 	}
 	all.Wait()
@@ -495,12 +496,12 @@ func TestAModuleThatIsFetchedIsJudgedBeforeItIsPlanned(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		module  string
-		verdict string
+		verdict evidence.Verdict
 	}{
-		"an honest one":                  {one, "green"},
-		"one that runs a program":        {"data \"external\" \"x\" {\n  program = [\"sh\", \"-c\", \"touch DIR/started\"]\n}\n", "red"},
-		"one that reads a state":         {"data \"terraform_remote_state\" \"p\" {\n  backend = \"local\"\n  config  = { path = \"DIR/production/x\" }\n}\n", "red"},
-		"one with a provider of its own": {one + "provider \"vault\" {\n  address = \"https://192.0.2.1\"\n}\n", "red"},
+		"an honest one":                  {one, evidence.Green},
+		"one that runs a program":        {"data \"external\" \"x\" {\n  program = [\"sh\", \"-c\", \"touch DIR/started\"]\n}\n", evidence.Red},
+		"one that reads a state":         {"data \"terraform_remote_state\" \"p\" {\n  backend = \"local\"\n  config  = { path = \"DIR/production/x\" }\n}\n", evidence.Red},
+		"one with a provider of its own": {one + "provider \"vault\" {\n  address = \"https://192.0.2.1\"\n}\n", evidence.Red},
 	} {
 		for _, product := range planners(c.module) {
 			t.Run(product+", "+name, func(t *testing.T) {
@@ -523,7 +524,7 @@ func TestAModuleThatIsFetchedIsJudgedBeforeItIsPlanned(t *testing.T) {
 				if name == "one that reads a state" { // the others' providers cannot be had here, which is red before
 					assert.Equal(t, []string{"boundary"}, rules(report), report.Summary())
 				}
-				if c.verdict == "red" {
+				if c.verdict == evidence.Red {
 					assert.NoFileExists(t, filepath.Join(w.dir, "planned"))
 				}
 			})
@@ -538,7 +539,7 @@ func TestTimeRunsOut(t *testing.T) {
 	w.wrap(`if [ "$1" = plan ]; then exec sleep 60; fi; exec "$TOFU" "$@"`)
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
-	report, err := w.gate.Judge(ctx, w.opts)
+	report, err := w.gate.Evaluate(ctx, w.opts)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"incomplete"}, rules(report))
 }
@@ -553,7 +554,7 @@ func TestThePlanFileIsPrivateAndAKilledRunsIsRemovedByTheNext(t *testing.T) {
 	w.write("work/plan-1-1/plan", secret)
 	w.write("work/plan-1-1.lock", "process 1\n")
 	report := w.judge() // asserts that nothing is left
-	assert.Equal(t, "green", report.Verdict, report.Summary())
+	assert.Equal(t, evidence.Green, report.Verdict, report.Summary())
 	assert.Equal(t, "600\n", w.read("mode"))
 	assert.NotEqual(t, "0\n", w.read("size"))
 }

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/oneline"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 //go:embed page.html.tmpl
@@ -96,7 +98,7 @@ type one struct {
 	Summary  string
 	Took     string
 	Signed   bool
-	Trees    []evidence.Tree
+	Trees    []tree.State
 	Facts    []fact
 	Report   report
 }
@@ -256,12 +258,7 @@ func oneOf(entry evidence.Entry, folder string) one {
 	return o
 }
 
-func short(digest string) string {
-	if len(digest) > 16 {
-		return digest[:16] + "…"
-	}
-	return digest
-}
+func short(digest string) string { return oneline.Cut(digest, 16) }
 
 // reportOf looks whether the report is still the one that was left.
 func reportOf(left evidence.Report, folder string) report {

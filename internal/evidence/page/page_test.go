@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/html"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 var now = time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC)
@@ -98,7 +99,7 @@ func TestTheMatrixShowsTheNewestRunOfEachGateForEachClass(t *testing.T) {
 	}
 	entries[1].Classes = []string{"PostgreSQL"}
 	entries[3].Classes = []string{"DNS"}
-	entries[3].Trees = []evidence.Tree{{Repository: "factory", Dirty: true}}
+	entries[3].Trees = []tree.State{{Repository: "factory", Dirty: true}}
 	entries[3].Deviations = []string{"embedded distribution"}
 	_, doc := render(t, entries, evidence.Verification{}, "/x")
 	assert.Equal(t, [][]string{

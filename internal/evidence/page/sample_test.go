@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // realistic is a ledger of three months as a small lab would have it. It is the same each time.
@@ -37,7 +38,7 @@ func realistic(records int) []evidence.Entry {
 			Time: now.Add(-90 * day1 * time.Duration(records-n) / time.Duration(records)), What: gate.name, Verdict: evidence.Green, Summary: gate.summary,
 			Classes: gate.classes, Mode: "vm", Driver: "docker", Distribution: "embedded",
 			Duration:   gate.usual * time.Duration(80+random.IntN(50)) / 100,
-			Trees:      []evidence.Tree{{Repository: "factory", Commit: fmt.Sprintf("%040x", random.Uint64()), Tree: fmt.Sprintf("%040x", random.Uint64()), Dirty: random.IntN(6) == 0}},
+			Trees:      []tree.State{{Repository: "factory", Commit: fmt.Sprintf("%040x", random.Uint64()), Tree: fmt.Sprintf("%040x", random.Uint64()), Dirty: random.IntN(6) == 0}},
 			Deviations: []string{"embedded distribution of Kubernetes"}, Versions: map[string]string{"ansible-core": "2.21.0", "kubernetes": "v1.34.3"},
 			Inventory: strings.Repeat("1f", 32), Boundary: strings.Repeat("2e", 32),
 		}}

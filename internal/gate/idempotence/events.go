@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
 // Event is one line that the callback gate_events writes.
 type Event struct {
-	Kind   string  `json:"event"` // begin, playbook, play, hinge, no_hosts, result, end
+	Kind   string  `json:"event"` // begin, playbook, play, variables, task, no_hosts, result, end
 	Number int     `json:"number"`
 	Time   float64 `json:"time"`
 
@@ -28,8 +30,23 @@ type Event struct {
 	// play, no_hosts
 	Play string `json:"play"`
 
-	// hinge: what of a task or a play check mode decides on, and no result tells
-	Hinges []Hinge `json:"hinges"`
+	// task, play: as they are in their files
+	ID         string              `json:"id"` // of the task; a result has it too
+	Keywords   []Keyword           `json:"keywords"`
+	Files      []Keyword           `json:"files"` // that the task includes, or was imported from
+	Args       []string            `json:"args"`  // templates
+	Sets       []string            `json:"sets"`  // variables that the task registers or sets
+	Vars       map[string][]string `json:"vars"`  // templates of its own variables
+	Unreadable string              `json:"unreadable"`
+
+	// variables: templates by name
+	Templates map[string][]string `json:"templates"`
+
+	// Dependencies are the keywords by which check mode decides what a task or a
+	// play does, where no result tells; DependentWhen are the conditions of a
+	// result that depend on it. See resolve.
+	Dependencies  []Keyword `json:"-"`
+	DependentWhen []string  `json:"-"`
 
 	// play: the names of those it matched; end: Ansible's own counts of each
 	Hosts json.RawMessage `json:"hosts"`
@@ -43,8 +60,7 @@ type Event struct {
 	ChangedWhen []string  `json:"changed_when"`
 	FailedWhen  []string  `json:"failed_when"`
 	When        []string  `json:"when"`
-	HingingWhen []string  `json:"hinging_when"` // those of When on which check mode decides, be it through variables
-	CheckMode   *bool     `json:"check_mode"`   // what the task or play itself asks for
+	CheckMode   *bool     `json:"check_mode"` // what the task or play itself asks for
 	Host        string    `json:"host"`
 	On          string    `json:"on"` // whom it was delegated to
 	Result      string    `json:"kind"`
@@ -54,34 +70,20 @@ type Event struct {
 	Outcome
 }
 
-// Hinge is a keyword whose value mentions check mode, by itself or through variables.
-type Hinge struct {
-	Keyword string `json:"keyword"`
-	Says    string `json:"says"`
-}
-
 // Outcome is what a task, or one item of its loop, said of itself.
 type Outcome struct {
-	Item           string   `json:"item"`
-	Changed        bool     `json:"changed"`
-	Failed         bool     `json:"failed"`
-	Skipped        bool     `json:"skipped"`
-	Unreachable    bool     `json:"unreachable"`
-	Differs        bool     `json:"differs"`
-	Diff           []Change `json:"diff"`
-	Msg            string   `json:"msg"`
-	SkipReason     string   `json:"skip_reason"`
-	SkippedReason  string   `json:"skipped_reason"`
-	FalseCondition string   `json:"false_condition"`
-	Stdout         string   `json:"stdout"`
-}
-
-// Change is one difference as --diff shows it.
-type Change struct {
-	Header   string `json:"header,omitempty"`
-	Before   string `json:"before,omitempty"`
-	After    string `json:"after,omitempty"`
-	Prepared string `json:"prepared,omitempty"`
+	Item           string        `json:"item"`
+	Changed        bool          `json:"changed"`
+	Failed         bool          `json:"failed"`
+	Skipped        bool          `json:"skipped"`
+	Unreachable    bool          `json:"unreachable"`
+	Differs        bool          `json:"differs"`
+	Diff           []gate.Change `json:"diff"`
+	Msg            string        `json:"msg"`
+	SkipReason     string        `json:"skip_reason"`
+	SkippedReason  string        `json:"skipped_reason"`
+	FalseCondition string        `json:"false_condition"`
+	Stdout         string        `json:"stdout"`
 }
 
 // counts is what Ansible's recap says of a host.
@@ -113,6 +115,7 @@ func ReadEvents(r io.Reader) ([]Event, error) {
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
+			resolve(events)
 			return events, nil
 		}
 		if err != nil {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package idempotence knows whether a playbook leaves a machine that has been
-// converged alone. It runs ansible-playbook in check mode, reads the events of
-// the callback gate_events and judges them; asked to prove it, it converges for
-// real and compares the machines before and after. It does not know what a
-// playbook is for, never reads what Ansible prints for people, and takes
-// nothing for green that it did not see.
+// Package idempotence checks that a playbook changes nothing on machines that
+// have converged. It runs ansible-playbook in check mode and checks the events
+// of the callback gate_events; with Converge it also runs it for real and
+// compares the machines before and after. It does not read what Ansible prints
+// for people, and what it did not see is a finding.
 package idempotence
 
 import (
@@ -19,12 +18,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/arcodange-org/sandbox/internal/gate/reports"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
+// Kinds of runs.
 const (
 	check    = "check"
 	converge = "converge"
@@ -36,7 +35,7 @@ type Ignore struct {
 	Reason string `json:"reason" arg:"reason"`
 }
 
-// Options say what to run and what to expect.
+// Options are what to run and what to expect.
 type Options struct {
 	Playbook  string
 	Inventory []string
@@ -44,211 +43,152 @@ type Options struct {
 	Vars      map[string]any
 	Tags      []string
 	SkipTags  []string
-	Dir       string // where to run; empty: here
-	Hosts     []string
-	Skips     []Skip
-	Prove     bool
-	Watch     []string
+	Dir       string   // to run in; empty: the current one
+	Hosts     []string // that have to take part; empty: those that a play matches
+	Converge  bool     // run for real too, and compare the machines
+	Watch     []string // folders whose files are compared
 	Snapshot  []string // kinds: packages, units, files, containers
-	Become    bool     // to look at the machines
-	Sandbox   string   // whose machines on an engine count; those of others do not
+	Become    bool     // for the snapshot
+	Sandbox   string   // name; containers of other sandboxes are left out
 	Ignore    []Ignore
+	Waivers   []gate.Waiver
 }
 
-// Gate runs Ansible and judges.
+// Gate runs Ansible and checks the runs.
 type Gate struct {
 	Runner    run.Runner
 	Program   string   // ansible-playbook
-	Callbacks string   // folder of gate_events.py; empty: where Ansible finds the collection
-	Env       []string // what to run it with; the gate takes out what would blind it
+	Callbacks string   // folder of gate_events.py; empty: that of the installed collection
+	Env       []string // for ansible-playbook; variables that would hide events are removed
 
-	// Objects looks at a cluster; nil if there is none to look at.
+	// Objects takes a snapshot of a cluster; nil if there is none.
 	Objects func(ctx context.Context) (map[string]thing, error)
 }
 
-// Report is the verdict and what it rests on.
+// Report is what was found.
 type Report struct {
-	Gate     string      `json:"gate"`
-	Verdict  string      `json:"verdict"` // green or red
-	Playbook string      `json:"playbook"`
-	In       *reports.In `json:"playbook_in,omitempty"` // where the playbook lies in the repositories of the evidence
-	Limit    string      `json:"limit,omitempty"`
-	// Narrowed is what made this less than, or another than, the whole playbook on all of its inventory.
-	Narrowed  []string       `json:"narrowed,omitempty"`
-	Inventory []string       `json:"inventory,omitempty"`
-	Expected  []string       `json:"expected_hosts,omitempty"`
-	Core      string         `json:"ansible_core,omitempty"` // version of ansible-core
-	Began     time.Time      `json:"began"`
-	Seconds   float64        `json:"seconds"`
-	Proved    bool           `json:"proved"` // it converged for real, and the machines were compared
-	Hosts     []string       `json:"hosts"`  // who took part
-	Tasks     int            `json:"tasks"`  // results that were judged
-	Skips     []Skip         `json:"skips,omitempty"`
-	Ignored   []Ignore       `json:"ignored,omitempty"`
-	Findings  []Finding      `json:"findings"`
-	Unused    []string       `json:"unused_skips,omitempty"` // listed, and not needed
-	Rules     map[string]int `json:"rules"`
+	*gate.Report
+	Limit     string   `json:"limit,omitempty"`
+	Inventory []string `json:"inventory,omitempty"`
+	Expected  []string `json:"expected_hosts,omitempty"`
+	Core      string   `json:"ansible_core,omitempty"` // version of ansible-core
+	Converged bool     `json:"converged"`              // it ran for real, and the machines were compared
+	Hosts     []string `json:"hosts"`                  // that took part
+	Tasks     int      `json:"tasks"`                  // results that were checked
 }
 
-// Summary is the report on one line.
-func (r Report) Summary() string {
-	if len(r.Findings) == 0 {
-		proved := ""
-		if r.Proved {
-			proved = ", proved by a second converge"
-		}
-		return fmt.Sprintf("%d results on %s, nothing changed%s", r.Tasks, strings.Join(r.Hosts, ", "), proved)
-	}
-	more := ""
-	if n := len(r.Findings) - 1; n > 0 {
-		more = fmt.Sprintf(" (and %d more)", n)
-	}
-	return r.Findings[0].Message + more
-}
-
-// Judge runs the playbook and tells what it saw. An error means that not even
-// the run could be started; a run that broke is a red report.
-func (g Gate) Judge(ctx context.Context, o Options) (Report, error) {
-	began := time.Now()
-	for _, s := range o.Skips {
-		if strings.TrimSpace(s.Reason) == "" {
-			return Report{}, fmt.Errorf("the skip of the task %q has no reason: write why check mode cannot judge it", s.Task)
-		}
-	}
+// Evaluate runs the playbook and checks it. The error is about what keeps it
+// from running at all; a run that breaks is a finding.
+func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	for _, i := range o.Ignore {
 		if strings.TrimSpace(i.Reason) == "" {
-			return Report{}, fmt.Errorf("what is ignored as %q has no reason: write why it changes by itself", i.What)
+			return Report{}, fmt.Errorf("ignore %q: reason is empty; write why it changes by itself", i.What)
 		}
 		if _, err := filepath.Match(i.What, ""); err != nil {
-			return Report{}, fmt.Errorf("what is ignored as %q is no pattern: %w", i.What, err)
+			return Report{}, fmt.Errorf("ignore %q: not a pattern (%w)", i.What, err)
 		}
+	}
+	common, err := gate.NewReport("idempotence", o.Playbook, Rules(), o.Waivers)
+	if err != nil {
+		return Report{}, err
 	}
 	dir, err := os.MkdirTemp("", "idempotence-gate-")
 	if err != nil {
-		return Report{}, fmt.Errorf("making a folder for the run: %w", err)
+		return Report{}, fmt.Errorf("folder for the run: %w", err)
 	}
 	defer os.RemoveAll(dir)
-
+	report := Report{Report: common, Limit: o.Limit, Inventory: o.Inventory, Expected: o.Hosts, Hosts: []string{}}
 	var before map[string]machine
 	var cluster map[string]thing
-	report := Report{Gate: "idempotence_gate", Playbook: o.Playbook, Limit: o.Limit, Began: began.UTC(), Skips: o.Skips, Ignored: o.Ignore}
-	var blind []Finding
-	if o.Prove {
-		// Who takes part is known after the check, and by then a task that runs for real in check mode has run.
-		if before, err = g.snapshot(ctx, o, dir, "before", []string{"all", "localhost"}); err != nil {
-			blind = append(blind, Finding{Rule: NoSnapshot, Expected: "a look at the machines before", Found: oneLine(err.Error())})
-		}
-		if g.Objects != nil {
-			if cluster, err = g.Objects(ctx); err != nil {
-				blind = append(blind, Finding{Rule: NoSnapshot, Expected: "a look at the cluster before", Found: oneLine(err.Error())})
-			}
-		}
+	if o.Converge {
+		before, cluster = g.before(ctx, o, dir, common)
 	}
+	comparable := !report.Has("no_snapshot")
 	events, broken, ended := g.play(ctx, o, dir, check, "--check")
-	first := judge(check, events, broken, ended, Want{Hosts: o.Hosts, Skips: o.Skips, Tags: o.Tags, SkipTags: o.SkipTags, Compared: o.Prove})
-	var second *judgement
-	if o.Prove && len(blind) == 0 && !first.has(NothingRan, NotCheck, Incomplete) {
-		if second, err = g.prove(ctx, o, dir, before, cluster, first); err != nil {
-			return Report{}, err
-		}
-		report.Proved = true
-	}
-	for _, f := range blind {
-		f.Message = f.sentence()
-		report.Findings = append(report.Findings, f)
-	}
-	report.Findings = append(report.Findings, first.findings...)
-	if second != nil {
-		report.Findings = append(report.Findings, second.findings...)
+	first := record(check, events, broken, ended, Expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags, Converged: o.Converge})
+	first.check(ctx, common, checkRules)
+	if o.Converge && comparable && !report.Has("nothing_ran", "not_check", "incomplete") {
+		g.converge(ctx, o, dir, before, cluster, first, common)
+		report.Converged = true
 	}
 	if ctx.Err() != nil {
-		f := Finding{Rule: Incomplete, Expected: "a run that ends in time", Found: ctx.Err().Error()}
-		f.Message = f.sentence()
-		report.Findings = append(report.Findings, f)
+		report.Add(gate.Finding{Rule: "incomplete", Expected: "a run that ends in time", Found: ctx.Err().Error()})
 	}
-	report.sum(first)
-	report.Inventory, report.Expected = o.Inventory, o.Hosts
 	report.Narrowed = o.narrowed(first)
-	if len(events) > 0 {
-		report.Core = events[0].Core
-	}
-	for _, s := range o.Skips {
-		if !first.used[s.Task] {
-			report.Unused = append(report.Unused, s.Task)
-		}
-	}
-	report.Seconds = time.Since(began).Seconds()
+	report.Finish(!report.Has("nothing_ran", "incomplete"))
+	report.describe(first)
 	return report, nil
 }
 
-// narrowed tells what of the options made the run less than a whole one. Hosts
-// that are expected narrow it where a play matched others, which then may idle.
-func (o Options) narrowed(first *judgement) []string {
+// before takes the snapshots before the runs. It is not known yet which hosts
+// take part, and a task that runs in check mode may change any of them.
+func (g Gate) before(ctx context.Context, o Options, dir string, report *gate.Report) (machines map[string]machine, cluster map[string]thing) {
+	machines, err := g.snapshot(ctx, o, dir, "before", []string{"all", "localhost"})
+	if err != nil {
+		report.Add(gate.Finding{Rule: "no_snapshot", Expected: "a snapshot of the machines before", Found: oneLine(err.Error())})
+	}
+	if g.Objects != nil {
+		if cluster, err = g.Objects(ctx); err != nil {
+			report.Add(gate.Finding{Rule: "no_snapshot", Expected: "a snapshot of the cluster before", Found: oneLine(err.Error())})
+		}
+	}
+	return machines, cluster
+}
+
+// narrowed lists the options that made the run less than a whole one. Expected
+// hosts narrow it where a play matched others, on which nothing ran.
+func (o Options) narrowed(first *recording) []string {
 	var out []string
-	add := func(what string, list []string) {
+	add := func(what string, list ...string) {
 		if len(list) > 0 {
-			out = append(out, what+": "+strings.Join(list, ", "))
+			out = append(out, what+" "+strings.Join(list, ", "))
 		}
 	}
 	if o.Limit != "" {
-		add("limit", []string{o.Limit})
+		add("limit", o.Limit)
 	}
-	add("tags", o.Tags)
-	add("skip_tags", o.SkipTags)
-	add("variables", slices.Sorted(maps.Keys(o.Vars)))
+	add("tags", o.Tags...)
+	add("skip_tags", o.SkipTags...)
+	add("variables", slices.Sorted(maps.Keys(o.Vars))...)
 	if len(o.Hosts) > 0 {
 		var idle []string
 		for _, host := range slices.Sorted(maps.Keys(first.matched)) {
-			if !first.part[host] && !slices.Contains(o.Hosts, host) {
+			if !first.active[host] && !slices.Contains(o.Hosts, host) {
 				idle = append(idle, host)
 			}
 		}
-		add("not expected", idle)
+		add("not expected", idle...)
 	}
-	return out
-}
-
-// Waivers are what was not held against the playbook, as a ledger keeps it.
-func (r Report) Waivers() []string {
-	var out []string
-	for _, n := range r.Narrowed {
-		out = append(out, "narrowed: "+strings.Replace(n, ": ", " ", 1))
-	}
-	for _, s := range r.Skips {
-		if !slices.Contains(r.Unused, s.Task) {
-			out = append(out, "skip "+s.Task+": "+s.Reason)
-		}
-	}
-	if r.Proved {
-		for _, i := range r.Ignored {
-			out = append(out, "ignore "+i.What+": "+i.Reason)
+	if o.Converge {
+		for _, i := range o.Ignore {
+			add("ignore", i.What+": "+i.Reason)
 		}
 	}
 	return out
 }
 
-func (r *Report) sum(first *judgement) {
-	r.Verdict, r.Rules, r.Hosts = "green", map[string]int{}, []string{}
-	for _, f := range r.Findings {
-		r.Verdict = "red"
-		r.Rules[f.Rule]++
-	}
-	for host := range first.part {
-		r.Hosts = append(r.Hosts, host)
-	}
-	slices.Sort(r.Hosts)
+// describe writes facts and lines for people.
+func (r *Report) describe(first *recording) {
+	r.Hosts = append(r.Hosts, slices.Sorted(maps.Keys(first.active))...)
 	for _, e := range first.events {
-		if e.Kind == "result" {
+		switch e.Kind {
+		case "begin":
+			r.Core = e.Core
+		case "result":
 			r.Tasks++
 		}
 	}
-	if r.Findings == nil {
-		r.Findings = []Finding{}
+	if len(r.Findings) == 0 {
+		line := fmt.Sprintf("%d results on %s, nothing changed", r.Tasks, strings.Join(r.Hosts, ", "))
+		if r.Converged {
+			line += ", confirmed by a second converge"
+		}
+		r.Lines = append(r.Lines, line)
 	}
 }
 
-// play runs ansible-playbook and reads its events. broken tells that the events
-// cannot be trusted, ended that the program did not end well.
+// play runs ansible-playbook and reads its events. broken is why the events
+// cannot be trusted, ended how the program failed.
 func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...string) (events []Event, broken, ended error) {
 	file := filepath.Join(dir, name+".jsonl")
 	args := append([]string{"--diff"}, more...)
@@ -276,7 +216,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 		args = append(args, "--extra-vars=@"+vars)
 	}
 	env := clean(g.Env)
-	// By its full name where that will do: the guard refuses a variable that names a folder of plugins.
+	// The guard refuses a variable that names a folder of plugins, so only tests name one.
 	if g.Callbacks == "" {
 		env = append(env, "ANSIBLE_CALLBACKS_ENABLED=arcodange.sandbox.gate_events")
 	} else {
@@ -290,8 +230,8 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 	lines, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if ended == nil {
-			broken = errors.New("the run ended well and the callback arcodange.sandbox.gate_events wrote nothing: it was not loaded; " +
-				"see that the ansible.cfg there finds the collection")
+			broken = errors.New("the callback arcodange.sandbox.gate_events wrote nothing, so it was not loaded; " +
+				"make the ansible.cfg there find the collection")
 		}
 		return nil, broken, ended
 	}
@@ -303,7 +243,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 	return events, broken, ended
 }
 
-// clean takes out of an environment what decides on events, on text, or on which tasks run.
+// clean removes variables that decide on events, on output, or on which tasks run.
 func clean(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

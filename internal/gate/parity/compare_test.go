@@ -5,13 +5,15 @@ package parity
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
 // stand is what the manifest lab describes, as it would be found.
@@ -58,7 +60,7 @@ func longhorn() FoundLonghorn {
 	}
 }
 
-func paths(drifts []Drift) []string {
+func paths(drifts []gate.Finding) []string {
 	out := []string{}
 	for _, d := range drifts {
 		out = append(out, d.Path)
@@ -332,7 +334,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			assert.Empty(t, deviations)
 			var all []string
 			for _, d := range drifts {
-				all = append(all, d.String())
+				all = append(all, d.Message)
 			}
 			assert.Contains(t, strings.Join(all, "\n"), c.says)
 		})
@@ -397,102 +399,6 @@ func FuzzCompare(f *testing.F) {
 	})
 }
 
-func day(text string) time.Time {
-	at, err := time.Parse(time.DateTime, text)
-	if err != nil {
-		panic(err)
-	}
-	return at
-}
-
-const waivers = `
-- {path: nodes/*/architecture, reason: The computer is another one., expires: 2027-01-31}
-- {path: components/vault, reason: None is there., expires: 2026-12-31}
-`
-
-func TestAWaiverHoldsToItsLastDayAndNoLonger(t *testing.T) {
-	t.Parallel()
-	drifts := []Drift{
-		{Path: "components/vault"}, {Path: "components/vault/version"}, {Path: "nodes/pi1/architecture"}, {Path: "nodes/pi2/architecture"}, {Path: "nodes/pi2"},
-	}
-	for now, c := range map[string]struct{ standing, waived, unused []string }{
-		"2026-12-31 23:59:59": {
-			[]string{"components/vault/version", "nodes/pi2"}, []string{"components/vault", "nodes/pi1/architecture", "nodes/pi2/architecture"}, nil,
-		},
-		"2027-01-01 00:00:00": {
-			[]string{"components/vault", "components/vault/version", "nodes/pi2", "waivers/components/vault"}, []string{"nodes/pi1/architecture", "nodes/pi2/architecture"}, nil,
-		},
-	} {
-		list, err := ParseWaivers("w.yml", []byte(waivers), day(now))
-		require.NoError(t, err)
-		standing, waived, unused := Waive(drifts, list, day(now))
-		assert.Equal(t, c.standing, paths(standing), now)
-		var let []string
-		for _, w := range waived {
-			let = append(let, w.Path)
-			assert.NotEmpty(t, w.Reason)
-		}
-		assert.Equal(t, c.waived, let, now)
-		assert.Empty(t, unused, now)
-	}
-	list, err := ParseWaivers("w.yml", []byte(waivers), day("2026-06-01 00:00:00"))
-	require.NoError(t, err)
-	standing, _, unused := Waive(nil, list, day("2026-06-01 00:00:00"))
-	assert.Empty(t, standing)
-	require.Len(t, unused, 2)
-	assert.Equal(t, "w.yml:2", unused[0].Place)
-	assert.Equal(t, "components/vault until 2026-12-31: None is there.", unused[1].String())
-	standing, _, _ = Waive(nil, list, day("2028-01-01 00:00:00"))
-	assert.Equal(t, []string{"waivers/nodes/*/architecture", "waivers/components/vault"}, paths(standing), "expired, though nothing of it differs")
-}
-
-func TestAWaiverThatSaysTooLittleOrTooMuchIsRefusedWithItsPlace(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct{ text, says string }{
-		"no reason":                {"- {path: a/b, expires: 2026-12-31}", `w.yml:1:3: the key "reason" is missing`},
-		"an empty reason":          {"- {path: a/b, reason: '  ', expires: 2026-12-31}", "w.yml:1:23: a reason is needed here"},
-		"no end":                   {"- {path: a/b, reason: r}", `w.yml:1:3: the key "expires" is missing`},
-		"no day":                   {"- {path: a/b, reason: r, expires: never}", "w.yml:1:35: a day is needed here"},
-		"an end that is too far":   {"- {path: a/b, reason: r, expires: 2027-12-31}", "more than a year ahead"},
-		"everything":               {"- {path: '*/b', reason: r, expires: 2026-12-31}", "does not begin with the section"},
-		"a whole section":          {"- {path: a, reason: r, expires: 2026-12-31}", "does not begin with the section"},
-		"a part of a segment":      {"- {path: a/b*, reason: r, expires: 2026-12-31}", "* stands for a whole segment"},
-		"an expired waiver":        {"- {path: waivers/a/b, reason: r, expires: 2026-12-31}", "does not begin with the section"},
-		"an empty segment":         {"- {path: a//b, reason: r, expires: 2026-12-31}", "has an empty segment"},
-		"a key that is not known":  {"- {path: a/b, reason: r, expires: 2026-12-31, forever: true}", `unknown key "forever"`},
-		"the same path twice":      {"- {path: a/b, reason: r, expires: 2026-12-31}\n- {path: a/b, reason: r, expires: 2026-12-31}", "w.yml:2:3: the waiver a/b stands here twice"},
-		"no list":                  {"path: a/b", "a list is needed here"},
-		"nothing":                  {"", "w.yml:1:1: it is empty"},
-		"a path that is no string": {"- {path: [a], reason: r, expires: 2026-12-31}", "the path of a drift is needed here"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, err := ParseWaivers("w.yml", []byte(c.text), day("2026-11-25 12:00:00"))
-			require.ErrorContains(t, err, c.says)
-		})
-	}
-	_, err := LoadWaivers("/nowhere/w.yml", time.Time{})
-	require.ErrorContains(t, err, "reading the waivers")
-}
-
-// FuzzParseWaivers holds the reader to what a waiver must have.
-func FuzzParseWaivers(f *testing.F) {
-	f.Add([]byte(waivers))
-	now := day("2026-11-25 12:00:00")
-	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := ParseWaivers("f.yml", data, now)
-		if err != nil {
-			return
-		}
-		for _, w := range list {
-			assert.NotEmpty(t, w.Reason)
-			assert.LessOrEqual(t, w.Expires.Sub(now), longest)
-			assert.False(t, w.covers("deviations"))
-			assert.NotEqual(t, '*', rune(w.Path[0]))
-		}
-	})
-}
-
 func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
 	t.Parallel()
 	hosts, err := ReadHosts(map[string]any{"pi2": map[string]any{"groups": []any{"postgres"}, "containers": []any{map[string]any{
@@ -519,7 +425,9 @@ func TestTheShippedManifestAndItsWaiversAreRead(t *testing.T) {
 	m, err := Load("../../../inventory/parity/manifest.yml")
 	require.NoError(t, err)
 	assert.Len(t, m.Nodes, 3)
-	_, err = LoadWaivers("../../../inventory/parity/waivers.yml", day("2026-11-25 00:00:00"))
+	shipped, err := gate.ReadWaivers("../../../inventory/parity/waivers.yml", "parity")
+	require.NoError(t, err)
+	_, err = gate.NewReport("parity", "", Rules(), shipped)
 	require.NoError(t, err)
 }
 
@@ -535,6 +443,8 @@ func TestTheExamplesInTheDocumentationAreRead(t *testing.T) {
 	require.Len(t, examples, 2)
 	_, err = Parse("manifest", []byte(examples[0]))
 	require.NoError(t, err)
-	_, err = ParseWaivers("waivers", []byte(examples[1]), day("2026-11-25 00:00:00"))
+	file := filepath.Join(t.TempDir(), "waivers.yml")
+	require.NoError(t, os.WriteFile(file, []byte(examples[1]), 0o600))
+	_, err = gate.ReadWaivers(file, "parity")
 	require.NoError(t, err)
 }

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -242,23 +241,4 @@ func Load(file string) (*Manifest, error) {
 		return nil, fmt.Errorf("reading the parity manifest: %w; capture one from production", err)
 	}
 	return Parse(file, data)
-}
-
-// Write writes a manifest to file, whole or not at all, for everyone to read:
-// it holds no secret.
-func Write(file string, m *Manifest) error {
-	data, err := Marshal(m)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("writing the parity manifest: %w", err)
-	}
-	if err := os.WriteFile(file+".new", data, 0o644); err != nil {
-		return fmt.Errorf("writing the parity manifest: %w", err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
-		return fmt.Errorf("writing the parity manifest: %w", err)
-	}
-	return nil
 }

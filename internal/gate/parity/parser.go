@@ -3,23 +3,18 @@
 package parity
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-type (
-	parser struct{ file string }
-	// keys are the readers of a mapping's values.
-	keys map[string]func(*yaml.Node) error
-)
+// parser reads the nodes of a manifest.
+type parser struct{ strictyaml.File }
 
 // Parse reads a manifest that is at hand already; file says in messages where
 // it comes from. Whatever it does not understand is an error that gives file,
@@ -27,8 +22,8 @@ type (
 // would hold a sandbox to half of production.
 func Parse(file string, data []byte) (*Manifest, error) {
 	m := &Manifest{}
-	p := parser{file: file}
-	root, err := p.document(data)
+	p := parser{strictyaml.File(file)}
+	root, err := p.Document(data)
 	if err == nil {
 		err = p.manifest(root, m)
 	}
@@ -39,30 +34,12 @@ func Parse(file string, data []byte) (*Manifest, error) {
 	return m, nil
 }
 
-func (p parser) document(data []byte) (*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document, second yaml.Node
-	switch err := decoder.Decode(&document); {
-	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s:1:1: it is empty", p.file)
-	case err != nil:
-		return nil, fmt.Errorf("%s:%w", p.file, yamlError(err))
-	}
-	switch err := decoder.Decode(&second); {
-	case err == nil:
-		return nil, p.at(&second, "a second YAML document begins here; keep one")
-	case !errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("%s:%w", p.file, yamlError(err))
-	}
-	return document.Content[0], nil
-}
-
 func (p parser) manifest(root *yaml.Node, m *Manifest) error {
-	return p.mapping(root, []string{"kubernetes", "nodes", "components", "applications", "outside", "backups"}, keys{
+	return p.Mapping(root, []string{"kubernetes", "nodes", "components", "applications", "outside", "backups"}, strictyaml.Keys{
 		"kubernetes": func(n *yaml.Node) error { return p.kubernetes(n, &m.Kubernetes) },
 		"nodes": func(n *yaml.Node) error {
 			if n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-				return p.at(n, "this list is empty; a cluster has a node at least")
+				return p.At(n, "this list is empty; a cluster has a node at least")
 			}
 			return named(p, n, &m.Nodes, "node", func(v Node) string { return v.Name }, p.node)
 		},
@@ -70,7 +47,7 @@ func (p parser) manifest(root *yaml.Node, m *Manifest) error {
 			return named(p, n, &m.Components, "component", func(v Component) string { return v.Name }, p.component)
 		},
 		"applications": func(n *yaml.Node) error {
-			return p.mapping(n, []string{"namespace", "items"}, keys{
+			return p.Mapping(n, []string{"namespace", "items"}, strictyaml.Keys{
 				"namespace": p.name(&m.Applications.Namespace),
 				"items": func(n *yaml.Node) error {
 					return named(p, n, &m.Applications.Items, "application", func(v Application) string { return v.Name }, p.application)
@@ -89,7 +66,7 @@ func (p parser) manifest(root *yaml.Node, m *Manifest) error {
 // named reads a list whose entries differ in name.
 func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) string, read func(*yaml.Node, *T) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return p.at(n, "a list is needed here; write [] for none")
+		return p.At(n, "not a list; write [] for none")
 	}
 	*into = []T{}
 	seen := map[string]bool{}
@@ -99,7 +76,7 @@ func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) s
 			return err
 		}
 		if seen[name(value)] {
-			return p.at(entry, "the %s %s stands here twice", what, strings.TrimSuffix(strings.TrimSpace(name(value)), " /"))
+			return p.At(entry, "the %s %s stands here twice", what, strings.TrimSuffix(strings.TrimSpace(name(value)), " /"))
 		}
 		seen[name(value)] = true
 		*into = append(*into, value)
@@ -109,26 +86,26 @@ func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) s
 
 func (p parser) kubernetes(n *yaml.Node, into *Kubernetes) error {
 	var distribution string
-	err := p.mapping(n, []string{"distribution", "version"}, keys{
+	err := p.Mapping(n, []string{"distribution", "version"}, strictyaml.Keys{
 		"distribution": p.choice(&distribution, string(K3s), string(Embedded), string(Other)),
-		"version":      p.matching(&into.Version, kubernetesVersion, "a version of Kubernetes, such as v1.34.3+k3s1"),
+		"version":      p.matching(&into.Version, kubernetesVersionText, "a version of Kubernetes, such as v1.34.3+k3s1"),
 	})
 	if err != nil {
 		return err
 	}
 	into.Distribution = Distribution(distribution)
 	if told := DistributionOf(into.Version); told != into.Distribution {
-		return p.at(n, "the version %s is one of the distribution %s, not %s", into.Version, told, distribution)
+		return p.At(n, "the version %s is one of the distribution %s, not %s", into.Version, told, distribution)
 	}
 	return nil
 }
 
 func (p parser) node(n *yaml.Node, into *Node) error {
-	return p.mapping(n, []string{"name", "roles", "architecture"}, keys{
+	return p.Mapping(n, []string{"name", "roles", "architecture"}, strictyaml.Keys{
 		"name": p.name(&into.Name),
 		"roles": func(n *yaml.Node) error {
 			if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-				return p.at(n, "a list is needed here: [server] or [agent], and further roles")
+				return p.At(n, "not a list: [server] or [agent], and further roles")
 			}
 			for _, entry := range n.Content {
 				var role string
@@ -136,12 +113,12 @@ func (p parser) node(n *yaml.Node, into *Node) error {
 					return err
 				}
 				if slices.Contains(into.Roles, role) {
-					return p.at(entry, "the role %s stands here twice", role)
+					return p.At(entry, "the role %s stands here twice", role)
 				}
 				into.Roles = append(into.Roles, role)
 			}
 			if slices.Contains(into.Roles, "server") == slices.Contains(into.Roles, "agent") {
-				return p.at(n, "a node is either server or agent")
+				return p.At(n, "a node is either server or agent")
 			}
 			return nil
 		},
@@ -150,18 +127,18 @@ func (p parser) node(n *yaml.Node, into *Node) error {
 }
 
 func (p parser) component(n *yaml.Node, into *Component) error {
-	return p.mapping(n, []string{"name", "version", "found_by"}, keys{
+	return p.Mapping(n, []string{"name", "version", "found_by"}, strictyaml.Keys{
 		"name":    p.name(&into.Name),
 		"version": p.version(&into.Version),
 		"found_by": func(n *yaml.Node) error {
 			if n.Kind == yaml.MappingNode && len(n.Content) != 2 {
-				return p.at(n, "one of helm_release, image and api_group is needed here")
+				return p.At(n, "one of helm_release, image and api_group is needed here")
 			}
-			return p.mapping(n, nil, keys{
+			return p.Mapping(n, nil, strictyaml.Keys{
 				"helm_release": func(n *yaml.Node) error {
 					release := HelmRelease{VersionOf: OfChart}
 					into.FoundBy.HelmRelease = &release
-					return p.mapping(n, []string{"namespace", "name"}, keys{
+					return p.Mapping(n, []string{"namespace", "name"}, strictyaml.Keys{
 						"namespace": p.name(&release.Namespace), "name": p.name(&release.Name),
 						"version_of": p.choice((*string)(&release.VersionOf), string(OfChart), string(OfApp)),
 					})
@@ -169,7 +146,7 @@ func (p parser) component(n *yaml.Node, into *Component) error {
 				"image": func(n *yaml.Node) error {
 					image := Image{}
 					into.FoundBy.Image = &image
-					return p.mapping(n, []string{"repository"}, keys{
+					return p.Mapping(n, []string{"repository"}, strictyaml.Keys{
 						"namespace": p.name(&image.Namespace), "repository": p.repository(&image.Repository),
 					})
 				},
@@ -187,38 +164,38 @@ func (p parser) application(n *yaml.Node, into *Application) error {
 	readers["sources"] = func(n *yaml.Node) error {
 		sources = n
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-			return p.at(n, "a list of sources is needed here")
+			return p.At(n, "a list of sources is needed here")
 		}
 		for _, entry := range n.Content {
 			var source Source
-			if err := p.mapping(entry, []string{"repository", "revision"}, p.source(&source)); err != nil {
+			if err := p.Mapping(entry, []string{"repository", "revision"}, p.source(&source)); err != nil {
 				return err
 			}
 			into.Sources = append(into.Sources, source)
 		}
 		return nil
 	}
-	if err := p.mapping(n, []string{"name"}, readers); err != nil {
+	if err := p.Mapping(n, []string{"name"}, readers); err != nil {
 		return err
 	}
 	switch {
 	case sources == nil && (single.Repository == "" || single.Revision == ""):
-		return p.at(n, "the application %s needs repository and revision, or sources", into.Name)
+		return p.At(n, "the application %s needs repository and revision, or sources", into.Name)
 	case sources == nil:
 		into.Sources = []Source{single}
 	case single != Source{}:
-		return p.at(n, "the application %s has sources, so repository, path, chart and revision belong into them", into.Name)
+		return p.At(n, "the application %s has sources, so repository, path, chart and revision belong into them", into.Name)
 	}
 	for _, source := range into.Sources {
 		if source.Path != "" && source.Chart != "" {
-			return p.at(n, "a source of the application %s has both path and chart", into.Name)
+			return p.At(n, "a source of the application %s has both path and chart", into.Name)
 		}
 	}
 	return nil
 }
 
-func (p parser) source(into *Source) keys {
-	return keys{
+func (p parser) source(into *Source) strictyaml.Keys {
+	return strictyaml.Keys{
 		"repository": p.repository(&into.Repository),
 		"path":       p.matching(&into.Path, pathText, "a path in the repository"),
 		"chart":      p.repository(&into.Chart),
@@ -227,13 +204,13 @@ func (p parser) source(into *Source) keys {
 }
 
 func (p parser) outside(n *yaml.Node, into *Outside) error {
-	return p.mapping(n, []string{"name", "hosts", "version", "compose"}, keys{
+	return p.Mapping(n, []string{"name", "hosts", "version", "compose"}, strictyaml.Keys{
 		"name":    p.name(&into.Name),
 		"hosts":   p.name(&into.Hosts),
 		"version": p.version(&into.Version),
 		"images":  func(n *yaml.Node) error { return p.images(n, &into.Images) },
 		"compose": func(n *yaml.Node) error {
-			return p.mapping(n, []string{"project", "service", "image"}, keys{
+			return p.Mapping(n, []string{"project", "service", "image"}, strictyaml.Keys{
 				"project": p.name(&into.Compose.Project), "service": p.name(&into.Compose.Service), "image": p.repository(&into.Compose.Image),
 			})
 		},
@@ -242,7 +219,7 @@ func (p parser) outside(n *yaml.Node, into *Outside) error {
 
 func (p parser) images(n *yaml.Node, into *[]string) error {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
-		return p.at(n, "a list is needed here; leave the key out for none")
+		return p.At(n, "not a list; leave the key out for none")
 	}
 	for _, entry := range n.Content {
 		var image string
@@ -250,7 +227,7 @@ func (p parser) images(n *yaml.Node, into *[]string) error {
 			return err
 		}
 		if slices.Contains(*into, image) {
-			return p.at(entry, "the image %s stands here twice", image)
+			return p.At(entry, "the image %s stands here twice", image)
 		}
 		*into = append(*into, image)
 	}
@@ -258,58 +235,25 @@ func (p parser) images(n *yaml.Node, into *[]string) error {
 }
 
 func (p parser) backup(n *yaml.Node, into *Backup) error {
-	err := p.mapping(n, nil, keys{
+	err := p.Mapping(n, nil, strictyaml.Keys{
 		"namespace": p.name(&into.Namespace), "claim": p.name(&into.Claim), "storage_class": p.name(&into.StorageClass),
 		"may_be_empty": func(n *yaml.Node) error { return p.yes(n, &into.MayBeEmpty) },
 	})
 	if err == nil && ((into.StorageClass == "") != (into.Namespace != "" && into.Claim != "") || into.StorageClass != "" && into.Namespace+into.Claim != "") {
-		err = p.at(n, "either namespace and claim are needed here, or storage_class")
+		err = p.At(n, "either namespace and claim are needed here, or storage_class")
 	}
 	if err == nil && into.MayBeEmpty && into.StorageClass == "" {
-		err = p.at(n, "may_be_empty is for a storage_class: a claim is there or not")
+		err = p.At(n, "may_be_empty is for a storage_class: a claim is there or not")
 	}
 	return err
 }
 
-func (p parser) at(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s:%d:%d: %s", p.file, n.Line, n.Column, fmt.Sprintf(format, args...))
-}
-
-// mapping hands every value of a mapping to the reader of its key, and refuses
-// keys that are unknown, repeated or missing.
-func (p parser) mapping(n *yaml.Node, required []string, keys keys) error {
-	if n.Kind != yaml.MappingNode {
-		return p.at(n, "a mapping is needed here")
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, known := keys[key.Value]
-		if !known || key.Kind != yaml.ScalarNode {
-			return p.at(key, "unknown key %q", key.Value)
-		}
-		if seen[key.Value] {
-			return p.at(key, "the key %q stands here twice", key.Value)
-		}
-		seen[key.Value] = true
-		if err := read(value); err != nil {
-			return err
-		}
-	}
-	for _, key := range required {
-		if !seen[key] {
-			return p.at(n, "the key %q is missing", key)
-		}
-	}
-	return nil
-}
-
 var (
-	nameText          = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	versionText       = lazyregexp.New(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
-	kubernetesVersion = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
-	repositoryText    = lazyregexp.New(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
-	pathText          = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
+	nameText              = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	versionText           = lazyregexp.New(`^[A-Za-z0-9<>=~^*][A-Za-z0-9._+/:@<>=~^*-]*$`)
+	kubernetesVersionText = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
+	repositoryText        = lazyregexp.New(`^[a-z0-9][a-z0-9._-]*(:[0-9]+)?(/[a-z0-9._-]+)*$`)
+	pathText              = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
 )
 
 // matching reads a string of one form. A number is none: 1.10 would be 1.1.
@@ -317,11 +261,11 @@ func (p parser) matching(into *string, form *lazyregexp.Regexp, what string) fun
 	return func(n *yaml.Node) error {
 		switch {
 		case n.Kind != yaml.ScalarNode:
-			return p.at(n, "%s is needed here", what)
+			return p.At(n, "%s is needed here", what)
 		case n.Tag != "!!str":
-			return p.at(n, "%s is needed here as a string; put it in quotes", what)
+			return p.At(n, "%s is needed here as a string; put it in quotes", what)
 		case len(n.Value) > 512 || !form.MatchString(n.Value):
-			return p.at(n, "%q is not %s", n.Value, what)
+			return p.At(n, "%q is not %s", n.Value, what)
 		}
 		*into = n.Value
 		return nil
@@ -344,7 +288,7 @@ func (p parser) repository(into *string) func(*yaml.Node) error {
 func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode || !slices.Contains(choices, n.Value) {
-			return p.at(n, "one of %s is needed here", strings.Join(choices, ", "))
+			return p.At(n, "one of %s is needed here", strings.Join(choices, ", "))
 		}
 		*into = n.Value
 		return nil
@@ -354,18 +298,7 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 // yes reads what can only be true: what is not so is left out.
 func (p parser) yes(n *yaml.Node, into *bool) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil || !*into {
-		return p.at(n, "only true may stand here; leave the key out otherwise")
+		return p.At(n, "only true may stand here; leave the key out otherwise")
 	}
 	return nil
-}
-
-var yamlLine = lazyregexp.New(`^yaml: line (\d+): `)
-
-// yamlError writes yaml.v3's message in the form of a compiler's. yaml.v3 gives no column for a syntax error: column 1 stands for it.
-func yamlError(err error) error {
-	text := err.Error()
-	if match := yamlLine.FindStringSubmatch(text); match != nil {
-		return fmt.Errorf("%s:1: %s", match[1], text[len(match[0]):])
-	}
-	return fmt.Errorf("1:1: %s", strings.TrimPrefix(text, "yaml: "))
 }

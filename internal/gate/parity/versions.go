@@ -9,7 +9,7 @@ import "strings"
 // manifest names, components and what stands outside, as far as it was found.
 // Several at once are joined by a comma.
 func Versions(m *Manifest, found Found) map[string]string {
-	j := &judge{m: m, found: found}
+	s := subject{m, found}
 	all := map[string]string{}
 	keep := func(name string, versions []string) {
 		if len(versions) > 0 {
@@ -17,13 +17,13 @@ func Versions(m *Manifest, found Found) map[string]string {
 		}
 	}
 	for _, c := range m.Components {
-		versions, _, _ := j.versions(c.FoundBy)
+		versions, _, _ := s.versions(c.FoundBy)
 		keep(c.Name, versions)
 	}
 	for _, o := range m.Outside {
 		var versions []string
-		for _, host := range j.hosts(o) {
-			if container, _ := j.container(o, host); container != nil {
+		for _, host := range s.hosts(o) {
+			if container, _ := s.container(o, host); container != nil {
 				version, _ := container.version()
 				versions = append(versions, version)
 			}

@@ -5,15 +5,16 @@ package plan
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
+	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// dns says by which attributes a type tells its zone: zone by id or name,
-// names what lies in it. A name without a dot at its end may be relative to the
-// zone, so it is only refused if it is production's.
+// dns are the attributes by which a type names its zone (by id or name), and
+// what is in the zone.
 type dns struct{ zone, names []string }
 
 var dnsTypes = map[string]dns{
@@ -57,75 +58,94 @@ var dnsTypes = map[string]dns{
 	"dns_txt_record_set":                {[]string{"zone"}, []string{"name"}},
 }
 
-// What the type of something to do with DNS usually has in its name.
+// dnsLike matches types that are likely to be about DNS.
 var dnsLike = lazyregexp.New(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zones?|records?|recordset|rrsets?|route53[a-z]*|nameservers?)(?:_|$)`)
 
-// judgeDNS asks the boundary about every zone and name that a change is for, before and after.
-func judgeDNS(ctx context.Context, engine boundary.Checker, r Resource) []Finding {
-	attributes, known := dnsTypes[r.Type]
-	if !known && strings.HasPrefix(r.Type, "cloudflare_") && (has(r.Change.Before, "zone_id") || has(r.Change.After, "zone_id") || has(r.Change.AfterUnknown, "zone_id")) {
-		// Routing of mail, certificates, rules: all of it is part of a zone.
-		attributes, known = dns{zone: []string{"zone_id"}}, true
+// dnsAttributes are the attributes of a resource's type.
+func dnsAttributes(r Resource) (attributes dns, ok bool) {
+	if attributes, ok = dnsTypes[r.Type]; ok {
+		return attributes, true
 	}
-	if !known {
-		if dnsLike.MatchString(r.Type) {
-			return []Finding{found("dns_unknown_type", r.Address, "a type of which it is known how it tells its zone", "the type "+r.Type)}
+	// Routing of mail, certificates, rules of Cloudflare: all of it is part of a zone.
+	if strings.HasPrefix(r.Type, "cloudflare_") && (has(r.Change.Before, "zone_id") || has(r.Change.After, "zone_id") || has(r.Change.AfterUnknown, "zone_id")) {
+		return dns{zone: []string{"zone_id"}}, true
+	}
+	return dns{}, false
+}
+
+// attribute is the value of a zone or of a name, before or after a change.
+type attribute struct {
+	attribute, value string
+	sensitive        bool
+}
+
+// shown is the value as a finding may repeat it.
+func (a attribute) shown() string {
+	if a.sensitive {
+		return "(sensitive)"
+	}
+	return fmt.Sprintf("%q", a.value)
+}
+
+// dnsSide is what a resource names before or after its change.
+type dnsSide struct{ zones, names []attribute }
+
+// touched are the managed resources that change, move or are imported.
+func (p Plan) touched() iter.Seq[Resource] {
+	return func(yield func(Resource) bool) {
+		for r, kind := range p.known() {
+			if r.Mode == "managed" && (kind != noop || r.movedFrom() != "" || r.Change.importing()) && !yield(r) {
+				return
+			}
 		}
-		return nil
 	}
-	var findings []Finding
-	once := map[string]bool{}
-	say := func(rule, expected, what string) {
-		if !once[rule+what] {
-			once[rule+what] = true
-			findings = append(findings, found(rule, r.Address, expected, what))
+}
+
+// dnsChanges are the touched resources of DNS, with their sides.
+func (p Plan) dnsChanges() iter.Seq2[Resource, []dnsSide] {
+	return func(yield func(Resource, []dnsSide) bool) {
+		for r := range p.touched() {
+			if attributes, ok := dnsAttributes(r); ok && !yield(r, attributes.sides(r.Change)) {
+				return
+			}
 		}
 	}
-	ask := func(value string) boundary.Decision {
-		return engine.Decide(ctx, boundary.Target{Kind: boundary.DNSZone, Value: value, From: r.Address})
-	}
-	for _, side := range []struct {
-		values, unknown, sensitive any
-	}{{r.Change.Before, nil, r.Change.BeforeSensitive}, {r.Change.After, r.Change.AfterUnknown, r.Change.AfterSensitive}} {
+}
+
+func (d dns) sides(c Change) []dnsSide {
+	var out []dnsSide
+	for _, side := range []struct{ values, sensitive any }{{c.Before, c.BeforeSensitive}, {c.After, c.AfterSensitive}} {
 		values, ok := side.values.(map[string]any)
 		if !ok {
 			continue // created or deleted: there is no such side
 		}
-		shown := func(name, value string) string {
-			if covers(side.sensitive, name) {
-				return "(sensitive)"
-			}
-			return fmt.Sprintf("%q", value)
-		}
-		zones := 0
-		for _, name := range attributes.zone {
-			value, ok := values[name].(string)
-			if !ok || value == "" {
-				continue
-			}
-			zones++
-			if d := ask(value); !d.Allowed {
-				reason := d.Reason
-				if covers(side.sensitive, name) {
-					reason = "it is not the throwaway zone"
+		of := func(names []string) (found []attribute) {
+			for _, name := range names {
+				if value, _ := values[name].(string); value != "" {
+					found = append(found, attribute{name, value, covers(side.sensitive, name)})
 				}
-				say("dns_zone", "a change in the throwaway zone only", fmt.Sprintf("%s %s: %s", name, shown(name, value), reason))
 			}
+			return found
 		}
-		if zones == 0 {
-			say("dns_zone_unknown", "a zone that is known before it runs", strings.Join(attributes.zone, " or ")+" cannot be told")
-		}
-		for _, name := range attributes.names {
-			value, _ := values[name].(string)
-			if value == "" || !strings.Contains(strings.TrimSuffix(value, "."), ".") {
-				continue // a label within the zone
-			}
-			if d := ask(value); !d.Allowed && (d.Rule != nil || strings.HasSuffix(value, ".")) {
-				say("dns_name", "a name in the throwaway zone only", fmt.Sprintf("%s %s lies outside", name, shown(name, value)))
-			}
+		out = append(out, dnsSide{of(d.zone), of(d.names)})
+	}
+	return out
+}
+
+// ask returns what the boundary decides about a zone, or a name in one.
+func (s subject) ask(ctx context.Context, r Resource, value string) boundary.Decision {
+	return s.boundary.Decide(ctx, boundary.Target{Kind: boundary.DNSZone, Value: value, From: r.Address})
+}
+
+// once adds each finding about a resource once, though both sides have it.
+func once(report *gate.Report, r Resource) func(rule, expected, found string) {
+	told := map[string]bool{}
+	return func(rule, expected, found string) {
+		if !told[rule+found] {
+			told[rule+found] = true
+			report.Add(gate.Finding{Rule: rule, Resource: r.Address, Expected: expected, Found: found})
 		}
 	}
-	return findings
 }
 
 func has(values any, name string) bool {

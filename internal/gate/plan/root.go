@@ -13,46 +13,25 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
 // The override's name in the copy: read after every other.
 const overrideName = "zz_backend_override.tf"
 
-// configurations lists the files of a module that are HCL, and those that are JSON.
-func configurations(dir string) (native, jsons []string, err error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the root module: %w", err)
-	}
-	for _, entry := range entries {
-		name := entry.Name()
-		switch {
-		case entry.IsDir() || strings.HasPrefix(name, "."):
-		case strings.HasSuffix(name, ".tf"), strings.HasSuffix(name, ".tofu"):
-			native = append(native, filepath.Join(dir, name))
-		case strings.HasSuffix(name, ".tf.json"), strings.HasSuffix(name, ".tofu.json"):
-			jsons = append(jsons, filepath.Join(dir, name))
-		}
-	}
-	return native, jsons, nil
-}
-
+// parse reads a file of the root module in HCL, not JSON.
 func parse(path string) (*hclsyntax.Body, []byte, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading a file of the root module: %w", err)
-	}
-	file, diagnostics := hclsyntax.ParseConfig(data, path, hcl.InitialPos)
-	if diagnostics.HasErrors() {
-		return nil, nil, fmt.Errorf("reading %s: it cannot be parsed; run `tofu validate` to see where", path)
+	file, failed := tofu.ParseFile(path)
+	if failed != nil {
+		return nil, nil, fmt.Errorf("reading %s: it cannot be parsed (%s); run `tofu validate` to see where", failed.At, failed.Reason)
 	}
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return nil, nil, fmt.Errorf("reading %s: it is not in HCL", path)
 	}
-	return body, data, nil
+	return body, file.Bytes, nil
 }
 
 // backends are the blocks of a file that say where the state lies.
@@ -82,26 +61,27 @@ func override(root, file string) error {
 	if found := backends(body); len(found) != 1 || len(body.Attributes) > 0 || len(body.Blocks) != 1 || len(body.Blocks[0].Body.Blocks) != 1 || len(body.Blocks[0].Body.Attributes) > 0 {
 		return fmt.Errorf("reading the backend override %s: it must hold one terraform block with one backend, and nothing else", file)
 	}
-	native, jsons, err := configurations(root)
+	files, err := tofu.ConfigFiles(root)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading the root module: %w", err)
 	}
-	for _, path := range slices.Concat(native, jsons) {
+	for _, path := range files {
 		// Another ending would take precedence over it.
 		if strings.HasPrefix(filepath.Base(path), strings.TrimSuffix(overrideName, "tf")) {
 			return fmt.Errorf("overriding the backend: %s has the name that the override takes in the copy; rename it", filepath.Base(path))
 		}
 	}
-	for _, path := range jsons {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("reading a file of the root module: %w", err)
+	for _, path := range files {
+		if tofu.IsJSON(path) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return fmt.Errorf("reading a file of the root module: %w", err)
+			}
+			if mayHoldBackend(data) {
+				return fmt.Errorf("overriding the backend: %s has a terraform part, and may have a backend that cannot be taken out; write it in HCL", filepath.Base(path))
+			}
+			continue
 		}
-		if mayHoldBackend(data) {
-			return fmt.Errorf("overriding the backend: %s has a terraform part, and may have a backend that cannot be taken out; write it in HCL", filepath.Base(path))
-		}
-	}
-	for _, path := range native {
 		body, data, err := parse(path)
 		if err != nil {
 			return err
@@ -151,27 +131,16 @@ func base(root string) (string, error) {
 			return nil
 		}
 		seen[dir] = true
-		native, _, err := configurations(dir)
-		if err != nil {
-			return err
+		if _, err := os.ReadDir(dir); err != nil {
+			return fmt.Errorf("reading the root module: %w", err)
 		}
-		for _, path := range native {
-			body, _, err := parse(path)
-			if err != nil {
-				return err
-			}
-			for _, block := range body.Blocks {
-				if block.Type != "module" || block.Body.Attributes["source"] == nil {
-					continue
-				}
-				value, diagnostics := block.Body.Attributes["source"].Expr.Value(nil)
-				if diagnostics.HasErrors() || !value.IsKnown() || value.IsNull() || value.Type().FriendlyName() != "string" {
-					continue // the reader of external references refuses it
-				}
-				if source := value.AsString(); strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") {
-					if err := walk(filepath.Join(dir, source)); err != nil {
-						return err
-					}
+		// A file that cannot be parsed, or a source that is not known, is refused by the reader of external references.
+		module, _ := tofu.Load(dir)
+		for _, block := range module.Blocks("module") {
+			source, _ := tofu.Text((&tofu.Evaluator{}).Values(block), "source")
+			if strings.HasPrefix(source, "./") || strings.HasPrefix(source, "../") {
+				if err := walk(filepath.Join(dir, source)); err != nil {
+					return err
 				}
 			}
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
 const good = "terraform {\n  backend \"local\" {\n    path = \"/sandbox/x\"\n  }\n}\n"
@@ -29,10 +31,10 @@ func TestTheOverrideIsTheOnlyBackendLeft(t *testing.T) {
 	main := "terraform {\n  required_version = \">= 1.6\"\n  backend \"gcs\" {\n    bucket = \"prod\"\n  }\n}\nresource \"a\" \"b\" {}\n"
 	dir := place(t, map[string]string{"root/main.tf": main, "root/prod_override.tf": "terraform {\n  cloud {\n    organization = \"prod\"\n  }\n}\n", "root/other.tofu": good, "new.tf": good})
 	require.NoError(t, override(filepath.Join(dir, "root"), filepath.Join(dir, "new.tf")))
-	native, _, err := configurations(filepath.Join(dir, "root"))
+	files, err := tofu.ConfigFiles(filepath.Join(dir, "root"))
 	require.NoError(t, err)
 	left := 0
-	for _, path := range native {
+	for _, path := range files {
 		body, data, err := parse(path)
 		require.NoError(t, err)
 		left += len(backends(body))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
 // large is a lab whose range is 1,000 commits that touch 10,000 files, of
@@ -46,7 +48,7 @@ func large(b *testing.B) *lab {
 func BenchmarkJudge1000CommitsAnd10000Files(b *testing.B) {
 	l := large(b)
 	report := l.judge()
-	require.Equal(b, "green", report.Verdict, report.Findings)
+	require.Equal(b, evidence.Green, report.Verdict, report.Findings)
 	require.Len(b, report.Files, 10_000)
 	require.Equal(b, 1000, report.Commits)
 	for b.Loop() {

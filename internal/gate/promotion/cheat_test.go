@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // mildPolicy wants nothing of anything.
@@ -28,7 +29,7 @@ repositories:
         paths: ["**"]
 classes:
   all:
-    nothing: It is late
+    exempt: It is late
 `
 
 // Changes of a record.
@@ -43,7 +44,7 @@ func ago(age time.Duration) func(*evidence.Record) {
 // lines are those of the lab's ledger.
 func (l *lab) lines() []string {
 	l.t.Helper()
-	data, err := os.ReadFile(l.question.Ledger)
+	data, err := os.ReadFile(l.request.Ledger)
 	require.NoError(l.t, err)
 	return strings.SplitAfter(strings.TrimSuffix(string(data), "\n"), "\n")
 }
@@ -56,11 +57,11 @@ func (l *lab) put(path string, lines ...string) {
 // anew writes the ledger anew without the heads that told of it.
 func (l *lab) anew(records ...evidence.Entry) {
 	l.t.Helper()
-	require.NoError(l.t, os.Remove(l.question.Ledger))
+	require.NoError(l.t, os.Remove(l.request.Ledger))
 	for _, head := range l.heads() {
 		require.NoError(l.t, os.Remove(head))
 	}
-	book, err := evidence.Open(l.question.Ledger)
+	book, err := evidence.Open(l.request.Ledger)
 	require.NoError(l.t, err)
 	for _, entry := range records {
 		_, err := book.Append(context.Background(), entry.Record, l.sign)
@@ -70,7 +71,7 @@ func (l *lab) anew(records ...evidence.Entry) {
 
 func (l *lab) heads() []string {
 	l.t.Helper()
-	heads := []string{l.question.Ledger + ".head"}
+	heads := []string{l.request.Ledger + ".head"}
 	anchors, err := evidence.DefaultAnchors(os.Getenv)
 	require.NoError(l.t, err)
 	all, err := filepath.Glob(filepath.Join(anchors, "*.head"))
@@ -87,7 +88,7 @@ func (l *lab) heads() []string {
 
 func (l *lab) entries() []evidence.Entry {
 	l.t.Helper()
-	entries, err := evidence.Read(l.question.Ledger)
+	entries, err := evidence.Read(l.request.Ledger)
 	require.NoError(l.t, err)
 	return entries
 }
@@ -103,258 +104,254 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 	}{
 		// Evidence that is not of what would run.
 		"evidence of the commit before": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(); l.change("playbooks/site.yml") },
-			RuleEvidence, "it is of the tree"},
+			"evidence", "it is about the tree"},
 		"evidence of another branch": {func(l *lab) {
 			l.git("checkout", "-qb", "other")
 			l.change("playbooks/other.yml")
 			l.evidence()
 			l.git("checkout", "-q", "main")
 			l.change("playbooks/site.yml")
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"a commit amended after its evidence": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.write("playbooks/site.yml", "amended\n")
 			l.git("commit", "-qa", "--amend", "--no-edit")
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"a file renamed after its evidence": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.git("mv", "playbooks/site.yml", "playbooks/new.yml")
 			l.commit("Rename")
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"a file renamed into a class that asks for less": {func(l *lab) {
 			l.git("mv", "roles/longhorn/tasks/main.yml", "roles/longhorn.md")
 			l.write("roles/longhorn/keep", "x")
 			l.commit("Call it documentation")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"a file renamed in case alone": {func(l *lab) {
 			l.git("mv", "playbooks/site.yml", "playbooks/tmp")
 			l.git("mv", "playbooks/tmp", "Playbooks.yml")
 			l.write("playbooks/keep.yml", "x")
 			l.commit("Change case")
 			l.evidence()
-		}, RuleNoClass, "Playbooks.yml is of no class"},
+		}, "unclassified", "Playbooks.yml has no class"},
 		"a mode changed after the evidence": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			require.NoError(l.t, os.Chmod(filepath.Join(l.repo, "playbooks/site.yml"), 0o755))
 			l.commit("Mode")
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"a file that became a link after the evidence": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			require.NoError(l.t, os.Remove(filepath.Join(l.repo, "playbooks/site.yml")))
 			require.NoError(l.t, os.Symlink("/elsewhere.yml", filepath.Join(l.repo, "playbooks/site.yml")))
 			l.commit("Link")
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"evidence of a dirty tree that was committed later": {func(l *lab) {
 			l.write("playbooks/site.yml", "not yet committed\n")
 			l.evidence()
 			l.commit("Now it is")
-		}, RuleEvidence, "that was not committed"},
+		}, "evidence", "that was not committed"},
 		"evidence of a dirty tree": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.write("playbooks/untracked.yml", "x\n")
 			l.evidence()
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"evidence while assume-unchanged hid a change": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.git("update-index", "--assume-unchanged", "playbooks/site.yml")
 			l.write("playbooks/site.yml", "what really ran\n")
 			l.evidence()
-		}, RuleEvidence, "it is of the tree"},
+		}, "evidence", "it is about the tree"},
 		"evidence of a repository of another name with the same tree": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Trees[0].Repository = "fork" })
-		}, RuleEvidence, "does not tell of the repository factory"},
+		}, "evidence", "does not name the repository factory"},
 		"evidence that tells of the repository twice": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "factory", Tree: strings.Repeat("1", 40)})
+				r.Trees = append(r.Trees, tree.State{Repository: "factory", Tree: strings.Repeat("1", 40)})
 			})
-		}, RuleEvidence, "factory twice"},
-		"no evidence at all": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_other") }, RuleEvidence, "holds no run of it"},
+		}, "evidence", "factory twice"},
+		"no evidence at all": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_other") }, "evidence", "holds no record of it"},
 		"evidence of another gate": {func(l *lab) { l.change("playbooks/site.yml"); l.record("tofu_plan_gate") },
-			RuleEvidence, "idempotence_gate is missing for ansible"},
+			"evidence", "idempotence_gate is missing for ansible"},
 		"a drill instead of a gate": {func(l *lab) { l.change("playbooks/site.yml"); l.record("drill_idempotence_gate") },
-			RuleEvidence, "idempotence_gate is missing for ansible"},
+			"evidence", "idempotence_gate is missing for ansible"},
 		"two gates where a drill is wanted too": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
 			l.record("parity_assert")
-		}, RuleEvidence, "drill_longhorn_orphans is missing for longhorn"},
+		}, "evidence", "drill_longhorn_orphans is missing for longhorn"},
 		"evidence with another boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
-			require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte("# Otherwise\n"+boundaryText), 0o600))
-		}, RuleEvidence, "run with another boundary manifest"},
+			require.NoError(l.t, os.WriteFile(l.request.Boundary, []byte("# Otherwise\n"+boundaryText), 0o600))
+		}, "evidence", "run with another boundary manifest"},
 		"evidence without a boundary manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Boundary = "" })
-		}, RuleEvidence, "does not say with which boundary manifest"},
+		}, "evidence", "does not name the boundary manifest"},
 		"evidence with another parity manifest": {func(l *lab) {
 			l.change("playbooks/site.yml")
-			l.question.Manifest = l.question.Boundary
+			l.request.Manifest = l.request.Boundary
 			l.evidence(func(r *evidence.Record) { r.Manifest = strings.Repeat("a", 64) })
-		}, RuleEvidence, "run with another parity manifest"},
+		}, "evidence", "run with another parity manifest"},
 
 		// Evidence that is not good enough.
-		"old evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(days(3) + time.Minute)) }, RuleEvidence, "old, and may be 72h"},
-		"red evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(of(evidence.Red)) }, RuleEvidence, "it is red"},
+		"old evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(days(3) + time.Minute)) }, "evidence", "old, and may be 72h"},
+		"red evidence": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(of(evidence.Red)) }, "evidence", "it is red"},
 		"a green run before a red one": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 		},
-			RuleEvidence, "record 4 after it, of the same tree, is red"},
+			"evidence", "record 4 after it, of the same tree, is red"},
 		"a red run that says it was for another class": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red), func(r *evidence.Record) { r.Classes = []string{"docs"} })
-		}, RuleEvidence, "record 4 after it, of the same tree, is red"},
+		}, "evidence", "record 4 after it, of the same tree, is red"},
 		"a red run of the same tree, not yet committed": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red), func(r *evidence.Record) { r.Trees[0].Dirty = true; r.Trees[0].Commit = l.base })
-		}, RuleEvidence, "record 4 after it, of the same tree, is red"},
+		}, "evidence", "record 4 after it, of the same tree, is red"},
 		"evidence for another class": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Classes = []string{"docs", "dns"} })
-		}, RuleEvidence, "it was run for docs, dns"},
+		}, "evidence", "it was run for docs, dns"},
 		"evidence of the embedded distribution for Longhorn": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.evidence(func(r *evidence.Record) { r.Distribution = "embedded" })
-		}, RuleEvidence, "the distribution embedded is not good enough: k3s would be"},
+		}, "evidence", "the distribution embedded is not good enough: k3s would be"},
 		"evidence of the small sandbox": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Mode = "k3d" })
-		}, RuleEvidence, "the mode k3d is not good enough: vm would be"},
+		}, "evidence", "the mode k3d is not good enough: vm would be"},
 		"evidence that does not say in which sandbox": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.evidence(func(r *evidence.Record) { r.Mode, r.Distribution = "", "" })
-		}, RuleEvidence, "does not say in which mode"},
+		}, "evidence", "does not name the mode"},
 		"evidence with a waiver in force": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Waivers = []string{"components.vault"} })
-		}, RuleEvidence, `the waiver "components.vault" was in force`},
+		}, "evidence", `the waiver "components.vault" was in force`},
 		"evidence with a deviation that is not let through": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Deviations = []string{"kubernetes.distribution: embedded", "nodes: 2"} })
-		}, RuleEvidence, `the deviation "nodes: 2" was in force`},
+		}, "evidence", `the deviation "nodes: 2" was in force`},
 		"a gate that was narrowed to some hosts": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: limit localhost"))
-		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
+		}, "evidence", `the waiver "narrowed: limit localhost" was in force`},
 		"a gate that was narrowed to some tasks": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: tags never"))
-		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		}, "evidence", `the waiver "narrowed: tags never" was in force`},
 		"a gate that left tasks out": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: skip_tags site"))
-		}, RuleEvidence, `the waiver "narrowed: skip_tags site" was in force`},
+		}, "evidence", `the waiver "narrowed: skip_tags site" was in force`},
 		"a gate that was told what to skip": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("skip Write the configuration: it takes long"))
-		}, RuleEvidence, `the waiver "skip Write the configuration: it takes long" was in force`},
+		}, "evidence", `the waiver "skip Write the configuration: it takes long" was in force`},
 		"a gate that was told what to overlook": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("ignore /etc: it moves"))
-		}, RuleEvidence, `the waiver "ignore /etc: it moves" was in force`},
+		}, "evidence", `the waiver "ignore /etc: it moves" was in force`},
 		"a plan gate that let a deletion through": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("allowed terraform_data.a delete: meant"))
-		}, RuleEvidence, `the waiver "allowed terraform_data.a delete: meant" was in force`},
+		}, "evidence", `the waiver "allowed terraform_data.a delete: meant" was in force`},
 		"a gate that was narrowed more than the policy lets through": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `waivers: ["narrowed: limit vm*"]`, 1))
-			l.question.Base = l.commit("Let a limit through")
+			l.request.Base = l.commit("Let a limit through")
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: limit vm1", "narrowed: tags never"))
-		}, RuleEvidence, `the waiver "narrowed: tags never" was in force`},
+		}, "evidence", `the waiver "narrowed: tags never" was in force`},
 		"a narrowed gate that says it was a deviation that is let through": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, `deviations: ["kubernetes.distribution*"]`, `deviations: any`, 1))
-			l.question.Base = l.commit("Let deviations through")
+			l.request.Base = l.commit("Let deviations through")
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: limit localhost"))
-		}, RuleEvidence, `the waiver "narrowed: limit localhost" was in force`},
+		}, "evidence", `the waiver "narrowed: limit localhost" was in force`},
 		"a gate over a playbook that does nothing": {func(l *lab) {
-			l.asks("report: {playbook: playbooks/site.yml}")
-			l.evidence(l.report(`{"playbook": "/x/playbooks/nothing.yml", "playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
-		}, RuleEvidence, `is of the playbook playbooks/nothing.yml of factory, and must be of playbooks/site.yml of factory`},
+			l.asks("report: {subject: playbooks/site.yml}")
+			l.evidence(l.report(`{"subject": "/x/playbooks/nothing.yml", "subject_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+		}, "evidence", `is about playbooks/nothing.yml of factory, and has to be about playbooks/site.yml of factory`},
 		"a gate over a playbook of that name that lies in no repository": {func(l *lab) {
-			l.asks("report: {playbook: playbooks/site.yml}")
+			l.asks("report: {subject: playbooks/site.yml}")
 			l.evidence(l.report(`{"playbook": "/tmp/empty/playbooks/site.yml"}`))
-		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+		}, "evidence", `does not name the repository of its subject`},
 		"a gate over a playbook of that name in another folder": {func(l *lab) {
-			l.asks("report: {playbook: site.yml}")
-			l.evidence(l.report(`{"playbook": "/x/empty/site.yml", "playbook_in": {"repository": "factory", "path": "empty/site.yml"}}`))
-		}, RuleEvidence, `is of the playbook empty/site.yml of factory, and must be of site.yml of factory`},
+			l.asks("report: {subject: site.yml}")
+			l.evidence(l.report(`{"subject": "/x/empty/site.yml", "subject_in": {"repository": "factory", "path": "empty/site.yml"}}`))
+		}, "evidence", `is about empty/site.yml of factory, and has to be about site.yml of factory`},
 		"a gate over a playbook of that name in another repository": {func(l *lab) {
-			l.asks("report: {playbook: playbooks/site.yml}")
-			l.evidence(l.report(`{"playbook_in": {"repository": "empty", "path": "playbooks/site.yml"}}`))
-		}, RuleEvidence, `of empty, and must be of playbooks/site.yml of factory`},
-		"a gate over a root where a playbook is asked for": {func(l *lab) {
-			l.asks("report: {playbook: playbooks/site.yml}")
-			l.evidence(l.report(`{"root_in": {"repository": "factory", "path": "playbooks/site.yml"}}`))
-		}, RuleEvidence, `does not say that the playbook lies in a repository`},
+			l.asks("report: {subject: playbooks/site.yml}")
+			l.evidence(l.report(`{"subject_in": {"repository": "empty", "path": "playbooks/site.yml"}}`))
+		}, "evidence", `of empty, and has to be about playbooks/site.yml of factory`},
 		"a gate over a root of another repository": {func(l *lab) {
 			l.asks("in: factory")
-			l.evidence(l.report(`{"root_in": {"repository": "empty", "path": "iac"}}`))
-		}, RuleEvidence, `is of the root iac of empty, and must be of one of factory`},
+			l.evidence(l.report(`{"subject_in": {"repository": "empty", "path": "iac"}}`))
+		}, "evidence", `is about iac of empty, and has to be about one of factory`},
 		"a gate over what lies in no repository": {func(l *lab) {
 			l.asks("in: factory")
 			l.evidence(l.report(`{"root": "/tmp/empty"}`))
-		}, RuleEvidence, `does not say that what was run lies in the repository factory`},
+		}, "evidence", `does not name the repository of its subject`},
 		"a gate over a repository of which no tree is asked": {func(l *lab) {
 			l.asks("in: gitops")
-			l.evidence(l.report(`{"root_in": {"repository": "gitops", "path": "iac"}}`))
-		}, RuleEvidence, `put it under with of factory`},
+			l.evidence(l.report(`{"subject_in": {"repository": "gitops", "path": "iac"}}`))
+		}, "evidence", `does not list under related_repositories of factory`},
 		"a report that ends with what is asked": {func(l *lab) {
 			l.asks("report: {product: OpenTofu}")
 			l.evidence(l.report(`{"product": "not/OpenTofu"}`))
-		}, RuleEvidence, `says "not/OpenTofu" of product, and must say OpenTofu`},
+		}, "evidence", `has "not/OpenTofu" for product, and has to have OpenTofu`},
 		"a report that was edited": {func(l *lab) {
-			l.asks("report: {playbook: playbooks/site.yml}")
-			l.evidence(l.report(`{"playbook_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
-			l.put(filepath.Join(l.dir, "report.json"), `{"playbook_in": {"repository": "factory", "path": "playbooks/site.yml"}}`)
-		}, RuleEvidence, "is not the one that was recorded"},
+			l.asks("report: {subject: playbooks/site.yml}")
+			l.evidence(l.report(`{"subject_in": {"repository": "factory", "path": "playbooks/nothing.yml"}}`))
+			l.put(filepath.Join(l.dir, "report.json"), `{"subject_in": {"repository": "factory", "path": "playbooks/site.yml"}}`)
+		}, "evidence", "differs from the one that was recorded"},
 
 		// The ledger.
 		"an edited ledger": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(of(evidence.Red))
-			l.put(l.question.Ledger, strings.ReplaceAll(strings.Join(l.lines(), ""), `"red"`, `"green"`)+"\n")
-		}, RuleLedger, "record 1 (line 1) was changed"},
+			l.put(l.request.Ledger, strings.ReplaceAll(strings.Join(l.lines(), ""), `"red"`, `"green"`)+"\n")
+		}, "ledger", "record 1 (line 1) was changed"},
 		"red followed by deleted red": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
-			l.put(l.question.Ledger, l.lines()[:3]...)
-		}, RuleLedger, "record 4 was removed"},
+			l.put(l.request.Ledger, l.lines()[:3]...)
+		}, "ledger", "record 4 was removed"},
 		"a red record taken out of the middle": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 			l.record("drill_other")
 			lines := l.lines()
-			l.put(l.question.Ledger, append(lines[:3:3], lines[4]+"\n")...)
-		}, RuleLedger, "record 4 was removed"},
+			l.put(l.request.Ledger, append(lines[:3:3], lines[4]+"\n")...)
+		}, "ledger", "record 4 was removed"},
 		"records put in another order": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
 			l.record("idempotence_gate", of(evidence.Red))
 			l.record("drill_other")
 			lines := l.lines()
-			l.put(l.question.Ledger, lines[1], lines[0], lines[2]+"\n")
-		}, RuleLedger, "stands in line"},
+			l.put(l.request.Ledger, lines[1], lines[0], lines[2]+"\n")
+		}, "ledger", "stands in line"},
 		"a record written twice": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			lines := l.lines()
-			l.put(l.question.Ledger, append(lines, "\n"+lines[0])...)
-		}, RuleLedger, "stands in line 1 and again in line 4"},
+			l.put(l.request.Ledger, append(lines, "\n"+lines[0])...)
+		}, "ledger", "stands in line 1 and again in line 4"},
 		"a ledger written anew, with one head left behind": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
@@ -365,81 +362,81 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			require.NoError(l.t, err)
 			l.anew(green...)
 			l.put(heads[1], string(anchor))
-		}, RuleLedger, "record 4 was removed"},
+		}, "ledger", "record 4 was removed"},
 		"a ledger written anew, heads and all, against a head noted elsewhere": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 			noted := l.entries()[3]
-			l.question.LedgerHead = "4:" + noted.Hash
+			l.request.LedgerHead = "4:" + noted.Hash
 			l.anew(l.entries()[:3]...)
-		}, RuleLedger, "record 4 was removed"},
+		}, "ledger", "record 4 was removed"},
 		"a ledger copied elsewhere and cut there": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
-			l.question.Ledger, l.question.AllowMissingHead = l.copied(l.lines()[:3]), true
-		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
+			l.request.Ledger, l.request.AllowMissingHead = l.copied(l.lines()[:3]), true
+		}, "ledger", "has no head outside of its folder"},
 		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
-			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
-			l.put(l.question.AllowedSigners, l.key("ops"))
+			l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.request.AllowedSigners, l.key("ops"))
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.record("idempotence_gate", of(evidence.Red))
 			lines := l.lines()
-			l.question.Ledger, l.question.AllowMissingHead = l.copied(lines), true
+			l.request.Ledger, l.request.AllowMissingHead = l.copied(lines), true
 			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
-			l.question.Ledger = l.copied(lines[:3])
-		}, RuleLedger, "had 4 records when it was last judged"},
+			l.request.Ledger = l.copied(lines[:3])
+		}, "ledger", "had 4 records at the last evaluation"},
 		"a witness that cannot be read": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.put(l.gate.Witness, "{")
-		}, RuleClock, "what was seen at the last judgement cannot be read"},
+		}, "clock", "witness of the last evaluation"},
 		"a ledger without a head": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			for _, head := range l.heads() {
 				require.NoError(l.t, os.Remove(head))
 			}
-		}, RuleLedger, "records may have been removed at the end"},
-		"a ledger that is not there": {func(l *lab) { l.change("playbooks/site.yml"); l.question.Ledger += ".gone" },
-			RuleLedger, "holds no record"},
+		}, "ledger", "records may have been removed at the end"},
+		"a ledger that is not there": {func(l *lab) { l.change("playbooks/site.yml"); l.request.Ledger += ".gone" },
+			"ledger", "holds no record"},
 		"a ledger that is a link": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
-			require.NoError(l.t, os.Rename(l.question.Ledger, l.question.Ledger+".real"))
-			require.NoError(l.t, os.Symlink(l.question.Ledger+".real", l.question.Ledger))
-		}, RuleLedger, "reading the ledger"},
+			require.NoError(l.t, os.Rename(l.request.Ledger, l.request.Ledger+".real"))
+			require.NoError(l.t, os.Symlink(l.request.Ledger+".real", l.request.Ledger))
+		}, "ledger", "reading the ledger"},
 		"evidence signed by a key that is not known": {func(l *lab) {
 			allowed := l.key("ops")
 			l.change("playbooks/site.yml")
 			l.key("stranger")
 			l.evidence()
-			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
-			l.put(l.question.AllowedSigners, allowed)
-		}, RuleLedger, "is signed by a key that is not allowed"},
+			l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.request.AllowedSigners, allowed)
+		}, "ledger", "is signed by a key that is not allowed"},
 		"evidence that is not signed where it has to be": {func(l *lab) {
-			l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
-			l.put(l.question.AllowedSigners, l.key("ops"))
+			l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
+			l.put(l.request.AllowedSigners, l.key("ops"))
 			l.sign = nil
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleLedger, "carries no signature"},
+		}, "ledger", "carries no signature"},
 		"a policy that wants signatures, and nobody named who may sign": {func(l *lab) {
 			l.write("promotion.yml", "signed: true\n"+policyText)
-			l.question.Base = l.commit("Ask for signatures")
+			l.request.Base = l.commit("Ask for signatures")
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleLedger, "give allowed_signers"},
+		}, "ledger", "set allowed_signers"},
 		"a signer let in by the range itself": {func(l *lab) {
 			l.write("allowed_signers", l.key("ops"))
-			l.question.Base = l.commit("Ops may sign")
-			l.question.AllowedSigners = filepath.Join(l.repo, "allowed_signers")
+			l.request.Base = l.commit("Ops may sign")
+			l.request.AllowedSigners = filepath.Join(l.repo, "allowed_signers")
 			l.write("allowed_signers", l.key("stranger"))
 			l.commit("A stranger may sign")
 			l.evidence()
-		}, RuleLedger, "is signed by a key that is not allowed"},
+		}, "ledger", "is signed by a key that is not allowed"},
 
 		"red followed by deleted red, on a branch, for who never saw it": {func(l *lab) {
 			l.signed()
@@ -450,7 +447,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.branch(l.lines())
 			l.branch(lines)
 			l.carried(lines)
-		}, RuleLedger, "is not how the ledger begins now"},
+		}, "ledger", "is not the beginning of the ledger"},
 		"a red record cut out of a branch, and others put behind it": {func(l *lab) {
 			l.signed()
 			l.change("playbooks/site.yml")
@@ -459,7 +456,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.anew()
 			l.evidence()
 			l.carried(l.branch(l.lines()))
-		}, RuleLedger, "is not how the ledger begins now"},
+		}, "ledger", "is not the beginning of the ledger"},
 		"a red record on a side that a merge left behind": {func(l *lab) {
 			l.signed()
 			l.change("playbooks/site.yml")
@@ -470,7 +467,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.branch(l.lines())
 			l.git("update-ref", "refs/heads/evidence", l.git("commit-tree", "-p", green, "-p", "evidence", "-m", "Merge", green+"^{tree}"))
 			l.carried(lines)
-		}, RuleLedger, "is not how the ledger begins now"},
+		}, "ledger", "is not the beginning of the ledger"},
 		"a ledger that is behind its branch": {func(l *lab) {
 			l.signed()
 			l.change("playbooks/site.yml")
@@ -479,7 +476,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("idempotence_gate", of(evidence.Red))
 			l.branch(l.lines())
 			l.carried(lines)
-		}, RuleLedger, "is not how the ledger begins now"},
+		}, "ledger", "is not the beginning of the ledger"},
 		"a ledger taken off its branch": {func(l *lab) {
 			l.signed()
 			l.change("playbooks/site.yml")
@@ -487,30 +484,30 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			lines := l.branch(l.lines())
 			l.branch(nil)
 			l.carried(lines)
-		}, RuleLedger, "ledger.jsonl is not there in refs/heads/evidence"},
+		}, "ledger", "ledger.jsonl is not in refs/heads/evidence"},
 		"a branch that is not there": {func(l *lab) {
 			l.signed()
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.carried(l.lines())
-		}, RuleLedger, `"refs/heads/evidence" is no commit here`},
+		}, "ledger", `"refs/heads/evidence" is no commit here`},
 		"a branch without a path": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
-			l.question.LedgerHistory = "refs/heads/evidence"
-		}, RuleLedger, "is not a branch and a path in it"},
+			l.request.LedgerHistory = "refs/heads/evidence"
+		}, "ledger", "not BRANCH:PATH"},
 		"a history in the place of signatures": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.carried(l.branch(l.lines()))
-		}, RuleLedger, "nothing that lies elsewhere vouches for the ledger"},
+		}, "ledger", "has no head outside of its folder"},
 
 		// The clock.
 		"a clock set back": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.gate.Now = func() time.Time { return time.Now().Add(-time.Hour) }
-		}, RuleClock, "the clock was set back"},
+		}, "clock", "the clock was set back"},
 		"a clock set back behind old evidence only": {func(l *lab) {
 			old := time.Now().Add(-days(10))
 			l.change("playbooks/site.yml")
@@ -518,25 +515,25 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.old(old)
 			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
 			l.gate.Now = func() time.Time { return old.Add(time.Hour) }
-		}, RuleClock, "the last judgement"},
+		}, "clock", "the last evaluation"},
 		"evidence from the future": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(-time.Hour)) },
-			RuleClock, "holds a record of"},
+			"clock", "holds a record of"},
 		"evidence written while the clock was ahead": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(ago(time.Hour))
 			l.record("drill_other", ago(days(5)))
-		}, RuleEvidence, "the clock was set back in between"},
+		}, "evidence", "the clock was set back in between"},
 
 		// The range.
-		"a file of no class":                 {func(l *lab) { l.change("bin/deploy"); l.evidence() }, RuleNoClass, "the file bin/deploy is of no class"},
-		"a file with a name that is no text": {func(l *lab) { l.change("pl\xffbooks/\nx"); l.evidence() }, RuleNoClass, `the file "pl\xffbooks/\nx" is of no class`},
+		"a file of no class":                 {func(l *lab) { l.change("bin/deploy"); l.evidence() }, "unclassified", "the file bin/deploy has no class"},
+		"a file with a name that is no text": {func(l *lab) { l.change("pl\xffbooks/\nx"); l.evidence() }, "unclassified", `the file "pl\xffbooks/\nx" has no class`},
 		"a file touched and put back": {func(l *lab) {
 			l.change("roles/longhorn/tasks/main.yml")
 			l.write("roles/longhorn/tasks/main.yml", "- debug:\n")
 			l.write("README.md", "more\n")
 			l.commit("Put back")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"a merge that brings other files": {func(l *lab) {
 			l.git("checkout", "-qb", "side", l.base)
 			l.change("roles/longhorn/x.yml")
@@ -544,15 +541,15 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("README.md")
 			l.git("merge", "-q", "--no-ff", "-m", "Bring it", "side")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"a merge of a branch that is older than base": {func(l *lab) {
 			l.git("checkout", "-qb", "side", l.base)
 			l.change("roles/longhorn/x.yml")
 			l.git("checkout", "-q", "main")
-			l.question.Base = l.change("README.md")
+			l.request.Base = l.change("README.md")
 			l.git("merge", "-q", "--no-ff", "-m", "Bring it", "side")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"a merge that smuggles in a file of neither side": {func(l *lab) {
 			l.git("checkout", "-qb", "side", l.base)
 			l.change("README.md")
@@ -562,7 +559,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.write("bin/evil", "x")
 			l.commit("Merge side")
 			l.evidence()
-		}, RuleNoClass, "bin/evil is of no class"},
+		}, "unclassified", "bin/evil has no class"},
 		"a file that one merge brings and another takes away": {func(l *lab) {
 			for n, bin := range []string{"add", "rm"} {
 				side := "side" + strconv.Itoa(n)
@@ -579,7 +576,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 				l.commit("Merge " + side)
 			}
 			l.evidence()
-		}, RuleNoClass, "bin/evil is of no class"},
+		}, "unclassified", "bin/evil has no class"},
 		"a merge that keeps nothing of what it merges": {func(l *lab) {
 			l.git("checkout", "-qb", "side", l.base)
 			l.change("roles/longhorn/x.yml")
@@ -587,7 +584,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("README.md")
 			l.git("merge", "-q", "-s", "ours", "-m", "Keep ours", "side")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"an octopus": {func(l *lab) {
 			for _, side := range []string{"one", "two"} {
 				l.git("checkout", "-qb", side, l.base)
@@ -598,7 +595,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("main.md")
 			l.git("merge", "-q", "-m", "All of it", "one", "two")
 			l.evidence()
-		}, RuleNoClass, "bin/arm is of no class"},
+		}, "unclassified", "bin/arm has no class"},
 		"an unrelated history merged in": {func(l *lab) {
 			l.git("checkout", "-q", "--orphan", "other")
 			l.git("rm", "-rfq", ".")
@@ -606,79 +603,79 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.git("checkout", "-q", "main")
 			l.git("merge", "-q", "--allow-unrelated-histories", "-m", "Both", "other")
 			l.evidence()
-		}, RuleNoClass, "bin/other is of no class"},
+		}, "unclassified", "bin/other has no class"},
 		"a submodule's pointer that .gitmodules tells git to ignore": {func(l *lab) {
 			l.submodule("9")
-			l.question.Base = l.git("rev-parse", "HEAD")
+			l.request.Base = l.git("rev-parse", "HEAD")
 			l.git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("8", 40)+",vendor/x")
 			l.git("commit", "-q", "--allow-empty", "-m", "Move it")
 			l.git("config", "diff.ignoreSubmodules", "all")
 			l.record("idempotence_gate")
-		}, RuleNoClass, "vendor/x is of no class"},
-		"an empty range":             {func(l *lab) { l.evidence() }, RuleRange, "the range is empty"},
-		"commits that touch nothing": {func(l *lab) { l.commit("Nothing"); l.evidence() }, RuleRange, "no commit of the range touches a file"},
+		}, "unclassified", "vendor/x has no class"},
+		"an empty range":             {func(l *lab) { l.evidence() }, "range", "the range is empty"},
+		"commits that touch nothing": {func(l *lab) { l.commit("Nothing"); l.evidence() }, "range", "no commit of the range touches a file"},
 		"base and head the wrong way round": {func(l *lab) {
-			l.question.Base = l.change("playbooks/site.yml")
-			l.question.Head = l.base
+			l.request.Base = l.change("playbooks/site.yml")
+			l.request.Head = l.base
 			l.evidence()
-		}, RuleRange, "is not before head"},
+		}, "range", "is not an ancestor of head"},
 		"a history that was rewritten": {func(l *lab) {
-			l.question.Base = l.change("README.md")
+			l.request.Base = l.change("README.md")
 			l.write("README.md", "amended\n")
 			l.git("commit", "-qa", "--amend", "--no-edit")
 			l.evidence()
-		}, RuleRange, "history was rewritten"},
+		}, "range", "history was rewritten"},
 		"a base moved past a commit that was never promoted": {func(l *lab) {
-			l.question.RequireDescendant = true
+			l.request.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
-			l.question.Base = l.change("roles/longhorn/x.yml")
+			l.request.Base = l.change("roles/longhorn/x.yml")
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
-		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
+		}, "descendant", "is neither what was promoted last"},
 		"a base moved past a commit whose promotion failed": {func(l *lab) {
-			l.question.RequireDescendant = true
+			l.request.RequireDescendant = true
 			l.record("promotion", promoted(l.base))
-			l.question.Base = l.change("roles/longhorn/x.yml")
-			l.record("promotion", promoted(l.question.Base), of(evidence.Red))
+			l.request.Base = l.change("roles/longhorn/x.yml")
+			l.record("promotion", promoted(l.request.Base), of(evidence.Red))
 			l.change("playbooks/site.yml")
 			l.record("idempotence_gate")
-		}, RuleRange, "is not what was promoted last, nor before it: by record 1"},
+		}, "descendant", "is neither what was promoted last"},
 		"a base after a promotion of a commit that is not here": {func(l *lab) {
-			l.question.RequireDescendant = true
+			l.request.RequireDescendant = true
 			l.record("promotion", promoted(strings.Repeat("1", 40)))
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleRange, "and it is not here: fetch it"},
-		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.question.Head = "nowhere" }, RuleRange, `"nowhere" is no commit here`},
-		"a head that is an option": {func(l *lab) { l.change("README.md"); l.question.Head = "--all" }, RuleRange, `"--all" is no commit here`},
+		}, "descendant", "is not in the repository; fetch it"},
+		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.request.Head = "nowhere" }, "range", `"nowhere" is no commit here`},
+		"a head that is an option": {func(l *lab) { l.change("README.md"); l.request.Head = "--all" }, "range", `"--all" is no commit here`},
 		"a tag that is called as the branch": {func(l *lab) {
 			l.change("README.md")
 			l.git("tag", "main", l.git("rev-parse", "HEAD"))
 			l.change("bin/deploy")
-			l.question.Head = "main"
-		}, RuleRange, `"main" is not plain`},
-		"a head that is a file": {func(l *lab) { l.change("README.md"); l.question.Head = "HEAD:README.md" }, RuleRange, "is no commit here"},
+			l.request.Head = "main"
+		}, "range", `"main" is not plain`},
+		"a head that is a file": {func(l *lab) { l.change("README.md"); l.request.Head = "HEAD:README.md" }, "range", "is no commit here"},
 		"a shallow clone": {func(l *lab) {
 			l.change("bin/deploy")
 			l.change("README.md")
 			l.shell(l.dir, "git", "clone", "-q", "--depth", "2", "file://"+l.repo, l.repo+"2")
 			l.repo += "2"
-			l.question.Path, l.question.Base = l.repo, "HEAD^"
+			l.request.Path, l.request.Base = l.repo, "HEAD^"
 			l.evidence()
-		}, RuleRepository, "the clone is shallow"},
+		}, "repository", "the clone is shallow"},
 		"a partial clone": {func(l *lab) {
 			l.change("README.md")
 			l.git("config", "remote.origin.promisor", "true")
 			l.evidence()
-		}, RuleRepository, "the clone is partial"},
+		}, "repository", "the clone is partial"},
 		"an object that is missing": {func(l *lab) {
 			l.change("bin/deploy")
 			l.change("README.md")
 			hash := l.git("rev-parse", "HEAD^^{tree}")
 			require.NoError(l.t, os.Remove(filepath.Join(l.repo, ".git/objects", hash[:2], hash[2:])))
 			l.evidence()
-		}, RuleRepository, "git"},
-		"no repository": {func(l *lab) { l.question.Path = l.t.TempDir() }, RuleRepository, "not a git repository"},
+		}, "repository", "git"},
+		"no repository": {func(l *lab) { l.request.Path = l.t.TempDir() }, "repository", "not a git repository"},
 
 		// What git could be made to show.
 		"a commit replaced by one that touches less": {func(l *lab) {
@@ -686,7 +683,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			hidden := l.git("rev-parse", "HEAD")
 			l.git("replace", hidden, l.git("commit-tree", "-p", l.base, "-m", "Nothing", l.base+"^{tree}"))
 			l.evidence()
-		}, RuleNoClass, "bin/deploy is of no class"},
+		}, "unclassified", "bin/deploy has no class"},
 		"a graft that takes commits out": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.write("roles/longhorn/x.yml", "x")
@@ -695,7 +692,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			head := l.change("README.md")
 			l.put(filepath.Join(l.repo, ".git/info/grafts"), head+" "+l.base+"\n")
 			l.record("idempotence_gate")
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"settings of the repository that hide changes": {func(l *lab) {
 			for _, setting := range [][2]string{
 				{"diff.renames", "copies"}, {"diff.external", "true"}, {"diff.ignoreSubmodules", "all"}, {"diff.relative", "true"},
@@ -709,7 +706,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("bin/deploy")
 			l.evidence()
 			l.git("config", "diff.orderFile", "nowhere")
-		}, RuleNoClass, "bin/deploy is of no class"},
+		}, "unclassified", "bin/deploy has no class"},
 		"an environment that hides changes": {func(l *lab) {
 			elsewhere := newLab(l.t)
 			l.gate.Env = append(l.gate.Env, "GIT_DIR="+elsewhere.repo+"/.git", "GIT_WORK_TREE="+elsewhere.repo, "GIT_EXTERNAL_DIFF=true",
@@ -717,7 +714,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 				"GIT_GRAFT_FILE=/nowhere", "GIT_DIFF_OPTS=--unified=0", "GIT_OBJECT_DIRECTORY=/nowhere", "GIT_CEILING_DIRECTORIES=/")
 			l.change("bin/deploy")
 			l.evidence()
-		}, RuleNoClass, "bin/deploy is of no class"},
+		}, "unclassified", "bin/deploy has no class"},
 
 		// The policy.
 		"a policy made weaker in the same range": {func(l *lab) {
@@ -725,170 +722,170 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
 			l.record("drill_longhorn_orphans")
-		}, RuleEvidence, "parity_assert is missing for longhorn by the policy of base"},
+		}, "evidence", "parity_assert is missing for longhorn by the policy of base"},
 		"a policy made stricter in the same range": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [idempotence_gate, tofu_plan_gate]", 1))
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleEvidence, "tofu_plan_gate is missing for ansible by the policy of head"},
+		}, "evidence", "tofu_plan_gate is missing for ansible by the policy of head"},
 		"a class given to a file in the same range": {func(l *lab) {
 			l.write("promotion.yml", strings.Replace(policyText, `paths: ["*.md"]`, `paths: ["*.md", bin/]`, 1))
 			l.change("bin/deploy")
 			l.evidence()
-		}, RuleNoClass, "bin/deploy is of no class by the policy of base"},
+		}, "unclassified", "bin/deploy has no class by the policy of base"},
 		"a policy that the range takes away": {func(l *lab) { l.git("rm", "-q", "promotion.yml"); l.commit("Away"); l.evidence() },
-			RulePolicy, "promotion.yml is not in head"},
+			"policy", "promotion.yml is not in head"},
 		"a policy that the range brings": {func(l *lab) {
 			l.git("rm", "-q", "promotion.yml")
-			l.question.Base = l.commit("Away")
+			l.request.Base = l.commit("Away")
 			l.write("promotion.yml", policyText)
 			l.commit("There it is")
 			l.evidence()
-		}, RulePolicy, "promotion.yml is not in base"},
+		}, "policy", "promotion.yml is not in base"},
 		"a policy that is only in the working tree": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
 			l.write("promotion.yml", strings.ReplaceAll(policyText, "[idempotence_gate, parity_assert]", "[idempotence_gate]"))
-		}, RuleEvidence, "parity_assert is missing for longhorn"},
+		}, "evidence", "parity_assert is missing for longhorn"},
 		"a policy that became a link": {func(l *lab) {
 			require.NoError(l.t, os.Remove(filepath.Join(l.repo, "promotion.yml")))
 			require.NoError(l.t, os.Symlink("README.md", filepath.Join(l.repo, "promotion.yml")))
 			l.commit("Link")
 			l.evidence()
-		}, RulePolicy, "it is a link or a submodule"},
+		}, "policy", "it is a link or a submodule"},
 		"a policy with a key that is not known": {func(l *lab) {
 			l.write("promotion.yml", policyText+"  later:\n    gate: [idempotence_gate]\n")
 			l.commit("Misspell")
 			l.evidence()
-		}, RulePolicy, `head:promotion.yml:33:5: unknown key "gate"`},
+		}, "policy", `head:promotion.yml:33:5: unknown key "gate"`},
 		"a policy of which a pattern means nothing": {func(l *lab) {
 			l.write("promotion.yml", strings.ReplaceAll(policyText, "roles/longhorn/]", "roles/longhorm/]"))
-			l.question.Base = l.commit("Misspell")
+			l.request.Base = l.commit("Misspell")
 			l.change("roles/longhorn/x.yml")
 			l.record("idempotence_gate")
-		}, RuleIdle, "the pattern roles/longhorm/ of the class longhorn means no file"},
+		}, "unused_pattern", "the pattern roles/longhorm/ of the class longhorn matches no file of base or head"},
 		"a mild policy from outside of a repository that has one": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.outside(mildPolicy)
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a mild policy from outside, for a repository called otherwise": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
-			l.question.Repository = "fork"
+			l.request.Repository = "fork"
 			l.outside(strings.ReplaceAll(mildPolicy, "factory", "fork"))
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a mild policy from outside of a repository that has one at another place": {func(l *lab) {
 			l.git("mv", "promotion.yml", "lab.yaml")
-			l.question.Base = l.commit("Move it")
+			l.request.Base = l.commit("Move it")
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.outside(mildPolicy)
-		}, RulePolicy, "the repository has a policy of its own, lab.yaml, and"},
+		}, "policy", "the repository has its own policy, lab.yaml, and"},
 		"a mild policy from outside while the range breaks the repository's own": {func(l *lab) {
 			l.git("rm", "-q", "promotion.yml")
-			l.question.Base = l.commit("Away")
+			l.request.Base = l.commit("Away")
 			l.write("promotion.yml", "{")
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.outside(mildPolicy)
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a mild policy from outside while the range takes the repository's own away": {func(l *lab) {
 			l.git("rm", "-q", "promotion.yml")
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.outside(mildPolicy)
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a mild policy from outside, by a link in the repository": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.outside(mildPolicy)
-			require.NoError(l.t, os.Symlink(l.question.Policy, filepath.Join(l.repo, "mild.yml")))
-			l.question.Policy = filepath.Join(l.repo, "mild.yml")
-		}, RulePolicy, "mild.yml is not in base"},
+			require.NoError(l.t, os.Symlink(l.request.Policy, filepath.Join(l.repo, "mild.yml")))
+			l.request.Policy = filepath.Join(l.repo, "mild.yml")
+		}, "policy", "mild.yml is not in base"},
 		"a mild policy for a bare repository": {func(l *lab) {
-			l.question.Head = l.change("roles/longhorn/x.yml")
+			l.request.Head = l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
-			l.question.Path = filepath.Join(l.dir, "bare.git")
-			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.question.Path)
+			l.request.Path = filepath.Join(l.dir, "bare.git")
+			l.shell(l.dir, "git", "clone", "-q", "--bare", l.repo, l.request.Path)
 			l.outside(mildPolicy)
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a mild example in the repository": {func(l *lab) {
 			l.write("docs/mild.md.yml", mildPolicy)
-			l.question.Base = l.commit("An example")
+			l.request.Base = l.commit("An example")
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
-			l.question.Policy = filepath.Join(l.repo, "docs/mild.md.yml")
-		}, RulePolicy, "another policy for factory than docs/mild.md.yml: promotion.yml"},
+			l.request.Policy = filepath.Join(l.repo, "docs/mild.md.yml")
+		}, "policy", "another policy for factory than docs/mild.md.yml: promotion.yml"},
 		"another policy than the boundary manifest names": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.record("drill_other")
 			l.name("strict.yml")
 			l.outside(mildPolicy)
-		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"the repository's own policy where the boundary manifest names another": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.name("strict.yml")
 			l.evidence()
-		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"a boundary manifest that the range has name a mild policy": {func(l *lab) {
-			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.request.Boundary = filepath.Join(l.repo, "boundary.md")
 			l.name(l.repo + "/promotion.yml")
-			l.question.Base = l.commit("A boundary")
+			l.request.Base = l.commit("A boundary")
 			l.change("roles/longhorn/x.yml")
 			l.outside(mildPolicy)
-			l.name(l.question.Policy)
+			l.name(l.request.Policy)
 			l.commit("Name the mild one")
 			l.record("drill_other")
-		}, RulePolicy, "is not the one that the boundary manifest names by policy.promotion"},
+		}, "policy", "is not the one of policy.promotion in the boundary manifest"},
 		"a boundary manifest that the range brings names a mild policy": {func(l *lab) {
-			l.question.Boundary = filepath.Join(l.repo, "boundary.md")
+			l.request.Boundary = filepath.Join(l.repo, "boundary.md")
 			l.change("roles/longhorn/x.yml")
 			l.outside(mildPolicy)
-			l.name(l.question.Policy)
+			l.name(l.request.Policy)
 			l.commit("Name the mild one")
 			l.record("drill_other")
-		}, RulePolicy, "the repository has a policy of its own, promotion.yml, and"},
-		"a policy that does not know the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.question.Repository = "fork" },
-			RulePolicy, `does not know the repository "fork"`},
+		}, "policy", "the repository has its own policy, promotion.yml, and"},
+		"a policy that does not list the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.request.Repository = "fork" },
+			"policy", `does not list the repository "fork"`},
 		"another repository that nobody names": {func(l *lab) {
 			l.together()
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleWith, "nobody says where it lies"},
+		}, "related_repository", "set its path in related_repositories"},
 		"evidence that tells nothing of another repository": {func(l *lab) {
 			l.together()
-			l.question.With = map[string]string{"gitops": newLab(l.t).repo}
+			l.request.Related = map[string]string{"gitops": newLab(l.t).repo}
 			l.change("playbooks/site.yml")
 			l.evidence()
-		}, RuleEvidence, "it does not tell of the repository gitops"},
+		}, "evidence", "it does not name the repository gitops"},
 		"another repository that moved since": {func(l *lab) {
 			l.together()
 			other := newLab(l.t)
-			l.question.With = map[string]string{"gitops": other.repo}
+			l.request.Related = map[string]string{"gitops": other.repo}
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) {
-				r.Trees = append(r.Trees, evidence.Tree{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
+				r.Trees = append(r.Trees, tree.State{Repository: "gitops", Tree: other.git("rev-parse", "HEAD^{tree}")})
 			})
 			other.change("README.md")
-		}, RuleEvidence, "of gitops, and not of"},
+		}, "evidence", "of gitops, not"},
 		"another repository that is dirty": {func(l *lab) {
 			l.together()
 			other := newLab(l.t)
-			l.question.With = map[string]string{"gitops": other.repo}
+			l.request.Related = map[string]string{"gitops": other.repo}
 			l.change("playbooks/site.yml")
 			l.evidence()
 			other.write("README.md", "dirty\n")
-		}, RuleWith, "its working tree differs from its commit"},
+		}, "related_repository", "its working tree differs from its commit"},
 	}
-	require.GreaterOrEqual(t, len(cheats), 134, "attempts were taken away: what is no longer tried may work")
+	require.GreaterOrEqual(t, len(cheats), 133, "attempts were taken away: what is no longer tried may work")
 	for name, c := range cheats {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			c.cheat(l)
 			report := l.judge()
-			assert.Equal(t, "red", report.Verdict)
+			assert.Equal(t, evidence.Red, report.Verdict)
 			var of []string
 			for _, finding := range report.Findings {
 				if finding.Rule == c.rule {
@@ -915,7 +912,7 @@ func promoted(commit string) func(*evidence.Record) {
 func (l *lab) asks(more string) {
 	l.t.Helper()
 	l.write("promotion.yml", strings.Replace(policyText, "gates: [idempotence_gate]", "gates: [{gate: idempotence_gate, "+more+"}]", 1))
-	l.question.Base = l.commit("Ask for more")
+	l.request.Base = l.commit("Ask for more")
 	l.change("playbooks/site.yml")
 }
 
@@ -947,8 +944,8 @@ func (l *lab) copied(lines []string) string {
 // signed has all records signed from now on, and asks for that.
 func (l *lab) signed() {
 	l.t.Helper()
-	l.question.AllowedSigners = filepath.Join(l.dir, "allowed")
-	l.put(l.question.AllowedSigners, l.key("ops"))
+	l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
+	l.put(l.request.AllowedSigners, l.key("ops"))
 }
 
 // branch commits lines as the ledger on the branch evidence, after what is there.
@@ -972,15 +969,15 @@ func (l *lab) branch(lines []string) []string {
 // carried asks about a ledger of those lines as a machine does that never saw it.
 func (l *lab) carried(lines []string) {
 	l.t.Helper()
-	l.question.Ledger, l.question.AllowMissingHead = l.copied(lines), true
-	l.question.LedgerHistory = "refs/heads/evidence:ledger.jsonl"
-	require.NoError(l.t, os.Remove(l.question.Ledger+".head"))
+	l.request.Ledger, l.request.AllowMissingHead = l.copied(lines), true
+	l.request.LedgerHistory = "refs/heads/evidence:ledger.jsonl"
+	require.NoError(l.t, os.Remove(l.request.Ledger+".head"))
 }
 
 // old makes the files of the ledger, and the commit, as old as that.
 func (l *lab) old(when time.Time) {
 	l.t.Helper()
-	for _, path := range []string{l.question.Ledger, l.question.Ledger + ".head"} {
+	for _, path := range []string{l.request.Ledger, l.request.Ledger + ".head"} {
 		require.NoError(l.t, os.Chtimes(path, when, when))
 	}
 	l.shell(l.repo, "env", "GIT_COMMITTER_DATE="+when.Format(time.RFC3339), "git", "commit", "-q", "--amend", "--no-edit")
@@ -989,8 +986,8 @@ func (l *lab) old(when time.Time) {
 // together has the policy ask for the repository gitops as well.
 func (l *lab) together() {
 	l.t.Helper()
-	l.write("promotion.yml", strings.Replace(policyText, "  factory:\n", "  factory:\n    with: [gitops]\n", 1))
-	l.question.Base = l.commit("Ask for gitops")
+	l.write("promotion.yml", strings.Replace(policyText, "  factory:\n", "  factory:\n    related_repositories: [gitops]\n", 1))
+	l.request.Base = l.commit("Ask for gitops")
 }
 
 // submodule adds a gitlink that .gitmodules tells git not to look at.

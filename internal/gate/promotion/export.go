@@ -225,53 +225,40 @@ func reported(report evidence.Report, need Need, in string) string {
 		return ""
 	}
 	if report.Path == "" {
-		return "it left no report that could say what was run"
+		return "it has no report"
 	}
 	data, err := os.ReadFile(report.Path)
 	if err != nil {
 		return fmt.Sprintf("its report cannot be read: %v", err)
 	}
 	if fmt.Sprintf("%x", sha256.Sum256(data)) != report.SHA256 {
-		return "its report " + report.Path + " is not the one that was recorded"
+		return "its report " + report.Path + " differs from the one that was recorded"
 	}
 	var said map[string]json.RawMessage
 	if err := json.Unmarshal(data, &said); err != nil {
 		return fmt.Sprintf("its report cannot be read: %v", err)
 	}
-	held := false
-	for _, key := range slices.Sorted(maps.Keys(located)) {
-		wanted, asked := need.Report[key]
-		if !asked && need.In == "" {
-			continue
+	var found struct{ Repository, Path string }
+	wanted, named := need.Report[subjectKey]
+	if raw, ok := said[subjectKey+"_in"]; ok {
+		if err := json.Unmarshal(raw, &found); err != nil {
+			return fmt.Sprintf("its report does not name where its subject is: %v", err)
 		}
-		var found struct{ Repository, Path string }
-		raw, there := said[key+"_in"]
-		if !there && !asked {
-			continue
-		}
-		if there {
-			if err := json.Unmarshal(raw, &found); err != nil {
-				return fmt.Sprintf("its report does not say where the %s lies: %v", key, err)
-			}
-		}
-		switch {
-		case found.Repository == "":
-			return fmt.Sprintf("its report does not say that the %s lies in a repository, and it must be %s of %s", key, anything(wanted), in)
-		case found.Repository != in || asked && found.Path != wanted:
-			return fmt.Sprintf("its report is of the %s %s of %s, and must be of %s of %s", key, Show(found.Path), found.Repository, anything(wanted), in)
-		}
-		held = true
 	}
-	if need.In != "" && !held {
-		return "its report does not say that what was run lies in the repository " + in
+	switch {
+	case !named && need.In == "":
+	case found.Repository == "":
+		return fmt.Sprintf("its report does not name the repository of its subject, which has to be %s of %s", anything(wanted), in)
+	case found.Repository != in || named && found.Path != wanted:
+		return fmt.Sprintf("its report is about %s of %s, and has to be about %s of %s", Show(found.Path), found.Repository, anything(wanted), in)
 	}
 	for _, key := range slices.Sorted(maps.Keys(need.Report)) {
-		if located[key] {
+		if key == subjectKey {
 			continue
 		}
 		var text string
 		if err := json.Unmarshal(said[key], &text); err != nil || text != need.Report[key] {
-			return fmt.Sprintf("its report says %q of %s, and must say %s", text, key, need.Report[key])
+			return fmt.Sprintf("its report has %q for %s, and has to have %s", text, key, need.Report[key])
 		}
 	}
 	return ""
@@ -283,24 +270,4 @@ func anything(path string) string {
 		return "one"
 	}
 	return path
-}
-
-// writePrivate writes a file for its owner alone, whole or not at all.
-func writePrivate(path string, content []byte) error {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	fresh, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = fresh.Write(content)
-	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err == nil {
-		err = os.Rename(fresh.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(fresh.Name()))
-	}
-	return nil
 }

@@ -17,33 +17,34 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
-// Life is how long a grant counts, and grantLimit how large its file may be.
+// Life is how long a grant is valid, grantLimit the maximal size of its file in bytes.
 const (
 	Life       = 15 * time.Minute
 	grantLimit = 1 << 20
 )
 
-// Grant is what a green judgement leaves for the override that asks for
-// evidence of promotion: one file, for one run, soon. It proves nothing by
-// itself. Who redeems it asks the question again, so that a grant for another
-// tree, of another ledger, or written by hand is worth no more than what the
-// ledger says at that moment.
+// Grant is written after a green evaluation, for an override that requires
+// evidence of promotion: one file, for one run, valid for Life. It proves nothing
+// by itself. Redeem evaluates the request again, so a grant for another tree, of
+// another ledger, or written by hand is worth no more than the ledger at that
+// moment.
 type Grant struct {
-	ID         string        `json:"id"` // hexadecimal; counts once
-	Question   Question      `json:"question"`
-	Base       string        `json:"base"`
-	Head       string        `json:"head"`
-	Tree       string        `json:"tree"`
-	Policies   []Used        `json:"policies"`
-	Boundary   string        `json:"boundary"`    // digest
-	LedgerHead evidence.Head `json:"ledger_head"` // the ledger must still hold it
-	Records    []Found       `json:"records"`     // on which it rests
-	Granted    time.Time     `json:"granted"`
-	Expires    time.Time     `json:"expires"`
-	Digest     string        `json:"digest"` // SHA-256 of all of the above: tells of a slip of the hand
+	ID         string          `json:"id"` // hexadecimal; can be used once
+	Request    Request         `json:"request"`
+	Base       string          `json:"base"`
+	Head       string          `json:"head"`
+	Tree       string          `json:"tree"`
+	Policies   []PolicyVersion `json:"policies"`
+	Boundary   string          `json:"boundary"`    // digest
+	LedgerHead evidence.Head   `json:"ledger_head"` // the ledger must still hold it
+	Records    []Found         `json:"records"`     // that meet the requirements
+	Granted    time.Time       `json:"granted"`
+	Expires    time.Time       `json:"expires"`
+	Digest     string          `json:"digest"` // SHA-256 of all of the above, against accidental changes
 }
 
 func (g Grant) digest() (string, error) {
@@ -56,13 +57,13 @@ func (g Grant) digest() (string, error) {
 }
 
 // Grant writes the grant of a green report to path, in place of any older one.
-func (g Gate) Grant(path string, q Question, r Report) (Grant, error) {
-	if r.Verdict != "green" || len(r.Findings) > 0 {
-		return Grant{}, errors.New("writing the grant: the judgement is not green")
+func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
+	if r.Verdict != evidence.Green {
+		return Grant{}, errors.New("grant: the evaluation is not green")
 	}
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {
-		return Grant{}, fmt.Errorf("writing the grant: %w", err)
+		return Grant{}, fmt.Errorf("grant: %w", err)
 	}
 	now := g.Now().UTC().Truncate(time.Second)
 	q.Head = r.Head // whatever a name stands for later
@@ -70,36 +71,36 @@ func (g Gate) Grant(path string, q Question, r Report) (Grant, error) {
 		q.Base = r.Base
 	}
 	grant := Grant{
-		ID: hex.EncodeToString(id), Question: q, Base: r.Base, Head: r.Head, Tree: r.Tree, Policies: r.Policies, Boundary: r.Boundary,
-		LedgerHead: r.LedgerHead, Records: r.Found, Granted: now, Expires: now.Add(Life),
+		ID: hex.EncodeToString(id), Request: q, Base: r.Base, Head: r.Head, Tree: r.Tree, Policies: r.Policies, Boundary: r.Boundary,
+		LedgerHead: r.LedgerHead, Records: r.Matched, Granted: now, Expires: now.Add(Life),
 	}
 	var err error
 	if grant.Digest, err = grant.digest(); err != nil {
-		return Grant{}, fmt.Errorf("writing the grant: %w", err)
+		return Grant{}, fmt.Errorf("grant: %w", err)
 	}
 	data, err := json.MarshalIndent(grant, "", "  ")
 	if err == nil {
-		err = writePrivate(path, append(data, '\n'))
+		err = atomicfile.Write(path, append(data, '\n'), 0o600)
 	}
 	if err != nil {
-		return Grant{}, fmt.Errorf("writing the grant: %w", err)
+		return Grant{}, fmt.Errorf("grant: %w", err)
 	}
 	return grant, nil
 }
 
-// Redeem uses up the grant at path, and tells why it does not count: the error
-// says so in words that follow "the grant". It is gone either way. spent tells
-// whether a grant of that ID was used before, as a copy of it could be.
+// Redeem uses up the grant at path, which is removed in any case. The error is
+// why it is not valid, in words that follow "the grant". spent tells whether a
+// grant of that ID was used before, as a copy of it could be.
 func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bool, error)) (Grant, error) {
-	// One of two that come at once gets it.
-	mine := fmt.Sprintf("%s.%d.used", path, os.Getpid())
-	if err := os.Rename(path, mine); errors.Is(err, fs.ErrNotExist) {
-		return Grant{}, fmt.Errorf("%s is not there", path)
+	// Only one of two concurrent callers can rename it.
+	claimed := fmt.Sprintf("%s.%d.used", path, os.Getpid())
+	if err := os.Rename(path, claimed); errors.Is(err, fs.ErrNotExist) {
+		return Grant{}, fmt.Errorf("%s does not exist", path)
 	} else if err != nil {
 		return Grant{}, fmt.Errorf("cannot be used up: %w", err)
 	}
-	grant, err := readGrant(mine)
-	if err := errors.Join(err, os.Remove(mine)); err != nil {
+	grant, err := readGrant(claimed)
+	if err := errors.Join(err, os.Remove(claimed)); err != nil {
 		return Grant{}, err
 	}
 	now := g.Now()
@@ -109,10 +110,10 @@ func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bo
 		return Grant{}, err
 	case sum != grant.Digest:
 		return Grant{}, errors.New("was changed since it was written")
-	case grant.Granted.After(now.Add(slack)):
+	case grant.Granted.After(now.Add(clockSkew)):
 		return Grant{}, fmt.Errorf("is from the future (%s)", grant.Granted.Format(time.RFC3339))
 	case !now.Before(grant.Expires) || grant.Expires.Sub(grant.Granted) > Life:
-		return Grant{}, fmt.Errorf("is of %s and counted until %s", grant.Granted.Format(time.RFC3339), grant.Expires.Format(time.RFC3339))
+		return Grant{}, fmt.Errorf("was written at %s and valid until %s", grant.Granted.Format(time.RFC3339), grant.Expires.Format(time.RFC3339))
 	}
 	if used, err := spent(grant.ID); err != nil {
 		return Grant{}, fmt.Errorf("may have been used before: %w", err)
@@ -120,14 +121,14 @@ func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bo
 		return Grant{}, errors.New("was used before")
 	}
 	g.Heads = append(slices.Clone(g.Heads), grant.LedgerHead)
-	report, err := g.Judge(ctx, grant.Question)
+	report, err := g.Evaluate(ctx, grant.Request)
 	switch {
 	case err != nil:
 		return Grant{}, err
-	case report.Verdict != "green":
+	case report.Verdict != evidence.Green:
 		return Grant{}, fmt.Errorf("does not hold any more: %s", report.Summary())
 	case report.Tree != grant.Tree || report.Head != grant.Head || report.Base != grant.Base:
-		return Grant{}, errors.New("is for another tree than the one that its question leads to")
+		return Grant{}, errors.New("is for another tree than its request resolves to")
 	case !slices.Equal(report.Policies, grant.Policies):
 		return Grant{}, errors.New("was given by another policy")
 	case report.Boundary != grant.Boundary:
@@ -146,14 +147,14 @@ func readGrant(path string) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("cannot be read: %w", err)
 	}
-	owner, known := info.Sys().(*syscall.Stat_t)
+	owner, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.Mode().IsRegular() || info.Size() > grantLimit:
-		return Grant{}, errors.New("is no file of a grant's size")
+		return Grant{}, errors.New("is not a regular file of at most 1 MiB")
 	case info.Mode().Perm()&0o077 != 0:
-		return Grant{}, fmt.Errorf("has the mode %04o, so others may have had a hand in it", info.Mode().Perm())
-	case !known || int(owner.Uid) != os.Getuid():
-		return Grant{}, errors.New("belongs to somebody else")
+		return Grant{}, fmt.Errorf("has the mode %04o, so other users may have changed it", info.Mode().Perm())
+	case !ok || int(owner.Uid) != os.Getuid():
+		return Grant{}, errors.New("belongs to another user")
 	}
 	data := make([]byte, info.Size())
 	if _, err := file.ReadAt(data, 0); err != nil {

@@ -27,7 +27,7 @@ func granted(t *testing.T) (*lab, string) {
 	l.change("playbooks/site.yml")
 	l.evidence()
 	path := filepath.Join(l.dir, "grant.json")
-	_, err := l.gate.Grant(path, l.question, l.judge())
+	_, err := l.gate.Grant(path, l.request, l.judge())
 	require.NoError(t, err)
 	return l, path
 }
@@ -43,11 +43,11 @@ func TestAGrantCountsOnceAndSaysWhatWasPromoted(t *testing.T) {
 	grant, err := l.gate.Redeem(context.Background(), path, never)
 	require.NoError(t, err)
 	assert.Equal(t, l.git("rev-parse", "HEAD^{tree}"), grant.Tree)
-	assert.Equal(t, l.git("rev-parse", "HEAD"), grant.Question.Head, "whatever HEAD is later")
+	assert.Equal(t, l.git("rev-parse", "HEAD"), grant.Request.Head, "whatever HEAD is later")
 	assert.Len(t, grant.Records, 1)
 	assert.Equal(t, 3, grant.LedgerHead.Sequence)
 	_, err = l.gate.Redeem(context.Background(), path, never)
-	assert.ErrorContains(t, err, "is not there")
+	assert.ErrorContains(t, err, "does not exist")
 	left, err := filepath.Glob(path + "*")
 	require.NoError(t, err)
 	assert.Empty(t, left)
@@ -97,25 +97,25 @@ func TestAGrantThatDoesNotHoldIsUsedUpForNothing(t *testing.T) {
 		"another tree written in":    {edit(func(g *Grant) { g.Tree = strings.Repeat("1", 40) }), "was changed since it was written"},
 		"a longer life written in":   {edit(func(g *Grant) { g.Expires = g.Expires.Add(time.Hour) }), "was changed since it was written"},
 		"another tree, and sealed":   {sealed(func(g *Grant) { g.Tree = strings.Repeat("1", 40) }), "is for another tree"},
-		"another head, and sealed":   {sealed(func(g *Grant) { g.Question.Head = g.Base }), "does not hold any more"},
-		"a longer life, and sealed":  {sealed(func(g *Grant) { g.Expires = g.Expires.Add(time.Hour) }), "counted until"},
+		"another head, and sealed":   {sealed(func(g *Grant) { g.Request.Head = g.Base }), "does not hold any more"},
+		"a longer life, and sealed":  {sealed(func(g *Grant) { g.Expires = g.Expires.Add(time.Hour) }), "valid until"},
 		"a later begin, and sealed":  {sealed(func(g *Grant) { g.Granted, g.Expires = g.Granted.Add(time.Hour), g.Expires.Add(time.Hour) }), "is from the future"},
 		"another policy, and sealed": {sealed(func(g *Grant) { g.Policies[0].SHA256 = strings.Repeat("1", 64) }), "by another policy"},
 		"another ledger, and sealed": {sealed(func(g *Grant) { g.LedgerHead.Hash = strings.Repeat("1", 64) }), "does not hold any more: the ledger cannot be trusted"},
 		"another boundary, and seal": {sealed(func(g *Grant) { g.Boundary = strings.Repeat("1", 64) }), "with another boundary manifest"},
 		"a key that is not known":    {func(l *lab, path string) { l.put(path, `{"colour": "red"}`) }, "cannot be read"},
 		"nothing in it":              {func(l *lab, path string) { l.put(path, "") }, "cannot be read"},
-		"a mode for others":          {func(l *lab, path string) { require.NoError(l.t, os.Chmod(path, 0o640)) }, "others may have had a hand in it"},
+		"a mode for others":          {func(l *lab, path string) { require.NoError(l.t, os.Chmod(path, 0o640)) }, "other users may have changed it"},
 		"a link": {func(l *lab, path string) {
 			require.NoError(l.t, errors.Join(os.Rename(path, path+".x"), os.Symlink(path+".x", path)))
 		}, "cannot be read"},
-		"a folder":                    {func(l *lab, path string) { require.NoError(l.t, errors.Join(os.Remove(path), os.Mkdir(path, 0o700))) }, "no file of a grant's size"},
-		"a quarter of an hour later":  {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(Life) } }, "counted until"},
+		"a folder":                    {func(l *lab, path string) { require.NoError(l.t, errors.Join(os.Remove(path), os.Mkdir(path, 0o700))) }, "not a regular file of at most 1 MiB"},
+		"a quarter of an hour later":  {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(Life) } }, "valid until"},
 		"a clock set back":            {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(-time.Hour) } }, "is from the future"},
 		"a red run since":             {func(l *lab, _ string) { l.record("idempotence_gate", of(evidence.Red)) }, "does not hold any more: idempotence_gate is missing"},
-		"a ledger cut since":          {func(l *lab, _ string) { l.put(l.question.Ledger, l.lines()[:2]...) }, "does not hold any more: the ledger cannot be trusted"},
+		"a ledger cut since":          {func(l *lab, _ string) { l.put(l.request.Ledger, l.lines()[:2]...) }, "does not hold any more: the ledger cannot be trusted"},
 		"a ledger written anew since": {func(l *lab, _ string) { e := l.entries(); e[0].Summary = "Another"; l.anew(e...) }, "does not hold any more: the ledger cannot be trusted"},
-		"a boundary changed since":    {func(l *lab, _ string) { l.put(l.question.Boundary, boundaryText+"# Otherwise\n") }, "does not hold any more: idempotence_gate is missing"},
+		"a boundary changed since":    {func(l *lab, _ string) { l.put(l.request.Boundary, boundaryText+"# Otherwise\n") }, "does not hold any more: idempotence_gate is missing"},
 		"a repository that went":      {func(l *lab, _ string) { require.NoError(l.t, os.RemoveAll(l.repo)) }, "does not hold any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestRedGetsNoGrant(t *testing.T) {
 	l := newLab(t)
 	l.change("playbooks/site.yml")
 	path := filepath.Join(l.dir, "grant.json")
-	_, err := l.gate.Grant(path, l.question, l.judge())
+	_, err := l.gate.Grant(path, l.request, l.judge())
 	require.ErrorContains(t, err, "not green")
 	assert.NoFileExists(t, path)
 }

@@ -15,9 +15,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/pathlink"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // history asks git about commits and trees, by plumbing commands alone and
@@ -31,7 +34,7 @@ type history struct {
 }
 
 func open(runner run.Runner, dir string, env []string) history {
-	return history{runner: runner, dir: dir, env: append(evidence.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
+	return history{runner: runner, dir: dir, env: append(tree.GitEnv(env), "GIT_GRAFT_FILE="+os.DevNull, "GIT_NO_LAZY_FETCH=1")}
 }
 
 func (h history) git(ctx context.Context, stdin []byte, args ...string) (run.Result, error) {
@@ -275,15 +278,17 @@ func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false
 	}
-	real := func(path string) string {
-		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			return resolved
-		}
-		return path
-	}
-	name, err := filepath.Rel(real(top), filepath.Join(real(filepath.Dir(path)), filepath.Base(path)))
+	name, err := filepath.Rel(pathlink.Canonical(top), filepath.Join(pathlink.Canonical(filepath.Dir(path)), filepath.Base(path)))
 	if err != nil || name == ".." || strings.HasPrefix(name, "../") || name == "." {
 		return "", false
 	}
 	return filepath.ToSlash(name), true
+}
+
+// Show is a path as it can be shown: quoted if it is no plain text.
+func Show(path string) string {
+	if utf8.ValidString(path) && strings.IndexFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' }) < 0 {
+		return path
+	}
+	return strconv.QuoteToASCII(path)
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // TestMain gives all tests one state folder, in which the heads of their ledgers lie.
@@ -41,13 +42,13 @@ repositories:
     classes:
       - class: ansible
         paths: [playbooks/, "roles/**"]
-        spare: [/site.yml]
+        optional_paths: [/site.yml]
         excludes: [roles/longhorn/]
       - class: longhorn
         paths: [roles/longhorn/]
       - class: policy
         paths: [/promotion.yml, /allowed_signers]
-        spare: [/.gitattributes]
+        optional_paths: [/.gitattributes]
       - class: docs
         paths: ["*.md"]
 classes:
@@ -65,20 +66,20 @@ classes:
     max_age: 72h
     fidelity: {modes: any, distributions: any, deviations: any}
   docs:
-    nothing: Nothing but people reads them
+    exempt: Nothing but people reads them
 `
 
 const boundaryText = "production: {addresses: [192.0.2.1]}\nsandbox: {addresses: [127.0.0.1]}\n"
 
 // lab is a repository with one commit that production has, a policy in it, and a ledger.
 type lab struct {
-	t        testing.TB
-	dir      string // of everything
-	repo     string
-	base     string // the commit that production has
-	question Question
-	gate     Gate
-	sign     evidence.Signer
+	t       testing.TB
+	dir     string // of everything
+	repo    string
+	base    string // the commit that production has
+	request Request
+	gate    Gate
+	sign    evidence.Signer
 }
 
 func newLab(t testing.TB) *lab {
@@ -94,7 +95,7 @@ func newLab(t testing.TB) *lab {
 	l.write("README.md", "# Factory\n")
 	l.base = l.commit("What production has")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "boundary.yml"), []byte(boundaryText), 0o600))
-	l.question = Question{
+	l.request = Request{
 		Repository: "factory", Path: l.repo, Base: l.base, Head: "HEAD", Policy: filepath.Join(l.repo, "promotion.yml"),
 		Ledger: filepath.Join(dir, "ledger.jsonl"), Boundary: filepath.Join(dir, "boundary.yml"),
 	}
@@ -106,7 +107,7 @@ func (l *lab) shell(dir string, words ...string) string {
 	l.t.Helper()
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Dir = dir
-	cmd.Env = append(evidence.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org",
+	cmd.Env = append(tree.GitEnv(os.Environ()), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.org",
 		"GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.org")
 	out, err := cmd.CombinedOutput()
 	require.NoError(l.t, err, "%v: %s", words, out)
@@ -155,26 +156,26 @@ func (l *lab) record(what string, changes ...func(*evidence.Record)) evidence.En
 }
 
 // tree is what now lies in the working tree.
-func (l *lab) tree() evidence.Tree {
+func (l *lab) tree() tree.State {
 	l.t.Helper()
-	tree, err := evidence.TreeOf(context.Background(), run.Exec{}, l.repo)
+	tree, err := tree.Of(context.Background(), run.Exec{}, l.repo)
 	require.NoError(l.t, err)
 	tree.Repository = "factory"
 	return tree
 }
 
-func (l *lab) recordOf(tree evidence.Tree, what string, changes ...func(*evidence.Record)) evidence.Entry {
+func (l *lab) recordOf(state tree.State, what string, changes ...func(*evidence.Record)) evidence.Entry {
 	l.t.Helper()
-	boundary, err := evidence.Digest(l.question.Boundary)
+	boundary, err := evidence.Digest(l.request.Boundary)
 	require.NoError(l.t, err)
 	record := evidence.Record{
-		What: what, Verdict: evidence.Green, Summary: "Nothing changed", Trees: []evidence.Tree{tree}, Boundary: boundary,
+		What: what, Verdict: evidence.Green, Summary: "Nothing changed", Trees: []tree.State{state}, Boundary: boundary,
 		Mode: "vm", Driver: "docker", Distribution: "k3s",
 	}
 	for _, change := range changes {
 		change(&record)
 	}
-	book, err := evidence.Open(l.question.Ledger)
+	book, err := evidence.Open(l.request.Ledger)
 	require.NoError(l.t, err)
 	entry, err := book.Append(context.Background(), record, l.sign)
 	require.NoError(l.t, err)
@@ -192,7 +193,7 @@ func (l *lab) evidence(changes ...func(*evidence.Record)) {
 
 func (l *lab) judge() Report {
 	l.t.Helper()
-	report, err := l.gate.Judge(context.Background(), l.question)
+	report, err := l.gate.Evaluate(context.Background(), l.request)
 	require.NoError(l.t, err)
 	return report
 }
@@ -200,14 +201,14 @@ func (l *lab) judge() Report {
 // outside writes a policy outside of the repository, and asks by it.
 func (l *lab) outside(text string) {
 	l.t.Helper()
-	l.question.Policy = filepath.Join(l.dir, "policy.yml")
-	require.NoError(l.t, os.WriteFile(l.question.Policy, []byte(text), 0o600))
+	l.request.Policy = filepath.Join(l.dir, "policy.yml")
+	require.NoError(l.t, os.WriteFile(l.request.Policy, []byte(text), 0o600))
 }
 
 // name has the boundary manifest name a policy.
 func (l *lab) name(path string) {
 	l.t.Helper()
-	require.NoError(l.t, os.WriteFile(l.question.Boundary, []byte(boundaryText+"policy: {promotion: "+path+"}\n"), 0o600))
+	require.NoError(l.t, os.WriteFile(l.request.Boundary, []byte(boundaryText+"policy: {promotion: "+path+"}\n"), 0o600))
 }
 
 // key makes a key that signs from now on, and returns its line of allowed signers.

@@ -30,7 +30,7 @@ type Launch struct {
 	Vars      map[string]any
 	Arguments []string // more of ansible-playbook's, see launchable
 	Program   string   // ansible-playbook
-	Env       []string // the whole environment; what would lead Ansible out of the tree is taken out
+	Env       []string // the whole environment; variables that would lead Ansible out of the tree are removed
 	Extra     []string // added to that as it is
 	Work      string   // folder in which the tree is laid out
 	Log       string   // file that gets what the run prints, as it comes
@@ -52,42 +52,42 @@ var launchable = map[string]bool{
 // Valid tells what is wrong with a launch before anything is done.
 func (l Launch) Valid() error {
 	if len(l.Inventory) == 0 {
-		return errors.New("no production inventory is named: without one nobody knows what would be reached")
+		return errors.New("production_inventory is empty; set it")
 	}
 	for _, name := range append([]string{l.Playbook}, l.Inventory...) {
 		if name == "" || !filepath.IsLocal(name) || strings.HasPrefix(name, "-") {
-			return fmt.Errorf("%q does not lie in the tree: name playbook and inventory by their paths within the repository, so that they are judged as well", name)
+			return fmt.Errorf("%q: not in the tree; use paths of playbook and inventory within the repository", name)
 		}
 	}
 	if strings.HasPrefix(l.Limit, "-") || strings.HasPrefix(l.Limit, "@") {
-		return fmt.Errorf("the limit %q is an option or a file, and not a pattern of hosts", l.Limit)
+		return fmt.Errorf("limit %q: not a pattern of hosts", l.Limit)
 	}
 	for n := 0; n < len(l.Arguments); n++ {
 		name, _, joined := strings.Cut(l.Arguments[n], "=")
-		value, known := launchable[name]
+		value, ok := launchable[name]
 		switch {
-		case !known:
-			return fmt.Errorf("the argument %q may change what is run, or where: leave it out", l.Arguments[n])
+		case !ok:
+			return fmt.Errorf("argument %q: it may change what is run, or where; remove it", l.Arguments[n])
 		case value && !joined:
 			if n++; n == len(l.Arguments) {
-				return fmt.Errorf("the argument %q has no value", name)
+				return fmt.Errorf("argument %q: it needs a value", name)
 			}
 		case joined && !value:
-			return fmt.Errorf("the argument %q takes no value", name)
+			return fmt.Errorf("argument %q: it takes no value", name)
 		}
 	}
 	for _, entry := range l.Extra {
 		if name, _, _ := strings.Cut(entry, "="); name == "ANSIBLE_CONFIG" {
-			return errors.New("ANSIBLE_CONFIG would take the place of the tree's own ansible.cfg: leave it out")
+			return errors.New("ANSIBLE_CONFIG: it would replace ansible.cfg of the tree; remove it")
 		}
 	}
 	return nil
 }
 
-// Launch lays the tree out in a folder of its own, asks again at the last
-// moment, and runs the playbook there: not in the working tree, which may
-// change at any time. An error of again ends it before anything is run, as
-// does whatever else cannot be done; a run that fails is an outcome.
+// Launch writes the tree to a private folder, calls again at the last moment, and
+// runs the playbook there: not in the working tree, which may change at any time.
+// An error of again ends it before anything is run, as any other does; a run that
+// fails is no error.
 func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
 	if err := l.Valid(); err != nil {
 		return Launched{}, err
@@ -99,7 +99,7 @@ func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, aga
 	defer done()
 	at := filepath.Join(work, "tree")
 	if err := g.Export(ctx, repository, tree, at); err != nil {
-		return Launched{}, fmt.Errorf("laying out the tree %s: %w", short(tree), err)
+		return Launched{}, fmt.Errorf("tree %s: %w", short(tree), err)
 	}
 	for _, name := range append([]string{l.Playbook}, l.Inventory...) {
 		info, err := os.Stat(filepath.Join(at, name))
@@ -110,7 +110,7 @@ func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, aga
 			return Launched{}, err
 		}
 		if name == l.Playbook && !info.Mode().IsRegular() {
-			return Launched{}, fmt.Errorf("%s in the tree %s is no file", name, short(tree))
+			return Launched{}, fmt.Errorf("%s in the tree %s: not a regular file", name, short(tree))
 		}
 	}
 	args, err := l.arguments(work)
@@ -119,7 +119,7 @@ func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, aga
 	}
 	config := filepath.Join(at, "ansible.cfg")
 	if _, err := os.Stat(config); errors.Is(err, fs.ErrNotExist) {
-		// Else Ansible would take the user's.
+		// Otherwise Ansible would use the user's.
 		config = filepath.Join(work, "ansible.cfg")
 		if err := os.WriteFile(config, []byte("[defaults]\n"), 0o600); err != nil {
 			return Launched{}, err
@@ -141,7 +141,7 @@ func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, aga
 	out := Launched{Command: cmd.String(), Code: res.Code, Tail: tail(res)}
 	var failed *run.Error
 	if errors.As(err, &failed) && ctx.Err() == nil && res.Code > 0 {
-		err = nil // it ran, and says how it ended
+		err = nil // it ran, and has an exit status
 	}
 	return out, errors.Join(err, log.Sync())
 }
@@ -159,7 +159,7 @@ func (l Launch) arguments(work string) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing the variables: %w", err)
 		}
-		path := filepath.Join(work, "vars.json") // and not on the command line, where everybody reads
+		path := filepath.Join(work, "vars.json") // not on the command line, which every user can read
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			return nil, fmt.Errorf("writing the variables: %w", err)
 		}
@@ -169,12 +169,12 @@ func (l Launch) arguments(work string) ([]string, error) {
 	return append(append(args, l.Arguments...), l.Playbook), nil
 }
 
-// abandoned is after which time a folder that nobody holds is removed. What a
-// killed run started may go on for a while, and reads its files there.
+// abandoned is the age at which an unlocked folder is removed. What a killed run
+// started may go on for a while, and reads its files there.
 const abandoned = 24 * time.Hour
 
-// folder makes a private folder for one run, and removes those that killed
-// runs have left: nobody holds their locks.
+// folder makes a private folder for one run, and removes those of killed runs,
+// which are not locked.
 func (l Launch) folder(ctx context.Context) (string, func(), error) {
 	failed := func(err error) (string, func(), error) {
 		return "", nil, fmt.Errorf("making a folder for the tree: %w", err)
@@ -216,7 +216,7 @@ func (l Launch) folder(ctx context.Context) (string, func(), error) {
 }
 
 // clean is an environment without what would lead Ansible out of the tree, or
-// tie the run to the sandbox.
+// back to the sandbox.
 func clean(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		return strings.HasPrefix(entry, "ANSIBLE_") || strings.HasPrefix(entry, "SANDBOX_") || strings.HasPrefix(entry, "GIT_")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
 // launch is one whose ansible-playbook tells what it was given and where.
@@ -93,22 +94,22 @@ func TestWhatCannotBeLaidOutAsItWasJudgedIsNotRun(t *testing.T) {
 			l.write("Playbooks/x", "x")
 			l.commit("Case")
 		}, "differ in case alone"},
-		"no inventory":         {func(_ *lab, o *Launch) { o.Inventory = nil }, "no production inventory"},
-		"a playbook above":     {func(_ *lab, o *Launch) { o.Playbook = "../site.yml" }, "does not lie in the tree"},
-		"a playbook elsewhere": {func(_ *lab, o *Launch) { o.Playbook = "/site.yml" }, "does not lie in the tree"},
+		"no inventory":         {func(_ *lab, o *Launch) { o.Inventory = nil }, "production_inventory is empty"},
+		"a playbook above":     {func(_ *lab, o *Launch) { o.Playbook = "../site.yml" }, "not in the tree"},
+		"a playbook elsewhere": {func(_ *lab, o *Launch) { o.Playbook = "/site.yml" }, "not in the tree"},
 		"a playbook that is an option": {func(_ *lab, o *Launch) { o.Playbook = "--version" },
-			"does not lie in the tree"},
+			"not in the tree"},
 		"a playbook that is not there":   {func(_ *lab, o *Launch) { o.Playbook = "gone.yml" }, "gone.yml is not in the tree"},
-		"a playbook that is a folder":    {func(_ *lab, o *Launch) { o.Playbook = "playbooks" }, "is no file"},
+		"a playbook that is a folder":    {func(_ *lab, o *Launch) { o.Playbook = "playbooks" }, "not a regular file"},
 		"an inventory that is not there": {func(_ *lab, o *Launch) { o.Inventory = append(o.Inventory, "gone") }, "gone is not in the tree"},
 		"an inventory of hosts":          {func(_ *lab, o *Launch) { o.Inventory = []string{"pi1,"} }, "pi1, is not in the tree"},
-		"a limit that is a file":         {func(_ *lab, o *Launch) { o.Limit = "@/hosts" }, "the limit"},
+		"a limit that is a file":         {func(_ *lab, o *Launch) { o.Limit = "@/hosts" }, "limit "},
 		"an extra variable":              {func(_ *lab, o *Launch) { o.Arguments = []string{"-e", "x=1"} }, "may change what is run"},
 		"an extra inventory":             {func(_ *lab, o *Launch) { o.Arguments = []string{"--inventory=/x"} }, "may change what is run"},
 		"a second playbook":              {func(_ *lab, o *Launch) { o.Arguments = []string{"other.yml"} }, "may change what is run"},
-		"an argument without its value":  {func(_ *lab, o *Launch) { o.Arguments = []string{"--forks"} }, "has no value"},
+		"an argument without its value":  {func(_ *lab, o *Launch) { o.Arguments = []string{"--forks"} }, "it needs a value"},
 		"a value for a switch":           {func(_ *lab, o *Launch) { o.Arguments = []string{"--diff=x"} }, "takes no value"},
-		"another configuration":          {func(_ *lab, o *Launch) { o.Extra = []string{"ANSIBLE_CONFIG=/x"} }, "the tree's own ansible.cfg"},
+		"another configuration":          {func(_ *lab, o *Launch) { o.Extra = []string{"ANSIBLE_CONFIG=/x"} }, "it would replace ansible.cfg of the tree"},
 		"a log that cannot be":           {func(_ *lab, o *Launch) { o.Log = "/proc/x/log" }, "log"},
 		"a program that is not there":    {func(_ *lab, o *Launch) { o.Program = "/nowhere/ansible-playbook" }, "no such file"},
 	} {
@@ -205,17 +206,17 @@ func TestTheWitnessNeverGoesBack(t *testing.T) {
 	l, _ := granted(t)
 	report := l.judge()
 	require.NoError(t, l.gate.Note(context.Background(), report))
-	before, err := l.gate.seen()
+	before, err := l.gate.readWitness()
 	require.NoError(t, err)
-	assert.Equal(t, map[string]evidence.Head{report.LedgerIs: report.LedgerHead}, before.Ledgers)
-	report.Judged, report.LedgerHead = report.Judged.Add(-time.Hour), evidence.Head{Sequence: 1, Hash: report.LedgerIs}
+	assert.Equal(t, map[string]evidence.Head{report.LedgerID: report.LedgerHead}, before.Ledgers)
+	report.Began, report.LedgerHead = report.Began.Add(-time.Hour), evidence.Head{Sequence: 1, Hash: report.LedgerID}
 	require.NoError(t, l.gate.Note(context.Background(), report))
-	after, err := l.gate.seen()
+	after, err := l.gate.readWitness()
 	require.NoError(t, err)
 	assert.Equal(t, before, after)
-	report.LedgerHead.Sequence, report.Findings = 9, []Finding{{Rule: RuleLedger}}
+	report.LedgerHead.Sequence, report.Findings = 9, []gate.Finding{{Rule: "ledger"}}
 	require.NoError(t, l.gate.Note(context.Background(), report))
-	after, err = l.gate.seen()
+	after, err = l.gate.readWitness()
 	require.NoError(t, err)
 	assert.Equal(t, before.Ledgers, after.Ledgers, "what a ledger says that cannot be trusted is not kept")
 }

@@ -31,7 +31,7 @@ func TestAPatternMeansWhatTheTableSays(t *testing.T) {
 		"two stars in front untie":                      {"**/a/b", []string{"a/b", "x/a/b", "x/y/a/b/c"}, []string{"a/x/b"}},
 		"two stars at the end want something inside":    {"a/**", []string{"a/b", "a/b/c"}, []string{"a", "b/a/c"}},
 		"two stars alone are everything":                {"**", []string{"a", "a/b", "\xff/\n"}, nil},
-		"a question mark is one character":              {"a/?", []string{"a/b", "a/é", "a/\xff"}, []string{"a/", "a/bb", "a"}},
+		"a request mark is one character":               {"a/?", []string{"a/b", "a/é", "a/\xff"}, []string{"a/", "a/bb", "a"}},
 		"many stars in one name":                        {"/a*b*c", []string{"abc", "axxbyyc", "abcbc"}, []string{"ab", "acb", "abcd"}},
 		"dots are dots":                                 {"a.b", []string{"a.b"}, []string{"axb"}},
 		"a repeated ** is one":                          {"a/**/**/b", []string{"a/b", "a/x/b"}, []string{"b"}},

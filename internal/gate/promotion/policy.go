@@ -3,11 +3,8 @@
 package promotion
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path"
 	"slices"
@@ -17,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // policyLimit is the largest policy that is read.
@@ -33,22 +31,22 @@ type Policy struct {
 
 // Repository says which of its files are which class of change.
 type Repository struct {
-	With    []string // repositories that evidence must tell of as well
+	Related []string // repositories that evidence must name too
 	Classes []Member
 }
 
 // Member is the files of one class in one repository.
 type Member struct {
 	Class    string
-	Paths    []Pattern // each has to mean a file, before or after the change
-	Spare    []Pattern // may mean none yet
+	Paths    []Pattern // each has to match a file of base or head
+	Optional []Pattern // may match none
 	Excludes []Pattern
 }
 
-// Holds tells whether path is of the class.
+// Holds tells whether path is in the class.
 func (m Member) Holds(path string) bool {
-	means := func(p Pattern) bool { return p.Match(path) }
-	return (slices.ContainsFunc(m.Paths, means) || slices.ContainsFunc(m.Spare, means)) && !slices.ContainsFunc(m.Excludes, means)
+	matches := func(p Pattern) bool { return p.Match(path) }
+	return (slices.ContainsFunc(m.Paths, matches) || slices.ContainsFunc(m.Optional, matches)) && !slices.ContainsFunc(m.Excludes, matches)
 }
 
 // Class is what a class of change needs.
@@ -57,14 +55,14 @@ type Class struct {
 	Drills   []Need
 	MaxAge   time.Duration
 	Fidelity Fidelity
-	Nothing  string // why it needs nothing; then it has neither gates nor drills
+	Exempt   string // why it needs no evidence; then it has neither gates nor drills
 }
 
 // Need is a gate or a drill that has to be green.
 type Need struct {
 	Name   string            `json:"name"`
-	Report map[string]string `json:"report,omitempty"` // what its report has to say, by key
-	In     string            `json:"in,omitempty"`     // the repository that has to hold what was run; the judged one if empty
+	Report map[string]string `json:"report,omitempty"` // what its report has to hold, by key
+	In     string            `json:"in,omitempty"`     // repository that has to hold what was run; empty: the promoted one
 }
 
 // Fidelity is how much like production the sandbox has to have been.
@@ -83,16 +81,16 @@ type Words struct {
 	List []string `json:"list,omitempty"`
 }
 
-// located are the keys of reports that name what was run. A policy names it by
-// its path in a repository: one that is called alike elsewhere is another.
-var located = map[string]bool{"playbook": true, "root": true}
+// subjectKey is the key of reports that names what was run: a policy names it by
+// its path in a repository, see record.Location.
+const subjectKey = "subject"
 
 // plainPath tells whether text is a path as git writes it.
 func plainPath(text string) bool {
 	return text == "." || path.Clean(text) == text && !path.IsAbs(text) && text != ".." && !strings.HasPrefix(text, "../")
 }
 
-// gates are what of this collection judges the sandbox and may be asked for.
+// gates are those of this collection that a policy can require.
 var gates = [...]string{"idempotence_gate", "parity_assert", "tofu_plan_gate"}
 
 // drillName is what a drill's records are called by.
@@ -104,33 +102,24 @@ var word = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // ParsePolicy reads a policy; file says in messages where it comes from. What
 // it does not understand is an error with line and column.
 func ParsePolicy(file string, data []byte) (*Policy, error) {
-	policy, err := parsePolicy(reader{file}, data)
+	policy, err := parsePolicy(reader{strictyaml.File(file)}, data)
 	if err != nil {
-		return nil, fmt.Errorf("reading the promotion policy: %w", err)
+		return nil, fmt.Errorf("promotion policy: %w", err)
 	}
 	return policy, nil
 }
 
 func parsePolicy(r reader, data []byte) (*Policy, error) {
 	if len(data) > policyLimit {
-		return nil, fmt.Errorf("%s:1:1: it has %d bytes, and at most %d are read", r.file, len(data), policyLimit)
+		return nil, fmt.Errorf("%s:1:1: it has %d bytes, and at most %d are read", r.File, len(data), policyLimit)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var document, second yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:1:1: it is empty: list repositories and classes", r.file)
-	} else if err != nil {
-		return nil, r.yaml(err)
+	root, err := r.Document(data)
+	if err != nil {
+		return nil, err
 	}
-	if err := decoder.Decode(&second); err == nil {
-		return nil, r.at(&second, "a second YAML document begins here: keep one")
-	} else if !errors.Is(err, io.EOF) {
-		return nil, r.yaml(err)
-	}
-	root := document.Content[0]
 	p := &Policy{SHA256: fmt.Sprintf("%x", sha256.Sum256(data)), Repositories: map[string]Repository{}, Classes: map[string]Class{}}
 	var uses []*yaml.Node // where a class is named
-	err := r.mapping(root, fields{
+	err = r.Mapping(root, nil, strictyaml.Keys{
 		"signed": func(n *yaml.Node) (err error) { p.Signed, err = r.truth(n); return err },
 		"repositories": func(n *yaml.Node) error {
 			return r.each(n, func(key, n *yaml.Node) error {
@@ -148,11 +137,11 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 		return nil, err
 	}
 	if len(p.Repositories) == 0 || len(p.Classes) == 0 {
-		return nil, r.at(root, "it has no repositories or no classes, so nothing could be promoted")
+		return nil, r.At(root, "repositories or classes are missing")
 	}
 	for _, n := range uses {
-		if _, known := p.Classes[n.Value]; !known {
-			return nil, r.at(n, "the class %q is not among classes: say there what it needs", n.Value)
+		if _, ok := p.Classes[n.Value]; !ok {
+			return nil, r.At(n, "the class %q is not listed under classes", n.Value)
 		}
 	}
 	return p, nil
@@ -161,32 +150,32 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 	var out Repository
 	var named []*yaml.Node
-	err := r.mapping(n, fields{
-		"with": func(n *yaml.Node) (err error) { out.With, err = r.texts(n, word); return err },
+	err := r.Mapping(n, nil, strictyaml.Keys{
+		"related_repositories": func(n *yaml.Node) (err error) { out.Related, err = r.texts(n, word); return err },
 		"classes": func(n *yaml.Node) error {
-			return r.list(n, func(n *yaml.Node) error {
+			return r.List(n, func(n *yaml.Node) error {
 				var m Member
 				at := n
-				err := r.mapping(n, fields{
+				err := r.Mapping(n, nil, strictyaml.Keys{
 					"class": func(n *yaml.Node) (err error) {
 						at = n
 						named = append(named, n)
 						m.Class, err = r.text(n, word)
 						return err
 					},
-					"paths":    func(n *yaml.Node) (err error) { m.Paths, err = r.patterns(n); return err },
-					"spare":    func(n *yaml.Node) (err error) { m.Spare, err = r.patterns(n); return err },
-					"excludes": func(n *yaml.Node) (err error) { m.Excludes, err = r.patterns(n); return err },
+					"paths":          func(n *yaml.Node) (err error) { m.Paths, err = r.patterns(n); return err },
+					"optional_paths": func(n *yaml.Node) (err error) { m.Optional, err = r.patterns(n); return err },
+					"excludes":       func(n *yaml.Node) (err error) { m.Excludes, err = r.patterns(n); return err },
 				})
 				switch {
 				case err != nil:
 					return err
 				case m.Class == "":
-					return r.at(at, "it does not say which class these files are")
-				case len(m.Paths)+len(m.Spare) == 0:
-					return r.at(at, "the class %q has no paths here", m.Class)
+					return r.At(at, "class is missing")
+				case len(m.Paths)+len(m.Optional) == 0:
+					return r.At(at, "the class %q has no paths", m.Class)
 				case slices.ContainsFunc(out.Classes, func(other Member) bool { return other.Class == m.Class }):
-					return r.at(at, "the class %q stands here twice: put its paths together", m.Class)
+					return r.At(at, "the class %q is listed twice; merge its paths", m.Class)
 				}
 				out.Classes = append(out.Classes, m)
 				return nil
@@ -194,7 +183,7 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 		},
 	})
 	if err == nil && len(out.Classes) == 0 {
-		err = r.at(n, "it has no classes, so every file would be of none")
+		err = r.At(n, "classes is missing")
 	}
 	return out, named, err
 }
@@ -202,11 +191,11 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 func (r reader) class(n *yaml.Node) (Class, error) {
 	c := Class{Fidelity: Fidelity{Drivers: Words{Any: true}}}
 	has := map[string]bool{}
-	err := r.mapping(n, fields{
+	err := r.Mapping(n, nil, strictyaml.Keys{
 		"gates": func(n *yaml.Node) (err error) {
 			c.Gates, err = r.needs(n, "gate", func(name string) error {
 				if !slices.Contains(gates[:], name) {
-					return fmt.Errorf("there is no gate %q: known are %s", name, strings.Join(gates[:], ", "))
+					return fmt.Errorf("unknown gate %q; use one of %s", name, strings.Join(gates[:], ", "))
 				}
 				return nil
 			})
@@ -215,7 +204,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 		"drills": func(n *yaml.Node) (err error) {
 			c.Drills, err = r.needs(n, "drill", func(name string) error {
 				if !drillName.MatchString(name) {
-					return fmt.Errorf("%q is no drill: their names are drill_ and small letters", name)
+					return fmt.Errorf("%q: not the name of a drill; write drill_ and lower-case letters", name)
 				}
 				return nil
 			})
@@ -228,7 +217,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 			}
 			c.MaxAge, err = time.ParseDuration(text)
 			if err != nil || c.MaxAge <= 0 {
-				return r.at(n, "the age %q is not a time above zero, as 72h or 30m", text)
+				return r.At(n, "max_age %q: not a duration above zero, such as 72h or 30m", text)
 			}
 			return nil
 		},
@@ -237,67 +226,39 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 			words := func(key string, into *Words) func(*yaml.Node) error {
 				return func(n *yaml.Node) (err error) { has[key] = true; *into, err = r.words(n); return err }
 			}
-			err := r.mapping(n, fields{
+			err := r.Mapping(n, nil, strictyaml.Keys{
 				"modes": words("modes", &c.Fidelity.Modes), "drivers": words("drivers", &c.Fidelity.Drivers),
 				"distributions": words("distributions", &c.Fidelity.Distributions),
 				"deviations":    words("deviations", &c.Fidelity.Deviations), "waivers": words("waivers", &c.Fidelity.Waivers),
 			})
 			if err == nil && !(has["modes"] && has["distributions"]) {
-				err = r.at(n, "modes and distributions are both needed here; any is a possible value")
+				err = r.At(n, "modes and distributions are both required; any is a valid value")
 			}
 			return err
 		},
-		"nothing": func(n *yaml.Node) (err error) { c.Nothing, err = r.text(n, nil); return err },
+		"exempt": func(n *yaml.Node) (err error) { c.Exempt, err = r.text(n, nil); return err },
 	})
 	switch needs := len(c.Gates) + len(c.Drills); {
 	case err != nil:
 		return c, err
-	case c.Nothing != "" && (needs > 0 || c.MaxAge > 0 || has["fidelity"]):
-		return c, r.at(n, "it needs nothing, and something")
-	case c.Nothing == "" && needs == 0:
-		return c, r.at(n, "it asks for neither gates nor drills: if that is meant, say why under nothing")
-	case c.Nothing == "" && c.MaxAge == 0:
-		return c, r.at(n, "max_age is missing: evidence of any age would do")
-	case c.Nothing == "" && !has["fidelity"]:
-		return c, r.at(n, "fidelity is missing: say which sandboxes are good enough")
+	case c.Exempt != "" && (needs > 0 || c.MaxAge > 0 || has["fidelity"]):
+		return c, r.At(n, "exempt cannot be combined with gates, drills, max_age or fidelity")
+	case c.Exempt == "" && needs == 0:
+		return c, r.At(n, "gates and drills are missing; list some, or write under exempt why none are needed")
+	case c.Exempt == "" && c.MaxAge == 0:
+		return c, r.At(n, "max_age is missing")
+	case c.Exempt == "" && !has["fidelity"]:
+		return c, r.At(n, "fidelity is missing; list which sandboxes are good enough")
 	}
 	return c, nil
 }
 
-// reader reads nodes and says where what it does not understand stands.
-type reader struct{ file string }
-
-type fields map[string]func(*yaml.Node) error
-
-func (r reader) at(n *yaml.Node, format string, words ...any) error {
-	return fmt.Errorf("%s:%d:%d: %s", r.file, max(n.Line, 1), max(n.Column, 1), fmt.Sprintf(format, words...))
-}
-
-var yamlLine = lazyregexp.New(`^yaml: (?:line (\d+): )?`)
-
-// yaml is an error of the YAML reader, which knows the line alone.
-func (r reader) yaml(err error) error {
-	line, found := "1", yamlLine.FindStringSubmatch(err.Error())
-	if found != nil && found[1] != "" {
-		line = found[1]
-	}
-	text := yamlLine.ReplaceAllString(err.Error(), "")
-	return fmt.Errorf("%s:%s:1: %s", r.file, line, strings.Join(strings.Fields(text), " "))
-}
-
-func (r reader) mapping(n *yaml.Node, known fields) error {
-	return r.pairs(n, func(key, value *yaml.Node) error {
-		read, there := known[key.Value]
-		if !there {
-			return r.at(key, "unknown key %q: known here are %s", key.Value, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
-		}
-		return read(value)
-	})
-}
+// reader reads the nodes of a policy.
+type reader struct{ strictyaml.File }
 
 // each reads a mapping of names.
 func (r reader) each(n *yaml.Node, read func(key, value *yaml.Node) error) error {
-	return r.pairs(n, func(key, value *yaml.Node) error {
+	return r.Pairs(n, func(key, value *yaml.Node) error {
 		if _, err := r.text(key, word); err != nil {
 			return err
 		}
@@ -305,62 +266,29 @@ func (r reader) each(n *yaml.Node, read func(key, value *yaml.Node) error) error
 	})
 }
 
-func (r reader) pairs(n *yaml.Node, read func(key, value *yaml.Node) error) error {
-	if n.Kind != yaml.MappingNode {
-		return r.at(n, "a mapping is needed here")
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		switch {
-		case key.Kind != yaml.ScalarNode || key.Tag != "!!str":
-			return r.at(key, "a key must be plain text")
-		case seen[key.Value]:
-			return r.at(key, "the key %q stands here twice", key.Value)
-		}
-		seen[key.Value] = true
-		if err := read(key, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r reader) list(n *yaml.Node, read func(*yaml.Node) error) error {
-	if n.Kind != yaml.SequenceNode {
-		return r.at(n, "a list is needed here")
-	}
-	for _, entry := range n.Content {
-		if err := read(entry); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (r reader) text(n *yaml.Node, shape *lazyregexp.Regexp) (string, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!str" || strings.TrimSpace(n.Value) == "" {
-		return "", r.at(n, "text is needed here: put it in quotes")
+		return "", r.At(n, "not text; put it in quotes")
 	}
 	if shape != nil && !shape.MatchString(n.Value) {
-		return "", r.at(n, "%q is no name: letters, digits, dots, hyphens and underscores", n.Value)
+		return "", r.At(n, "%q: not a name of letters, digits, dots, hyphens and underscores", n.Value)
 	}
 	return n.Value, nil
 }
 
 func (r reader) truth(n *yaml.Node) (bool, error) {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" {
-		return false, r.at(n, "true or false is needed here")
+		return false, r.At(n, "not true or false")
 	}
 	return strings.EqualFold(n.Value, "true"), nil
 }
 
 func (r reader) texts(n *yaml.Node, shape *lazyregexp.Regexp) ([]string, error) {
 	var out []string
-	err := r.list(n, func(n *yaml.Node) error {
+	err := r.List(n, func(n *yaml.Node) error {
 		text, err := r.text(n, shape)
 		if err == nil && slices.Contains(out, text) {
-			err = r.at(n, "%q stands here twice", text)
+			err = r.At(n, "%q is listed twice", text)
 		}
 		out = append(out, text)
 		return err
@@ -379,14 +307,14 @@ func (r reader) words(n *yaml.Node) (Words, error) {
 
 func (r reader) patterns(n *yaml.Node) ([]Pattern, error) {
 	var out []Pattern
-	err := r.list(n, func(n *yaml.Node) error {
+	err := r.List(n, func(n *yaml.Node) error {
 		text, err := r.text(n, nil)
 		if err != nil {
 			return err
 		}
 		p, err := ParsePattern(text)
 		if err != nil {
-			return r.at(n, "%v", err)
+			return r.At(n, "%v", err)
 		}
 		out = append(out, p)
 		return nil
@@ -397,18 +325,18 @@ func (r reader) patterns(n *yaml.Node) ([]Pattern, error) {
 // needs reads a list of names, each alone or with what its report has to say.
 func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need, error) {
 	var out []Need
-	err := r.list(n, func(n *yaml.Node) error {
+	err := r.List(n, func(n *yaml.Node) error {
 		var need Need
 		named := n
 		if n.Kind == yaml.MappingNode {
-			err := r.mapping(n, fields{
+			err := r.Mapping(n, nil, strictyaml.Keys{
 				key: func(n *yaml.Node) (err error) { named = n; need.Name, err = r.text(n, nil); return err },
 				"report": func(n *yaml.Node) error {
 					need.Report = map[string]string{}
 					return r.each(n, func(key, n *yaml.Node) (err error) {
 						need.Report[key.Value], err = r.text(n, nil)
-						if err == nil && located[key.Value] && !plainPath(need.Report[key.Value]) {
-							err = r.at(n, "%q is no path in a repository: write it as git does, such as playbooks/site.yml", n.Value)
+						if err == nil && key.Value == subjectKey && !plainPath(need.Report[key.Value]) {
+							err = r.At(n, "%q: not a path in a repository; write it as git does, such as playbooks/site.yml", n.Value)
 						}
 						return err
 					})
@@ -425,12 +353,12 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 			}
 		}
 		if err := good(need.Name); err != nil {
-			return r.at(named, "%v", err)
+			return r.At(named, "%v", err)
 		}
 		if slices.ContainsFunc(out, func(other Need) bool {
 			return other.Name == need.Name && other.In == need.In && maps.Equal(other.Report, need.Report)
 		}) {
-			return r.at(named, "%s stands here twice", need.Name)
+			return r.At(named, "%s is listed twice", need.Name)
 		}
 		out = append(out, need)
 		return nil

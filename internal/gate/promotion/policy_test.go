@@ -47,13 +47,13 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 		for _, need := range class.Gates {
 			switch {
 			case need.Name == "idempotence_gate":
-				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"playbook": "playbooks/site.yml"}, In: "factory"}, need, name)
+				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"subject": "playbooks/site.yml"}, In: "factory"}, need, name)
 			case name == "infrastructure":
 				assert.Equal(t, "tools", need.In)
 			}
 		}
 	}
-	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].With)
+	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].Related)
 	for _, class := range []string{"longhorn", "recovery"} {
 		assert.Equal(t, Words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
 	}
@@ -78,50 +78,50 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	with := func(class string) string { return repository + "classes:\n  a:\n" + class }
 	const good = "    max_age: 1h\n    fidelity: {modes: any, distributions: any}\n"
 	for name, c := range map[string]struct{ text, says string }{
-		"nothing":                        {"", ":1:1: it is empty"},
-		"no mapping":                     {"[]", ":1:1: a mapping is needed"},
+		"exempt":                         {"", ":1:1: it is empty"},
+		"no mapping":                     {"[]", ":1:1: not a mapping"},
 		"no YAML":                        {"a: b: c", ":1:1: mapping values"},
 		"a tab":                          {"repositories:\n\tr: 1\n", ":2:1: found character that cannot start any token"},
 		"two documents":                  {repository + class + "---\nb: 1\n", "a second YAML document"},
-		"an unknown key":                 {repository + class + "extra: 1\n", `:11:1: unknown key "extra": known here are classes, repositories, signed`},
-		"a repeated key":                 {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" stands here twice`},
-		"signed by a word":               {repository + class + "signed: 'yes'\n", ":11:9: true or false"},
-		"no classes":                     {repository, "no repositories or no classes"},
-		"no repositories":                {class, "no repositories or no classes"},
-		"a class nobody describes":       {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not among classes`},
-		"a class twice":                  {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" stands here twice`},
-		"a repository of no classes":     {"repositories:\n  r: {classes: []}\n" + class, "it has no classes"},
+		"an unknown key":                 {repository + class + "extra: 1\n", `:11:1: unknown key "extra"; use classes, repositories, signed`},
+		"a repeated key":                 {repository + class + "signed: true\nsigned: true\n", `:12:1: the key "signed" is listed twice`},
+		"signed by a word":               {repository + class + "signed: 'yes'\n", ":11:9: not true or false"},
+		"no classes":                     {repository, "repositories or classes are missing"},
+		"no repositories":                {class, "repositories or classes are missing"},
+		"a class nobody describes":       {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not listed under classes`},
+		"a class twice":                  {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" is listed twice`},
+		"a repository of no classes":     {"repositories:\n  r: {classes: []}\n" + class, "classes is missing"},
 		"a class of no paths":            {"repositories:\n  r:\n    classes:\n      - class: a\n" + class, `:4:16: the class "a" has no paths`},
-		"paths of no class":              {"repositories:\n  r:\n    classes:\n      - paths: [x]\n" + class, "does not say which class"},
+		"paths of no class":              {"repositories:\n  r:\n    classes:\n      - paths: [x]\n" + class, "class is missing"},
 		"a pattern that is none":         {strings.Replace(repository, "[x]", `["!x"]`, 1) + class, ":5:17: the pattern"},
-		"a pattern that is a number":     {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: text is needed"},
-		"a name with a slash":            {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "is no name"},
-		"an alias":                       {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "a list is needed"},
-		"a merge key":                    {with("    <<: {max_age: 1h}\n"), "a key must be plain text"},
-		"a gate that is not known":       {with("    gates: [smoke_gate]\n" + good), `:8:13: there is no gate "smoke_gate"`},
-		"the promotion gate itself":      {with("    gates: [promotion_gate]\n" + good), "there is no gate"},
-		"a gate twice":                   {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "stands here twice"},
-		"a drill that is none":           {with("    drills: [idempotence_gate]\n" + good), "is no drill"},
-		"a need with a wrong key":        {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates": known here are gate, in, report`},
-		"a playbook that is no path":     {with("    gates: [{gate: idempotence_gate, report: {playbook: /tmp/site.yml}}]\n" + good), `:8:57: "/tmp/site.yml" is no path in a repository`},
-		"a playbook outside":             {with("    gates: [{gate: idempotence_gate, report: {playbook: ../site.yml}}]\n" + good), "is no path in a repository"},
-		"a root with a slash at its end": {with("    gates: [{gate: tofu_plan_gate, report: {root: iac/}}]\n" + good), "is no path in a repository"},
-		"a repository that is no name":   {with("    gates: [{gate: tofu_plan_gate, in: ../x}]\n" + good), "is no name"},
-		"a need without a name":          {with("    gates: [{report: {playbook: x}}]\n" + good), "there is no gate \"\""},
-		"an age that is none":            {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: the age"},
-		"an age below zero":              {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: the age"},
+		"a pattern that is a number":     {strings.Replace(repository, "[x]", "[1]", 1) + class, ":5:17: not text"},
+		"a name with a slash":            {strings.Replace(repository, "  r:", "  r/s:", 1) + class, "not a name"},
+		"an alias":                       {strings.Replace(repository, "[x]", "&p [x]", 1) + "      - class: b\n        paths: *p\n" + class, "not a list"},
+		"a merge key":                    {with("    <<: {max_age: 1h}\n"), "unknown key \"<<\""},
+		"a gate that is not known":       {with("    gates: [smoke_gate]\n" + good), `:8:13: unknown gate "smoke_gate"`},
+		"the promotion gate itself":      {with("    gates: [promotion_gate]\n" + good), "unknown gate"},
+		"a gate twice":                   {with("    gates: [idempotence_gate, idempotence_gate]\n" + good), "is listed twice"},
+		"a drill that is none":           {with("    drills: [idempotence_gate]\n" + good), "not the name of a drill"},
+		"a need with a wrong key":        {with("    gates: [{gates: idempotence_gate}]\n" + good), `unknown key "gates"; use gate, in, report`},
+		"a playbook that is no path":     {with("    gates: [{gate: idempotence_gate, report: {subject: /tmp/site.yml}}]\n" + good), `:8:56: "/tmp/site.yml": not a path in a repository`},
+		"a playbook outside":             {with("    gates: [{gate: idempotence_gate, report: {subject: ../site.yml}}]\n" + good), "not a path in a repository"},
+		"a root with a slash at its end": {with("    gates: [{gate: tofu_plan_gate, report: {subject: iac/}}]\n" + good), "not a path in a repository"},
+		"a repository that not a name":   {with("    gates: [{gate: tofu_plan_gate, in: ../x}]\n" + good), "not a name"},
+		"a need without a name":          {with("    gates: [{report: {subject: x}}]\n" + good), "unknown gate \"\""},
+		"an age that is none":            {with("    gates: [idempotence_gate]\n    max_age: 3 days\n"), ":9:14: max_age"},
+		"an age below zero":              {with("    gates: [idempotence_gate]\n    max_age: -1h\n"), ":9:14: max_age"},
 		"no age":                         {with("    gates: [idempotence_gate]\n    fidelity: {modes: any, distributions: any}\n"), "max_age is missing"},
 		"no fidelity":                    {with("    gates: [idempotence_gate]\n    max_age: 1h\n"), "fidelity is missing"},
-		"half a fidelity":                {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both needed"},
-		"a class that asks for nothing":  {with(good), "asks for neither gates nor drills"},
-		"nothing, and something":         {with("    nothing: pages\n    gates: [idempotence_gate]\n"), "it needs nothing, and something"},
+		"half a fidelity":                {with("    gates: [idempotence_gate]\n    max_age: 1h\n    fidelity: {modes: any}\n"), "are both required"},
+		"a class that asks for nothing":  {with(good), "gates and drills are missing"},
+		"nothing, and something":         {with("    exempt: pages\n    gates: [idempotence_gate]\n"), "exempt cannot be combined"},
 		"too much":                       {strings.Repeat("#", policyLimit+1), "at most 1048576"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := ParsePolicy("p.yml", []byte(c.text))
 			require.ErrorContains(t, err, c.says)
-			assert.Regexp(t, `^reading the promotion policy: p\.yml:\d+:\d+: [^\n]+$`, err.Error())
+			assert.Regexp(t, `^promotion policy: p\.yml:\d+:\d+: [^\n]+$`, err.Error())
 		})
 	}
 }
@@ -132,7 +132,7 @@ func FuzzAPolicyIsReadOrRefusedWithItsPlace(f *testing.F) {
 	f.Add([]byte("? {a: b}\n: c"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if _, err := ParsePolicy("p.yml", text); err != nil {
-			assert.Regexp(t, `^reading the promotion policy: p\.yml:\d+:\d+: `, err.Error())
+			assert.Regexp(t, `^promotion policy: p\.yml:\d+:\d+: `, err.Error())
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/references"
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -134,12 +135,5 @@ func writeFile(path, text string, mode fs.FileMode) error {
 			return nil
 		}
 	}
-	unfinished := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := os.WriteFile(unfinished, []byte(text), mode); err != nil {
-		return err
-	}
-	if err := os.Chmod(unfinished, mode); err != nil {
-		return err
-	}
-	return os.Rename(unfinished, path)
+	return atomicfile.Write(path, []byte(text), mode)
 }

@@ -17,7 +17,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 	"github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // witnessName is the file in the state folder where promotion.Gate records its clock.
@@ -60,9 +62,9 @@ func Decide(ctx context.Context, manifest *boundary.Manifest, r Request, state s
 	if path := manifest.Policy.Evidence; path != "" {
 		grant, err := r.redeem(ctx, manifest, state, gate)
 		if err != nil {
-			return fmt.Sprintf("the boundary manifest requires evidence of promotion, and the grant %v; promote with the playbook promote.yml", oneLine(err)), nil
+			return fmt.Sprintf("the boundary manifest requires evidence of promotion, and the grant %v; promote with the playbook promote.yml", oneline.Join(err.Error())), nil
 		}
-		e.Grant, e.Repository, e.Tree = grant.ID, grant.Question.Repository, grant.Tree
+		e.Grant, e.Repository, e.Tree = grant.ID, grant.Request.Repository, grant.Tree
 	}
 	if r.Tree != "" {
 		e.Tree = r.Tree
@@ -79,8 +81,6 @@ func RecordHost(manifest *boundary.Manifest, r Request, state string) (granted b
 	}
 	return true, r.entry(eventConnects, manifest, time.Now()).append(logFile(state))
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // refusal checks everything but evidence, and uses up the token. It returns why the request is refused; empty if it is not.
 func (r Request) refusal(policy boundary.Policy, state string, now time.Time) string {
@@ -135,16 +135,16 @@ func (r Request) redeem(ctx context.Context, manifest *boundary.Manifest, state 
 	case len(r.Playbooks) == 0:
 		return promotion.Grant{}, errors.New("is for playbooks, and this run has none")
 	}
-	tree, err := evidence.TreeOf(ctx, gate.Runner, grant.Question.Path)
+	tree, err := tree.Of(ctx, gate.Runner, grant.Request.Path)
 	if err != nil {
 		return promotion.Grant{}, fmt.Errorf("is for a working tree that cannot be read: %w", err)
 	}
 	if tree.Tree != grant.Tree || tree.Dirty {
-		return promotion.Grant{}, fmt.Errorf("is for the tree %s, which is not the content of %s", grant.Tree, grant.Question.Path)
+		return promotion.Grant{}, fmt.Errorf("is for the tree %s, which is not the content of %s", grant.Tree, grant.Request.Path)
 	}
 	for _, playbook := range r.Playbooks {
-		if _, inside := promotion.Within(grant.Question.Path, playbook); !inside {
-			return promotion.Grant{}, fmt.Errorf("is for %s, and the playbook %s is elsewhere", grant.Question.Path, playbook)
+		if _, inside := promotion.Within(grant.Request.Path, playbook); !inside {
+			return promotion.Grant{}, fmt.Errorf("is for %s, and the playbook %s is elsewhere", grant.Request.Path, playbook)
 		}
 	}
 	return grant, nil

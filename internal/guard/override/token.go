@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 )
 
 func tokenFile(state string) string { return filepath.Join(state, "override-token") }
@@ -29,11 +31,8 @@ func NewToken(state string) (string, error) {
 		return "", fmt.Errorf("override token: %w", err)
 	}
 	token := hex.EncodeToString(secret)
-	if err := os.MkdirAll(state, 0o700); err != nil {
-		return "", fmt.Errorf("override token: %w", err)
-	}
 	line := hash(token) + " " + time.Now().UTC().Format(time.RFC3339) + "\n"
-	if err := os.WriteFile(tokenFile(state), []byte(line), 0o600); err != nil {
+	if err := atomicfile.Write(tokenFile(state), []byte(line), 0o600); err != nil {
 		return "", fmt.Errorf("override token: %w", err)
 	}
 	return token, nil

@@ -63,7 +63,7 @@ func (c Call) Manifest() (Manifest, error) {
 	if err != nil {
 		return Manifest{}, fmt.Errorf("boundary manifest: %w", err)
 	}
-	data, err := limitedread.Manifest(file)
+	data, err := limitedread.File(file, limitedread.MaxManifest)
 	if err != nil {
 		return Manifest{}, fmt.Errorf("reading the boundary manifest: %w; name the one of your sandbox's inventory", err)
 	}

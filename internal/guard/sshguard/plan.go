@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/arcodange-org/sandbox/internal/atomicfile"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -510,16 +511,10 @@ func remember(socket string, settings []string) error {
 	if !private(filepath.Dir(socket)) {
 		return fmt.Errorf("the directory of control sockets %s is accessible to other users; remove it", filepath.Dir(socket))
 	}
-	unfinished, err := os.CreateTemp(filepath.Dir(socket), ".decided")
-	if err != nil {
+	if err := atomicfile.Write(socket+".decided", []byte(strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		return fmt.Errorf("recording the decision: %w", err)
 	}
-	defer os.Remove(unfinished.Name())
-	_, err = unfinished.WriteString(strings.Join(settings, "\n") + "\n")
-	if err := errors.Join(err, unfinished.Close()); err != nil {
-		return fmt.Errorf("recording the decision: %w", err)
-	}
-	return os.Rename(unfinished.Name(), socket+".decided")
+	return nil
 }
 
 // private returns whether only this user can access a directory.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
 // assembly puts a manifest together from what the sources say.
@@ -378,7 +379,7 @@ func (a *assembly) applications() {
 func sourcesText(list []parity.Source) string {
 	var out []string
 	for _, s := range list {
-		out = append(out, strings.Join(strings.Fields(fmt.Sprintf("%s %s %s at %s", s.Repository, s.Path, s.Chart, s.Revision)), " "))
+		out = append(out, oneline.Join(fmt.Sprintf("%s %s %s at %s", s.Repository, s.Path, s.Chart, s.Revision)))
 	}
 	return strings.Join(out, "; ")
 }

@@ -6,12 +6,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
 // maxNodes is how many nodes a document may have with its aliases followed. It
@@ -25,18 +24,12 @@ func documents(data []byte) ([]*yaml.Node, error) {
 	if !bytes.ContainsFunc(data, func(r rune) bool { return r > ' ' }) {
 		return nil, nil
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	roots, err := strictyaml.Documents(data)
+	if err != nil {
+		return nil, err
+	}
 	var all []*yaml.Node
-	for {
-		var document yaml.Node
-		err := decode(decoder, &document)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		root := document.Content[0]
+	for _, root := range roots {
 		budget := maxNodes
 		if err := sane(root, 0, &budget); err != nil {
 			return nil, err
@@ -48,26 +41,7 @@ func documents(data []byte) ([]*yaml.Node, error) {
 			return nil, fmt.Errorf("line %d is a text and no manifest", root.Line)
 		}
 	}
-}
-
-var yamlLine = lazyregexp.New(`line (\d+)`)
-
-// decode reads one document. yaml.v3's own messages quote what they could not
-// read, so that only the line is told; and it panics on some input.
-func decode(decoder *yaml.Decoder, into *yaml.Node) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("it is not YAML")
-		}
-	}()
-	err = decoder.Decode(into)
-	if err == nil || errors.Is(err, io.EOF) {
-		return err
-	}
-	if line := yamlLine.FindString(err.Error()); line != "" {
-		return fmt.Errorf("it is not YAML (%s)", line)
-	}
-	return errors.New("it is not YAML")
+	return all, nil
 }
 
 // sane refuses a key that stands twice, of which programs take one or the other,

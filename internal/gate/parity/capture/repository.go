@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/run"
+	worktree "github.com/arcodange-org/sandbox/internal/tree"
 )
 
 // Repository is a git repository, with a working tree or bare, and what of it is read.
@@ -93,7 +93,7 @@ func newGit(runner run.Runner, where string) (git, error) {
 	}
 	// A blob that a partial clone has not got would be fetched without a word.
 	// The ceiling keeps git from finding a repository around the given one.
-	env := append(evidence.GitEnv(os.Environ()), "GIT_ALLOW_PROTOCOL=none", "GIT_NO_LAZY_FETCH=1", "GIT_CEILING_DIRECTORIES="+filepath.Dir(where))
+	env := append(worktree.GitEnv(os.Environ()), "GIT_ALLOW_PROTOCOL=none", "GIT_NO_LAZY_FETCH=1", "GIT_CEILING_DIRECTORIES="+filepath.Dir(where))
 	return git{runner: runner, path: where, env: env}, nil
 }
 
@@ -136,7 +136,7 @@ func openTree(ctx context.Context, runner run.Runner, r Repository) (*tree, erro
 	}
 	t := &tree{Pinned: Pinned{Repository: r.Name, Ref: ref, Commit: strings.TrimSpace(string(pinned.Stdout))}, git: g}
 	if strings.TrimSpace(string(bare.Stdout)) == "false" {
-		lies, err := evidence.TreeOf(ctx, runner, g.path)
+		lies, err := worktree.Of(ctx, runner, g.path)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package idempotence
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/arcodange-org/sandbox/internal/lazyregexp"
+)
+
+// Keyword is a keyword of a task or a play as it is in its file.
+type Keyword struct {
+	Name  string   `json:"keyword"`
+	Value string   `json:"value"` // for people, cut
+	Texts []string `json:"texts"` // expressions in it
+}
+
+// checkMode finds what depends on check mode: an expression that mentions it, or
+// a variable whose templates do, however many steps away. It goes by the names of
+// variables, wherever one of that name is set, so it finds too much rather than
+// too little.
+type checkMode struct {
+	set       map[string]bool            // variables that a task of this run set from what depends on it
+	templates map[string]map[string]bool // of the play's variables, its hosts' and its roles', by name
+	cache     map[string]bool            // by name of a variable
+	imported  map[string]bool            // values of files that were reported
+}
+
+var variableName = lazyregexp.New(`[A-Za-z_][A-Za-z0-9_]*`)
+
+// resolve sets Dependencies of tasks and plays, and DependentWhen of results.
+func resolve(events []Event) {
+	c := checkMode{set: map[string]bool{}, imported: map[string]bool{}}
+	when := map[string][]string{} // by task
+	for i := range events {
+		e := &events[i]
+		switch e.Kind {
+		case "play":
+			c.templates, c.cache = map[string]map[string]bool{}, map[string]bool{}
+			// The variables follow the play.
+			if i+1 < len(events) && events[i+1].Kind == "variables" {
+				c.learn(events[i+1].Templates)
+			}
+			c.play(e)
+		case "variables":
+			c.learn(e.Templates)
+		case "task":
+			when[e.ID] = c.task(e)
+		case "result":
+			e.DependentWhen = when[e.ID]
+		}
+	}
+}
+
+func (c *checkMode) learn(templates map[string][]string) {
+	for name, texts := range templates {
+		if c.templates[name] == nil {
+			c.templates[name] = map[string]bool{}
+		}
+		for _, text := range texts {
+			c.templates[name][text] = true
+		}
+	}
+	clear(c.cache)
+}
+
+// play sets the dependencies of a play, and of what it leaves out before it begins.
+func (c *checkMode) play(e *Event) {
+	for _, k := range e.Keywords {
+		if !c.depends(k.Texts, nil, nil) {
+			continue
+		}
+		e.Dependencies = append(e.Dependencies, k)
+		if strings.HasPrefix(k.Name, "import_") {
+			c.imported[k.Value] = true
+		}
+	}
+	e.unreadable()
+}
+
+// task sets the dependencies of a task, and returns its conditions that depend on check mode.
+func (c *checkMode) task(e *Event) (when []string) {
+	short := e.Action[strings.LastIndex(e.Action, ".")+1:]
+	for _, k := range e.Keywords {
+		if c.depends(k.Texts, e.Vars, nil) {
+			e.Dependencies = append(e.Dependencies, k)
+		}
+	}
+	for _, k := range e.Files {
+		if c.depends(k.Texts, e.Vars, nil) && !c.imported[k.Value] {
+			c.imported[k.Value] = true
+			e.Dependencies = append(e.Dependencies, k)
+		}
+	}
+	// A result tells that its task was skipped; nothing tells what meta does.
+	for _, condition := range e.When {
+		if c.depends([]string{condition}, e.Vars, nil) {
+			when = append(when, condition)
+		}
+	}
+	if len(when) > 0 && short == "meta" {
+		e.Dependencies = append(e.Dependencies, Keyword{Name: "when", Value: strings.Join(when, " and ")})
+	}
+	if len(e.Sets) > 0 && (len(when) > 0 || c.depends(e.Args, e.Vars, nil)) {
+		for _, name := range e.Sets {
+			c.set[name] = true
+		}
+		clear(c.cache)
+	}
+	e.unreadable()
+	return when
+}
+
+// unreadable counts what the callback could not read as a dependency.
+func (e *Event) unreadable() {
+	if e.Unreadable != "" {
+		e.Dependencies = append(e.Dependencies, Keyword{Name: "?", Value: "it cannot be read: " + e.Unreadable})
+	}
+}
+
+// depends tells whether one of the expressions depends on check mode. own are
+// the variables of the task, seen those on the way here.
+func (c *checkMode) depends(expressions []string, own map[string][]string, seen []string) bool {
+	for _, text := range expressions {
+		if mentionsCheckMode.MatchString(text) {
+			return true
+		}
+		for _, name := range variableName.FindAllString(text, -1) {
+			if c.variable(name, own, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *checkMode) variable(name string, own map[string][]string, seen []string) bool {
+	if c.set[name] {
+		return true
+	}
+	if slices.Contains(seen, name) {
+		return false
+	}
+	// The variables of a task are for that task alone.
+	if found, ok := c.cache[name]; ok && len(own) == 0 {
+		return found
+	}
+	inner := append(slices.Clone(seen), name)
+	found := c.depends(own[name], own, inner)
+	for text := range c.templates[name] {
+		if found {
+			break
+		}
+		found = c.depends([]string{text}, own, inner)
+	}
+	// Within a cycle a negative answer may be wrong for another way in.
+	if len(own) == 0 && (found || len(seen) == 0) {
+		c.cache[name] = found
+	}
+	return found
+}
