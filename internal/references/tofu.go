@@ -122,7 +122,7 @@ func (t *tofuReader) use(kind, from string) {
 	}
 }
 
-// data judges a source of data that itself leads somewhere, which no block of a provider says.
+// data checks a source of data that itself leads somewhere, which no block of a provider says.
 func (t *tofuReader) data(block *hcl.Block) {
 	n := &need{t: t, what: "data " + block.Labels[0], from: tofu.Position(block), values: t.evaluator.Values(block)}
 	switch block.Labels[0] {
@@ -195,7 +195,7 @@ func (t *tofuReader) provisioners(block *hcl.Block) {
 	}
 }
 
-// implicit judges the registries of providers, and the providers that resources need though no block configures them: the environment does.
+// implicit checks the registries of providers, and the providers that resources need though no block configures them: the environment does.
 func (t *tofuReader) implicit(configured []*hcl.Block) {
 	for _, host := range slices.Sorted(maps.Keys(t.registries)) {
 		(&need{t: t, from: t.registries[host]}).endpoint(host)
@@ -226,7 +226,7 @@ func (t *tofuReader) calls(module *tofu.Module, evaluator *tofu.Evaluator) {
 	}
 }
 
-// called judges a module that is not the root.
+// called checks a module that is not the root.
 func (t *tofuReader) called(directory string) {
 	module := t.load(directory)
 	for _, provider := range module.Blocks("provider") {
@@ -277,7 +277,7 @@ func (t *tofuReader) source(n *need, source string) {
 	}
 }
 
-// fetched judges the modules that `tofu init` has fetched: what lies there is known only now.
+// fetched checks the modules that `tofu init` has fetched: what lies there is known only now.
 func (t *tofuReader) fetched() {
 	path := filepath.Join(t.dataDirectory(), "modules", "modules.json")
 	data, err := read(path)

@@ -115,7 +115,7 @@ func withoutUser(url string) string {
 	return scheme + "://" + authority + path
 }
 
-// encryption judges who is asked for the keys of states and plans.
+// encryption checks who is asked for the keys of states and plans.
 func (t *tofuReader) encryption(block *hcl.Block) {
 	for _, inside := range t.inside(block, "key_provider", "method") {
 		kind := inside.Labels[0]

@@ -16,7 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// need hands out attributes as strings and finds a problem for each that cannot be told, or that is missing though it must not.
+// need hands out attributes as strings and adds a problem for each that is unknown, or missing though required.
 type need struct {
 	t      *tofuReader
 	what   string
@@ -85,7 +85,7 @@ var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "templ
 // A place that one of them names is that of one service among many: its others
 // are still asked where they always are.
 var anywhere = []string{
-	// clouds, and whoever else has many services
+	// clouds, and others with many services
 	"alicloud", "aws", "awscc", "azapi", "azuread", "azuredevops", "azurerm", "azurestack", "cloudscale", "cloudstack", "confluent", "databricks", "digitalocean", "exoscale",
 	"flexibleengine", "google", "google-beta", "googleworkspace", "gridscale", "hcloud", "hcp", "heroku", "huaweicloud", "ibm", "ionoscloud", "linode", "mongodbatlas", "newrelic", "oci",
 	"opentelekomcloud", "openstack", "ovh", "scaleway", "selectel", "snowflake", "stackit", "tencentcloud", "upcloud", "vercel", "volcengine", "vultr", "yandex",

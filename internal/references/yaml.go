@@ -75,7 +75,7 @@ func items(n *yaml.Node) []*yaml.Node {
 	return n.Content
 }
 
-// is tells whether a node holds something other than null.
+// is returns whether a node holds something other than null.
 func is(n *yaml.Node) bool { return n.Kind != 0 && n.Tag != "!!null" }
 
 // walk calls see with every key and value in a tree.
