@@ -11,8 +11,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-// documents reads every document of a YAML or JSON file. A key that stands
-// twice is refused, since programs differ in which one they take.
+// documents reads every document of a YAML or JSON file. A duplicate
+// key is refused, since programs differ in which one they use.
 func documents(data []byte) ([]*yaml.Node, error) {
 	all, err := strictyaml.Documents(data)
 	if err != nil {
