@@ -140,7 +140,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See to it that the machine is there and answers
+- name: Create and start the node
   arcodange.sandbox.sandbox_vm:
     name: "{{ inventory_hostname }}"
     image: "{{ node_image.image }}"
