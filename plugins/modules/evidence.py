@@ -181,7 +181,7 @@ problems:
   elements: dict
   contains:
     kind:
-      description: One of V(changed), V(removed), V(reordered), V(forged), V(unsigned), V(headless).
+      description: One of V(changed), V(removed), V(reordered), V(forged), V(unsigned), V(missing_head).
       type: str
     sequence:
       description: Number of the record; 0 if it cannot be known.

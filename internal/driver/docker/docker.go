@@ -565,13 +565,13 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 		differ("image", before, want.Image)
 	}
 	address := ""
-	attached, there := c.NetworkSettings.Networks[want.Network.Name]
-	if !there {
+	attached, connected := c.NetworkSettings.Networks[want.Network.Name]
+	if !connected {
 		differ("network", strings.Join(slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), ", "), want.Network.Name)
 	} else if attached.IPAMConfig != nil {
 		address = attached.IPAMConfig.IPv4Address
 	}
-	if there && address != want.Address {
+	if connected && address != want.Address {
 		differ("address", address, want.Address)
 	}
 	before, after := map[string]string{}, map[string]string{}

@@ -488,19 +488,19 @@ func (a *assembly) backups() {
 	}
 	word := map[bool]string{true: "backed up", false: "not backed up"}
 	for _, name := range unique(append(names, keys(named)...)) {
-		here, there := "", "absent"
+		declares, live := "", "absent"
 		if named[name] {
-			here = word[declared[name]]
+			declares = word[declared[name]]
 		}
 		if slices.Contains(names, name) {
-			there = word[uncovered[name] == ""]
+			live = word[uncovered[name] == ""]
 		}
-		text, ok := a.believe("the claim "+name, here, "the repositories", there, theCluster)
+		text, ok := a.believe("the claim "+name, declares, "the repositories", live, theCluster)
 		switch {
 		case !ok:
 		case text == word[true]:
 			a.backup(name)
-		case there != "absent":
+		case live != "absent":
 			a.result.Bare = append(a.result.Bare, fmt.Sprintf("%s (%s)", name, uncovered[name]))
 		}
 	}
