@@ -400,7 +400,7 @@ func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {
 	s.grant(t, "cluster-secrets", "", "User:user-75", append(reading(), rule("core", "secrets", "list"))...)
 	file := kubeconfig{Server: s.url, CA: s.caPEM, User: map[string]any{"token": "token-74"}}.file(t)
 	for side, says := range map[string]string{
-		"production":            "the kubeconfig leads to production, and nothing was sent",
+		"production":            "the kubeconfig refers to production, and nothing was sent",
 		"nobody":                "the kubeconfig is refused before anything is sent",
 		"production by its UID": "it is a cluster of production by its UID",
 	} {
