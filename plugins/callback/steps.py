@@ -52,7 +52,8 @@ _KEPT_LOGS = 50
 _ANNOUNCE = 20  # seconds until a task that still runs is announced
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Keys of a failed result that say nothing about the failure, or are shown elsewhere.
-_NOT_THE_ERROR = {"changed", "failed", "msg", "diff", "warnings", "deprecations", "exception", "invocation", "stdout_lines", "stderr_lines", "results"}
+_NOT_THE_ERROR = {"changed", "failed", "msg", "diff", "warnings", "deprecations", "exception", "invocation", "stdout_lines", "stderr_lines", "results",
+                  "ansible_loop_var", "item", "start", "end", "delta"}
 
 
 def _indent(text, by=10):
@@ -125,6 +126,7 @@ class _Step:
         self.ended = None
         self.running = set()
         self.outcomes = {}  # by outcome, the labels of the hosts
+        self.failed_items = set()  # hosts on which an item of a loop failed
         self.texts = {}  # by text, the hosts that it is shown for
 
     def end(self, host, outcome, label):
@@ -175,9 +177,9 @@ class CallbackModule(Default):
         self._log = None
         self._began = time.monotonic()
         self._steps = {}
-        self._known, self._totals = set(), {}
+        self._known, self._totals, self._begun = set(), {}, {}
         self._number = self._total = 0
-        self._play_hosts = []
+        self._played, self._play_hosts = set(), []
         self._warned = set()
         self._summary = []
         self._timer = None
@@ -185,7 +187,9 @@ class CallbackModule(Default):
     # --- the screen
 
     def _show(self, text, color=None):
-        self._screen.display(text, color=None if os.environ.get("CI") or os.environ.get("GITHUB_ACTIONS") else color)
+        if os.environ.get("CI") or os.environ.get("GITHUB_ACTIONS"):
+            text, color = _COLOUR.sub("", text), None
+        self._screen.display(text, color=color)
         sys.stdout.flush()  # Ansible flushes at the end only, and a pipeline wants the line now
 
     def _give_up(self, error):
@@ -256,12 +260,14 @@ class CallbackModule(Default):
 
     def _begin_step(self, task):
         self._finish_steps()
-        if task._uuid not in self._known:
-            # It was included: its siblings are known now too.
-            self._total += self._count([task, *getattr(task._parent, "block", ())])
-        self._number += 1
-        self._total = max(self._total, self._number)
-        self._steps[task._uuid] = step = _Step(task, self._number, self._total)
+        if str(task.action).rpartition(".")[2] != "meta" and task._uuid not in self._begun:
+            if task._uuid not in self._known:
+                # It was included: its siblings are known now too.
+                self._total += self._count([task, *getattr(task._parent, "block", ())])
+            self._number += 1
+            self._total = max(self._total, self._number)
+            self._begun[task._uuid] = self._number
+        self._steps[task._uuid] = step = _Step(task, self._begun.get(task._uuid, self._number), self._total)
         self._start_timer(step)
 
     # --- events
@@ -277,9 +283,10 @@ class CallbackModule(Default):
     @_event
     def v2_playbook_on_play_start(self, play):
         self._finish_steps(all_of_them=True)
-        known = self._totals.pop(play._uuid, None)
-        if known is None:  # a further batch of a play with `serial`
-            self._total += self._count(play.compile(), play)
+        self._begun.clear()
+        if play._uuid in self._played:  # a further batch of a play with `serial`
+            self._total += self._totals.get(play._uuid, 0)
+        self._played.add(play._uuid)
         manager = play.get_variable_manager()
         self._play_hosts = [host.get_name() for host in manager._inventory.get_hosts()]
         self._show("%s%s" % (play.get_name().strip() or "Play", " (check mode)" if play.check_mode else ""))
@@ -348,17 +355,26 @@ class CallbackModule(Default):
 
     @_event
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        step, dummy, data = self._end(result, "failed, ignored" if ignore_errors else "FAILED")
-        items = data.get("results") if result.task.loop is not None else None
-        for one in [one for one in items or () if isinstance(one, dict) and one.get("failed")] or [data]:
-            label = "item %s: " % self._get_item_label(one) if one is not data else ""
-            error = label + str(one.get("censored") or one.get("msg") or "failed without a message").strip()
-            more = {} if "censored" in one else {
-                key: value for key, value in self._dump_results(one, serialize=False).items() if key not in _NOT_THE_ERROR and value not in ("", None, [], {})
-            }
-            step.add_text(error if ignore_errors or not more else error + "\n" + _yaml(more), self.host_label(result))
+        step, dummy, dummy = self._end(result, "failed, ignored" if ignore_errors else "FAILED")
+        if self.host_label(result) not in step.failed_items:  # else they are the failure
+            step.add_text(self._error(result, short=ignore_errors), self.host_label(result))
         if not ignore_errors:
             step.add_text("task: %s" % result.task.get_path(), "")
+
+    def _error(self, result, short=False):
+        data = result.result
+        if "censored" in data:
+            return str(data["censored"])
+        error = str(data.get("msg") or "failed without a message").strip()
+        more = {key: value for key, value in self._dump_results(data, serialize=False).items() if key not in _NOT_THE_ERROR and value not in ("", None, [], {})}
+        return error if short or not more else error + "\n" + _yaml(more)
+
+    @_event
+    def v2_runner_item_on_failed(self, result):
+        step = self._steps.get(result.task._uuid)
+        if step:
+            step.failed_items.add(self.host_label(result))
+            step.add_text("item %s: %s" % (self._get_item_label(result.result), self._error(result)), self.host_label(result))
 
     @_event
     def v2_runner_on_unreachable(self, result):
@@ -395,7 +411,7 @@ class CallbackModule(Default):
             )
         self._show("  log: %s" % self._log.path)
         for summary in self._summary:
-            self._show("\n" + summary)
+            self._show("\n" + summary.rstrip("\n"))
 
     # --- what goes to the log
 
@@ -418,5 +434,5 @@ class CallbackModule(Default):
             super()._handle_exception(result, use_stderr=use_stderr)
             return
         exception = result.pop("exception", None)
-        if exception:
+        if exception and str(exception) != "(traceback unavailable)":
             self._display.display(str(exception))
