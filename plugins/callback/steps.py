@@ -17,7 +17,8 @@ author:
 description:
   - Shows one line for each task that ran, with its number, the number of tasks known so far, its duration and the hosts that it changed.
   - Skipped tasks are not shown, nor are checks of a role's arguments that pass. Both are counted.
-  - Failures are shown with every key of the result, differences as C(--diff) gives them, and a warning once for all hosts.
+  - Failures are shown with all that the task printed, and of a long list or dictionary in its result the first lines.
+  - Differences are shown as C(--diff) gives them, and a warning once for all hosts.
   - A task that runs for longer than 20 seconds is announced while it runs.
   - The messages of a task named C(Show summary) are shown at the end, behind the recap.
   - The output of the callback P(ansible.builtin.default#callback) is written to a file in
@@ -83,6 +84,14 @@ _Dumper.add_multi_representer(object, _represent_text)
 
 def _yaml(value):
     return yaml.dump(value, Dumper=_Dumper, allow_unicode=True, default_flow_style=False, width=160, sort_keys=False).removesuffix("...\n").rstrip("\n")
+
+
+def _cut(text, whole):
+    """Return the first lines of a list or dictionary; what a program printed is shown whole."""
+    lines = text.split("\n")
+    if whole or len(lines) <= 15:
+        return text
+    return "\n".join([*lines[:14], "# and %d lines more, in the log" % (len(lines) - 14)])
 
 
 def _duration(seconds):
@@ -366,8 +375,10 @@ class CallbackModule(Default):
         if "censored" in data:
             return str(data["censored"])
         error = str(data.get("msg") or "failed without a message").strip()
+        if "verdict" in data and isinstance(data.get("summary"), list):  # a gate's, whose findings are in its report
+            return "\n".join([error, *(line for line in data["summary"] if not line.startswith("waived")), "report: %s" % data.get("report")])
         more = {key: value for key, value in self._dump_results(data, serialize=False).items() if key not in _NOT_THE_ERROR and value not in ("", None, [], {})}
-        return error if short or not more else error + "\n" + _yaml(more)
+        return error if short else "\n".join([error, *(_cut(_yaml({key: value}), isinstance(value, str)) for key, value in more.items())])
 
     @_event
     def v2_runner_item_on_failed(self, result):

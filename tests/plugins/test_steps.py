@@ -85,6 +85,23 @@ def test_each_item_that_failed_is_shown(run):
     assert "item b:" in done.stdout and "item c:" in done.stdout and "item a:" not in done.stdout
 
 
+GATE = """
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        return dict(failed=True, msg="a drift (and 1 more)", verdict="red", report="/report.json", findings=[{"rule": "node"}] * 50,
+                    summary=["red: node: a drift", "red: node: another", "waived: node: a third"])
+"""
+
+
+def test_a_red_gate_is_shown_by_its_findings_and_its_report(run):
+    (run.stage.plugins / "action" / "warns.py").write_text(GATE, encoding="utf-8")
+    (run.stage.plugins / "modules" / "warns.py").write_text("", encoding="utf-8")
+    done, dummy = run([{"name": "Compare", "arcodange.sandbox.warns": {}}], hosts=["alpha"])
+    assert re.search(r"a drift \(and 1 more\)\n +red: node: a drift\n +red: node: another\n +report: /report.json\n +task: ", done.stdout), done.stdout
+
+
 def test_an_ignored_failure_is_one_line_and_its_message(run):
     done, dummy = run([{"name": "Break", "ansible.builtin.fail": {"msg": "not today"}, "ignore_errors": True}], hosts=["alpha"])
     assert done.returncode == 0
