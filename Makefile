@@ -106,6 +106,8 @@ lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	$(GO) tool staticcheck -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run promotion/pre-push
+	tools/words.sh
+	git ls-files | grep -v '^embedded/\|go.sum\|testdata\|LICENSE' | xargs codespell
 	yamllint --strict .
 	ansible-lint --profile production --strict --offline
 

@@ -24,5 +24,5 @@
 // Two differ without refusing: an int given as true or false becomes 1 or 0
 // (Python keeps the bool, which is equal to it), and a secret shorter than
 // four characters is masked as a whole value or word only, because Python's
-// replacement of every "a" leaves a result that nobody can read.
+// replacement of every "a" leaves an unreadable result.
 package ansible

@@ -109,7 +109,7 @@ func (p *process) print(result *dict) error {
 	return err
 }
 
-// clean drops the key by which Ansible marks types of its own, at any depth:
+// clean drops the key by which Ansible marks its types, at any depth:
 // data of a user must not become one.
 func clean(value any) any {
 	switch value := value.(type) {
@@ -374,7 +374,7 @@ func (p *process) run(ctx context.Context, module *Module, c *Call, in internals
 			late = time.After(p.grace)
 		case <-late:
 			why := context.Cause(ctx)
-			return fmt.Errorf("%s did not come back within %s after it was told to stop (%w), and may have left work half done; run it again", module.Name, p.grace, why)
+			return fmt.Errorf("%s did not come back within %s after it was cancelled (%w), and may have left work half done; run it again", module.Name, p.grace, why)
 		}
 	}
 }

@@ -306,7 +306,7 @@ func (s *Spec) supported() string {
 	return strings.Join(out, ", ")
 }
 
-// at is the spec that a path such as "disks.size" stands in.
+// at is the spec that holds a path such as "disks.size".
 func (s *Spec) at(path string) *Spec {
 	for {
 		name, rest, deeper := strings.Cut(path, ".")
@@ -373,7 +373,7 @@ func kind(value any) string {
 	}
 }
 
-// show is kind with the value of a scalar, cut where nobody reads on.
+// show is kind with the value of a scalar, cut to a readable length.
 func show(value any) string {
 	switch v := value.(type) {
 	case nil, []any, *dict:

@@ -77,7 +77,7 @@ type PatternRule struct {
 	Rule    Rule
 }
 
-// Matches tells whether the rule covers a canonical text.
+// Matches returns whether the rule covers a canonical text.
 func (r PatternRule) Matches(text string) bool { return glob(r.Pattern, text) }
 
 // EndpointRule is a host (by name or by address), a port, and its position.

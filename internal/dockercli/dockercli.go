@@ -7,7 +7,7 @@
 // Why the command and not the engine's API client: the command already resolves
 // contexts, DOCKER_HOST, engines behind ssh and Docker Desktop's socket, exactly
 // as they work in the user's shell; every error holds a line that can be pasted
-// there; a test stands in for it where it stands in for every other program;
+// there; a test replaces it as it replaces every other program;
 // and the API client would bring some forty modules for what costs 15 ms a call
 // here (three machines that are as wanted take about 0.2 s to check).
 package dockercli

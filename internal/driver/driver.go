@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package driver says what a machine of a sandbox is, and what whoever provides
+// Package driver says what a machine of a sandbox is, and what a driver that provides
 // machines must guarantee. It knows locks, keys, the order of steps and how to
 // wait for SSH, which are the same for every driver. It does not know any
 // particular way to get a machine: those are the packages below it.
@@ -15,7 +15,7 @@ var (
 	// ErrNotFound is a machine that does not exist.
 	ErrNotFound = errors.New("machine not found")
 	// ErrNotOwned is a thing of the wanted name that does not carry this
-	// sandbox's label. Nobody but its owner may touch it.
+	// sandbox's label. Only its owner may touch it.
 	ErrNotOwned = errors.New("does not belong to this sandbox")
 	// ErrAddressOutside is an address that the network cannot give to a machine.
 	ErrAddressOutside = errors.New("address cannot be used in this network")
@@ -35,7 +35,7 @@ var (
 //
 // Every method MUST be safe to call while other processes work on other
 // machines of the same sandbox. Callers hold the lock of the machine that they
-// plan and apply for (Manager does), so a driver MAY assume that nobody else of
+// plan and apply for (Manager does), so a driver MAY assume that no other process of
 // this collection works on that one machine.
 type Driver interface {
 	// Name is what users call this driver.
@@ -117,7 +117,7 @@ type Spec struct {
 	HostPublic string
 }
 
-// Disk is a disk of its own that outlives the machine's root file system.
+// Disk is a separate disk that outlives the machine's root file system.
 type Disk struct {
 	Name string
 	Path string // where it is mounted

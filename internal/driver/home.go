@@ -47,7 +47,7 @@ func (h Home) hostKeyFile(machine string) string {
 	return filepath.Join(h.Dir, "nodes", machine, "ssh_host_ed25519_key")
 }
 
-// Lock takes the lock of the whole sandbox: held shortly, by whoever makes or
+// Lock takes the lock of the whole sandbox: held shortly, by a process that makes or
 // removes what its machines share.
 func (h Home) Lock(ctx context.Context, what string, wait time.Duration) (*lock.Lock, error) {
 	return lock.Acquire(ctx, filepath.Join(h.Dir, "locks", "sandbox.lock"), what, wait)

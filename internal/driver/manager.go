@@ -70,7 +70,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 				held.Release()
 				return
 			}
-			// Nobody who waits for a lock in a folder that goes with the last machine
+			// No process that waits for a lock in a folder that goes with the last machine
 			// comes to harm: lock.Acquire sees that its file is another.
 			held.Remove()
 			m.Home.prune()
@@ -205,7 +205,7 @@ func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
 	return &machine, nil
 }
 
-// newKey stands for a login key that is still to be made.
+// newKey is the placeholder of a login key that is not made yet.
 const newKey = "(a new key of this sandbox)"
 
 // readKeys fills the keys of the wanted machine with those that there are, and
@@ -243,7 +243,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 	if err != nil {
 		return nil, err
 	}
-	// The machine's folder first: as long as there is one, nobody removes the
+	// The machine's folder first: while it exists, no process removes the
 	// sandbox's key for want of machines.
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		err = fmt.Errorf("make the folder of a machine's key: %w", err)

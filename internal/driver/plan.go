@@ -13,7 +13,7 @@ import (
 // clock: the failure may be that the caller's ran out.
 const undoTimeout = 60 * time.Second
 
-// Step is one thing to do. What a user is told in check mode and what a real
+// Step is one thing to do. What a user sees in check mode and what a real
 // run does are the same steps, so they cannot disagree.
 type Step struct {
 	// Name completes "could not ...".
@@ -46,7 +46,7 @@ func (p Plan) Differences() []Difference {
 	return all
 }
 
-// Observer is told before (done is false) and after each step.
+// Observer is called before (done is false) and after each step.
 type Observer func(step string, done bool)
 
 // Run does the steps in order. When one fails, what they created is removed

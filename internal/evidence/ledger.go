@@ -33,8 +33,8 @@ import (
 // lineLimit is the longest line that is read: a record is a few hundred bytes.
 const lineLimit = 1 << 20
 
-// patience is how long a writer waits for the others.
-const patience = 30 * time.Second
+// lockTimeout is how long a writer waits for others.
+const lockTimeout = 30 * time.Second
 
 // Entry is a record at its place in the ledger.
 type Entry struct {
@@ -47,7 +47,7 @@ type Entry struct {
 	Signature string `json:"-"` // base64 of an SSH signature of the body; empty for none
 }
 
-// line is an entry as the file holds it. The body stands as its very bytes,
+// line is an entry as the file holds it. The body is kept byte for byte,
 // for they are what is hashed and signed.
 type line struct {
 	Body      json.RawMessage `json:"body"`
@@ -66,7 +66,7 @@ type Signer func(ctx context.Context, body []byte) (string, error)
 
 // Ledger is a file of entries, each carrying the hash of the one before.
 //
-// Beside it stands its head (the file's name and ".head"), and a second copy of
+// Next to it is its head (the file's name and ".head"), and a second copy of
 // that in Anchors, which should lie elsewhere. They tell when entries were cut
 // off at the end, which no chain can tell.
 type Ledger struct {
@@ -78,7 +78,7 @@ type Ledger struct {
 
 // Open names a ledger; its file is made by the first Append. The folder's links
 // are followed, so that a ledger has one name however it is spelled; a ledger
-// that is a link itself is refused by whoever reads it.
+// that is a link itself is refused by every reader.
 func Open(path string) (*Ledger, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -112,7 +112,7 @@ func (l *Ledger) Append(ctx context.Context, record Record, sign Signer) (Entry,
 	if err := record.valid(); err != nil {
 		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
 	}
-	held, err := lock.Acquire(ctx, l.Path+".lock", "writing the ledger", patience)
+	held, err := lock.Acquire(ctx, l.Path+".lock", "writing the ledger", lockTimeout)
 	if err != nil {
 		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
 	}
@@ -213,7 +213,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	if reason = oneline.Join(reason); reason == "" {
 		return failed(errors.New("the reason is empty; say what happened to it"))
 	}
-	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", patience)
+	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", lockTimeout)
 	if err != nil {
 		return failed(err)
 	}
@@ -298,7 +298,7 @@ func seal(ctx context.Context, entry *Entry, sign Signer) ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// encode is json.Marshal which leaves <, > and & alone: a body stands within
+// encode is json.Marshal which leaves <, > and & alone: a body is within
 // its line as the same bytes.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
@@ -318,7 +318,7 @@ func hashOf(body []byte, signature string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// write puts raw at end, in place of what stands between end and size.
+// write writes raw at end, and replaces what is between end and size.
 // When the disk is full the file is given back its length.
 func write(file *os.File, raw []byte, end, size int64) error {
 	if size != end {
@@ -538,7 +538,7 @@ func split(raw []byte) (l line, ok bool) {
 	return l, true
 }
 
-// plain tells whether a text stands in JSON as itself.
+// plain tells whether JSON holds a text unescaped.
 func plain(text []byte) bool {
 	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 }

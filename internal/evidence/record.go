@@ -3,7 +3,7 @@
 // Package evidence keeps the ledger: what was run in the sandbox, on what, and
 // with which verdict. Records are lines of JSON, each carrying the hash of the
 // one before, so that none can be changed, removed or put elsewhere unseen. The
-// package knows nothing of what a gate judges, and of Ansible.
+// package knows neither gates nor Ansible.
 package evidence
 
 import (
@@ -28,7 +28,7 @@ type Record struct {
 	Driver       string            `json:"driver,omitempty"`       // as "docker"
 	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"; "other" if it was measured to be neither
 	Deviations   []string          `json:"deviations,omitempty"`   // from production, in force while it ran
-	Waivers      []string          `json:"waivers,omitempty"`      // in force while it ran: of parity, and what else a gate was told not to mind
+	Waivers      []string          `json:"waivers,omitempty"`      // in force while it ran, and what narrowed the run
 	Duration     time.Duration     `json:"duration"`               // nanoseconds
 	Report       Report            `json:"report"`                 //
 	Breaks       []Break           `json:"breaks,omitempty"`       // only in a record of RestartName, oldest first

@@ -40,7 +40,7 @@ func SSHSigner(runner run.Runner, key string) Signer {
 		defer stop()
 		res, err := runner.Run(ctx, run.Cmd{
 			Name: "ssh-keygen", Args: []string{"-Y", "sign", "-f", key, "-n", Namespace}, Stdin: bytes.NewReader(body),
-			// Who would be asked is false(1), which knows no passphrase: at a terminal too, nobody waits for a person.
+			// false(1) as the askpass program: a key with a passphrase fails at once, at a terminal too.
 			Env: append(os.Environ(), "SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force", "LC_ALL=C.UTF-8"),
 		})
 		if err != nil {
@@ -87,7 +87,7 @@ type signer struct {
 }
 
 // ReadAllowed reads a file of allowed signers. Certificate authorities are
-// refused: records are signed by keys. A file that allows nobody is refused.
+// refused: records are signed by keys. A file that allows no signer is refused.
 func ReadAllowed(file string) (*Allowed, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -118,7 +118,7 @@ func ParseAllowed(data []byte) (*Allowed, error) {
 		}
 	}
 	if len(allowed.signers) == 0 {
-		return nil, fmt.Errorf("it allows nobody to sign for %s", Namespace)
+		return nil, fmt.Errorf("it allows no signer for %s", Namespace)
 	}
 	return allowed, nil
 }

@@ -32,7 +32,7 @@ const (
 type Problem struct {
 	Kind     Kind   `json:"kind"`
 	Sequence int    `json:"sequence"` // of the record that it is about; 0 when that is not known
-	Line     int    `json:"line"`     // where it stands; 0 when it does not
+	Line     int    `json:"line"`     // 0 if it is in none
 	Message  string `json:"message"`
 }
 
@@ -48,13 +48,13 @@ type Check struct {
 	Keep bool
 }
 
-// Verification is what a look at a whole ledger told.
+// Verification is the result of reading a whole ledger.
 type Verification struct {
 	Records  int       `json:"records"`
 	Head     Head      `json:"head"`     // its last record
 	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
 	Problems []Problem `json:"problems"` // by line
-	// Anchored says that a head that does not lie beside the ledger told how far
+	// Anchored tells whether a head outside of the folder of the ledger says how far
 	// it had come, see Ledger.Anchors.
 	Anchored bool    `json:"anchored"`
 	Breaks   []Break `json:"breaks"` // at which the ledger was restarted, oldest first
@@ -123,7 +123,7 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
 			"the head %s.head is missing: records may have been removed at the end", l.Path)})
 	case !anchored && l.Anchors != "":
-		// Whoever can write the ledger can write the head beside it.
+		// A process that can write the ledger can write the head next to it.
 		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
 			"the second head %s is missing: records may have been removed at the end, and the head beside the ledger with them; "+
 				"give a head that was noted elsewhere, or allow_missing_head if the ledger was carried here", l.heads()[1])})
@@ -240,7 +240,7 @@ func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	}
 	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash, entry: entry}
 	found.self = hashOf(body, entry.Signature) == entry.Hash
-	// The hash covers body and signature; what else stands in the line must be
+	// The hash covers body and signature; what else is in the line must be
 	// nothing, or two lines would be one record.
 	if found.self {
 		l, ok := split(raw)
@@ -275,7 +275,7 @@ func chain(links []link, heads []Head) []Problem {
 			suspect[l.sequence] = true
 		}
 		if first, twice := at[l.sequence]; twice {
-			add(Forged, l.sequence, l.line, "record %d stands in line %d and again in line %d", l.sequence, links[first].line, l.line)
+			add(Forged, l.sequence, l.line, "record %d is in line %d and again in line %d", l.sequence, links[first].line, l.line)
 			suspect[l.sequence] = true
 			continue
 		}
@@ -285,7 +285,7 @@ func chain(links []link, heads []Head) []Problem {
 			continue
 		}
 		if l.sequence < highest {
-			add(Reordered, l.sequence, l.line, "record %d stands in line %d, after record %d", l.sequence, l.line, highest)
+			add(Reordered, l.sequence, l.line, "record %d is in line %d, after record %d", l.sequence, l.line, highest)
 		}
 		highest = max(highest, l.sequence)
 	}
@@ -297,9 +297,9 @@ func chain(links []link, heads []Head) []Problem {
 			}
 			continue
 		}
-		before, there := at[sequence-1]
-		if there && !suspect[sequence] && !suspect[sequence-1] && links[i].previous != links[before].hash {
-			// Which of the two was written anew cannot be told from the chain
+		before, ok := at[sequence-1]
+		if ok && !suspect[sequence] && !suspect[sequence-1] && links[i].previous != links[before].hash {
+			// The chain does not show which of the two was rewritten
 			// alone: the earlier one could be, with no need to know the later.
 			add(Changed, sequence-1, links[before].line, "record %d (line %d) was changed: record %d carries another hash of it",
 				sequence-1, links[before].line, sequence)
@@ -307,7 +307,7 @@ func chain(links []link, heads []Head) []Problem {
 		}
 	}
 	for _, head := range heads {
-		if i, there := at[head.Sequence]; there && links[i].hash != head.Hash && !suspect[head.Sequence] {
+		if i, ok := at[head.Sequence]; ok && links[i].hash != head.Hash && !suspect[head.Sequence] {
 			add(Forged, head.Sequence, links[i].line, "record %d (line %d) is not the one that was last once: the ledger was written anew",
 				head.Sequence, links[i].line)
 			suspect[head.Sequence] = true

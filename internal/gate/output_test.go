@@ -5,10 +5,12 @@ package gate
 import (
 	"encoding/json"
 	"encoding/xml"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,6 +49,32 @@ func TestAReportIsWrittenForItsOwnerInEveryFormat(t *testing.T) {
 	left, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	assert.Len(t, left, 5, "no temporary file is left")
+}
+
+var update = flag.Bool("update", false, "write testdata")
+
+// The files are read by parsers of others too, in tests/plugins/test_reports.py.
+func TestReportsAreAsTheOthersReadThem(t *testing.T) {
+	t.Parallel()
+	report := reported(t)
+	report.Began, report.Seconds = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC), 1.5
+	root := filepath.Dir(filepath.Dir(report.Subject))
+	report.Subject = "playbooks/site.yml"
+	for i := range report.Waived {
+		report.Waived[i].Waiver.Expires = "2026-12-31"
+	}
+	for name, render := range map[string]func(*Report) ([]byte, error){"report.xml": junit, "report.sarif": sarif} {
+		data, err := render(report)
+		require.NoError(t, err)
+		data = []byte(strings.ReplaceAll(string(data), root, "/src"))
+		path := filepath.Join("testdata", name)
+		if *update {
+			require.NoError(t, os.WriteFile(path, data, 0o644))
+		}
+		wanted, err := os.ReadFile(path)
+		require.NoError(t, err)
+		assert.Equal(t, string(wanted), string(data), "run go test ./internal/gate -update")
+	}
 }
 
 func TestAnnotationsHoldOneCommandPerFindingWhateverItSays(t *testing.T) {

@@ -28,7 +28,7 @@ type Waived struct {
 	Waiver Waiver `json:"waiver"`
 }
 
-// Report is what a gate found. Each gate embeds it in a report of its own, which
+// Report is what a gate found. Each gate embeds it in a struct that
 // adds facts and no verdict. Make it with NewReport.
 type Report struct {
 	Gate     string           `json:"gate"`
@@ -75,8 +75,8 @@ func (r *Report) Common() *Report { return r }
 func (r *Report) MaskWith(mask func(string) string) { r.mask = mask }
 
 // Add adds a finding: to Waived if a waiver covers it, else to Findings. It
-// tells whether the finding stands. The rule MUST be one of the gate's.
-func (r *Report) Add(f Finding) (stands bool) {
+// tells whether it was not waived. The rule MUST be one of the gate's.
+func (r *Report) Add(f Finding) (added bool) {
 	if _, ok := r.rules[f.Rule]; !ok {
 		panic(fmt.Sprintf("gate %s has no rule %q", r.Gate, f.Rule))
 	}
@@ -117,7 +117,7 @@ func (r *Report) waive(f Finding) (first Waiver, ok bool) {
 	return first, ok
 }
 
-// Has tells whether a finding of one of the rules stands.
+// Has tells whether there is a finding of one of the rules that is not waived.
 func (r *Report) Has(rules ...string) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return slices.Contains(rules, f.Rule) })
 }

@@ -20,7 +20,7 @@ const longest = 366 * 24 * time.Hour
 
 // Waiver lets findings of one rule stand, for a reason, until a day. Path, Task,
 // Resource and Host are patterns: * is any text, in a path any text without a
-// slash, and ** is any text. A resource without an index stands for all of its
+// slash, and ** is any text. A resource without an index matches all of its
 // instances. At least one of the four is needed; all that are set must match.
 type Waiver struct {
 	Rule     string `arg:"rule" json:"rule"` // id, or gate/id in a file for several gates

@@ -95,7 +95,7 @@ type Plan struct {
 // Empty tells that there is nothing to do.
 func (p Plan) Empty() bool { return !p.Image && !p.Archive }
 
-// Name is what the image of that recipe is called when nobody names it.
+// Name is what the image of that recipe is called by default.
 func (b Builder) Name(r Recipe) (string, error) {
 	digest, err := r.Digest(b.arch())
 	if err != nil {
@@ -231,7 +231,7 @@ func (b Builder) tarball(r Recipe, digest string) string {
 }
 
 // removeStale removes what a killed build left. Only the holder of the
-// recipe's lock may call it: then nobody is writing these.
+// recipe's lock may call it: then no process is writing these.
 func (b Builder) removeStale(dir string, r Recipe) {
 	stale, _ := filepath.Glob(filepath.Join(dir, ".building-"+r.Name+"-*"))
 	for _, name := range stale {

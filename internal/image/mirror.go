@@ -23,7 +23,7 @@ type Mirrors struct {
 	Proxy    string // of apt; empty for none
 }
 
-// debianSuites are the releases by which a Debian archive is told from others
+// debianSuites are the releases by which a Debian archive is recognised
 // (Ubuntu's, a vendor's) in apt's configuration.
 var debianSuites = map[string]bool{
 	"bullseye": true, "bookworm": true, "trixie": true, "forky": true, "sid": true,

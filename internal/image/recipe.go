@@ -132,7 +132,7 @@ func (r Recipe) overlay() ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		// embed forgets modes; scripts are told by their first bytes.
+		// embed forgets modes; scripts are recognised by their first bytes.
 		mode := int64(0o644)
 		if bytes.HasPrefix(data, []byte("#!")) {
 			mode = 0o755

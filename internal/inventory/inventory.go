@@ -30,7 +30,7 @@ import (
 type Host struct {
 	Name    string
 	Address string // the host's own ansible_host, if it is written out; empty if it is not known
-	File    string // where the address stands, or the name if there is none
+	File    string // that holds the address, or the name if there is none
 }
 
 // Inventory is what could be read.
@@ -162,7 +162,7 @@ func (r *reader) source(file string) error {
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() { // nobody may ever write to it, or stop
+	if !info.Mode().IsRegular() { // a pipe may never be written to, or never end
 		r.skip(file, "it is no regular file")
 		return nil
 	}
@@ -205,7 +205,7 @@ func (r *reader) ini(file string, data []byte) {
 		return
 	}
 	if !ranges(data) {
-		r.skip(file, "it has a range that is none, or that stands for too many hosts")
+		r.skip(file, "it has an invalid range, or one of too many hosts")
 		return
 	}
 	parsed, err := parse(data)
@@ -243,7 +243,7 @@ var (
 	number    = lazyregexp.New(`^[0-9]{1,6}$`)
 )
 
-// ranges tells whether what could be ranges stands for no more hosts than anybody has: aini makes them all before it hands out one.
+// ranges tells whether ranges expand to a reasonable number of hosts: aini expands all of them at once.
 func ranges(data []byte) bool {
 	const most = 100_000
 	all := 0

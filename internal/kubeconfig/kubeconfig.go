@@ -42,7 +42,7 @@ type Access struct {
 // in the environment takes part, and nothing in an error is a secret or an
 // address. Refused are, beside files that cannot be read: credentials out of
 // programs, plugins and passwords, acting as another, proxies, a server that is
-// not https or has no CA of its own, and whatever is not known.
+// not https or has no CA, and whatever is not known.
 func Read(file, context string) (*Access, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -158,7 +158,7 @@ var reasons = map[string]string{
 	"username":                 "it logs in with a password; give a token",
 	"password":                 "it logs in with a password; give a token",
 	"proxy-url":                "it goes through a proxy (proxy-url), which sees and may change everything",
-	"insecure-skip-tls-verify": "it believes whoever answers (insecure-skip-tls-verify); give the cluster's CA",
+	"insecure-skip-tls-verify": "it accepts any server (insecure-skip-tls-verify); give the cluster's CA",
 }
 
 // texts reads a mapping of which only the named keys may be set.
@@ -205,7 +205,7 @@ func (a *Access) cluster(n *yaml.Node, home string) error {
 		return errors.New("its certificate-authority cannot be read")
 	}
 	if len(a.authorities) == 0 {
-		return errors.New("it has no certificate-authority, so that whoever the system trusts could answer; give the cluster's CA")
+		return errors.New("it has no certificate-authority, so any server that the system trusts is accepted; give the cluster's CA")
 	}
 	a.config.TLS.CAData = authority
 	return nil

@@ -96,7 +96,7 @@ func TestWhatIsNotPlainIsRefused(t *testing.T) {
 		"half a client certificate":         {"token: abc", "client-certificate-data: YWJj", "do not fit together"},
 		"a field that nobody knows":         {"token: abc", "token: abc\n    impersonate: x", `the user has "impersonate"`},
 		"a proxy":                           {"    server:", "    proxy-url: http://127.0.0.1:1\n    server:", "it goes through a proxy"},
-		"a server whom nobody looks at":     {"    server:", "    insecure-skip-tls-verify: true\n    server:", "it believes whoever answers"},
+		"a server whom nobody looks at":     {"    server:", "    insecure-skip-tls-verify: true\n    server:", "it accepts any server"},
 		"no encryption":                     {"server: https", "server: http", "its server is not https://HOST:PORT"},
 		"compression that is off":           {"    certificate-authority-data", "    disable-compression: true\n    certificate-authority-data", ""},
 		"a password in the server":          {"https://127", "https://a:b@127", "its server is not"},

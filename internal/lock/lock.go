@@ -27,7 +27,7 @@ const poll = 20 * time.Millisecond
 // Lock is a lock that this process holds.
 type Lock struct{ file *os.File }
 
-// Acquire waits until no other holder has the lock that path stands for, at
+// Acquire waits until no other holder has the lock at path, at
 // most for the given time. The file says who holds it and what for; an error
 // repeats that. Folders that are missing are made.
 func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock, error) {
@@ -76,7 +76,7 @@ func try(path string) (*os.File, error) {
 		return nil, err
 	}
 	// The holder before may have removed the file: then this lock is on a file
-	// that nobody else will ever find.
+	// that no other process can find.
 	mine, err := file.Stat()
 	if err != nil {
 		file.Close()

@@ -76,7 +76,7 @@ func (r *rule) pattern() string {
 	return "^" + long + "$"
 }
 
-// String is the class as it stands between the brackets of a regular expression.
+// String is the class as it is written between the brackets of a regular expression.
 func (c class) String() string {
 	var out strings.Builder
 	hyphen := false

@@ -132,7 +132,7 @@ type App struct {
 }
 
 // Instances spells apps out, in their order. It reports every app and env that
-// cannot be a name, an app that stands there twice, and an env twice in one app.
+// cannot be a name, an app that is listed twice, and an env twice in one app.
 func (t *Table) Instances(apps []App) ([]Instance, error) {
 	var instances []Instance
 	var problems []error
@@ -143,7 +143,7 @@ func (t *Table) Instances(apps []App) ([]Instance, error) {
 			continue
 		}
 		if seen[app.Name] {
-			problems = append(problems, fmt.Errorf("app %q stands in the list twice; put its envs together", app.Name))
+			problems = append(problems, fmt.Errorf("app %q is listed twice; merge its envs", app.Name))
 			continue
 		}
 		seen[app.Name] = true

@@ -128,7 +128,7 @@ func TestListsThatSpeakTwiceOfTheSame(t *testing.T) {
 	_, err := table.Instances([]App{{"erp", []string{"sandbox", "prod", "sandbox"}}})
 	require.EqualError(t, err, `app "erp" has the env "sandbox" twice; an env exists once`)
 	_, err = table.Instances([]App{{"erp", nil}, {"cms", nil}, {"erp", []string{"sandbox"}}})
-	require.EqualError(t, err, `app "erp" stands in the list twice; put its envs together`)
+	require.EqualError(t, err, `app "erp" is listed twice; merge its envs`)
 }
 
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {

@@ -14,7 +14,7 @@ const (
 	envMark = "<env>"
 )
 
-// pattern is a name with placeholders, cut into tokens: either a mark or text that stands as it is.
+// pattern is a name with placeholders, cut into tokens: either a placeholder or literal text.
 type pattern struct {
 	text   string
 	tokens []string

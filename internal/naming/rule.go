@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// rule is what a system allows, as it stands in a table.
+// rule is what a system allows, as a table lists it.
 type rule struct {
 	Says             string   `yaml:"says"`
 	MaxBytes         int      `yaml:"max_bytes"`

@@ -93,7 +93,7 @@ type whereabouts struct {
 	common string // that its work trees have in common
 }
 
-// gitConfig are the settings of a repository, and where it lies.
+// gitConfig returns the settings of a repository, and its directories.
 func (r Reader) gitConfig(ctx context.Context, directory string) (settings []setting, lies whereabouts, err error) {
 	if directory, err = filepath.Abs(directory); err != nil {
 		return nil, lies, err
@@ -218,7 +218,7 @@ func (g gitReader) remote(s setting, push bool) Finding {
 	return target(boundary.Git, g.local(value), s.from)
 }
 
-// local is a path as it is from the root, and a URL as it stands.
+// local returns a path relative to the root as an absolute one; a URL stays.
 func (g gitReader) local(value string) string {
 	before, _, colon := strings.Cut(value, ":")
 	switch {
@@ -232,8 +232,7 @@ func (g gitReader) local(value string) string {
 	return shortened(g.directory + "/" + value)
 }
 
-// hooks finds the directory of a repository's hooks if it lies elsewhere: its
-// programs are run by a push, and they are not the repository's own.
+// hooks reports a directory of hooks outside the repository: a push runs its programs.
 func (g gitReader) hooks(at whereabouts) []Finding {
 	from := setting{"hooks", filepath.Join(at.common, "hooks"), filepath.Join(at.common, "hooks")}
 	for _, s := range g.settings {
@@ -255,7 +254,7 @@ func (g gitReader) hooks(at whereabouts) []Finding {
 	return []Finding{problem(from.key, from.from, "it names programs outside of the repository, which may lead anywhere")}
 }
 
-// submodule are the URLs that one of a submodule stands for: a relative one is taken from that of a remote, whichever counts.
+// submodule returns the possible URLs of a submodule: a relative one is resolved against each remote.
 func (g gitReader) submodule(url string) []string {
 	if !strings.HasPrefix(url, "./") && !strings.HasPrefix(url, "../") {
 		return []string{url}

@@ -20,9 +20,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// tofu reads what of a root module says where states lie and where providers
-// lead: backend, cloud and provider blocks, remote states, and what `tofu init`
-// wrote down. Values may refer to variables that have a value, and to locals.
+// tofu reads the states and the endpoints of providers of a root module: backend,
+// cloud and provider blocks, remote states, and the files of `tofu init`. Values
+// may refer to variables that have a value, and to locals.
 func (r Reader) tofu(root Root) []Finding {
 	t := &tofuReader{Reader: r, root: root, seen: map[string]bool{}, used: map[string]string{}, registries: map[string]string{}}
 	module := t.load(root.Directory)
@@ -73,8 +73,8 @@ type tofuReader struct {
 	root       Root
 	evaluator  *tofu.Evaluator   // of the root module
 	seen       map[string]bool   // directories of modules
-	used       map[string]string // providers that resources need, and where the first of those stands
-	registries map[string]string // hosts that serve providers, and where they stand
+	used       map[string]string // providers that resources need, and the position of the first
+	registries map[string]string // hosts that serve providers, and their positions
 	found      []Finding
 }
 
@@ -122,7 +122,7 @@ func (t *tofuReader) use(kind, from string) {
 	}
 }
 
-// data judges a source of data that itself leads somewhere, which no block of a provider says.
+// data checks a data source that has an endpoint itself, not in a provider block.
 func (t *tofuReader) data(block *hcl.Block) {
 	n := &need{t: t, what: "data " + block.Labels[0], from: tofu.Position(block), values: t.evaluator.Values(block)}
 	switch block.Labels[0] {
@@ -195,7 +195,7 @@ func (t *tofuReader) provisioners(block *hcl.Block) {
 	}
 }
 
-// implicit judges the registries of providers, and the providers that resources need though no block configures them: the environment does.
+// implicit checks the registries of providers, and the providers that resources need though no block configures them: the environment does.
 func (t *tofuReader) implicit(configured []*hcl.Block) {
 	for _, host := range slices.Sorted(maps.Keys(t.registries)) {
 		(&need{t: t, from: t.registries[host]}).endpoint(host)
@@ -226,7 +226,7 @@ func (t *tofuReader) calls(module *tofu.Module, evaluator *tofu.Evaluator) {
 	}
 }
 
-// called judges a module that is not the root.
+// called checks a module that is not the root.
 func (t *tofuReader) called(directory string) {
 	module := t.load(directory)
 	for _, provider := range module.Blocks("provider") {
@@ -277,7 +277,7 @@ func (t *tofuReader) source(n *need, source string) {
 	}
 }
 
-// fetched judges the modules that `tofu init` has fetched: what lies there is known only now.
+// fetched checks the modules that `tofu init` has fetched.
 func (t *tofuReader) fetched() {
 	path := filepath.Join(t.dataDirectory(), "modules", "modules.json")
 	data, err := read(path)

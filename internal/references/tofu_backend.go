@@ -82,7 +82,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 	}
 }
 
-// merged puts the files of -backend-config over what stands in the block.
+// merged returns the values of the block, overridden by the files of -backend-config.
 func (t *tofuReader) merged(values map[string]cty.Value) map[string]cty.Value {
 	for _, path := range t.root.BackendConfigs {
 		given, err := tofu.Attributes(path)
@@ -115,7 +115,7 @@ func withoutUser(url string) string {
 	return scheme + "://" + authority + path
 }
 
-// encryption judges who is asked for the keys of states and plans.
+// encryption checks who is asked for the keys of states and plans.
 func (t *tofuReader) encryption(block *hcl.Block) {
 	for _, inside := range t.inside(block, "key_provider", "method") {
 		kind := inside.Labels[0]

@@ -16,7 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// need hands out attributes as strings and finds a problem for each that cannot be told, or that is missing though it must not.
+// need hands out attributes as strings and adds a problem for each that is unknown, or missing though required.
 type need struct {
 	t      *tofuReader
 	what   string
@@ -85,26 +85,26 @@ var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "templ
 // A place that one of them names is that of one service among many: its others
 // are still asked where they always are.
 var anywhere = []string{
-	// clouds, and whoever else has many services
+	// clouds, and others with many services
 	"alicloud", "aws", "awscc", "azapi", "azuread", "azuredevops", "azurerm", "azurestack", "cloudscale", "cloudstack", "confluent", "databricks", "digitalocean", "exoscale",
 	"flexibleengine", "google", "google-beta", "googleworkspace", "gridscale", "hcloud", "hcp", "heroku", "huaweicloud", "ibm", "ionoscloud", "linode", "mongodbatlas", "newrelic", "oci",
 	"opentelekomcloud", "openstack", "ovh", "scaleway", "selectel", "snowflake", "stackit", "tencentcloud", "upcloud", "vercel", "volcengine", "vultr", "yandex",
-	// names and what stands before them
+	// DNS and CDN
 	"akamai", "bunnynet", "cloudflare", "constellix", "desec", "dnsimple", "fastly", "gandi", "godaddy", "hetznerdns", "infomaniak", "inwx", "namecheap", "netlify", "ns1", "porkbun", "ultradns",
-	// a place of their own, or a program, in every resource
+	// an endpoint, or a program, in every resource
 	"ansible", "command", "external", "http", "powershell", "remote", "scp", "shell", "ssh", "sshcommand",
 }
 
 var (
 	kindOfProvider = lazyregexp.New(`^[a-z0-9_-]+$`)
-	// What most providers call the place that they lead to, and what others are called.
-	placeName  = lazyregexp.New(`^(?:address|addresses|api_url|auth_url|base_url|endpoint|endpoints|host|hosts|hostname|server|server_addr|uri|url)$`)
-	otherPlace = lazyregexp.New(`_(?:url|urls|uri|uris|endpoint|endpoints|host|hosts|hostname|server|servers)$`)
+	// endpointName is what most providers call their endpoint; otherEndpoint is what further ones are called.
+	endpointName  = lazyregexp.New(`^(?:address|addresses|api_url|auth_url|base_url|endpoint|endpoints|host|hosts|hostname|server|server_addr|uri|url)$`)
+	otherEndpoint = lazyregexp.New(`_(?:url|urls|uri|uris|endpoint|endpoints|host|hosts|hostname|server|servers)$`)
 )
 
-// provider turns a provider's settings into what it leads to.
+// provider returns the targets of a provider's settings.
 func (t *tofuReader) provider(kind string, values map[string]cty.Value, from string) {
-	kind = strings.ToLower(kind) // OpenTofu tells no cases apart
+	kind = strings.ToLower(kind) // OpenTofu ignores case
 	n := &need{t: t, what: "provider " + kind, from: from, values: values}
 	asked := false // about every place that may be named
 	switch kind {
@@ -161,24 +161,24 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		if slices.Contains(nowhere, kind) {
 			return
 		}
-		places := 0
+		endpoints := 0
 		for _, values := range tofu.Objects(values) {
 			inner := &need{t: t, what: n.what, from: from, values: values}
 			for _, name := range slices.Sorted(maps.Keys(values)) {
-				main := placeName.MatchString(name)
-				if kind := values[name].Type(); !main && (kind == cty.Bool || kind == cty.Number || !otherPlace.MatchString(name)) {
+				main := endpointName.MatchString(name)
+				if kind := values[name].Type(); !main && (kind == cty.Bool || kind == cty.Number || !otherEndpoint.MatchString(name)) {
 					continue
 				}
 				for _, value := range inner.all(name) {
-					if main && value != "" { // any other leads beside it, not instead of it
-						places++
+					if main && value != "" { // any other is an additional endpoint
+						endpoints++
 					}
 					inner.endpoint(value)
 				}
 			}
 			n.failed = n.failed || inner.failed
 		}
-		if (places == 0 || slices.Contains(anywhere, kind) || !kindOfProvider.MatchString(kind)) && !n.failed {
+		if (endpoints == 0 || slices.Contains(anywhere, kind) || !kindOfProvider.MatchString(kind)) && !n.failed {
 			n.add(boundary.TofuProvider, kind)
 		}
 		asked = true
@@ -189,8 +189,8 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 	}
 }
 
-// mentions searches a provider's block for production, which may stand under any
-// name: what is known of its values, and where one is not, what is written there.
+// mentions searches all of a provider's block for production: known values, and
+// the text of unknown ones.
 func (t *tofuReader) mentions(block *hcl.Block) {
 	written := t.evaluator.Texts(block)
 	for _, name := range slices.Sorted(maps.Keys(written)) {

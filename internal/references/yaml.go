@@ -11,8 +11,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-// documents reads every document of a YAML or JSON file. A key that stands
-// twice is refused, since programs differ in which one they take.
+// documents reads every document of a YAML or JSON file. A duplicate
+// key is refused, since programs differ in which one they use.
 func documents(data []byte) ([]*yaml.Node, error) {
 	all, err := strictyaml.Documents(data)
 	if err != nil {
@@ -75,7 +75,7 @@ func items(n *yaml.Node) []*yaml.Node {
 	return n.Content
 }
 
-// is tells whether a node holds something other than null.
+// is returns whether a node holds something other than null.
 func is(n *yaml.Node) bool { return n.Kind != 0 && n.Tag != "!!null" }
 
 // walk calls see with every key and value in a tree.

@@ -113,7 +113,7 @@ var (
 	packageName  = lazyregexp.New(`\binto \w+\.`)
 )
 
-// syntax gives an error of yaml.v3 a position. It knows no column: 1 stands for it.
+// syntax gives an error of yaml.v3 a position. It knows no column, so 1 is used.
 func (f File) syntax(err error) error {
 	line, text := "1", err.Error()
 	if match := syntaxError.FindStringSubmatch(text); match != nil {

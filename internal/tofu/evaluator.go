@@ -126,7 +126,7 @@ func literals(expression hcl.Expression) []string {
 }
 
 // nodes are the parts of an expression. In JSON those are of the templates that
-// its strings and keys are; ok is false if they cannot be told, or are nested too deep.
+// its strings and keys are; ok is false if they are not known, or are nested too deep.
 func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
 	visit := func(node hclsyntax.Node) {
 		_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {

@@ -52,7 +52,7 @@ func (m *Module) add(path string) *Error {
 	}
 	for _, block := range content.Blocks {
 		m.blocks[block.Type] = append(m.blocks[block.Type], block)
-		if block.Type == "check" { // it has a source of data of its own
+		if block.Type == "check" { // it may hold a data source
 			data, err := Inside(block, "data")
 			if err != nil {
 				return err

@@ -2,7 +2,7 @@
 
 // Package tofu reads OpenTofu and Terraform configuration without running it:
 // files, blocks, and what expressions come to. What is known only at run time is
-// an unknown value. It does not judge, and its errors do not quote files.
+// an unknown value. Its errors do not quote files.
 package tofu
 
 import (
@@ -101,7 +101,7 @@ func withoutPath(err error) string {
 }
 
 // tooDeep reports whether brackets or templates are nested so deep that hcl,
-// which has no limit of its own, would run out of stack or of time.
+// which has no limit, would run out of stack or of time.
 func tooDeep(data []byte) bool {
 	if bytes.Count(data, []byte("%{")) > 1000 || bytes.Count(data, []byte("<<")) > 1000 {
 		return true

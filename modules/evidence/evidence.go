@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package evidence is the module evidence: it adds a record to a ledger,
-// verifies a ledger, or renders one as a page. What a ledger is, is told in
+// verifies a ledger, or renders one as a page. The ledger is described in
 // internal/evidence.
 package evidence
 
@@ -105,10 +105,10 @@ func prepare(ctx context.Context, c *ansible.Call, about record.Evidence) error 
 
 func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	if args.Seconds < 0 || args.Seconds > 1e9 {
-		return fmt.Errorf("a run of %g s cannot be recorded: give the seconds that it took", args.Seconds)
+		return fmt.Errorf("seconds: must be between 0 and 1e9 (got %g)", args.Seconds)
 	}
 	if record.Reserved(args.What) {
-		return fmt.Errorf("%s is the name of a gate, which writes its own records: give its task the option evidence", args.What)
+		return fmt.Errorf("what: %s is the name of a gate, which writes its own records; set the option evidence of its task", args.What)
 	}
 	entry := ledger.Record{
 		What: args.What, Verdict: ledger.Verdict(args.Verdict), Summary: c.Mask(args.Summary),
@@ -117,11 +117,11 @@ func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about re
 	if args.Report != "" {
 		path, err := filepath.Abs(args.Report)
 		if err != nil {
-			return fmt.Errorf("finding the report: %w", err)
+			return fmt.Errorf("report: %w", err)
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("taking the digest of the report: %w", err)
+			return fmt.Errorf("report: %w", err)
 		}
 		entry.Report = ledger.Report{Path: path, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}
 	}
@@ -158,7 +158,7 @@ func restart(ctx context.Context, c *ansible.Call, args arguments, about record.
 }
 
 // verify tells whether the ledger can be trusted, and renders it if asked to:
-// also one that cannot, for what is wrong stands on top of the page.
+// also one that cannot, with the problems on top of the page.
 func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
 	book, err := ledger.Open(path)
 	if err != nil {

@@ -86,7 +86,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	capturer := capture.Capturer{Runner: run.Exec{}}
 	if args.Kubeconfig != "" {
 		if args.Boundary == "" {
-			return errors.New("boundary is missing: without it, it cannot be told where the kubeconfig leads")
+			return errors.New("boundary: not set; it is needed to check what the kubeconfig refers to")
 		}
 		limits, err := boundary.Load(args.Boundary)
 		if err != nil {

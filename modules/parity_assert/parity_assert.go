@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package parityassert is the module parity_assert: arguments in, a verdict or
-// a manifest out. What is compared, and how, is told in internal/gate/parity.
+// Package parityassert is the module parity_assert: it binds arguments and calls
+// internal/gate/parity.
 package parityassert
 
 import (

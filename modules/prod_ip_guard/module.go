@@ -37,7 +37,7 @@ type Root struct {
 	VarFiles       []string `arg:"var_files"`
 }
 
-// none tells whether nothing is asked to be read.
+// none returns whether nothing is asked to be read.
 func (c *References) none() bool {
 	return c == nil || !c.Environment && len(c.Kubeconfigs)+len(c.Tofu)+len(c.ArgoCD)+len(c.Git)+len(c.Keys) == 0
 }

@@ -101,7 +101,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 		return err
 	}
 	if args.State == "granted" && manifest.Policy.Evidence == "" {
-		return fmt.Errorf("policy.evidence is not set in the boundary manifest %s; set it to the path of the grant, or use state: judged", request.Boundary)
+		return fmt.Errorf("policy.evidence is not set in the boundary manifest %s; set it to the path of the grant, or use state: evaluated", request.Boundary)
 	}
 	t := task{Call: c, args: args, request: request, manifest: manifest, run: about, gate: override.NewGate(os.Environ(), about.State)}
 	what := "promotion_gate"
@@ -123,7 +123,7 @@ func (a arguments) request() (promotion.Request, error) {
 	q := promotion.Request{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
 		LedgerHead: a.LedgerHead, AllowMissingHead: a.AllowMissingHead, LedgerHistory: a.LedgerHistory,
-		RequireDescendant: a.RequireDescendant || a.State != "judged", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
+		RequireDescendant: a.RequireDescendant || a.State != "evaluated", Boundary: a.Boundary, Manifest: a.Manifest, Inventory: a.Inventory,
 		Related: map[string]string{},
 	}
 	for name, value := range a.Related {

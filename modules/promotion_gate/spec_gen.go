@@ -36,7 +36,7 @@ func options() map[string]ansible.Option {
 		"waiver_file":          {Type: ansible.Path},
 		"report":               {Type: ansible.Path},
 		"report_formats":       {Type: ansible.List, Choices: []string{"annotations", "junit", "sarif", "text"}},
-		"state":                {Choices: []string{"granted", "judged", "promoted"}, Default: "judged"},
+		"state":                {Choices: []string{"evaluated", "granted", "promoted"}, Default: "evaluated"},
 		"repository":           {Required: true},
 		"path":                 {Type: ansible.Path, Required: true},
 		"base":                 {Required: true},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package sandboximage is the module sandbox_image: arguments in, an image in
-// the engine out. Recipes and how they are built are told in internal/image.
+// the engine out. Recipes and how they are built are described in internal/image.
 package sandboximage
 
 import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     """What the modules of this collection have in common."""
 
-    # Every module is a program of its own: it says here how it behaves, since Ansible cannot look inside.
+    # Every module is a binary, so what it supports is documented here.
     DOCUMENTATION = r"""
 options: {}
 attributes:

@@ -46,7 +46,7 @@ options:
             type: str
             required: true
           reason:
-            description: Why nothing of the manifest stands there.
+            description: Why it holds nothing of the manifest.
             type: str
             required: true
       inventory:
@@ -54,7 +54,7 @@ options:
         type: dict
         suboptions:
           repository:
-            description: Repository that it lies in; one of this machine's files if not given.
+            description: Repository that holds it; one of this machine's files if not given.
             type: str
           path:
             description: File or folder.
@@ -138,7 +138,7 @@ options:
             description: Dependency of O(capture.components[].chart) that says the version, by C(Chart.lock) if there is one.
             type: str
           from:
-            description: Pattern of C(repository:path); only what stands in such files counts. For an image that several files set, each for another place.
+            description: Pattern of C(repository:path); only such files are read. For an image that several files set, each for another place.
             type: str
       app_of_apps:
         description:
@@ -181,14 +181,14 @@ options:
             type: str
             default: HEAD
           namespace:
-            description: Namespace that it installs into. Without it, claims in its chart that name none cannot be told.
+            description: Namespace that it installs into. Without it, claims in its chart that name none are not known.
             type: str
       applications_namespace:
         description: Namespace of ArgoCD's Applications.
         type: str
         default: argocd
       outside:
-        description: What stands outside Kubernetes, by docker compose.
+        description: Services outside Kubernetes, by docker compose.
         type: list
         elements: dict
         suboptions:
@@ -237,7 +237,7 @@ options:
       helm_secrets:
         description:
           - Let O(kubeconfig) read secrets, in which Helm keeps its releases. Nothing but releases is asked for. It is a warning, since
-            whoever may read secrets finds in them what may write.
+            a secret may hold credentials that can write.
         type: bool
         default: false
 """

@@ -143,7 +143,7 @@ head:
   returned: when it was verified and holds a record
   type: str
 anchored:
-  description: Whether the second head, which does not lie beside the ledger, told how far it had come.
+  description: Whether the second head, outside of the folder of the ledger, says how far it had come.
   returned: when it was verified
   type: bool
 breaks:
@@ -181,13 +181,13 @@ problems:
   elements: dict
   contains:
     kind:
-      description: One of V(changed), V(removed), V(reordered), V(forged), V(unsigned), V(headless).
+      description: One of V(changed), V(removed), V(reordered), V(forged), V(unsigned), V(missing_head).
       type: str
     sequence:
       description: Number of the record; 0 if it cannot be known.
       type: int
     line:
-      description: Line in which it stands; 0 for none.
+      description: Line of the file; 0 for none.
       type: int
     message:
       description: What is wrong, in words.

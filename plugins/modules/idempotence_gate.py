@@ -17,7 +17,8 @@ author:
 description:
   - Runs C(ansible-playbook --check --diff) and checks its events, as the callback P(arcodange.sandbox.gate_events#callback) writes them.
   - Every expected host must take part. No task may change anything, fail, or be skipped because of check mode.
-  - With O(converge) the playbook also runs for real, and the machines are compared before and after. A task that returned C(ok) while something changed is a finding.
+  - With O(converge) the playbook also runs for real, and the machines are compared before and after. A task that returned C(ok) while something
+    changed is a finding.
   - What was not seen is a finding - a run that ended early, events that are missing, a run in which no task ran.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
@@ -94,7 +95,7 @@ options:
       what:
         description:
           - Kind and name, such as C(file /etc/resolv.conf), C(unit cron.service), C(package curl), C(container docker web).
-          - V(*) stands for anything within a name, V(**) at the end for everything below.
+          - V(*) matches anything within a name, V(**) at the end everything below.
         type: str
         required: true
       reason:

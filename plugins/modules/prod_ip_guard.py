@@ -177,7 +177,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Refuse to go on if any host is not the sandbox's
+- name: Check that every host is inside the sandbox
   arcodange.sandbox.prod_ip_guard:
     boundary: "{{ sandbox_boundary }}"
     targets:
@@ -187,7 +187,7 @@ EXAMPLES = r"""
   run_once: true
   tags: always
 
-- name: Refuse to go on if anything on this laptop leads elsewhere
+- name: Check what this laptop refers to
   arcodange.sandbox.prod_ip_guard:
     boundary: "{{ sandbox_boundary }}"
     external_references:
@@ -201,7 +201,7 @@ EXAMPLES = r"""
       git:
         - "{{ playbook_dir }}"
 
-- name: Refuse to go on if this machine is not the sandbox's
+- name: Check that this machine is inside the sandbox
   arcodange.sandbox.prod_ip_guard:
     boundary: "{{ sandbox_boundary }}"
     content: "{{ lookup('ansible.builtin.file', sandbox_boundary) }}"

@@ -15,8 +15,10 @@ version_added: "1.0.0"
 author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
-  - Lists every file that a range of commits touches, finds by the policy which classes of change they are and what evidence those need, and looks for it in the ledger.
-  - A record counts only if it is about exactly the tree that would run, committed, green, recent enough, from a sandbox that is faithful enough, and no later record of the same gate about that tree is red.
+  - Lists every file that a range of commits touches, finds by the policy which classes of change they are and what evidence those need, and looks for
+    it in the ledger.
+  - A record counts only if it is about exactly the tree that would run, committed, green, recent enough, from a sandbox that is faithful enough, and
+    no later record of the same gate about that tree is red.
   - A file without a class is a finding, and so are a ledger that cannot be trusted, a clock that was set back and an empty range.
   - Commits and trees are read by their hashes, never from the working tree, the index or through settings of git.
   - With O(state=promoted) it then asks the guard for the override, and runs the playbook of production from that tree.
@@ -39,14 +41,14 @@ attributes:
 options:
   state:
     description:
-      - V(judged) only evaluates.
+      - V(evaluated) only evaluates.
       - V(granted) also leaves a grant, which the override of the guard wants if C(policy.evidence) of the boundary manifest names its path.
         It can be used once, within 15 minutes, and only while the verdict would still be green.
       - V(promoted) also runs production's playbook. It needs C(-e i_mean_prod=true) on the command line of this very run,
         and whatever else the policy of the boundary manifest asks for.
     type: str
-    choices: [granted, judged, promoted]
-    default: judged
+    choices: [evaluated, granted, promoted]
+    default: evaluated
   repository:
     description: Name of the repository, as policy and evidence know it.
     type: str
@@ -66,7 +68,7 @@ options:
   policy:
     description:
       - The promotion policy.
-      - If it lies in the repository, it is read from base and from head, and both have to be satisfied.
+      - If it is in the repository, it is read from base and from head, and both have to be satisfied.
       - One that lies elsewhere is refused if the repository has one, unless C(policy.promotion) of the boundary manifest names it.
         If that names one, no other counts.
     type: path
@@ -78,7 +80,7 @@ options:
   allowed_signers:
     description:
       - File of allowed signers, as for M(arcodange.sandbox.evidence). Every record must be signed by one of them.
-      - If it lies in the repository, it is read from base and from head, and both have to allow each record.
+      - If it is in the repository, it is read from base and from head, and both have to allow each record.
     type: path
   ledger_head:
     description: Number and hash of a record that was last at an earlier time. The ledger must still hold it.
@@ -95,7 +97,7 @@ options:
   require_descendant:
     description:
       - O(base) must be the head of the last green record C(promotion) of this repository in the ledger, if there is one, or lie before it.
-      - With other states than V(judged) it always has to.
+      - With other states than V(evaluated) it always has to.
     type: bool
     default: false
   boundary:
@@ -109,7 +111,9 @@ options:
     description: The inventory, a file or a folder, that evidence has to be from runs with.
     type: path
   related_repositories:
-    description: Where other repositories lie that the policy asks for under C(related_repositories), as C(name=path). Evidence has to be of the trees that they are at.
+    description:
+      - Where other repositories lie that the policy asks for under C(related_repositories), as C(name=path). Evidence has to be of the trees that they
+        are at.
     type: dict
   playbook:
     description: Production's playbook, by its path in the repository. Required with O(state=promoted).

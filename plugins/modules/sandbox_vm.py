@@ -74,7 +74,7 @@ options:
     description:
       - Further disks, one volume each. They are kept when the machine is made anew with other settings.
       - A disk that is no longer listed is no longer mounted, and kept until O(state=absent).
-      - Every machine has disks of its own for C(/var/lib/containerd), C(/var/lib/docker), C(/var/lib/kubelet) and
+      - Every machine has its own disks for C(/var/lib/containerd), C(/var/lib/docker), C(/var/lib/kubelet) and
         C(/var/lib/rancher). A disk with such a path takes the place of that one.
     type: list
     elements: dict
@@ -140,7 +140,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See to it that the machine is there and answers
+- name: Create and start the node
   arcodange.sandbox.sandbox_vm:
     name: "{{ inventory_hostname }}"
     image: "{{ node_image.image }}"

@@ -184,7 +184,7 @@ seconds:
   type: float
 changes:
   description: What would be changed, without values.
-  returned: when the root was judged
+  returned: when the gate could evaluate
   type: list
   elements: dict
   contains:
@@ -211,15 +211,15 @@ changes:
       elements: str
 product:
   description: C(OpenTofu) or C(Terraform); empty if it was not asked.
-  returned: when the root was judged
+  returned: when the gate could evaluate
   type: str
 version:
   description: Version of the program.
-  returned: when the root was judged
+  returned: when the gate could evaluate
   type: str
 state:
   description: Where the state lies, as the boundary manifest names it.
-  returned: when the root was judged
+  returned: when the gate could evaluate
   type: str
 evidence:
   description: The record that was written.

@@ -279,7 +279,7 @@ func TestAFileThatShowsItIsRefusedBeforeAnyPacket(t *testing.T) {
 		"a password":                      {kubeconfig{User: map[string]any{"username": "admin", "password": "x"}}, "password"},
 		"a key that nobody knows":         {kubeconfig{User: map[string]any{"token": "token-0", "magic": "x"}}, `the user has "magic"`},
 		"no credentials":                  {kubeconfig{User: map[string]any{"token": ""}}, "neither a token nor a client certificate"},
-		"whoever answers":                 {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "believes whoever answers"},
+		"whoever answers":                 {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "accepts any server"},
 		"a proxy":                         {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"proxy-url": url}}, "(proxy-url)"},
 		"no CA":                           {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"certificate-authority-data": ""}}, "no certificate-authority"},
 		"a server without TLS":            {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"server": "http://" + listener.Addr().String()}}, "not https"},
@@ -400,7 +400,7 @@ func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {
 	s.grant(t, "cluster-secrets", "", "User:user-75", append(reading(), rule("core", "secrets", "list"))...)
 	file := kubeconfig{Server: s.url, CA: s.caPEM, User: map[string]any{"token": "token-74"}}.file(t)
 	for side, says := range map[string]string{
-		"production":            "the kubeconfig leads to production, and nothing was sent",
+		"production":            "the kubeconfig refers to production, and nothing was sent",
 		"nobody":                "the kubeconfig is refused before anything is sent",
 		"production by its UID": "it is a cluster of production by its UID",
 	} {

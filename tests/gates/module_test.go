@@ -56,7 +56,7 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
       arcodange.sandbox.idempotence_gate: {playbook: green.yml, inventory: [hosts], report: green.json, converge: true, snapshot: [files], watch: []}
       register: green
     - name: Judge what is red
-      arcodange.sandbox.idempotence_gate: {playbook: red.yml, inventory: [hosts], report: red.json}
+      arcodange.sandbox.idempotence_gate: {playbook: red.yml, inventory: [hosts], report: red.json, report_formats: [annotations, junit, sarif, text]}
       register: red
       ignore_errors: true
     - name: Judge what is not there
@@ -69,6 +69,8 @@ func TestTheModuleFailsOnRedAndKeepsAReportEitherWay(t *testing.T) {
           - red is failed and red.verdict == 'red' and not red.changed
           - red.msg is match('changed. task "Make it" at .*red.yml.4 on web1. it would change something$')
           - red.findings[0].rule == 'changed'
+          - red.reports | sort == ['annotations', 'json', 'junit', 'sarif', 'text']
+          - lookup('ansible.builtin.file', red.reports.annotations) is search('file=red.yml,line=4|file=.*red.yml,line=4')
           - gone is failed and gone.verdict == 'red' and gone.findings[0].rule == 'nothing_ran'
 `)
 	out, err := site.Play(t, "gate.yml")

@@ -171,7 +171,7 @@ backups: []
 	}
 	assert.Equal(t, []string{"green", "red", "red", "red", "red"}, verdicts, "one that could not be judged is kept too, and none of check mode")
 	assert.Equal(t, "embedded", entries[0].Distribution, "as it was measured")
-	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"}, entries[0].Deviations)
+	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"}, entries[0].Deviations)
 	require.Len(t, entries[0].Waivers, 2)
 	assert.Contains(t, entries[0].Waivers[1], "component components/vault/version until ")
 	assert.Equal(t, "embedded", entries[4].Distribution, "whatever the task says")

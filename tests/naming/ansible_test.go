@@ -136,7 +136,7 @@ func TestWrongQuestionsToFilterAndLookup(t *testing.T) {
 		`[{'name': 'erp', 'envs': ['x']}] | arcodange.sandbox.app_env_name('sandbox')`:         `has envs of its own`,
 		`['erp-x', {'name': 'erp', 'envs': ['x']}] | arcodange.sandbox.app_env_name`:           `no two may share a name`,
 		`query('arcodange.sandbox.app_env_name', 'erp_x')`:                                     `has an underscore`,
-		`query('arcodange.sandbox.app_env_name', 'erp', 'erp')`:                                `stands in the list twice`,
+		`query('arcodange.sandbox.app_env_name', 'erp', 'erp')`:                                `is listed twice`,
 		`query('arcodange.sandbox.app_env_name', 'erp', conventions='/nonexistent/names.yml')`: `reading the conventions: open /nonexistent/names.yml`,
 	} {
 		out, err := c.Run(t, "ansible", "localhost", "-m", "ansible.builtin.debug", "-a", "msg={{ "+expression+" }}")

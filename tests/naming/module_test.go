@@ -142,7 +142,7 @@ func TestArgumentsThatCannotBeMeant(t *testing.T) {
 		{"prod spelled Prod", map[string]any{"app": "erp", "env": "Prod"}, `write "prod"`},
 		{"an empty env", map[string]any{"app": "erp", "env": ""}, `env "" is empty`},
 		{"an env twice", map[string]any{"apps": []any{map[string]any{"name": "erp", "envs": []any{"sandbox", "sandbox"}}}}, `has the env "sandbox" twice`},
-		{"an app twice", map[string]any{"apps": []any{"erp", "erp"}}, "stands in the list twice"},
+		{"an app twice", map[string]any{"apps": []any{"erp", "erp"}}, "is listed twice"},
 		{"no envs", map[string]any{"apps": []any{map[string]any{"name": "erp", "envs": []any{}}}}, "envs is empty"},
 		{"envs that are a text", map[string]any{"apps": []any{map[string]any{"name": "erp", "envs": "prod"}}}, "element 0 of apps: envs is a text"},
 		{"an element without a name", map[string]any{"apps": []any{map[string]any{"envs": []any{"prod"}}}}, "name is missing"},

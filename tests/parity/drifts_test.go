@@ -136,7 +136,7 @@ func TestEachDriftOfTheSandboxIsFoundAndNothingElse(t *testing.T) {
 	l := bringUp(t)
 	first := l.green(t, judgement{})
 	require.Len(t, first.Deviations, 1)
-	assert.Contains(t, first.Deviations[0], "the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1")
+	assert.Contains(t, first.Deviations[0], "the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1")
 	assert.NotContains(t, first.raw, secretValue)
 
 	for name, s := range inCluster(t, l) {

@@ -44,7 +44,7 @@ def ask(tmp_path_factory):
                 "ledger": str(directory / "ledger.jsonl"), "boundary": str(directory / "boundary.yml"), "report": str(directory / "report.json")}
         done = subprocess.run([kit, "-"], input=json.dumps(call), capture_output=True, text=True, check=False, env=environment)
         found = json.loads(done.stdout)["findings"]
-        return [finding["message"] for finding in found if finding["rule"] == "policy" and "reading the promotion policy" in finding["message"]]
+        return [finding["message"] for finding in found if finding["rule"] == "policy" and "promotion policy: " in finding["message"]]
 
     return asked
 
@@ -70,12 +70,12 @@ def patterns(*texts):
 GOOD = {
     "the least": policy(),
     "all of it": policy(
-        {"spare": ["y"], "excludes": ["z"]}, {"drills": ["drill_x", {"drill": "drill_y", "report": {"k": "v"}}]},
-        {"drivers": ["docker"], "deviations": "any", "waivers": ["a*"]}, {"with": ["other"]}, signed=True),
-    "a report that has to say something": policy(kind={"gates": [{"gate": "idempotence_gate", "report": {"playbook": "site.yml"}}]}),
+        {"optional_paths": ["y"], "excludes": ["z"]}, {"drills": ["drill_x", {"drill": "drill_y", "report": {"k": "v"}}]},
+        {"drivers": ["docker"], "deviations": "any", "waivers": ["a*"]}, {"related_repositories": ["other"]}, signed=True),
+    "a report that has to say something": policy(kind={"gates": [{"gate": "idempotence_gate", "report": {"subject": "site.yml"}}]}),
     "a drill alone": policy(kind={"gates": None, "drills": ["drill_x_1"]}),
-    "nothing": policy(kind={"gates": None, "max_age": None, "fidelity": None, "nothing": "Pages"}),
-    "spare alone": policy({"paths": None, "spare": ["x"]}),
+    "exempt": policy(kind={"gates": None, "max_age": None, "fidelity": None, "exempt": "Pages"}),
+    "optional paths alone": policy({"paths": None, "optional_paths": ["x"]}),
     "patterns of every kind": patterns("x", "/x", "x/", "a/b", "a/**/b", "**/x", "x/**", "**", "*.yml", "?x*", "ü x", ".gitea/", "a.b/..c", "...", "/**/x/"),
 }
 
@@ -110,9 +110,9 @@ BAD = {
     "no distributions": policy(fidelity={"distributions": None}),
     "modes that are a word": policy(fidelity={"modes": "vm"}),
     "a mode that is a number": policy(fidelity={"modes": [1]}),
-    "nothing, and a gate": policy(kind={"nothing": "Pages"}),
-    "nothing, without a reason": policy(kind={"gates": None, "max_age": None, "fidelity": None, "nothing": " "}),
-    "with a list of numbers": policy(repository={"with": [1]}),
+    "nothing, and a gate": policy(kind={"exempt": "Pages"}),
+    "nothing, without a reason": policy(kind={"gates": None, "max_age": None, "fidelity": None, "exempt": " "}),
+    "related repositories that are numbers": policy(repository={"related_repositories": [1]}),
     "a list": ["a"],
     **{"the pattern %r" % text: patterns(text) for text in (
         "", "/", "//", "!x", "[x]", "a\\b", " x", "x ", "a//b", ".", "..", "a/../b", "./a", "a/.", "a**", "**a", "a/b**/c", "a\tb", "x" * 1025)},

@@ -212,7 +212,7 @@ func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
 	assert.Contains(t, out, "had 2 records at the last evaluation")
 
 	// A runner that has seen nothing is told by the branch.
-	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-judged")))
+	require.NoError(t, os.Remove(filepath.Join(l.root, "state/arcodange-sandbox/promotion-evaluated")))
 	out, err = ci(map[string]string{"github.event.before": base, "github.sha": first})
 	require.Error(t, err)
 	assert.Contains(t, out, "is not the beginning of the ledger")

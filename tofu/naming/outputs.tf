@@ -14,7 +14,7 @@ output "instances" {
   }
   precondition {
     condition     = !local.apps_twice
-    error_message = "An app stands in the list twice; put its envs together."
+    error_message = "An app is listed twice; merge its envs."
   }
   precondition {
     condition     = length(local.envs_twice) == 0

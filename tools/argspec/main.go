@@ -112,26 +112,13 @@ func module(out *bytes.Buffer, top, path string) error {
 	return options(out, strictyaml.File(path), &yaml.Node{Kind: yaml.MappingNode, Content: all})
 }
 
-// fragmentText is one documentation of a file of fragments. That of `evidence`
-// puts SUBJECT, the options of `evidence.subject`, below one option.
+// fragmentText is one documentation of a file of fragments.
 func fragmentText(file, part string) (string, error) {
-	if filepath.Base(file) != "evidence.py" {
-		name := "DOCUMENTATION"
-		if part != "" {
-			name = strings.ToUpper(part)
-		}
-		return block(file, name)
+	name := "DOCUMENTATION"
+	if part != "" {
+		name = strings.ToUpper(part)
 	}
-	text, err := block(file, "SUBJECT")
-	if err != nil || part == "subject" {
-		return "options:\n" + indent(text, 2), err
-	}
-	head, err := block(file, "DOCUMENTATION")
-	return head + indent(text, 6), err
-}
-
-func indent(text string, by int) string {
-	return regexp.MustCompile(`(?m)^(.)`).ReplaceAllString(text, strings.Repeat(" ", by)+"$1")
+	return block(file, name)
 }
 
 // block reads NAME = r"""...""" of a plugin.
@@ -140,7 +127,7 @@ func block(path, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	found := regexp.MustCompile(`(?s)\b` + name + ` = \(?\s*r?"""\\?\n(.*?)"""`).FindSubmatchIndex(data)
+	found := regexp.MustCompile(`(?s)\b` + name + ` = r"""\n(.*?)"""`).FindSubmatchIndex(data)
 	if found == nil {
 		return "", fmt.Errorf("%s: no %s", path, name)
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,4 +50,16 @@ func TestADocumentationThatIsNotUnderstoodIsRefused(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
+}
+
+func TestTheOptionsOfEvidenceAreTheSameByThemselves(t *testing.T) {
+	t.Parallel()
+	const file = "../../plugins/doc_fragments/evidence.py"
+	nested, err := fragmentText(file, "")
+	require.NoError(t, err)
+	single, err := fragmentText(file, "subject")
+	require.NoError(t, err)
+	_, options, found := strings.Cut(nested, "suboptions:\n")
+	require.True(t, found)
+	assert.Equal(t, strings.ReplaceAll(single, "\n  ", "\n      "), "options:\n"+options)
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package docker makes each machine a system container of a Docker engine: it
-// has systemd, sshd, an address of its own and its own disks, and is to Ansible
+// has systemd, sshd, its own address and disks, and is to Ansible
 // an ordinary machine. It knows containers, volumes and bridge networks. It does
 // not know what runs in a machine, nor any other driver. Why it uses the docker
-// command rather than the engine's API client is told in package engine.
+// command rather than the engine's API client is described in package dockercli.
 //
-// What stands where, for machine pi1 of sandbox sandbox:
+// The objects of machine pi1 of sandbox sandbox:
 //
 //	container sandbox-pi1            the machine; its root file system goes when it is made anew
 //	volumes   sandbox-pi1-<disk>     its disks; they stay until the machine is absent
@@ -72,7 +72,7 @@ const (
 )
 
 // systemDisks are the folders that must not lie on the container's overlay file
-// system, because what runs in the node puts overlays of its own there.
+// system, because what runs in the node mounts overlays there.
 var systemDisks = []driver.Disk{
 	{Name: "containerd", Path: "/var/lib/containerd"},
 	{Name: "docker", Path: "/var/lib/docker"},
@@ -146,7 +146,7 @@ func (c container) power() driver.Power {
 }
 
 // unfinished tells that the machine was to be started when it was made, and
-// whoever made it was killed before that.
+// its maker was killed before that.
 func (c container) unfinished() bool {
 	return c.State.Status == "created" && c.Config.Labels[labelFirst] == string(driver.Started)
 }
@@ -223,7 +223,7 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 	var mutex sync.Mutex
 	var failed error
 	var group sync.WaitGroup
-	// Every question is a process of its own: asked at once they take as long as the slowest.
+	// Each query is a process; run concurrently they take as long as the slowest.
 	ask := func(question func() error) {
 		group.Go(func() {
 			if err := question(); err != nil {
@@ -335,7 +335,7 @@ func seed(want driver.Spec) map[string][]byte {
 		"authorized_keys": []byte(strings.Join(want.AuthorizedKeys, "\n") + "\n"),
 	}
 	if len(want.HostKey) > 0 {
-		// A node made anew is the same machine to whoever knows it by its ID.
+		// A recreated node keeps its machine-id.
 		sum := sha256.Sum256(want.HostKey)
 		files["ssh_host_ed25519_key"] = want.HostKey
 		files["ssh_host_ed25519_key.pub"] = []byte(want.HostPublic + "\n")
@@ -514,7 +514,7 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 		var fresh []string
 		for _, disk := range disks(want) {
 			name := volumeName(want.Sandbox, want.Name, disk.Name)
-			if _, there := s.volumes[name]; !there {
+			if _, ok := s.volumes[name]; !ok {
 				fresh = append(fresh, name)
 			}
 		}
@@ -565,13 +565,13 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 		differ("image", before, want.Image)
 	}
 	address := ""
-	attached, there := c.NetworkSettings.Networks[want.Network.Name]
-	if !there {
+	attached, connected := c.NetworkSettings.Networks[want.Network.Name]
+	if !connected {
 		differ("network", strings.Join(slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), ", "), want.Network.Name)
 	} else if attached.IPAMConfig != nil {
 		address = attached.IPAMConfig.IPv4Address
 	}
-	if there && address != want.Address {
+	if connected && address != want.Address {
 		differ("address", address, want.Address)
 	}
 	before, after := map[string]string{}, map[string]string{}
@@ -649,7 +649,7 @@ func seedDrift(is map[string][]byte, want driver.Spec) []driver.Difference {
 		}
 		if !bytes.Equal(is[part.file], wanted) {
 			var before any
-			if text, there := is[part.file]; there {
+			if text, ok := is[part.file]; ok {
 				before = strings.TrimSpace(string(text))
 			}
 			found = append(found, driver.Difference{Name: part.name, Before: before, After: strings.TrimSpace(string(wanted))})
@@ -693,7 +693,7 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 	return driver.Step{
 		Name: "create container " + name, Differences: differences,
 		Do: func(ctx context.Context) error {
-			// The network must not go between finding and using it: whoever removes
+			// The network must not go between finding and using it: a process that removes
 			// the last other machine holds the same lock.
 			return d.locked(ctx, "create container "+name, func() error {
 				net, err := d.ensureNetwork(ctx, want)
@@ -884,7 +884,7 @@ func (d Driver) gone(ctx context.Context, name string) error {
 }
 
 // removeVolumes removes the machine's volumes. The engine goes on with a
-// creation whose command was killed, so a container that nobody has seen yet
+// creation whose command was killed, so a container that no process has seen yet
 // may turn up and hold them.
 func (d Driver) removeVolumes(ctx context.Context, want driver.Spec, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, removalWait)

@@ -14,7 +14,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/driver"
 )
 
-// locked runs f while nobody else makes or removes what the machines share.
+// locked runs f while no other process makes or removes what the machines share.
 func (d Driver) locked(ctx context.Context, what string, f func() error) error {
 	held, err := d.Home.Lock(ctx, what, lockWait)
 	if err != nil {

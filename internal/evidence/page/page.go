@@ -2,7 +2,7 @@
 
 // Package page shows a ledger as one HTML page that needs nothing else: no
 // network, no script, no other file. It decides nothing about the records; what
-// a verification found wrong with them stands on top.
+// a verification found wrong with them is on top.
 package page
 
 import (

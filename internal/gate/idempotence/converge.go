@@ -204,10 +204,10 @@ func onlyConverged(first, second *recording, report *gate.Report) {
 			skipped[key(e)] = true
 		}
 	}
-	told := map[place]bool{}
+	reported := map[place]bool{}
 	for _, f := range append(report.Findings, waived(report)...) {
 		if f.Rule == "check_mode_skip" && f.Run == check {
-			told[place{f.Where, f.Host}] = true
+			reported[place{f.Where, f.Host}] = true
 		}
 	}
 	ran(second.events, func(e Event, items int) {
@@ -215,10 +215,10 @@ func onlyConverged(first, second *recording, report *gate.Report) {
 		c = count{c.runs + 1, c.items + items}
 		converged[key(e)] = c
 		was, at := checked[key(e)], key(e)
-		if told[at] || c.runs <= was.runs && c.items <= was.items {
+		if reported[at] || c.runs <= was.runs && c.items <= was.items {
 			return
 		}
-		told[at] = true
+		reported[at] = true
 		found := "it ran in the converge, and the check did not get to it"
 		switch {
 		case was.runs == 0 && skipped[at]:

@@ -56,7 +56,7 @@ type Event struct {
 	Where       string    `json:"where"` // file:line; also of a play
 	Action      string    `json:"action"`
 	Implicit    bool      `json:"implicit"` // the facts that a play gathers unasked
-	Rescued     bool      `json:"rescued"`  // it stands in a block that has a rescue
+	Rescued     bool      `json:"rescued"`  // it is in a block that has a rescue
 	ChangedWhen []string  `json:"changed_when"`
 	FailedWhen  []string  `json:"failed_when"`
 	When        []string  `json:"when"`

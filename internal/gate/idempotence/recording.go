@@ -133,7 +133,7 @@ func (r *recording) whole(rule, expected, found string) gate.Finding {
 	return gate.Finding{Rule: rule, Run: r.run, Expected: expected, Found: found, Order: r.first + len(r.events)}
 }
 
-// has tells whether a finding of one of the rules about this run stands.
+// has tells whether a finding of one of the rules about this run was not waived.
 func (r *recording) has(report *gate.Report, rules ...string) bool {
 	return slices.ContainsFunc(report.Findings, func(f gate.Finding) bool { return f.Run == r.run && slices.Contains(rules, f.Rule) })
 }

@@ -73,7 +73,7 @@ func base(version string) string {
 	return release
 }
 
-// meets tells whether a version is the manifest's, or the embedded stand-in of it.
+// meets tells whether a version is the manifest's, or the embedded distribution's of the same release.
 func meets(found, expected string) bool {
 	return found == expected || DistributionOf(found) == Embedded && base(found) == base(expected)
 }
@@ -86,7 +86,7 @@ func (s subject) deviations() []string {
 		}
 	}
 	if DistributionOf(s.found.Version) == Embedded {
-		deviations = append([]string{fmt.Sprintf("the embedded distribution (%s) stands in for %s", s.found.Version, s.manifest.Kubernetes.Version)}, deviations...)
+		deviations = append([]string{fmt.Sprintf("the embedded distribution (%s) replaces %s", s.found.Version, s.manifest.Kubernetes.Version)}, deviations...)
 	}
 	return deviations
 }

@@ -347,7 +347,7 @@ func TestTheEmbeddedDistributionIsAlwaysADeviationAndADriftOnlyOfAnotherVersion(
 	found.Version, found.Nodes[0].Version, found.Nodes[1].Version = "v1.34.3+embedded", "v1.34.3+embedded", "v1.34.3+embedded"
 	drifts, deviations := Compare(m, found)
 	assert.Empty(t, drifts)
-	assert.Equal(t, []string{"the embedded distribution (v1.34.3+embedded) stands in for v1.34.3+k3s1"}, deviations)
+	assert.Equal(t, []string{"the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"}, deviations)
 
 	found.Version = "v1.34.4+embedded"
 	drifts, deviations = Compare(m, found)

@@ -2,7 +2,7 @@
 
 package parity
 
-// Found is what stands, as it was read. A list that is empty means that there
+// Found is what was read of a sandbox. A list that is empty means that there
 // is nothing of the kind; what could not be read is an error of the reader,
 // never an empty list.
 type Found struct {
@@ -49,10 +49,10 @@ type FoundImage struct {
 	Reference string
 	Ports     []int             // that the container names as served; it may serve others
 	Labels    map[string]string // of the pods, by which Services find them
-	Ends      bool              // of a Job: it runs to its end, so nothing stands there
+	Ends      bool              // of a Job: it runs to its end
 }
 
-// FoundService is a Service that leads to pods.
+// FoundService is a Service with pods.
 type FoundService struct {
 	Namespace, Name string
 	Selector        map[string]string
@@ -117,7 +117,7 @@ type FoundTarget struct {
 	Unavailable bool // Longhorn says so
 }
 
-// FoundHost is what a host outside Kubernetes told of itself.
+// FoundHost is what was read of a host outside Kubernetes.
 type FoundHost struct {
 	Groups     []string
 	Containers []FoundContainer
@@ -132,5 +132,5 @@ type FoundContainer struct {
 	Environment map[string]string // only what tells a version
 	Labels      map[string]string // only what tells a version
 	Status      string            // Docker's word: running, restarting, exited, …
-	Health      string            // Docker's word: healthy, unhealthy, starting; empty or none if nobody asks for it
+	Health      string            // Docker's word: healthy, unhealthy, starting; empty or none without a health check
 }

@@ -2,7 +2,7 @@
 
 // Package parity holds what production is, as the parity manifest says it, and
 // tells in what a live sandbox differs from it. It knows nothing of Ansible and
-// opens no connection: what stands is read by the package live.
+// opens no connection: the sandbox is read by the package live.
 package parity
 
 import (
@@ -28,7 +28,7 @@ type Manifest struct {
 // Distribution is who made a Kubernetes.
 type Distribution string
 
-// The distributions. A version tells its own by what stands behind the plus:
+// The distributions. A version names its distribution behind the plus:
 // v1.34.3+k3s1, v1.34.3+embedded.
 const (
 	K3s      Distribution = "k3s"
@@ -111,7 +111,7 @@ type Source struct {
 type Outside struct {
 	Name    string
 	Hosts   string // group of the inventory; it runs on each host of it
-	Version string // 17 stands for every 17.x
+	Version string // 17 means every 17.x
 	Compose Compose
 	// Images are repositories that hold it too, besides Compose.Image and those
 	// that are well known: in the cluster it is found by them. See SameRepository.
@@ -157,7 +157,7 @@ func Policies() []string { return []string{"branch", "tag", "commit", "head"} }
 
 // Policy tells what kind of revision a targetRevision is: "head" if it is empty
 // or HEAD, "commit" for a whole hash, "tag" for refs/tags/ and for what reads
-// as a version, else "branch". A tag with a name like a branch cannot be told
+// as a version, else "branch". A tag with a name like a branch cannot be distinguished
 // from one without asking the forge.
 func Policy(targetRevision string) string {
 	switch {

@@ -76,7 +76,7 @@ func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) s
 			return err
 		}
 		if seen[name(value)] {
-			return p.At(entry, "the %s %s stands here twice", what, strings.TrimSuffix(strings.TrimSpace(name(value)), " /"))
+			return p.At(entry, "the %s %s is listed twice", what, strings.TrimSuffix(strings.TrimSpace(name(value)), " /"))
 		}
 		seen[name(value)] = true
 		*into = append(*into, value)
@@ -94,8 +94,8 @@ func (p parser) kubernetes(n *yaml.Node, into *Kubernetes) error {
 		return err
 	}
 	into.Distribution = Distribution(distribution)
-	if told := DistributionOf(into.Version); told != into.Distribution {
-		return p.At(n, "the version %s is one of the distribution %s, not %s", into.Version, told, distribution)
+	if found := DistributionOf(into.Version); found != into.Distribution {
+		return p.At(n, "the version %s is one of the distribution %s, not %s", into.Version, found, distribution)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (p parser) node(n *yaml.Node, into *Node) error {
 					return err
 				}
 				if slices.Contains(into.Roles, role) {
-					return p.At(entry, "the role %s stands here twice", role)
+					return p.At(entry, "the role %s is listed twice", role)
 				}
 				into.Roles = append(into.Roles, role)
 			}
@@ -227,7 +227,7 @@ func (p parser) images(n *yaml.Node, into *[]string) error {
 			return err
 		}
 		if slices.Contains(*into, image) {
-			return p.At(entry, "the image %s stands here twice", image)
+			return p.At(entry, "the image %s is listed twice", image)
 		}
 		*into = append(*into, image)
 	}

@@ -44,7 +44,7 @@ func (backup) Check(_ context.Context, s subject, report *gate.Report) {
 		case there || expected.MayBeEmpty:
 		case expected.StorageClass == "":
 			s.add(report, "backup", "backed up", "no such claim", source, "backups", expected.Namespace, expected.Claim)
-		default: // all of them may have gone to a class that nobody backs up
+		default: // all of them may have another class, which is not backed up
 			s.add(report, "backup", "claims that are backed up", "no claim of the class", source, "backups", expected.StorageClass)
 		}
 	}
@@ -71,7 +71,7 @@ func (s subject) uncovered(claim FoundClaim) string {
 			continue
 		}
 		there = true
-		// Of two by that name one is Longhorn's, and it cannot be told which.
+		// Of two with that name one is Longhorn's, and it is not known which.
 		if why := s.unsaved(volume); why != "" {
 			return why
 		}

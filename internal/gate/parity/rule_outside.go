@@ -62,8 +62,8 @@ func (s subject) onHost(report *gate.Report, expected Outside, host string) {
 	if state := container.state(); state != running {
 		s.add(report, "outside", running, state, source, at("running")...)
 	}
-	if version, told := container.version(); !sameVersion(version, expected.Version) {
-		s.add(report, "outside", expected.Version, version, source+", "+told, at("version")...)
+	if version, from := container.version(); !sameVersion(version, expected.Version) {
+		s.add(report, "outside", expected.Version, version, source+", "+from, at("version")...)
 	}
 }
 
@@ -89,8 +89,8 @@ func (s subject) container(expected Outside, host string) (container *FoundConta
 const running = "running"
 
 // state is "running" for what does, and what there is to say otherwise. Docker
-// has one that ends over and over as running in between, and one that answers
-// nobody all the time; so one that is asked for its health has to be well.
+// lists one that restarts over and over as running in between, and one that does
+// not answer as running; so one with a health check has to be healthy.
 func (c FoundContainer) state() string {
 	switch {
 	case c.Status != running:
@@ -107,7 +107,7 @@ var versionTag = lazyregexp.New(`^v?[0-9]{1,6}(\.[0-9]{1,9})*([-+._][0-9A-Za-z._
 // version is the one that a container tells, and by what: the tag if it is a
 // version, as that is what production's compose file asks for; else what the
 // image says of itself.
-func (c FoundContainer) version() (version, told string) {
+func (c FoundContainer) version() (version, from string) {
 	_, tag := SplitImage(c.Image)
 	if versionTag.MatchString(tag) {
 		return tag, "tag of " + c.Image

@@ -56,7 +56,7 @@ func (s subject) inside(report *gate.Report, expected Outside) {
 	}
 }
 
-// behind are the workloads that a Service leads to a port of, whether their
+// behind are the workloads that a Service forwards a port to, whether their
 // containers name it or not.
 func (s subject) behind(expected Outside, port int) []string {
 	var where []string

@@ -6,7 +6,7 @@ import "strings"
 
 // Versions are those that were measured, by name, as evidence keeps them:
 // "kubernetes" as the API server has it, the distribution with it; and what the
-// manifest names, components and what stands outside, as far as it was found.
+// manifest names, components and services outside, as far as they were found.
 // Several at once are joined by a comma.
 func Versions(m *Manifest, found Found) map[string]string {
 	s := subject{m, found}

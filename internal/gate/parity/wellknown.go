@@ -30,7 +30,7 @@ var wellKnown = [...]software{
 }
 
 // goesBetween matches images that serve another's port to pass it on: an
-// application's way to what stands outside, and not the thing itself.
+// application's proxy to the service outside, not the service itself.
 var goesBetween = lazyregexp.New(`proxy|bouncer|pgpool|pgcat|odyssey|supavisor|maxscale|router|gateway|tunnel|envoy|traefik|nginx|klipper-lb|socat`)
 
 // software is what an entry is, by its name or its image; nothing if it is not well known.
@@ -60,6 +60,6 @@ func (o Outside) is(repository string) bool {
 			return true
 		}
 	}
-	known, is := o.software()
-	return is && known.names.MatchString(last)
+	known, ok := o.software()
+	return ok && known.names.MatchString(last)
 }

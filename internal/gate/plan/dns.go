@@ -139,10 +139,10 @@ func (s subject) ask(ctx context.Context, r Resource, value string) boundary.Dec
 
 // once adds each finding about a resource once, though both sides have it.
 func once(report *gate.Report, r Resource) func(rule, expected, found string) {
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	return func(rule, expected, found string) {
-		if !told[rule+found] {
-			told[rule+found] = true
+		if !reported[rule+found] {
+			reported[rule+found] = true
 			report.Add(gate.Finding{Rule: rule, Resource: r.Address, Expected: expected, Found: found})
 		}
 	}

@@ -111,7 +111,7 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 		s.add("targeted", "a plan of everything", "the plan was narrowed by -target or -exclude")
 	}
 	if inside.forced {
-		s.add("argument", "a plan that the configuration asks for", "the plan was told to replace by -replace")
+		s.add("argument", "a plan that the configuration asks for", "the plan was made with -replace")
 	}
 	checkPlan(ctx, p, s.o, s.report.Report)
 	s.report.Changes = p.planned()
@@ -148,7 +148,7 @@ func (s *session) ended(ctx context.Context, what, summary string, err error) {
 	summary = plain(summary)
 	rule, found := "errored", fmt.Sprintf("%s %s failed: %s", filepath.Base(s.binary), what, summary)
 	if ctx.Err() != nil {
-		rule, found = "incomplete", fmt.Sprintf("%s %s was stopped: time ran out, or the run was told to end", filepath.Base(s.binary), what)
+		rule, found = "incomplete", fmt.Sprintf("%s %s was stopped: the time limit passed, or the run was cancelled", filepath.Base(s.binary), what)
 	} else if summary == "" {
 		found = fmt.Sprintf("%s %s failed, and did not say why (%s)", filepath.Base(s.binary), what, reason(err))
 	}

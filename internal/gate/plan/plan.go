@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package plan judges what OpenTofu or Terraform would do to a root module.
+// Package plan checks what OpenTofu or Terraform would do to a root module.
 // It knows the JSON form of a plan, where its state has to lie, and which
 // changes need a reason. It plans in a private copy, so that nothing of the
 // user's tree changes, and never repeats a value: findings tell addresses and
@@ -20,7 +20,7 @@ import (
 	"strings"
 )
 
-// Plan is what `tofu show -json` tells of a plan, as far as it is judged.
+// Plan is the part of `tofu show -json` that the rules use.
 type Plan struct {
 	Format    string
 	Errored   bool
@@ -64,7 +64,7 @@ type Check struct {
 	Status string `json:"status"`
 }
 
-// Parts of a plan that tell nothing which is judged.
+// silent are parts of a plan that no rule uses.
 var silent = []string{
 	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp",
 }
@@ -74,10 +74,10 @@ func Read(data []byte) (Plan, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	var parts map[string]json.RawMessage
 	if err := decoder.Decode(&parts); err != nil {
-		return Plan{}, errors.New("the plan is no JSON object: show it with `show -json`")
+		return Plan{}, errors.New("plan: not a JSON object; use `show -json`")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Plan{}, errors.New("something follows the plan's JSON object: show one plan with `show -json`")
+		return Plan{}, errors.New("plan: more than one JSON object; use `show -json` of one plan")
 	}
 	var p Plan
 	var deferred []json.RawMessage
@@ -88,7 +88,7 @@ func Read(data []byte) (Plan, error) {
 	for name, dst := range known {
 		if part, ok := parts[name]; ok {
 			if err := json.Unmarshal(part, dst); err != nil {
-				return Plan{}, fmt.Errorf("the plan's %s is not what it should be: show it with the program that made it", name)
+				return Plan{}, fmt.Errorf("plan: %s has an unexpected form; use `show -json` of the program that made it", name)
 			}
 		}
 	}

@@ -51,7 +51,7 @@ func backends(body *hclsyntax.Body) []*hclsyntax.Block {
 }
 
 // override makes the override's backend the only one of the copied root. What
-// it replaces is blanked, so that whoever reads the copy sees one backend, and
+// it replaces is blanked, so that a reader of the copy sees one backend, and
 // every other line stays where it is.
 func override(root, file string) error {
 	body, data, err := parse(file)

@@ -78,12 +78,12 @@ func (n narrowing) breaks(f flag) bool {
 }
 
 func (n narrowing) Check(_ context.Context, i invocation, report *gate.Report) {
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	for _, f := range i.flags() {
-		if !n.breaks(f) || told[f.source] && f.source != "" {
+		if !n.breaks(f) || reported[f.source] && f.source != "" {
 			continue
 		}
-		told[f.source] = true
+		reported[f.source] = true
 		report.Add(gate.Finding{Rule: n.id, Expected: "a plan of everything, refreshed and locked", Found: f.place()})
 	}
 }

@@ -67,7 +67,7 @@ func (ev *evaluation) checkAuthority(ctx context.Context) {
 
 // own are the files of base and head, but for the given one, that are policies:
 // those at the usual place whatever they hold, and others by what they hold. If
-// the given one lies in the repository too, others count if they are for the same name.
+// the given one is in the repository too, others count if they are for the same name.
 func (ev *evaluation) own(ctx context.Context, given string, inside bool) ([]string, error) {
 	found := map[string]bool{}
 	asked := map[string][]string{} // hash → paths

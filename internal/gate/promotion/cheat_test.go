@@ -345,13 +345,13 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("drill_other")
 			lines := l.lines()
 			l.put(l.request.Ledger, lines[1], lines[0], lines[2]+"\n")
-		}, "ledger", "stands in line"},
+		}, "ledger", "is in line"},
 		"a record written twice": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			lines := l.lines()
 			l.put(l.request.Ledger, append(lines, "\n"+lines[0])...)
-		}, "ledger", "stands in line 1 and again in line 4"},
+		}, "ledger", "is in line 1 and again in line 4"},
 		"a ledger written anew, with one head left behind": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()

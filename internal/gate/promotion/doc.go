@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package promotion tells whether a range of commits may reach production: it
-// lists what was touched, which classes of change that is, what a policy wants
-// of each, and whether the ledger of evidence holds that for exactly the tree
-// that would run. It writes the grant that an override can ask for, and runs
-// production's playbook out of the tree that was judged.
+// Package promotion checks whether a range of commits may reach production: it
+// lists the touched files and their classes of change, what the policy requires
+// for each class, and whether the ledger holds that for exactly the tree that
+// would run. It writes the grant that an override may require, and runs
+// production's playbook from that tree.
 //
-// Whatever it cannot read, does not know or did not see is red. It reads
-// commits and trees by their hashes, never the working tree, the index or HEAD,
-// and knows nothing of what gates judge, and of Ansible's protocol.
+// What it cannot read or does not know is a finding. It reads commits and trees
+// by their hashes, never the working tree, the index or HEAD.
 package promotion

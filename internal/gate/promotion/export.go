@@ -42,7 +42,7 @@ func (g Gate) Export(ctx context.Context, repository, tree, dir string) error {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if files[name].mode == "160000" {
-			return fmt.Errorf("%s is a submodule, and what lies in it is not part of the tree: it cannot be promoted", Show(name))
+			return fmt.Errorf("%s is a submodule, whose files are not part of the tree; it cannot be promoted", Show(name))
 		}
 		for at := name; at != "."; at = path.Dir(at) {
 			if other, twice := seen[strings.ToLower(at)]; twice && other != at {
@@ -161,7 +161,7 @@ func treeHash(files map[string]file) string {
 		for folder != "" {
 			folder, _ = path.Split(folder)
 			folder = strings.TrimSuffix(folder, "/")
-			if _, there := folders[folder]; !there {
+			if _, ok := folders[folder]; !ok {
 				folders[folder] = nil
 			}
 		}
@@ -218,7 +218,7 @@ func objectHash(kind string, content []byte, size int) string {
 }
 
 // reported tells why a report does not say what it has to; empty if it does.
-// The report is the one that was recorded: its digest stands in the record.
+// The report is the one that was recorded: its digest is in the record.
 // What was run has to lie in the repository in, which the record tells the tree of.
 func reported(report evidence.Report, need Need, in string) string {
 	if len(need.Report) == 0 && need.In == "" {

@@ -66,7 +66,7 @@ func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 		return Grant{}, fmt.Errorf("grant: %w", err)
 	}
 	now := g.Now().UTC().Truncate(time.Second)
-	q.Head = r.Head // whatever a name stands for later
+	q.Head = r.Head // a name may mean another commit later
 	if !nothing(q.Base) {
 		q.Base = r.Base
 	}

@@ -122,7 +122,7 @@ func (h history) when(ctx context.Context, commit string) (time.Time, error) {
 	head, _, _ := strings.Cut(string(text), "\n\n")
 	for line := range strings.SplitSeq(head, "\n") {
 		// "committer Name <address> 1764034727 +0100"
-		if about, is := strings.CutPrefix(line, "committer "); is {
+		if about, ok := strings.CutPrefix(line, "committer "); ok {
 			words := strings.Fields(about[strings.LastIndexByte(about, '>')+1:])
 			if len(words) > 0 {
 				if seconds, err := strconv.ParseInt(words[0], 10, 64); err == nil {
@@ -263,9 +263,9 @@ func (h history) files(ctx context.Context, tree string) (map[string]file, error
 
 // blob is the content of a file of a tree; it must be a file and no link.
 func (h history) blob(ctx context.Context, files map[string]file, path string) ([]byte, error) {
-	f, there := files[path]
+	f, ok := files[path]
 	switch {
-	case !there:
+	case !ok:
 		return nil, fs.ErrNotExist
 	case !strings.HasPrefix(f.mode, "100"):
 		return nil, errors.New("it is a link or a submodule, and must be a file")
@@ -273,7 +273,7 @@ func (h history) blob(ctx context.Context, files map[string]file, path string) (
 	return h.out(ctx, "cat-file", "blob", f.hash)
 }
 
-// Within is path as a tree has it, if it lies in the working tree at top.
+// Within is path as a tree has it, if it is in the working tree at top.
 func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false

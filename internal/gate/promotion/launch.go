@@ -22,7 +22,7 @@ import (
 const tailLines = 40
 
 // Launch is a run of production's playbook. Playbook and Inventory are paths
-// within the tree, so that they are part of what was judged.
+// within the tree, so that they are part of what was checked.
 type Launch struct {
 	Playbook  string
 	Inventory []string

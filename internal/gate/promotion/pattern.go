@@ -21,14 +21,14 @@ const (
 //   - a slash at the beginning or in the middle ties it to the top; without
 //     one it means that name in any folder;
 //   - * and ? stand for any run of characters, and for one, within a name;
-//   - ** as a whole part stands for any number of folders, none included;
-//   - what names a folder stands for everything in it. With a slash at the end
+//   - ** as a whole part matches any number of folders, none included;
+//   - a pattern of a folder matches everything in it. With a slash at the end
 //     it can only be a folder.
 //
 // Case counts, as it does to git.
 type Pattern struct {
 	Text   string
-	parts  []string // "**" stands for any number of parts
+	parts  []string // "**" matches any number of parts
 	folder bool     // only what lies within counts
 }
 
@@ -75,11 +75,11 @@ func ParsePattern(text string) (Pattern, error) {
 				continue
 			}
 		case strings.Contains(part, "**"):
-			return wrong("holds ** beside other characters: it stands alone between slashes")
+			return wrong("holds ** next to other characters; put it alone between slashes")
 		}
 		p.parts = append(p.parts, part)
 	}
-	// At the end it stands for one name at least, and a folder for what is in it.
+	// At the end it matches one name at least, and a folder for what is in it.
 	if n := len(p.parts) - 1; p.parts[n] == "**" {
 		p.parts[n] = "*"
 		if n == 0 {
@@ -118,13 +118,13 @@ func (p Pattern) Match(path string) bool {
 		case !deeper:
 			return at&last != 0 && !p.folder
 		case at&last != 0:
-			return true // a folder, and the path lies in it
+			return true // a folder that holds the path
 		}
 		rest = more
 	}
 }
 
-// rest adds the states in which a ** stands for nothing.
+// rest adds the states in which a ** matches nothing.
 func (p Pattern) rest(at uint64) uint64 {
 	for n, part := range p.parts {
 		if at&(1<<n) != 0 && part == "**" {

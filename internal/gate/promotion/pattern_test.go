@@ -57,7 +57,7 @@ func TestAPatternThatPeopleWouldReadTwoWaysIsRefused(t *testing.T) {
 	t.Parallel()
 	for text, says := range map[string]string{
 		"": "is empty", "/": "names nothing", "!a": "holds one of !", "[ab]": "holds one of !", `a\*`: "holds one of !", " a": "blank", "a ": "blank",
-		"a//b": "two slashes", "a/../b": "holds ..", "./a": "holds .", "a**": "** beside", "a/**b": "** beside", "a\tb": "control character", "\xff": "is not text",
+		"a//b": "two slashes", "a/../b": "holds ..", "./a": "holds .", "a**": "** next to", "a/**b": "** next to", "a\tb": "control character", "\xff": "is not text",
 		strings.Repeat("a/", 70) + "a": "more than 62 parts", strings.Repeat("a", 1025): "at most 1024",
 	} {
 		_, err := ParsePattern(text)

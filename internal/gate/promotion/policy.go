@@ -74,10 +74,10 @@ type Fidelity struct {
 	Waivers       Words `json:"waivers"`
 }
 
-// Words are those that are good enough; in deviations and waivers a * stands
-// for any run of characters.
+// Words are those that are good enough; in deviations and waivers a *
+// matches any characters.
 type Words struct {
-	Any  bool     `json:"any"` // whatever it is, and also if nobody said
+	Any  bool     `json:"any"` // any value, none included
 	List []string `json:"list,omitempty"`
 }
 

@@ -152,7 +152,7 @@ func (ev *evaluation) readDigests(ctx context.Context) {
 	ev.report.Boundary = ev.digests["boundary manifest"]
 }
 
-// digest is evidence.Digest of path: as head has it if it lies in the repository.
+// digest is evidence.Digest of path: as head has it if it is in the repository.
 func (ev *evaluation) digest(ctx context.Context, path string) (string, error) {
 	name, inside := Within(ev.top, path)
 	if !inside {

@@ -23,7 +23,7 @@ import (
 )
 
 // witnessName is the file in the state folder where promotion.Gate records its clock.
-const witnessName = "promotion-judged"
+const witnessName = "promotion-evaluated"
 
 // Request is what a run was given about i_mean_prod, as the plugins send it.
 type Request struct {

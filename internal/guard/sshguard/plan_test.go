@@ -118,7 +118,7 @@ func meant(t *testing.T, program, destination string) (hosts []string) {
 	return hosts
 }
 
-// refusedIfProduction tells whether ssh reaches a production address by a
+// refusedIfProduction returns whether ssh reaches a production address by a
 // destination, as the numbers of the system have it; then the wrapper must refuse it.
 func refusedIfProduction(t *testing.T, s Wrapper, read func(*testing.T, string) []netip.Addr, destination string) (production bool) {
 	t.Helper()

@@ -111,7 +111,7 @@ func (s *scan) applicationSpec(where string, spec *yaml.Node) (application, erro
 }
 
 // source is a source as a manifest has it. Of Git the kind of revision counts,
-// since the sandbox's forge has branches of its own; of a chart its version.
+// since the sandbox's forge has other branches; of a chart its version.
 func source(url, folder, chartName, revision string) parity.Source {
 	out := parity.Source{Repository: parity.RepositoryOf(url, chartName != ""), Chart: chartName, Revision: parity.Policy(revision)}
 	if chartName != "" && revision != "" {
@@ -136,7 +136,7 @@ func (s *scan) applicationSet(where string, n *yaml.Node) error {
 		return err
 	}
 	if is(get(n, "spec", "templatePatch")) {
-		return fmt.Errorf("what its templatePatch makes cannot be told")
+		return fmt.Errorf("the result of its templatePatch is not known")
 	}
 	generators := items(get(n, "spec", "generators"))
 	if len(generators) == 0 {
@@ -208,7 +208,7 @@ func (s *scan) declared(a AppOfApps, values, template *file) error {
 		return fmt.Errorf("%s does not go through .Values.%s to make Applications; the option app_of_apps is no longer true", template.where(), a.List)
 	}
 	if strings.Count(text, "{{- range")+strings.Count(text, "{{ range")+strings.Count(text, "{{range") > 1 {
-		return fmt.Errorf("%s goes through more than one list; what it makes of them cannot be told by one list", template.where())
+		return fmt.Errorf("%s goes through more than one list; its result is not known from one list", template.where())
 	}
 	docs, err := documents(values.Data)
 	if err != nil || len(docs) != 1 {

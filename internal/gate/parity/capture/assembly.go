@@ -217,7 +217,7 @@ func (a *assembly) components() {
 func lookedFor(by parity.FoundBy) string {
 	switch {
 	case by.HelmRelease != nil && by.HelmRelease.VersionOf == parity.OfApp:
-		return "the appVersion of a release stands in its chart only"
+		return "the appVersion of a release is in its chart only"
 	case by.HelmRelease != nil:
 		return fmt.Sprintf("no HelmChart pins the release %s/%s", by.HelmRelease.Namespace, by.HelmRelease.Name)
 	case by.Image != nil:
@@ -248,9 +248,9 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 		found := a.scan.charts[at]
 		switch {
 		case c.Dependency != "":
-			dependency, there := found.Dependencies[c.Dependency]
+			dependency, ok := found.Dependencies[c.Dependency]
 			switch {
-			case !there:
+			case !ok:
 				a.problem(missing, "component "+c.Name, "the chart %s has no dependency %s", c.Chart, c.Dependency)
 				return "", "", false
 			case dependency.Value == "":
@@ -290,7 +290,7 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 	return version, where, true
 }
 
-// liveVersion asks the one who will judge the sandbox what the cluster has, so
+// liveVersion reads versions by the comparison that is used for the sandbox, so
 // that both mean the same thing.
 func (a *assembly) liveVersion(c Component) (version string, several bool, why string) {
 	const none = "0" // no version that anything has
@@ -425,13 +425,13 @@ func (h *hosts) agreed(group string) variables {
 	for n, host := range h.groups[group] {
 		for name := range h.vars[host] {
 			value, ok := h.text(host, name)
-			if before, there := out[name]; !ok || n > 0 && (!there || before != value) {
+			if before, known := out[name]; !ok || n > 0 && (!known || before != value) {
 				value = string(hole)
 			}
 			out[name] = value
 		}
 		for name := range out {
-			if _, there := h.vars[host][name]; !there {
+			if _, ok := h.vars[host][name]; !ok {
 				out[name] = string(hole)
 			}
 		}
@@ -482,25 +482,25 @@ func (a *assembly) backups() {
 	}
 	drifts, _ := parity.Compare(asked, *a.live)
 	for _, d := range drifts {
-		if name, is := strings.CutPrefix(d.Path, "backups/"); is {
+		if name, ok := strings.CutPrefix(d.Path, "backups/"); ok {
 			uncovered[name] = d.Found
 		}
 	}
 	word := map[bool]string{true: "backed up", false: "not backed up"}
 	for _, name := range unique(append(names, keys(named)...)) {
-		here, there := "", "absent"
+		declares, live := "", "absent"
 		if named[name] {
-			here = word[declared[name]]
+			declares = word[declared[name]]
 		}
 		if slices.Contains(names, name) {
-			there = word[uncovered[name] == ""]
+			live = word[uncovered[name] == ""]
 		}
-		text, ok := a.believe("the claim "+name, here, "the repositories", there, theCluster)
+		text, ok := a.believe("the claim "+name, declares, "the repositories", live, theCluster)
 		switch {
 		case !ok:
 		case text == word[true]:
 			a.backup(name)
-		case there != "absent":
+		case live != "absent":
 			a.result.Bare = append(a.result.Bare, fmt.Sprintf("%s (%s)", name, uncovered[name]))
 		}
 	}

@@ -2,7 +2,7 @@
 
 // Package capture writes the parity manifest from what production is kept in:
 // the repositories of GitOps at a commit, the inventory as Ansible reads it,
-// the compose files of what stands outside Kubernetes and, if there is one, the
+// the compose files of what runs outside Kubernetes and, if there is one, the
 // cluster itself through a kubeconfig that can only read (package readonly).
 //
 // Nothing is fetched, rendered, applied or written but the manifest. Whatever
@@ -26,11 +26,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Component is a component that the manifest shall have, and where its version stands.
+// Component is a component that the manifest has to list, and the place of its version.
 type Component struct {
 	Name       string
 	FoundBy    parity.FoundBy
-	Version    string // told outright; empty to look for it
+	Version    string // as given; empty to look for it
 	Chart      string // repository:folder of the chart that the release is made of
 	Dependency string // of that chart, if it is the dependency's version that counts
 	From       string // pattern of repository:path; only files that it covers say this component's version
@@ -38,7 +38,7 @@ type Component struct {
 
 // Unread is a file that may stay unread, and why.
 type Unread struct {
-	Path   string `arg:"path"` // repository:path; * stands for any run of characters
+	Path   string `arg:"path"` // repository:path; * matches any characters
 	Reason string `arg:"reason"`
 }
 

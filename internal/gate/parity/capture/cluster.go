@@ -89,7 +89,7 @@ func (a Asked) decide(ctx context.Context, f references.Finding) (production boo
 	case f.Problem != "" || !ofProduction(d):
 		return false, d, fmt.Errorf("the kubeconfig is refused before anything is sent: %s", d)
 	case !a.Production:
-		return false, d, fmt.Errorf("the kubeconfig leads to production, and nothing was sent: %s; to read it, set read_production", d)
+		return false, d, fmt.Errorf("the kubeconfig refers to production, and nothing was sent: %s; to read it, set read_production", d)
 	}
 	return true, d, nil
 }

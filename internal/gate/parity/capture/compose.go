@@ -10,7 +10,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 )
 
-// Outside is what stands outside Kubernetes, and the compose file that runs it.
+// Outside is a service outside Kubernetes, and the compose file that runs it.
 type Outside struct {
 	Name       string `arg:"name"`
 	Hosts      string `arg:"hosts"`      // group of the inventory
@@ -58,7 +58,7 @@ func composed(o Outside, f *file, known variables) (parity.Outside, error) {
 	return out, nil
 }
 
-// roleVariables are the plain texts of the role that a file lies in: its
+// roleVariables are the plain texts of the role that holds a file: its
 // defaults, and its vars, which win.
 func roleVariables(f file, roles map[string]roleFiles) (defaults, vars variables) {
 	for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
@@ -88,7 +88,7 @@ func roles(t *tree) map[string]roleFiles {
 		}
 		docs, err := documents(f.Data)
 		if err != nil || len(docs) != 1 {
-			continue // whoever needs it finds the variable missing; the scan reports the file
+			continue // the variable is missing where it is used; the scan reports the file
 		}
 		values := variables{}
 		for _, p := range pairs(docs[0]) {

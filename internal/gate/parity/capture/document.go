@@ -44,7 +44,7 @@ func documents(data []byte) ([]*yaml.Node, error) {
 	return all, nil
 }
 
-// sane refuses a key that stands twice, of which programs take one or the other,
+// sane refuses a repeated key, of which programs take one or the other,
 // and what is nested or repeated without measure.
 func sane(n *yaml.Node, depth int, budget *int) error {
 	if depth > 100 {

@@ -37,7 +37,7 @@ func bareImage(repository string) string {
 	return strings.ToLower(strings.TrimPrefix(repository, "library/"))
 }
 
-// helmChart is an object by which k3s installs a chart. Its release lies in
+// helmChart is an object by which k3s installs a chart. Its release is in
 // targetNamespace, or beside the object (k3s-io/helm-controller).
 func (s *scan) helmChart(where string, n *yaml.Node) error {
 	name, err := plain(get(n, "metadata", "name"), "its name")
@@ -68,7 +68,7 @@ func (s *scan) helmChart(where string, n *yaml.Node) error {
 		return err
 	}
 	if pinned != "" && !exact.MatchString(pinned) {
-		return fmt.Errorf("line %d: the version %s is a range; what of it runs cannot be told", version.Line, pinned)
+		return fmt.Errorf("line %d: the version %s is a range; the version that runs is not known", version.Line, pinned)
 	}
 	s.releases = append(s.releases, release{
 		Namespace: namespace, Name: name, Chart: path.Base(chartName), Version: said{pinned, at(where, version)},

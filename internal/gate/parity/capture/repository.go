@@ -68,7 +68,7 @@ func (t *tree) find(name string) *file {
 	return nil
 }
 
-// within tells whether a path is one of the folders, or lies in one.
+// within tells whether a path is one of the folders, or in one.
 func within(name string, folders []string) bool {
 	for _, folder := range folders {
 		if folder == "." || name == folder || strings.HasPrefix(name, folder+"/") {
@@ -79,7 +79,7 @@ func within(name string, folders []string) bool {
 }
 
 // git runs git on one repository. Nothing is fetched, no hook is run, and no
-// variable of the environment leads to another repository.
+// variable of the environment resolves to another repository.
 type git struct {
 	runner run.Runner
 	path   string
@@ -102,7 +102,7 @@ func (g git) run(ctx context.Context, stdin []byte, args ...string) (run.Result,
 	return g.runner.Run(ctx, run.Cmd{Name: "git", Args: append(settings, args...), Env: g.env, Stdin: bytes.NewReader(stdin)})
 }
 
-// open pins a repository to the commit that its ref names now, and lists what lies in it.
+// open pins a repository to the commit that its ref names now, and lists its files.
 func open(ctx context.Context, runner run.Runner, r Repository) (*tree, error) {
 	t, err := openTree(ctx, runner, r)
 	if err != nil {

@@ -25,7 +25,7 @@ func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Rule, p.Wh
 
 // The rules of Problem.
 const (
-	unread   = "unread"   // a file, or what stands in it, cannot be read
+	unread   = "unread"   // a file, or its content, cannot be read
 	conflict = "conflict" // two sources say different things
 	missing  = "missing"  // no source says it
 	unknown  = "unknown"  // it is said in a way that is not understood
@@ -52,7 +52,7 @@ type image struct {
 	Tag        said
 }
 
-// chart is a Helm chart that lies in a repository.
+// chart is a Helm chart in a repository.
 type chart struct {
 	Repository, Dir   string
 	Name              string
@@ -130,7 +130,7 @@ func (s *scan) read(ctx context.Context, t *tree) error {
 		_, manifests := manifestFile(f.Path)
 		switch {
 		case f.Mode == "160000":
-			s.problem(unread, f.where(), "it is a submodule; give its repository as one of its own")
+			s.problem(unread, f.where(), "it is a submodule; list its repository too")
 		case f.Mode == "120000" && (manifests || path.Ext(f.Path) == ""):
 			s.problem(unread, f.where(), "it is a symbolic link")
 		case f.Mode == "120000":
@@ -225,7 +225,7 @@ func (s *scan) walk(where string, n *yaml.Node, known variables) {
 				s.problem(unread, where, "line %d: what kind of object it is, is left to a template", n.Line)
 				return
 			}
-			if kind.Value != "ApplicationSet" { // which has templates of its own
+			if kind.Value != "ApplicationSet" { // which has its own templates
 				fillAll(n, known, 0)
 			}
 			if err := s.object(where, version.Value, kind.Value, n); err != nil {
@@ -265,7 +265,7 @@ func (s *scan) walk(where string, n *yaml.Node, known variables) {
 // shift gives the nodes of a text in a file the lines that they have in the file.
 func shift(n, text *yaml.Node) {
 	if text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
-		return // a text in quotes has no lines of its own
+		return // a quoted text has no lines
 	}
 	n.Line += text.Line
 	for _, child := range n.Content {

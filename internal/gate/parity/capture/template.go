@@ -13,7 +13,7 @@ import (
 // variables is what a template's plain variables stand for.
 type variables map[string]string
 
-// hole stands in a text for what could not be filled. It is of Unicode's
+// hole replaces in a text what could not be filled. It is of Unicode's
 // private use, which no manifest has.
 const hole = '\uE000'
 
@@ -31,7 +31,7 @@ var (
 )
 
 // jinja fills the plain variables of a Jinja template, {{ name }}. Another
-// expression leaves a hole; a statement decides what stands there at all, so
+// expression leaves a hole; a statement decides what is there at all, so
 // that the text cannot be read.
 func jinja(text string, known variables) (string, error) {
 	text = comment.ReplaceAllString(text, "")

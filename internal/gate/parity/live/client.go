@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package live reads what stands in a cluster, by GET alone and without a
+// Package live reads a cluster, by GET alone and without a
 // client for every type: a kit has to stay small. It decides nothing.
 //
 // What is not served is absent. Everything else that is not an answer (403,
@@ -65,7 +65,7 @@ func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Clien
 	return &Client{http: client, base: access.Server}, nil
 }
 
-// Within is Allow by a boundary: all that the file leads to, whichever context
+// Within is Allow by a boundary: everything that the file refers to, whichever context
 // is current, must be the sandbox's.
 func Within(engine boundary.Checker) Allow {
 	return func(ctx context.Context, file string, server Server) (string, error) {

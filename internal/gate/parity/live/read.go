@@ -36,7 +36,7 @@ func Of(m *parity.Manifest) Wanted {
 	}
 }
 
-// Read reads what stands in the cluster; Hosts of it stays empty. A cluster
+// Read reads the cluster; Hosts of the result stays empty. A cluster
 // without a node is an error: then nothing was read.
 func (c *Client) Read(ctx context.Context, wanted Wanted) (parity.Found, error) {
 	var found parity.Found
@@ -153,7 +153,7 @@ func (c *Client) nodes(ctx context.Context) ([]parity.FoundNode, error) {
 	var nodes []parity.FoundNode
 	for _, n := range read {
 		one := parity.FoundNode{
-			Name: n.Metadata.Name, Roles: rolesOf(n.Metadata.Labels), Why: "it never told",
+			Name: n.Metadata.Name, Roles: rolesOf(n.Metadata.Labels), Why: "no status",
 			Architecture: n.Status.NodeInfo.Architecture, Version: n.Status.NodeInfo.KubeletVersion,
 		}
 		for _, condition := range n.Status.Conditions {
@@ -170,8 +170,8 @@ func (c *Client) nodes(ctx context.Context) ([]parity.FoundNode, error) {
 func rolesOf(labels map[string]string) []string {
 	first, roles := "agent", []string{}
 	for label := range labels {
-		switch role, is := strings.CutPrefix(label, roleLabel); {
-		case !is || role == "":
+		switch role, ok := strings.CutPrefix(label, roleLabel); {
+		case !ok || role == "":
 		case role == "control-plane" || role == "master":
 			first = "server"
 		default:
@@ -198,8 +198,8 @@ func (c container) ports() []int {
 
 type podSpec struct{ Containers, InitContainers []container }
 
-// standing are the containers that run as long as their pod: initial ones only if they are sidecars.
-func (s podSpec) standing() []container {
+// lasting are the containers that run as long as their pod: initial ones only if they are sidecars.
+func (s podSpec) lasting() []container {
 	all := slices.Clone(s.Containers)
 	for _, c := range s.InitContainers {
 		if c.RestartPolicy == "Always" {
@@ -225,7 +225,7 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 			continue
 		}
 		ends := slices.ContainsFunc(p.Metadata.OwnerReferences, func(o struct{ Kind, Name string }) bool { return o.Kind == "Job" })
-		for _, one := range p.Spec.standing() {
+		for _, one := range p.Spec.lasting() {
 			images = append(images, parity.FoundImage{
 				Namespace: p.Metadata.Namespace, Workload: "Pod " + p.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(), Ends: ends, Labels: p.Metadata.Labels,
 			})
@@ -246,7 +246,7 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 			return nil, err
 		}
 		for _, w := range workloads {
-			for _, one := range w.Spec.Template.Spec.standing() {
+			for _, one := range w.Spec.Template.Spec.lasting() {
 				images = append(images, parity.FoundImage{
 					Namespace: w.Metadata.Namespace, Workload: kind.kind + " " + w.Metadata.Name, Container: one.Name, Reference: one.Image, Ports: one.ports(),
 					Labels: w.Spec.Template.Metadata.Labels,
@@ -257,8 +257,8 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 	return images, nil
 }
 
-// services lists those with a selector: one without leads to no pods, as one
-// that gives a name to what stands outside.
+// services lists those with a selector: one without has no pods, as one that
+// names a service outside.
 func (c *Client) services(ctx context.Context) ([]parity.FoundService, error) {
 	type service struct {
 		Metadata metadata
@@ -280,7 +280,7 @@ func (c *Client) services(ctx context.Context) ([]parity.FoundService, error) {
 		found := parity.FoundService{Namespace: one.Metadata.Namespace, Name: one.Metadata.Name, Selector: one.Spec.Selector}
 		for _, port := range one.Spec.Ports {
 			found.Ports = append(found.Ports, port.Port)
-			if target, is := port.TargetPort.(float64); is && int(target) != port.Port {
+			if target, ok := port.TargetPort.(float64); ok && int(target) != port.Port {
 				found.Ports = append(found.Ports, int(target))
 			}
 		}
@@ -438,7 +438,7 @@ func (c *Client) releases(ctx context.Context) ([]parity.FoundRelease, error) {
 		}
 		release := parity.FoundRelease{Namespace: one.Metadata.Namespace, Name: one.Metadata.Labels["name"], Revision: revision}
 		key := release.Namespace + "/" + release.Name
-		if before, there := newest[key]; there && before.Revision > revision {
+		if before, ok := newest[key]; ok && before.Revision > revision {
 			continue
 		}
 		if err := decode(one.Data.Release, &release); err != nil {

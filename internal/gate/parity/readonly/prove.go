@@ -58,7 +58,7 @@ type Access struct {
 	client  *http.Client
 }
 
-// At makes it connect to an address instead of what the server's name leads to,
+// At makes it connect to an address instead of what the server's name resolves to,
 // so that no second resolution can differ from the one that was looked at.
 func (a *Access) At(address string) { a.address = address }
 

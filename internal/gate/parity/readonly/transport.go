@@ -49,7 +49,7 @@ func (g *gate) refuses(req *http.Request) string {
 	path := req.URL.EscapedPath()
 	switch {
 	case req.URL.Scheme != "https" || req.URL.Host != g.host || req.Host != "" && req.Host != g.host:
-		return "it leads to another server"
+		return "it is for another server"
 	case strings.Contains(path, "%") || strings.Contains(path, "//") || strings.Contains(path, "/.") || !strings.HasPrefix(path, "/"):
 		return "its path may mean another one"
 	}
