@@ -96,7 +96,7 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 .PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
+test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest docs ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
