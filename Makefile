@@ -62,6 +62,14 @@ $(VENV_OLDEST)/.done: | packages
 $(COLLECTIONS)/sandbox:
 	@mkdir -p $(COLLECTIONS) && ln -sfn ../../../.. $@
 
+VENV_DOCS := $(CACHE)/venv/$(shell cat requirements/docs.txt | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-12)
+$(VENV_DOCS)/.done: | packages
+	@echo "setup: Python environment for the documentation in $(VENV_DOCS)"
+	python=$$(tools/python.sh $(CACHE))
+	rm -rf $(VENV_DOCS) && "$$python" -m venv $(VENV_DOCS)
+	$(VENV_DOCS)/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	touch $@
+
 setup: packages venv build $(COLLECTIONS)/sandbox ## install and build what the playbooks need
 
 .PHONY: generate
@@ -88,7 +96,7 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 .PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest ## every test of the project
+test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest docs ## every test of the project
 	@echo "make test: all green"
 
 lint: setup ## formatting, static checks, ansible-lint, yamllint, shellcheck
@@ -154,6 +162,10 @@ smoke-oldest: setup engine embedded $(VENV_OLDEST)/.done ## a short play on the 
 .PHONY: bench
 bench: setup engine embedded ## measure what the README promises
 	@tests/bench/bench.sh
+
+.PHONY: docs
+docs: setup $(VENV_DOCS)/.done ## build the documentation site in build/docs/html, and check its links
+	@tools/docs.sh $(VENV_DOCS)
 
 .PHONY: clean
 clean: ## remove what was built in the checkout (the cache stays: rm -r $(CACHE))

@@ -66,7 +66,7 @@ artifact)
     mkdir -p "$tree"
     # Only what git knows, so that no build, cache or secret of this checkout slips in.
     (cd "$root" && git ls-files -z --cached --others --exclude-standard -- CHANGELOG.md LICENSE README.md galaxy.yml meta plugins roles playbooks \
-        inventory site.yml destroy.yml CONTRIBUTING.md docs embedded changelogs tofu promotion |
+        inventory site.yml destroy.yml CONTRIBUTING.md docs embedded changelogs tofu promotion ':!docs/site' |
         while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |
         tar --null -T - -cf -) | tar -xf - -C "$tree"
     find "$tree" -name '*_test.go' -delete

@@ -92,8 +92,7 @@ class Stage:
             ANSIBLE_LOCALHOST_WARNING="false",
             ANSIBLE_NOCOLOR="true",
             ANSIBLE_REMOTE_TMP=str(self.home / "remote"),
-            **more,
-        )
+        ) | more
 
     def play(self, module, args=None, task=None, hosts=None, options=(), environment=None, before=(), timeout=120):
         """Run a play of one task for every host, after those of ``before``, and return what each of them registered and what was printed."""

@@ -14,6 +14,7 @@ export ANSIBLE_COLLECTIONS_PATH=$PWD/.ansible/collections:$site
 work=$(mktemp -d "${TMPDIR:-/tmp}/sandbox-smoke.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export XDG_STATE_HOME=$work/state
+export ANSIBLE_STDOUT_CALLBACK=ansible.builtin.default # whose [WARNING] is looked for
 
 ansible --version | head -n 1
 for python in "$oldest/bin/python" "$2/bin/python"; do
