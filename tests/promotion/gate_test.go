@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/arcodange-org/sandbox/internal/evidence"
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 )
@@ -40,7 +39,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 
 	out, err := gate(kept...)
 	require.NoError(t, err, out)
-	assert.Equal(t, evidence.Green, judged().Verdict)
+	assert.Equal(t, ledger.Green, judged().Verdict)
 	assert.Contains(t, out, "class ansible: 1 file")
 	out, err = gate("--check")
 	require.NoError(t, err, out)
@@ -50,7 +49,7 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	out, err = gate("-e", `{"sandbox_evidence": {"ledger": "`+l.ledger+`"}}`)
 	require.Error(t, err, out)
 	assert.Contains(t, out, "red: unclassified: the file bin/x has no class")
-	assert.Equal(t, evidence.Red, judged().Verdict)
+	assert.Equal(t, ledger.Red, judged().Verdict)
 	out, err = gate("--check")
 	require.Error(t, err, "check mode judges the same: %s", out)
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion_gate red"}, l.recorded(), "red too, and nothing in check mode")
