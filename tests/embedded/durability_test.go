@@ -144,7 +144,7 @@ type playbooks struct{ root string }
 
 func (p playbooks) run(t *testing.T, book string, more ...string) error {
 	begun := time.Now()
-	args := append([]string{"-i", "tests/embedded/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, book}, more...)
+	args := append([]string{"-i", "tests/embedded/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, "-e", `{"sandbox_evidence": {}}`, book}, more...)
 	command := exec.Command("ansible-playbook", args...)
 	command.Dir = p.root
 	out, err := command.CombinedOutput()

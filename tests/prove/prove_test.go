@@ -117,7 +117,7 @@ func standing(t *testing.T) site {
 }
 
 func (s site) play(book string, more ...string) error {
-	args := append([]string{"-i", "tests/prove/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, book}, more...)
+	args := append([]string{"-i", "tests/prove/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, "-e", `{"sandbox_evidence": {}}`, book}, more...)
 	command := exec.Command("ansible-playbook", args...)
 	command.Dir = s.root
 	if out, err := command.CombinedOutput(); err != nil {
@@ -129,7 +129,7 @@ func (s site) play(book string, more ...string) error {
 // gate has the playbook judge another one, with the given variables, and returns the report.
 func (s site) gate(t *testing.T, book string, variables ...string) idempotence.Report {
 	t.Helper()
-	given := map[string]string{"sandbox_name": sandbox, "sandbox_subnet": subnet}
+	given := map[string]any{"sandbox_name": sandbox, "sandbox_subnet": subnet, "sandbox_evidence": map[string]any{}}
 	for n := 0; n < len(variables); n += 2 {
 		given[variables[n]] = variables[n+1]
 	}
