@@ -115,7 +115,8 @@ class _Log:
 
     def display(self, msg, color=None, stderr=False, screen_only=False, log_only=False, newline=True, **more):
         if not screen_only:
-            self.file.write(_COLOUR.sub("", msg) + ("\n" if newline else ""))
+            with contextlib.suppress(OSError):  # a full disk does not end the run
+                self.file.write(_COLOUR.sub("", msg) + ("\n" if newline else ""))
         if self.verbosity:
             self.screen.display(msg, color=color, stderr=stderr, screen_only=screen_only, log_only=log_only, newline=newline, **more)
 
@@ -131,6 +132,9 @@ class _Step:
 
     def __init__(self, task, number, total):
         self.task, self.number, self.total = task, number, total
+        # Now, since Ansible puts templates back into the name once the task was announced.
+        role, colon, rest = task.get_name().strip().partition(" : ")
+        self.name = role.rpartition(".")[2] + ": " + rest if colon and task._role else role + colon + rest
         self.began = time.monotonic()
         self.ended = None
         self.running = set()
@@ -146,12 +150,6 @@ class _Step:
     def add_text(self, text, host):
         if host not in self.texts.setdefault(text, []):
             self.texts[text].append(host)
-
-    @property
-    def name(self):
-        name = self.task.get_name().strip()
-        role, colon, rest = name.partition(" : ")
-        return role.rpartition(".")[2] + ": " + rest if colon and self.task._role else name
 
     @property
     def counter(self):
@@ -415,7 +413,8 @@ class CallbackModule(Default):
             counts = stats.summarize(host)
             counts["failed"] = counts.pop("failures")
             bad = counts["failed"] or counts["unreachable"]
-            shown = [key for key in ("ok", "changed", "failed", "unreachable", "skipped", "rescued", "ignored") if counts[key] or key in ("ok", "changed", "failed")]
+            keys = ("ok", "changed", "failed", "unreachable", "skipped", "rescued", "ignored")
+            shown = [key for key in keys if counts[key] or key in keys[:3]]
             self._show(
                 "  %s : %s" % (host.ljust(width), " ".join("%s=%d" % (key, counts[key]) for key in shown)),
                 C.COLOR_ERROR if bad else C.COLOR_CHANGED if counts["changed"] else C.COLOR_OK,

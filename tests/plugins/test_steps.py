@@ -55,6 +55,11 @@ def test_a_step_is_one_line_with_its_number_its_time_and_the_hosts_that_changed(
     assert "\x1b" not in done.stdout
 
 
+def test_a_name_is_shown_with_its_variables_filled_in(run):
+    done, dummy = run([debug("Greet {{ whom }}", "hello")], vars={"whom": "the world"})
+    assert "Greet the world  ok" in done.stdout
+
+
 def test_included_tasks_are_counted_once_they_are_known(run, tmp_path):
     (tmp_path / "more.yml").write_text(json.dumps([debug("First", "1"), debug("Second", "2")]), encoding="utf-8")
     done, dummy = run([{"name": "Include", "ansible.builtin.include_tasks": str(tmp_path / "more.yml")}, debug("Last", "3")])
