@@ -399,7 +399,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		}, "unread: factory:manifests/project.yaml: ApplicationSet siblings: line 17: only a generator with a list"},
 		"an ApplicationSet with a patch": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, project, "  goTemplate: true", "  templatePatch: 'spec: {}'")
-		}, "what its templatePatch makes cannot be told"},
+		}, "the result of its templatePatch is not known"},
 		"an ApplicationSet with a variable of nobody": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, project, "name: \"{{.app}}-{{.env}}\"", "name: \"{{.app}}-{{.stage}}\"")
 		}, "the name of its Applications is left to a template"},

@@ -93,7 +93,7 @@ func TestTheModuleWritesTheManifestOnceAndTellsTheTruthAboutIt(t *testing.T) {
           - other is failed and other.msg is search('hosts is for state asserted')
           - unread is failed and unread.msg is search('has no path or no reason')
           - ways is failed and ways.msg is search('needs one of helm_release, image and api_group')
-          - unbound is failed and unbound.msg is search('boundary is missing')
+          - unbound is failed and unbound.msg is search('boundary. not set')
           - gone is failed and gone.msg is search('looking at the kubeconfig')
 `,
 	} {
