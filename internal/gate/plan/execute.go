@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -61,6 +62,12 @@ func (s *session) run(ctx context.Context, args ...string) (run.Result, error) {
 	return s.Runner.Run(ctx, run.Cmd{Name: s.binary, Args: args, Dir: s.root, Env: s.env})
 }
 
+// lockError is the summary of both programs for a state that is locked.
+const lockError = "Error acquiring the state lock"
+
+// lockRetry is the pause before a plan is tried again for it.
+const lockRetry = 200 * time.Millisecond
+
 // plan makes the plan and checks it. It tells whether there was one.
 func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	init := []string{"init", "-input=false", "-no-color"}
@@ -86,7 +93,15 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	for _, path := range s.o.VarFiles {
 		args = append(args, "-var-file="+path)
 	}
-	result, err := s.run(ctx, append(append(args, s.o.Arguments...), "-out="+file)...)
+	args = append(append(args, s.o.Arguments...), "-out="+file)
+	// The local backend gives up at once if it reads the lock's file while another
+	// program writes it, whatever -lock-timeout says.
+	deadline := time.Now().Add(time.Duration(s.o.LockTimeout) * time.Second)
+	result, err := s.run(ctx, args...)
+	for err != nil && strings.HasPrefix(diagnosed(result.Stdout), lockError) && time.Now().Before(deadline) && ctx.Err() == nil {
+		time.Sleep(lockRetry)
+		result, err = s.run(ctx, args...)
+	}
 	if err != nil && result.Code != 2 {
 		s.ended(ctx, "plan", diagnosed(result.Stdout), err)
 		return false, nil
