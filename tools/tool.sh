@@ -4,11 +4,11 @@
 # Builds a program from its pinned Go module, once, and prints its path. What
 # was built is kept by content: by the pinned sums, this script and the Go
 # command, so that a new pin never finds an old binary.
-# usage: tool.sh CACHE_DIR tofu|terraform|helm        (GO names the Go command)
+# usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint        (GO names the Go command)
 set -euo pipefail
 
-cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm}
-name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm}
+cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint}
+name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 go=${GO:-$("$here/go.sh")}
 source=$here/$name
@@ -22,13 +22,17 @@ terraform)
     package=github.com/hashicorp/terraform
     flags='-s -w -X github.com/hashicorp/terraform/version.dev=no'
     ;;
+golangci-lint)
+    package=github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+    flags='-s -w'
+    ;;
 helm)
     package=helm.sh/helm/v3/cmd/helm
     version=$(awk '$1 == "helm.sh/helm/v3" {print $2} $1 == "require" && $2 == "helm.sh/helm/v3" {print $3}' "$source/go.mod")
     flags="-s -w -X helm.sh/helm/v3/internal/version.version=$version"
     ;;
 *)
-    echo "tool: there is no pinned tool $name; tofu, terraform and helm are" >&2
+    echo "tool: there is no pinned tool $name; tofu, terraform, helm and golangci-lint are" >&2
     exit 1
     ;;
 esac

@@ -6,8 +6,9 @@
 TOFU = $(shell GO=$(GO) tools/tool.sh $(CACHE) tofu)
 TERRAFORM = $(shell GO=$(GO) tools/tool.sh $(CACHE) terraform)
 HELM = $(shell GO=$(GO) tools/tool.sh $(CACHE) helm)
+GOLANGCI_LINT = $(shell GO=$(GO) tools/tool.sh $(CACHE) golangci-lint)
 
-.PHONY: tofu terraform helm
+.PHONY: tofu terraform helm golangci-lint
 tofu: packages ## build OpenTofu from its pinned Go module (minutes the first time)
 	@GO=$(GO) tools/tool.sh $(CACHE) tofu
 
@@ -16,6 +17,9 @@ terraform: packages ## build Terraform from its pinned Go module, for tests only
 
 helm: packages ## build Helm from its pinned Go module
 	@GO=$(GO) tools/tool.sh $(CACHE) helm
+
+golangci-lint: packages ## build golangci-lint from its pinned Go module
+	@GO=$(GO) tools/tool.sh $(CACHE) golangci-lint
 
 .PHONY: test-naming
 test-naming: tofu helm ## the rule of names in OpenTofu and Helm, proved with the real programs

@@ -71,7 +71,7 @@ func waitSSH(ctx context.Context, host string, port int, limit time.Duration) er
 	started := time.Now()
 	deadline := started.Add(limit)
 	place := net.JoinHostPort(host, strconv.Itoa(port))
-	last := "nothing was tried"
+	var last string
 	for {
 		seen, err := greet(ctx, place, deadline)
 		if err == nil {

@@ -218,7 +218,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return failed(err)
 	}
 	defer held.Release()
-	problem := ""
+	var problem string
 	result, err := l.Verify(ctx, Check{})
 	switch {
 	case err != nil:

@@ -341,7 +341,7 @@ func (b Builder) bootstrap(ctx context.Context, r Recipe, m Mirrors, work, diges
 		"TMPDIR="+work, // what a kill leaves lies where the next build removes it
 		"LC_ALL=C.UTF-8", "SOURCE_DATE_EPOCH=0")
 	if res, err := b.Runner.Run(ctx, run.Cmd{Name: "mmdebstrap", Args: args, Env: env}); err != nil {
-		return fmt.Errorf("build image %s from Debian's packages: %s: nothing is left of it; run again when that is solved (mirror: %s)",
+		return fmt.Errorf("build image %s from Debian's packages: %w: nothing is left of it; run again when that is solved (mirror: %s)",
 			r.Name, b.why(res, err), m.Main)
 	}
 	if err := atomicfile.Move(out, b.tarball(r, digest)); err != nil {

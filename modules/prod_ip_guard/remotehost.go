@@ -115,7 +115,8 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 			continue
 		}
 		certificates := 0
-		for block := (*pem.Block)(nil); ; {
+		for {
+			var block *pem.Block
 			if block, rest = pem.Decode(rest); block == nil {
 				break
 			}

@@ -123,14 +123,14 @@ var behaviours = map[string]behaviour{
 // volatile are the parts of results that no two runs share.
 var volatile = regexp.MustCompile(`"(start|end|delta|atime|mtime|ctime|inode|dev|invocation|ansible_job_id|results_file|exception|uid|gid|_ansible_[a-z_]*|elapsed|src|warnings|deprecations|ansible_facts_gathered)"`)
 
-// comparable is a result without what differs from run to run.
-func comparable(value any, dir string) any {
+// comparableOutput is a result without what differs from run to run.
+func comparableOutput(value any, dir string) any {
 	switch v := value.(type) {
 	case map[string]any:
 		kept := map[string]any{}
 		for key, inner := range v {
 			if !volatile.MatchString(`"` + key + `"`) {
-				kept[key] = comparable(inner, dir)
+				kept[key] = comparableOutput(inner, dir)
 			}
 		}
 		if unreachable, _ := v["unreachable"].(bool); unreachable {
@@ -141,10 +141,10 @@ func comparable(value any, dir string) any {
 	case []any:
 		kept := make([]any, 0, len(v))
 		for _, inner := range v {
-			if text, _ := inner.(string); text != "" && comparable(text, dir) == "" {
+			if text, _ := inner.(string); text != "" && comparableOutput(text, dir) == "" {
 				continue
 			}
-			kept = append(kept, comparable(inner, dir))
+			kept = append(kept, comparableOutput(inner, dir))
 		}
 		return kept
 	case string:
@@ -237,7 +237,7 @@ func converse(t *testing.T, connection string, names []string) map[string][]any 
 	require.Len(t, came, len(names))
 	results := map[string][]any{}
 	for n, name := range names {
-		results[name] = comparable(came[n], dir).([]any)
+		results[name] = comparableOutput(came[n], dir).([]any)
 	}
 	return results
 }

@@ -44,8 +44,11 @@ func main() {
 // generate returns the generated files of all modules in the tree at top, by path.
 func generate(top string) (map[string][]byte, error) {
 	documented, err := filepath.Glob(filepath.Join(top, "plugins", "modules", "[a-z]*.py"))
-	if err != nil || len(documented) == 0 {
-		return nil, fmt.Errorf("%s: no documented modules (%v)", top, err)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", top, err)
+	}
+	if len(documented) == 0 {
+		return nil, fmt.Errorf("%s: no documented modules", top)
 	}
 	files := map[string][]byte{}
 	for _, path := range documented {

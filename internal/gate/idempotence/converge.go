@@ -332,7 +332,7 @@ func (r *recording) attribute(host string, differences []difference, ran []Event
 		f := r.whole("unexplained_change", "what was there before", "")
 		f.Host, f.Path = host, d.what
 		f.Diff = []gate.Change{{Header: d.what, Before: d.before, After: d.after}}
-		key := ""
+		var key string
 		if len(suspects) > 0 {
 			e := suspects[0]
 			key = e.Where + "\x00" + e.Host

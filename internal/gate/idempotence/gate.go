@@ -103,11 +103,11 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	if o.Converge {
 		before, cluster = g.before(ctx, o, dir, common)
 	}
-	comparable := !report.Has("no_snapshot")
+	compared := !report.Has("no_snapshot")
 	events, broken, ended := g.play(ctx, o, dir, check, "--check")
 	first := record(check, events, broken, ended, Expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags, Converged: o.Converge})
 	first.check(ctx, common, checkRules)
-	if o.Converge && comparable && !report.Has("nothing_ran", "not_check", "incomplete") {
+	if o.Converge && compared && !report.Has("nothing_ran", "not_check", "incomplete") {
 		g.converge(ctx, o, dir, before, cluster, first, common)
 		report.Converged = true
 	}

@@ -133,20 +133,21 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	if unrefreshed(result.Stdout, p) {
 		s.add("unrefreshed", "refreshed resources", "no resource of the state was refreshed")
 	}
-	return true, s.stale(ctx, inside.before)
+	s.stale(ctx, inside.before)
+	return true, nil
 }
 
 // stale pulls the state again: a plan is for the state that it was made of.
-func (s *session) stale(ctx context.Context, planned Stamp) error {
+func (s *session) stale(ctx context.Context, planned Stamp) {
 	pulled, err := s.run(ctx, "state", "pull")
 	if err != nil {
 		s.ended(ctx, "state pull", firstError(pulled.Stderr), err)
-		return nil
+		return
 	}
 	now, err := stamp(pulled.Stdout)
 	if err != nil {
 		s.add("stale", "the state that was planned against", err.Error())
-		return nil
+		return
 	}
 	if now.Serial != planned.Serial || now.Lineage != planned.Lineage && planned.Serial > 0 {
 		what := fmt.Sprintf("the state is at serial %d and the plan was made at %d", now.Serial, planned.Serial)
@@ -155,7 +156,6 @@ func (s *session) stale(ctx context.Context, planned Stamp) error {
 		}
 		s.add("stale", "the state that was planned against", what)
 	}
-	return nil
 }
 
 // ended reports that a program failed, without the details that it printed: they may quote values.

@@ -142,11 +142,11 @@ func receive(from *os.File) (int, error) {
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:cn])
 	if err != nil || len(messages) != 1 {
-		return 0, fmt.Errorf("%w: the device was not received (%v)", ErrUnavailable, err)
+		return 0, fmt.Errorf("%w: the device was not received (%w)", ErrUnavailable, err)
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
-		return 0, fmt.Errorf("%w: the device was not received (%v)", ErrUnavailable, err)
+		return 0, fmt.Errorf("%w: the device was not received (%w)", ErrUnavailable, err)
 	}
 	unix.CloseOnExec(fds[0])
 	return fds[0], nil
@@ -166,7 +166,7 @@ func RunChild(args []string) {
 		os.Exit(1)
 	}
 	if err := json.Unmarshal([]byte(args[2]), &message); err != nil || len(message.Args) == 0 {
-		fail(fmt.Errorf("network namespace child received no setup message (%v)", err))
+		fail(fmt.Errorf("network namespace child received no setup message (%w)", err))
 	}
 	tun, err := connect(message.Prefixes)
 	if err != nil {

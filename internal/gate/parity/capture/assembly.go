@@ -135,11 +135,9 @@ func (a *assembly) nodes() {
 		there, isFound := found[name]
 		node := parity.Node{Name: name}
 		if a.live != nil && a.inventory != nil && isDeclared != isFound {
-			declaredWord, foundWord := "", ""
+			declaredWord, foundWord := "absent", "a node"
 			if isDeclared {
-				declaredWord, foundWord = "a node", "absent"
-			} else {
-				declaredWord, foundWord = "absent", "a node"
+				declaredWord, foundWord = foundWord, declaredWord
 			}
 			word, ok := a.believe(name, declaredWord, theInventory, foundWord, theCluster)
 			if !ok || word == "absent" {
