@@ -81,9 +81,10 @@ var systemDisks = []driver.Disk{
 }
 
 // unprivileged is what a node needs where the host cannot grant --privileged:
-// everything but the one capability that such hosts withhold.
+// everything but the capability that such hosts withhold, and those by which a
+// node would change the host: its clock, its kernel's modules, its I/O ports.
 var unprivileged = []string{
-	"--cap-add=ALL", "--cap-drop=SYS_RESOURCE",
+	"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cap-drop=SYS_TIME", "--cap-drop=SYS_MODULE", "--cap-drop=SYS_RAWIO",
 	"--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--security-opt=systempaths=unconfined",
 	"--device-cgroup-rule=a *:* rwm",
 }
@@ -964,7 +965,7 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 		Ports: published(c), Extra: map[string]any{"privileged": c.HostConfig.Privileged},
 	}
 	if !c.HostConfig.Privileged {
-		m.Notes = append(m.Notes, "the host cannot grant privileged containers; "+handle+" runs with every capability but SYS_RESOURCE")
+		m.Notes = append(m.Notes, "the host cannot grant privileged containers; "+handle+" runs with every capability but SYS_RESOURCE, SYS_TIME, SYS_MODULE and SYS_RAWIO")
 	}
 	for netName, attached := range c.NetworkSettings.Networks {
 		m.Network.Name, m.Gateway = netName, attached.Gateway
