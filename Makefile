@@ -108,7 +108,7 @@ lint: setup golangci-lint ## formatting, static checks, ansible-lint, yamllint, 
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run promotion/pre-push
 	tools/words.sh
-	git ls-files | grep -v '^embedded/\|go.sum\|testdata\|LICENSE' | xargs codespell
+	git ls-files | grep -v '^embedded/\|go\.mod$$\|go\.sum$$\|testdata\|LICENSE' | xargs codespell
 	yamllint --strict .
 	ansible-lint --profile production --strict --offline
 
