@@ -3,7 +3,7 @@
 """Rewrite a collection's artifact so that equal contents are equal bytes.
 
 ``ansible-galaxy collection build`` lists files in the order of the file system and stamps them with the time of the
-build. Here they are sorted, and belong to nobody at the epoch. The manifest's checksum of the file list is made anew.
+build. This sorts them, sets owner 0 and the epoch as time, and recomputes the manifest's checksum of the file list.
 
 usage: normalise.py INPUT.tar.gz OUTPUT.tar.gz
 """

@@ -202,8 +202,8 @@ var (
 	userinfo = lazyregexp.New(`^([^/@:\s]*):.*@`)
 )
 
-// redact takes out of a target what people may have written into it that is
-// nobody's business: passwords, users of HTTP (which may be tokens), queries.
+// redact removes what may be secret from a target: passwords, user names of
+// HTTP (which may be tokens), queries.
 func redact(text string) string {
 	if !strings.ContainsAny(text, "@=/") {
 		return text

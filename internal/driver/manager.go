@@ -205,7 +205,7 @@ func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
 	return &machine, nil
 }
 
-// newKey is the placeholder of a login key that is not made yet.
+// newKey replaces, in check mode's result, a login key that a run would make.
 const newKey = "(a new key of this sandbox)"
 
 // readKeys fills the keys of the wanted machine with those that there are, and

@@ -163,7 +163,7 @@ func (r *reader) source(file string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() { // a pipe may never be written to, or never end
-		r.skip(file, "it is no regular file")
+		r.skip(file, "not a regular file")
 		return nil
 	}
 	data, err := os.ReadFile(file)
@@ -232,7 +232,7 @@ func (r *reader) ini(file string, data []byte) {
 func parse(data []byte) (parsed *aini.InventoryData, err error) {
 	defer func() {
 		if recover() != nil {
-			err = errors.New("it is no inventory")
+			err = errors.New("not an inventory")
 		}
 	}()
 	return aini.ParseString(string(data))
@@ -280,7 +280,7 @@ func ranges(data []byte) bool {
 func (r *reader) yaml(file string, data []byte) {
 	root := document(data)
 	if root == nil {
-		r.skip(file, "it is not one YAML document")
+		r.skip(file, "not a single YAML document")
 		return
 	}
 	if root.Kind != yaml.MappingNode || child(root, "plugin") != nil {
@@ -403,7 +403,7 @@ func (r *reader) hostVars(directory string) error {
 		}
 		root := document(data)
 		if encrypted := bytes.HasPrefix(data, []byte("$ANSIBLE_VAULT")); !encrypted && (root == nil || root.Kind != yaml.MappingNode) {
-			r.skip(paths[0], "it is not one YAML mapping") // Ansible may find nothing at all then
+			r.skip(paths[0], "not a single YAML mapping") // Ansible may find nothing at all then
 			delete(r.addresses, name)
 			continue
 		} else if encrypted || unsafe(root) {

@@ -225,7 +225,7 @@ func (a *Access) user(n *yaml.Node, home string) error {
 		token = strings.TrimSpace(string(text))
 	}
 	if strings.ContainsAny(token, " \t\r\n") {
-		return errors.New("its token is not one")
+		return errors.New("token: contains whitespace")
 	}
 	a.config.BearerToken = token
 	certificate, err := content(fields, "client-certificate", home)

@@ -92,7 +92,7 @@ func TestWhatIsNotPlainIsRefused(t *testing.T) {
 		"acting for other groups":           {"token: abc", "token: abc\n    as-groups: [system:masters]", "(as-groups)"},
 		"a password":                        {"token: abc", "username: a\n    password: b", "it logs in with a password"},
 		"no credentials":                    {"token: abc", "token: ''", "neither a token nor a client certificate"},
-		"a token that would add a header":   {"token: abc", `token: "a\r\nX: b"`, "its token is not one"},
+		"a token that would add a header":   {"token: abc", `token: "a\r\nX: b"`, "token: contains whitespace"},
 		"half a client certificate":         {"token: abc", "client-certificate-data: YWJj", "do not fit together"},
 		"a field that nobody knows":         {"token: abc", "token: abc\n    impersonate: x", `the user has "impersonate"`},
 		"a proxy":                           {"    server:", "    proxy-url: http://127.0.0.1:1\n    server:", "it goes through a proxy"},

@@ -296,7 +296,7 @@ func TestParsingNamesBack(t *testing.T) {
 			`is ambiguous: it could be app "erp-sandbox" in env "prod" or app "erp" in env "sandbox"`},
 		{"two words among known instances", "postgres_database", "erp-sandbox", erp, Instance{"erp", "sandbox"}, ""},
 		{"an app of two words among known instances", "postgres_database", "url-shortener", erp, Instance{"url-shortener", Prod}, ""},
-		{"a name of no known instance", "postgres_database", "url-test", erp, Instance{}, "is no name that an app could have there"},
+		{"a name of no known instance", "postgres_database", "url-test", erp, Instance{}, "cannot be the name of an app"},
 		{"a role tells app from env by itself", "postgres_role", "url-shortener_sandbox_role", nil, Instance{"url-shortener", "sandbox"}, ""},
 		{"production's role", "postgres_role", "url-shortener_role", nil, Instance{"url-shortener", Prod}, ""},
 		{"a repository belongs to all envs", "gitea_repository", "arcodange-org/erp", nil, Instance{App: "erp"}, ""},
@@ -306,12 +306,12 @@ func TestParsingNamesBack(t *testing.T) {
 		{"a values file among known instances", "helm_values", "chart/values-sandbox.yaml", erp, Instance{"erp", "sandbox"}, ""},
 		{"a values file that two known apps have", "helm_values", "chart/values.yaml", erp, Instance{}, "is ambiguous"},
 		{"a CI policy of three words", "vault_ci_policy", "erp-sandbox-ops", nil, Instance{}, "is ambiguous"},
-		{"another organisation's repository", "gitea_repository", "someone/erp", nil, Instance{}, "its names are arcodange-org/<app>"},
-		{"a name of a reserved app", "postgres_database", "postgres", nil, Instance{}, "is no name there"},
-		{"a name that ends in prod", "dns", "erp-prod.arcodange.lab", nil, Instance{}, "is no name that an app could have"},
-		{"another zone", "dns", "erp.example.org", nil, Instance{}, "is no name that an app could have"},
-		{"nothing", "dns", "", nil, Instance{}, "is no name there: a part of it is empty"},
-		{"no ASCII", "dns", "еrp.arcodange.lab", nil, Instance{}, "is no name there"},
+		{"another organisation's repository", "gitea_repository", "someone/erp", nil, Instance{}, "names have the form arcodange-org/<app>"},
+		{"a name of a reserved app", "postgres_database", "postgres", nil, Instance{}, "is not a valid name"},
+		{"a name that ends in prod", "dns", "erp-prod.arcodange.lab", nil, Instance{}, "cannot be the name of an app"},
+		{"another zone", "dns", "erp.example.org", nil, Instance{}, "cannot be the name of an app"},
+		{"nothing", "dns", "", nil, Instance{}, "is not a valid name: a part of it is empty"},
+		{"no ASCII", "dns", "еrp.arcodange.lab", nil, Instance{}, "is not a valid name"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func (t *Table) Parse(system, name string, known ...Instance) (Instance, error) 
 		return Instance{}, err
 	}
 	if found := s.rule.check(name); found != nil {
-		return Instance{}, fmt.Errorf("%s %q is no name there: %s; rule %s: %s", system, oneline.Cut(name, 80), found.why, s.rule.name, s.rule.Says)
+		return Instance{}, fmt.Errorf("%s %q is not a valid name: %s; rule %s: %s", system, oneline.Cut(name, 80), found.why, s.rule.name, s.rule.Says)
 	}
 	candidates := t.candidates(s, name)
 	if len(known) > 0 {
@@ -44,7 +44,7 @@ func (t *Table) Parse(system, name string, known ...Instance) (Instance, error) 
 	}
 	switch len(candidates) {
 	case 0:
-		return Instance{}, fmt.Errorf("%s %q is no name that an app could have there; its names are %s", system, name, s.forms())
+		return Instance{}, fmt.Errorf("%s %q cannot be the name of an app; names have the form %s", system, name, s.forms())
 	case 1:
 		return candidates[0], nil
 	}

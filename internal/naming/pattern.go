@@ -14,7 +14,7 @@ const (
 	envMark = "<env>"
 )
 
-// pattern is a name with placeholders, cut into tokens: either a placeholder or literal text.
+// pattern is a template such as <app>-<env>, split into fields and literal text.
 type pattern struct {
 	text   string
 	tokens []string

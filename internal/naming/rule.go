@@ -46,10 +46,10 @@ func parseClass(text string) (class, error) {
 			high = text[at+2]
 			at += 2
 			if high >= 128 || high < low || low == '-' {
-				return c, fmt.Errorf("%q is no range of characters", text[at-2:at+1])
+				return c, fmt.Errorf("%q is not a range of characters", text[at-2:at+1])
 			}
 		} else if low == '-' && at != len(text)-1 {
-			return c, errors.New("a hyphen that is no range must be its last character")
+			return c, errors.New("a hyphen outside a range must be the last character")
 		}
 		for b := low; b <= high; b++ {
 			c[b] = true

@@ -92,7 +92,7 @@ func TestConventionsThatCannotBeMeant(t *testing.T) {
 		{"a rule without words", "rules:\n  x: {max_bytes: 3, chars: a-z}", "it must say"},
 		{"a rule without a length", "rules:\n  x: {says: y, chars: a-z}", "max_bytes is 0"},
 		{"a rule with an unreadable class", "rules:\n  x: {says: y, max_bytes: 3, chars: '[a-z]'}", "cannot be in it"},
-		{"a rule with a range that runs backwards", "rules:\n  x: {says: y, max_bytes: 3, chars: z-a}", "is no range"},
+		{"a rule with a range that runs backwards", "rules:\n  x: {says: y, max_bytes: 3, chars: z-a}", "is not a range"},
 		{"a rule that splits at one of its characters", "rules:\n  x: {says: y, max_bytes: 3, chars: a-z., split: .}", "also one of chars"},
 		{"a rule about parts without a split", "rules:\n  x: {says: y, max_bytes: 3, chars: a-z, parts: 2}", "there is no `split`"},
 		{"a list", "- dns", "cannot unmarshal !!seq into conventionsFile"},

@@ -27,8 +27,8 @@ type Cmd struct {
 	Dir   string    // working directory; empty means the caller's
 	Env   []string  // the whole environment; nil means the caller's
 	Stdin io.Reader // nil means no input
-	// Live gets what the program prints, on both streams, as it comes; nil for
-	// nobody. It MUST be safe for concurrent use, as *os.File is.
+	// Live gets what the program prints, on both streams, as it comes; nil
+	// discards it. It MUST be safe for concurrent use, as *os.File is.
 	Live io.Writer
 }
 

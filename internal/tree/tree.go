@@ -291,7 +291,7 @@ func (l *lister) submodule(ctx context.Context, path, full string, info fs.FileI
 	if _, err := os.Lstat(filepath.Join(full, ".git")); errors.Is(err, fs.ErrNotExist) {
 		files, err := os.ReadDir(full)
 		if err == nil && len(files) > 0 {
-			l.differs(path, "holds files, and is no checkout of the submodule")
+			l.differs(path, "holds files, but is not a checkout of the submodule")
 		}
 		return wanted, true, err
 	}

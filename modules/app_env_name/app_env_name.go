@@ -164,7 +164,7 @@ func app(element any) (naming.App, error) {
 				for _, env := range value {
 					text, ok := env.(string)
 					if !ok {
-						return app, fmt.Errorf("envs has %v, which is no text", env)
+						return app, fmt.Errorf("envs: %v is not a string", env)
 					}
 					app.Envs = append(app.Envs, text)
 				}
@@ -222,7 +222,7 @@ func compare(c *ansible.Call, table *naming.Table, named []naming.Named, args ar
 			}
 			text, ok := expected.Names[system].(string)
 			if !ok {
-				return fmt.Errorf("element %d of expect: the name for %s is %v, which is no text", n, system, expected.Names[system])
+				return fmt.Errorf("element %d of expect: the name for %s is %v, not a string", n, system, expected.Names[system])
 			}
 			d := difference{App: expected.App, Env: expected.Env, System: system, Expected: text}
 			if found, ok := now[naming.Instance{App: expected.App, Env: expected.Env}][system]; ok {
@@ -246,7 +246,7 @@ func compare(c *ansible.Call, table *naming.Table, named []naming.Named, args ar
 	for _, d := range different[:min(len(different), shown)] {
 		i := naming.Instance{App: d.App, Env: d.Env}
 		if d.Found == nil {
-			text += fmt.Sprintf("; %s of %s was %q and is no more", d.System, i.Key(), d.Expected)
+			text += fmt.Sprintf("; %s of %s was %q and no longer exists", d.System, i.Key(), d.Expected)
 		} else {
 			text += fmt.Sprintf("; %s of %s was %q and would be %q", d.System, i.Key(), d.Expected, *d.Found)
 		}

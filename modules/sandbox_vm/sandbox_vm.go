@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sandboxvm is the module sandbox_vm: it turns a task's arguments into
-// a wanted machine, lets the driver's manager bring it about, and turns what
-// came of it into a result. What a machine is and how it is made is told in
-// internal/driver and the packages below it.
+// Package sandboxvm is the module sandbox_vm: it converts a task's arguments to
+// a machine spec, calls driver.Manager, and converts the outcome to a module
+// result. Machines are defined and made in internal/driver and below.
 package sandboxvm
 
 import (

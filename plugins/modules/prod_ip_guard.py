@@ -250,7 +250,7 @@ verdicts:
       type: int
       sample: 22
     addresses:
-      description: What the target leads to.
+      description: The addresses that the target resolves to.
       type: list
       elements: str
       sample: [172.30.0.11]

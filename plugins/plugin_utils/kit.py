@@ -149,7 +149,7 @@ def _cache_dir():
 
 
 def _forget_old(keep):
-    """Remove binaries of other versions that nobody has used for a month; what cannot be removed stays."""
+    """Remove binaries of other versions, unused for a month; ignore those that cannot be removed."""
     root, newest = os.path.dirname(keep), time.time() - 30 * 24 * 3600
     for name in os.listdir(root):
         directory = os.path.join(root, name)
@@ -262,7 +262,7 @@ def run_binary(path, args, environment=None, what="the module"):
     """Run a kit on the controller with ``args`` and return its result.
 
     The arguments may hold secrets: they go through a pipe and never touch a disk or a command line. If the caller is
-    interrupted (a task's timeout, Ctrl-C), the binary is told to end and is waited for, so that it can clean up.
+    interrupted (a task's timeout, Ctrl-C), the binary gets SIGTERM and this waits for it, so that it can clean up.
     """
     env = dict(os.environ)
     env.update(environment or {})

@@ -431,7 +431,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 			"the node pi1 has no variable rke_version that is a text"},
 		"a version of Kubernetes that is none": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, "factory/ansible/inventory/group_vars/all/k3s.yml", "v{{ k3s_release }}+k3s1", "stable")
-		}, `"stable" is no version of Kubernetes`},
+		}, `"stable" is not a version of Kubernetes`},
 		"nodes of two versions": {func(_ *testing.T, l lab, _ *capture.Options) {
 			l["factory/ansible/inventory/host_vars/pi3.yml"] = "k3s_version: v1.33.0+k3s1\n"
 		}, "the nodes have different versions of Kubernetes: v1.33.0+k3s1, v1.34.3+k3s1"},
@@ -481,7 +481,7 @@ func TestWhatCannotBeOpenedIsAnError(t *testing.T) {
 			o.Repositories[0].Path = filepath.Join(dir, "erp/chart")
 		}, "reading the repository erp: "},
 		"a ref that is not there": {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Ref = "nowhere" }, "fetch it first, nothing is fetched here"},
-		"a ref that is an option": {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Ref = "--all" }, "is no name of a branch, tag or commit"},
+		"a ref that is an option": {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Ref = "--all" }, "is not the name of a branch, tag or commit"},
 		"a ref that is a branch and a tag": {func(t *testing.T, dir string, o *capture.Options) {
 			gitIn(t, filepath.Join(dir, "erp"), "tag", "main")
 			o.Repositories[0].Ref = "main"

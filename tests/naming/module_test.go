@@ -110,7 +110,7 @@ func TestNamesThatMustNotHaveChanged(t *testing.T) {
 	result = call(t, map[string]any{"apps": apps, "expect": recorded, "conventions": conventions, "_ansible_diff": true})
 	assert.Equal(t, true, result["failed"])
 	assert.Contains(t, result["msg"], `dns of erp-sandbox was "erp-sandbox.arcodange.lab" and would be "erp.sandbox.arcodange.lab"`)
-	assert.Contains(t, result["msg"], `state_prefix of erp was "erp/main" and is no more`)
+	assert.Contains(t, result["msg"], `state_prefix of erp was "erp/main" and no longer exists`)
 	assert.Equal(t, map[string]any{
 		"before": map[string]any{"dns of erp-sandbox": "erp-sandbox.arcodange.lab", "state_prefix of erp": "erp/main", "state_prefix of erp-sandbox": "erp-sandbox/main"},
 		"after":  map[string]any{"dns of erp-sandbox": "erp.sandbox.arcodange.lab", "state_prefix of erp": nil, "state_prefix of erp-sandbox": nil},

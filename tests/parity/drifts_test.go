@@ -528,7 +528,7 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 		},
 		"a new volume that is one of another driver": {
 			seed:  func(t *testing.T, l *lab) { disk(t, l, "uploads", "nfs.csi.k8s.io", object{}) },
-			wants: []string{"backups/erp/uploads"}, says: "the volume uploads is not one of Longhorn",
+			wants: []string{"backups/erp/uploads"}, says: "volume uploads: not a Longhorn volume",
 		},
 		"a claim that waits for its volume": {
 			seed:  func(t *testing.T, l *lab) { l.create(t, claim("uploads", "")) },

@@ -97,7 +97,7 @@ func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {
 		"the environment would change what is run": {nil, []string{"-e", "i_mean_prod=true", "-e", `{"promotion_environment": {"ANSIBLE_CONFIG": "/elsewhere.cfg"}}`},
 			"it would replace ansible.cfg of the tree", "promotion_gate green"},
 		"the head is no commit, and the guard is skipped": {nil, []string{"-e", "i_mean_prod=true", "--skip-tags", "always", "-e", "promotion_head=" + strings.Repeat("1", 40)},
-			"is no commit here", "promotion_gate red"},
+			"is not a commit of this repository", "promotion_gate red"},
 		"the sandbox's inventory leads to production": {func(l *lab) { l.write("sandbox/hosts.yml", "all: {hosts: {pi1: {ansible_host: 192.0.2.1}}}\n") },
 			[]string{"-e", "i_mean_prod=true"}, "192.0.2.1", "idempotence_gate green"},
 	} {

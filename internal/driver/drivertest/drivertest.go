@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package drivertest is the contract of driver.Driver as one suite that every
-// driver must pass. It knows what a machine must do whoever provides it; what
-// only one driver can do (occupy a name, remove a machine behind the driver's
-// back) that driver lends it through Subject.
+// driver must pass. It checks what a machine must do under any driver; what
+// depends on the driver (occupy a name, remove a machine behind the driver's
+// back) comes from Subject.
 package drivertest
 
 import (

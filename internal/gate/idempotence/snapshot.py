@@ -47,7 +47,7 @@ def files(paths):
                         digest.update(block)
                 state += " sha256:" + digest.hexdigest()
             except PermissionError:
-                # Whatever is done to it moves this time, which nobody can set.
+                # Any change updates ctime, and no system call sets it.
                 state += " unread ctime=%d" % info.st_ctime_ns
         put("file", path, state, info.st_mtime if stat.S_ISDIR(info.st_mode) else info.st_ctime)
 

@@ -62,7 +62,7 @@ func (s subject) uncovered(claim FoundClaim) string {
 	}
 	at := slices.IndexFunc(s.found.Volumes, func(v FoundVolume) bool { return v.Name == claim.Volume })
 	if at < 0 || s.found.Volumes[at].Driver != "driver.longhorn.io" {
-		return fmt.Sprintf("the volume %s is not one of Longhorn", claim.Volume)
+		return fmt.Sprintf("volume %s: not a Longhorn volume", claim.Volume)
 	}
 	handle := s.found.Volumes[at].Handle
 	there := false

@@ -25,7 +25,7 @@ func stamp(state []byte) (Stamp, error) {
 		return s, nil
 	}
 	if err := json.Unmarshal(state, &s); err != nil {
-		return s, errors.New("the state is no JSON object")
+		return s, errors.New("the state is not a JSON object")
 	}
 	return s, nil
 }

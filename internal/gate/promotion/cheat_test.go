@@ -490,7 +490,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			l.carried(l.lines())
-		}, "ledger", `"refs/heads/evidence" is no commit here`},
+		}, "ledger", `"refs/heads/evidence" is not a commit of this repository`},
 		"a branch without a path": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
@@ -646,15 +646,15 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 		}, "descendant", "is not in the repository; fetch it"},
-		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.request.Head = "nowhere" }, "range", `"nowhere" is no commit here`},
-		"a head that is an option": {func(l *lab) { l.change("README.md"); l.request.Head = "--all" }, "range", `"--all" is no commit here`},
+		"a head that is no commit": {func(l *lab) { l.change("README.md"); l.request.Head = "nowhere" }, "range", `"nowhere" is not a commit of this repository`},
+		"a head that is an option": {func(l *lab) { l.change("README.md"); l.request.Head = "--all" }, "range", `"--all" is not a commit of this repository`},
 		"a tag that is called as the branch": {func(l *lab) {
 			l.change("README.md")
 			l.git("tag", "main", l.git("rev-parse", "HEAD"))
 			l.change("bin/deploy")
 			l.request.Head = "main"
 		}, "range", `"main" is not plain`},
-		"a head that is a file": {func(l *lab) { l.change("README.md"); l.request.Head = "HEAD:README.md" }, "range", "is no commit here"},
+		"a head that is a file": {func(l *lab) { l.change("README.md"); l.request.Head = "HEAD:README.md" }, "range", "is not a commit of this repository"},
 		"a shallow clone": {func(l *lab) {
 			l.change("bin/deploy")
 			l.change("README.md")

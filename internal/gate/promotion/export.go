@@ -112,7 +112,7 @@ func object(in *bufio.Reader, wanted string) ([]byte, error) {
 func put(dir, name, mode string, content []byte) error {
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || part == "." || part == ".." || strings.EqualFold(part, ".git") || strings.ContainsRune(part, 0) {
-			return fmt.Errorf("%q is no name for a file", part)
+			return fmt.Errorf("%q is not a valid file name", part)
 		}
 	}
 	full := filepath.Join(dir, filepath.FromSlash(name))

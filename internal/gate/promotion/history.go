@@ -83,14 +83,14 @@ func (h history) commit(ctx context.Context, name string) (string, error) {
 	}
 	res, err := h.git(ctx, nil, "rev-parse", "--verify", "--end-of-options", name+"^{commit}")
 	if err != nil {
-		return "", fmt.Errorf("%q is no commit here: %w", name, err)
+		return "", fmt.Errorf("%q is not a commit of this repository: %w", name, err)
 	}
 	hash := strings.TrimSpace(string(res.Stdout))
 	if said := run.LastLine(res.Stderr); said != "" {
 		return "", fmt.Errorf("%q is not plain: git says %q; name the commit by its hash, or refs/heads/ and the branch", name, said)
 	}
 	if !isHash(hash) {
-		return "", fmt.Errorf("%q is no one commit", name)
+		return "", fmt.Errorf("%q is not a single commit", name)
 	}
 	return hash, nil
 }

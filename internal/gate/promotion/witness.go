@@ -43,14 +43,14 @@ func (g Gate) readWitness() (witness, error) {
 	return found, nil
 }
 
-// Note keeps the time of an evaluation and how far the ledger had come, unless it
-// could not be trusted, for later evaluations. Neither ever goes back.
+// Note writes the time of an evaluation and, if the ledger verified, its last
+// sequence number to the witness file, for later evaluations. Neither decreases.
 func (g Gate) Note(ctx context.Context, r Report) error {
 	if g.Witness == "" {
 		return nil
 	}
 	failed := func(err error) error { return fmt.Errorf("witness %s: %w", g.Witness, err) }
-	held, err := lock.Acquire(ctx, g.Witness+".lock", "keeping the witness of an evaluation", lockTimeout)
+	held, err := lock.Acquire(ctx, g.Witness+".lock", "writing the witness file", lockTimeout)
 	if err != nil {
 		return failed(err)
 	}

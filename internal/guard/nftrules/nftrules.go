@@ -112,7 +112,7 @@ func collect(production boundary.Side) *targets {
 		port(rule)
 	}
 	for _, zone := range production.DNSZones {
-		// Not resolved: the name of a zone often leads to a host that many others share.
+		// Not resolved: a zone's name often resolves to a host shared with others.
 		t.names = append(t.names, zone.Pattern, "*."+zone.Pattern)
 	}
 	return t

@@ -8,7 +8,7 @@ import "strings"
 type class string
 
 const (
-	// unknown settings are refused, since nobody can tell where they lead.
+	// unknown settings are refused: they may connect anywhere.
 	unknown class = ""
 	// structure selects the hosts that other settings apply to, or includes files.
 	structure class = "structure"

@@ -474,7 +474,7 @@ func (w Wrapper) forwardEnd(ctx context.Context, to string, far bool) error {
 		return nil
 	}
 	if v := w.Decider.Decide(ctx, host, port); !v.Allowed {
-		return refuse("a forward leads to %s: %s", to, v.Reason)
+		return refuse("forward to %q: %s", to, v.Reason)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func (a *assembly) kubernetes() {
 	case version == "" && a.inventory == nil:
 		a.problem(missing, "kubernetes", "no source says which version of Kubernetes runs; give inventory or kubeconfig")
 	case version != "" && !kubernetesVersion.MatchString(version):
-		a.problem(unknown, theInventory, "%q is no version of Kubernetes, such as v1.34.3+k3s1", version)
+		a.problem(unknown, theInventory, "%q is not a version of Kubernetes, such as v1.34.3+k3s1", version)
 	}
 	a.manifest.Kubernetes = parity.Kubernetes{Distribution: parity.DistributionOf(version), Version: version}
 }

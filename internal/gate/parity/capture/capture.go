@@ -150,7 +150,7 @@ func (c Capturer) scanAll(ctx context.Context, s *scan, o Options, trees map[str
 		}
 		f := t.find(path.Clean(name))
 		if f == nil || f.Mode != "100644" && f.Mode != "100755" || f.Size > maxFile {
-			return nil, fmt.Errorf("%s:%s is no file at the commit %s", repository, name, t.Commit)
+			return nil, fmt.Errorf("%s:%s is not a file at commit %s", repository, name, t.Commit)
 		}
 		return f, t.fetch(ctx, []*file{f})
 	}

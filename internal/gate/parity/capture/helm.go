@@ -83,7 +83,7 @@ func (s *scan) helmValues(where string, n *yaml.Node, namespace string) error {
 		return nil
 	}
 	if content.Kind != yaml.ScalarNode {
-		return fmt.Errorf("line %d: valuesContent is no text", content.Line)
+		return fmt.Errorf("line %d: valuesContent is not a string", content.Line)
 	}
 	text, err := jinja(content.Value, nil)
 	if err != nil {

@@ -125,7 +125,7 @@ func dataOnly(source string) error {
 		case info.Mode()&fs.ModeSymlink != 0:
 			return fmt.Errorf("%s is a symbolic link, which is not followed", filepath.Base(name))
 		case !info.Mode().IsRegular():
-			return fmt.Errorf("%s is no regular file", filepath.Base(name))
+			return fmt.Errorf("%s is not a regular file", filepath.Base(name))
 		case info.Mode().Perm()&0o111 != 0:
 			return fmt.Errorf("%s may be executed, so that it is an inventory that a program makes: it could reach anything; give one of files", filepath.Base(name))
 		}

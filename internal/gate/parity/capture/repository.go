@@ -117,7 +117,7 @@ func openTree(ctx context.Context, runner run.Runner, r Repository) (*tree, erro
 		ref = "HEAD"
 	}
 	if strings.HasPrefix(ref, "-") || strings.ContainsAny(ref, " \t\n^~:?*[\\") || strings.Contains(ref, "..") {
-		return nil, fmt.Errorf("%q is no name of a branch, tag or commit", ref)
+		return nil, fmt.Errorf("%q is not the name of a branch, tag or commit", ref)
 	}
 	g, err := newGit(runner, r.Path)
 	if err != nil {

@@ -30,7 +30,7 @@ done
 systemctl disable containerd.service docker.service docker.socket open-iscsi.service iscsid.socket nftables.service
 systemctl enable ssh.service
 systemctl set-default multi-user.target
-# Host keys come from the driver; Debian's own generator would make keys nobody knows.
+# Host keys come from the driver; Debian's generator would make keys that are not in known_hosts.
 ln -sf /dev/null /etc/systemd/system/sshd-keygen.service
 # Logins are allowed as soon as sshd listens.
 ln -sf /dev/null /etc/tmpfiles.d/systemd-nologin.conf
