@@ -19,7 +19,11 @@ undoing|unheard	what it does
 \bliars?\b	undeclared change
 no_class	unclassified
 , (is|there) :?= 	ok
-\bjudg(e|es|ing|ement)\b	check, evaluate'
+\bjudg(e|es|ing|ement)\b	check, evaluate
+\bnobody\b	no process, no user, not X
+\bwhoever\b	the caller, the user
+\bleads? to\b	resolves to, points to
+\b(is|are) told\b	receives, reports'
 found=0
 while IFS=$'\t' read -r pattern instead; do
     # Chromium has an option of that name.

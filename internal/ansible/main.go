@@ -36,7 +36,7 @@ const (
 // arguments ("-" means stdin). The module is named by CallKey in the
 // arguments, else by argv[0] as Ansible writes it. The one JSON object goes to
 // stdout as the last act, whatever happens. While the module runs, os.Stdout
-// and os.Stderr both lead to stderr, with secrets masked, so that a stray print
+// and os.Stderr both write to stderr, with secrets masked, so that a stray print
 // cannot be taken for a result. SIGINT, SIGTERM and SIGHUP end the module's
 // context; it has 20 s to clean up, and the result says which signal it was.
 func Main(argv []string, modules ...Module) int {

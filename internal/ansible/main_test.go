@@ -123,7 +123,7 @@ func TestWhatIsNotAnArgumentsFileFailsWithAClearMessage(t *testing.T) {
 		"a module name that is not a text":  {`{"_kit_call": 1}`, "_kit_call is a number, not the name of a module"},
 		"a module that is not in here":      {`{"_kit_call": "other"}`, `no module "other" in this binary; it has: thing`},
 		"a wrong type":                      {`{"count": "many"}`, `argument count: "many" cannot be read as int; give a whole number`},
-		"an argument that nobody knows":     {`{"nme": 1, "zzz": 2}`, "Unsupported parameters for (thing) module: nme, zzz. Supported parameters include: count, name, password."},
+		"an unknown argument":               {`{"nme": 1, "zzz": 2}`, "Unsupported parameters for (thing) module: nme, zzz. Supported parameters include: count, name, password."},
 		"ANSIBLE_MODULE_ARGS around it all": {`{"ANSIBLE_MODULE_ARGS": {}}`, "Unsupported parameters"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,12 +272,12 @@ func TestABugOfTheModuleFailsAndSaysSo(t *testing.T) {
 		run     func(c *Call)
 		message string
 	}{
-		"a panic":                   {func(*Call) { panic("boom") }, "thing panicked: boom (at main_test.go:"},
-		"a write to a nil map":      {func(*Call) { empty["x"] = 1 }, "nil map (at main_test.go:"},
-		"a panic with nil":          {func(*Call) { panic(nil) }, "thing panicked: panic called with nil"},
-		"an end of the goroutine":   {func(*Call) { runtime.Goexit() }, "thing ended its goroutine"},
-		"an option nobody declared": {func(c *Call) { c.Arg("nme") }, `the spec has no option "nme"`},
-		"a value that is not JSON":  {func(c *Call) { c.Return("x", func() {}) }, `the result key "x" cannot be written as JSON`},
+		"a panic":                  {func(*Call) { panic("boom") }, "thing panicked: boom (at main_test.go:"},
+		"a write to a nil map":     {func(*Call) { empty["x"] = 1 }, "nil map (at main_test.go:"},
+		"a panic with nil":         {func(*Call) { panic(nil) }, "thing panicked: panic called with nil"},
+		"an end of the goroutine":  {func(*Call) { runtime.Goexit() }, "thing ended its goroutine"},
+		"an undeclared option":     {func(c *Call) { c.Arg("nme") }, `the spec has no option "nme"`},
+		"a value that is not JSON": {func(c *Call) { c.Return("x", func() {}) }, `the result key "x" cannot be written as JSON`},
 	}
 	for _, key := range append([]string{"", "a-b", "a b", "_ansible_x", "é"}, reserved...) {
 		bugs["the result key "+key] = struct {

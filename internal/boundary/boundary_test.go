@@ -287,7 +287,7 @@ func TestTheSchemaKnowsTheKeysThatTheReaderKnows(t *testing.T) {
 	}
 }
 
-// FuzzDecide holds the checker to what matters: what it allows resolves to the
+// FuzzDecide checks the one property that matters: what is allowed resolves to the
 // sandbox alone, however it is spelled, and spelling it canonically changes nothing.
 func FuzzDecide(f *testing.F) {
 	for _, seed := range []string{"192.168.1.201", "0300.0250.1.0311", "3232235977", "::ffff:c0a8:1c9", "64:ff9b::c0a8:1c9", "2002:c0a8:1c9::", "node.test", "[::1]", "127.1", "fe80::1%x", "0x", "0x.0x.0x.0x", "1.2.3.4.", "172.30.0.11"} {

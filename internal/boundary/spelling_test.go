@@ -243,7 +243,7 @@ for line in sys.stdin:
 	}
 }
 
-// checkReached refuses a checker that allows a text that leads to address, or allows it as another address.
+// checkReached fails the test if the checker allows a text that resolves to address, or pins it to another address.
 func checkReached(t *testing.T, k Checker, text string, address netip.Addr) {
 	t.Helper()
 	d := k.Decide(context.Background(), HostTarget(text))
@@ -296,7 +296,7 @@ func FuzzDecideNumeric(f *testing.F) {
 }
 
 // FuzzDecideKinds: no text of any kind makes the checker panic, hand out a
-// decision without reason, or allow what leads to production.
+// decision without reason, or allow what resolves to production.
 func FuzzDecideKinds(f *testing.F) {
 	kinds := []Kind{Host, Endpoint, Address, HostKey, MachineID, Hostname, Kube, Vault, KeyFile, Git, TofuState, TofuProvider, DNSZone, Database, Environment}
 	for i, seed := range []string{"a", "node.test:22", "::1", "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", "0123456789abcdef0123456789abcdef", "pi1", "https://[::1]:6443",

@@ -125,7 +125,7 @@ func again(t *testing.T, lines []string, sign Signer) []string {
 	return out
 }
 
-func TestALedgerThatNobodyTouchedIsWhatWasWritten(t *testing.T) {
+func TestAnUntouchedLedgerVerifies(t *testing.T) {
 	t.Parallel()
 	l := book(t, 20, nil)
 	result, err := l.Verify(t.Context(), Check{})
@@ -748,7 +748,7 @@ func FuzzAllowedSigners(f *testing.F) {
 }
 
 // A ledger that does not verify must not look right again after the next record.
-func TestNobodyWritesToALedgerThatDoesNotVerify(t *testing.T) {
+func TestAppendingToALedgerThatDoesNotVerifyFails(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string

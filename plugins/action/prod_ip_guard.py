@@ -27,7 +27,7 @@ class ActionModule(KitAction):
 
     def run(self, tmp=None, task_vars=None):
         if self._task.args.get("external_references"):
-            # What reads them is large, and what they lead to is a matter of the controller.
+            # Only the controller's binary reads them, and their endpoints are reached from the controller.
             if self._task.args.get("check_remote_host"):
                 raise AnsibleActionFail(
                     "prod_ip_guard: external_references are read on the controller, check_remote_host on the target; use one task for each"

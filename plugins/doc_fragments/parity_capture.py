@@ -230,7 +230,7 @@ options:
         choices: [repositories, cluster]
       read_production:
         description:
-          - Let O(kubeconfig) lead to a cluster that the boundary manifest lists as production. It is a warning.
+          - Allow a O(kubeconfig) whose cluster the boundary manifest lists as production. It is reported as a warning.
           - What the boundary manifest lists neither as production nor as the sandbox's is refused in any case.
         type: bool
         default: false

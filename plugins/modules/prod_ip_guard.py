@@ -146,7 +146,7 @@ options:
         description:
           - Directories of git repositories. What a fetch and a push of every remote really reach is judged, C(insteadOf) included,
             and what C(.gitmodules) and C(.lfsconfig) bring along.
-          - A repository in the file system is judged by its own path and by the one that links lead to. Hooks that lie outside of the
+          - A repository in the file system is checked by its own path and by its path with links resolved. Hooks that lie outside of the
             repository are refused.
         type: list
         elements: path

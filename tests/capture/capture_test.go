@@ -352,7 +352,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		}, "unread: tools:large.json:"},
 		"a key that stands twice": {func(_ *testing.T, l lab, _ *capture.Options) { l["tools/twice.yaml"] = "a: 1\na: 2\n" },
 			"unread: tools:twice.yaml: line 2 has a key for the second time"},
-		"a version of a variable that nobody sets": {func(t *testing.T, l lab, _ *capture.Options) {
+		"a version from an unset variable": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, longhorn, "{{ longhorn_version }}\n            t", "{{ longhorn_next }}\n            t")
 		},
 			"unread: factory:ansible/playbooks/longhorn.yml: HelmChart longhorn: line 19: version is left to a template"},
@@ -400,7 +400,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"an ApplicationSet with a patch": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, project, "  goTemplate: true", "  templatePatch: 'spec: {}'")
 		}, "the result of its templatePatch is not known"},
-		"an ApplicationSet with a variable of nobody": {func(t *testing.T, l lab, _ *capture.Options) {
+		"an ApplicationSet with an undefined variable": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, project, "name: \"{{.app}}-{{.env}}\"", "name: \"{{.app}}-{{.stage}}\"")
 		}, "the name of its Applications is left to a template"},
 		"two charts that set an image differently": {func(_ *testing.T, l lab, _ *capture.Options) {
@@ -427,7 +427,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"a service that is not there":       {func(_ *testing.T, _ lab, o *capture.Options) { o.Outside[0].Service = "db" }, "it has no service db"},
 		"a group without a host":            {func(_ *testing.T, _ lab, o *capture.Options) { o.Outside[0].Hosts = "nobody" }, "the group nobody of postgresql has no host"},
 		"a group of servers without a host": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.ServerGroup = "nobody" }, "the group nobody has no host"},
-		"a version of Kubernetes that nobody says": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.VersionVariable = "rke_version" },
+		"an unset version of Kubernetes": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.VersionVariable = "rke_version" },
 			"the node pi1 has no variable rke_version that is a text"},
 		"a version of Kubernetes that is none": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, "factory/ansible/inventory/group_vars/all/k3s.yml", "v{{ k3s_release }}+k3s1", "stable")
@@ -435,7 +435,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"nodes of two versions": {func(_ *testing.T, l lab, _ *capture.Options) {
 			l["factory/ansible/inventory/host_vars/pi3.yml"] = "k3s_version: v1.33.0+k3s1\n"
 		}, "the nodes have different versions of Kubernetes: v1.33.0+k3s1, v1.34.3+k3s1"},
-		"an architecture that nobody says": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.ArchitectureVariable = "" }, "no source says the architecture of pi1"},
+		"an unset architecture": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.ArchitectureVariable = "" }, "no source says the architecture of pi1"},
 		"a recurring job by a template": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, jobs, "task: backup,", "task: \"{{ task }}\",")
 		},

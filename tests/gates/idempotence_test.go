@@ -138,7 +138,7 @@ func faults() map[string]fault {
 				"more.yml": "- ansible.builtin.file: {path: DIR/new, state: directory, mode: '0755'}\n",
 			}}, rule: "changed", where: "more.yml:1",
 		},
-		"a handler that is told each time": {
+		"a handler that is notified each time": {
 			site: site{playbook: `
     - ansible.builtin.debug: {msg: hello}
       changed_when: true
@@ -175,14 +175,14 @@ func faults() map[string]fault {
 			site: site{playbook: "\n    - block:\n        - ansible.builtin.fail: {msg: no such luck}\n      rescue:\n        - ansible.builtin.debug: {msg: never mind}\n"},
 			rule: "rescued_failure", says: "a block with a rescue", where: "site.yml:5",
 		},
-		"a variable that nobody set": {
+		"an undefined variable": {
 			site: site{playbook: "\n    - ansible.builtin.debug: {msg: '{{ nobody_set_this }}'}\n"}, rule: "failed", says: "nobody_set_this", where: "site.yml:4",
 		},
 		"a host that does not answer": {
 			site: site{playbook: "- hosts: web1\n  gather_facts: false\n  vars: {ansible_connection: ssh, ansible_host: 127.0.0.1, ansible_port: 1}\n  tasks:\n    - ansible.builtin.ping:\n"},
 			rule: "unreachable", where: "site.yml:5",
 		},
-		"a host that does not answer, and nobody minds": {
+		"a host that does not answer, ignored": {
 			site: site{playbook: `- hosts: web1
   gather_facts: false
   tasks:
@@ -220,7 +220,7 @@ func faults() map[string]fault {
 				options: idempotence.Options{Limit: "web1"}},
 			rule: "no_hosts", where: "site.yml:5",
 		},
-		"a limit that matches nobody": {
+		"a limit that matches no host": {
 			site: site{playbook: "\n    - ansible.builtin.debug: {msg: hello}\n", options: idempotence.Options{Limit: "wbe"}},
 			rule: "nothing_ran", says: "limit",
 		},
@@ -469,7 +469,7 @@ func TestHonestPlaybooksAreGreen(t *testing.T) {
 		},
 		"a command that creates what is there":                    {playbook: "\n    - ansible.builtin.command: {cmd: 'true', creates: DIR/there}\n"},
 		"a loop over nothing, and one of which some do not apply": {playbook: "\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: []\n    - ansible.builtin.debug: {msg: '{{ item }}'}\n      loop: [1, 2]\n      when: item == 1\n"},
-		"a handler that nobody tells":                             {playbook: "\n    - ansible.builtin.file: {path: DIR/there, mode: '0644'}\n      notify: Restart\n  handlers:\n    - name: Restart\n      ansible.builtin.fail: {msg: told}\n"},
+		"a handler that is never notified":                        {playbook: "\n    - ansible.builtin.file: {path: DIR/there, mode: '0644'}\n      notify: Restart\n  handlers:\n    - name: Restart\n      ansible.builtin.fail: {msg: told}\n"},
 		"a block with a rescue that is not needed":                {playbook: "\n    - block:\n        - ansible.builtin.debug: {msg: hello}\n      rescue:\n        - ansible.builtin.fail: {msg: needed}\n"},
 		"several hosts, in batches": {
 			playbook: "- hosts: web\n  serial: 1\n  gather_facts: false\n  tasks:\n    - ansible.builtin.debug: {msg: hello}\n",
@@ -491,7 +491,7 @@ func TestHonestPlaybooksAreGreen(t *testing.T) {
 			playbook: "\n    - ansible.builtin.copy: {dest: DIR/watched/there, content: \"it is there\\n\", mode: '0644'}\n    - ansible.builtin.command: 'true'\n      check_mode: false\n      changed_when: false\n",
 			options:  proved,
 		},
-		"a converge that writes where nobody watches": {
+		"a converge that writes outside the watched paths": {
 			playbook: "\n    - ansible.builtin.shell: date +%s%N >DIR/stamp\n      check_mode: false\n      changed_when: false\n", options: proved,
 		},
 		"a converge that changes what may change by itself": {

@@ -71,7 +71,7 @@ var behaviours = map[string]behaviour{
 	"a connection that is waited for":                     {tasks: []string{`ansible.builtin.wait_for_connection: {timeout: 10}`}},
 	"a connection that never comes about":                 {vars: `{ansible_port: 1, ansible_ssh_retries: 2}`, tasks: []string{works, `ansible.builtin.ping: `}},
 	"a machine that says nothing":                         {vars: `{ansible_port: 2297, ansible_ssh_timeout: 2}`, tasks: []string{works}},
-	"a name that nobody knows":                            {vars: `{ansible_host: nowhere.invalid}`, tasks: []string{works}},
+	"an unknown name":                                     {vars: `{ansible_host: nowhere.invalid}`, tasks: []string{works}},
 	"statuses of commands": {tasks: []string{`ansible.builtin.raw: exit 0`, `ansible.builtin.raw: exit 5`, `ansible.builtin.raw: exit 127`, `ansible.builtin.raw: exit 254`,
 		`ansible.builtin.raw: exit 256`, `ansible.builtin.raw: exit 511`, `ansible.builtin.raw: "kill -9 $$"`, `ansible.builtin.raw: nonexistent-command`}},
 	"a command that ends as a lost connection does": {tasks: []string{`ansible.builtin.raw: exit 255`}},
@@ -114,10 +114,10 @@ var behaviours = map[string]behaviour{
 	"a configuration file with an alias":                     {vars: `{ansible_host: alias, ansible_ssh_args: "-F from/config"}`, tasks: []string{works}},
 	"a host key that is another's":                           {vars: `{ansible_ssh_common_args: "-o UserKnownHostsFile={{ lookup('env', 'PWD') }}/from/wrong -o GlobalKnownHostsFile=/dev/null", known_nowhere: true}`, tasks: []string{works}},
 
-	"a host key that nobody knows, with host_key_checking off": {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_host_key_checking: false, ansible_ssh_common_args: "-o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
-	"a host key that nobody knows, accepted as new":            {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_ssh_common_args: "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
-	"any program as a proxy":                                   {host: "pi1", vars: `{ansible_ssh_extra_args: "-o 'ProxyCommand=python3 from/pass.py %h %p'"}`, tasks: []string{works}, other: "nobody can tell where a program leads"},
-	"a proxy for everything":                                   {host: "pi1", vars: `{ansible_ssh_extra_args: "-D 127.0.0.1:10801"}`, tasks: []string{works}, other: "it resolves to anywhere"},
+	"an unknown host key, with host_key_checking off": {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_host_key_checking: false, ansible_ssh_common_args: "-o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
+	"an unknown host key, accepted as new":            {host: "pi1", vars: `{ansible_host: 172.30.0.14, ansible_ssh_common_args: "-o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=/dev/null"}`, tasks: []string{works}, other: "host keys are always checked"},
+	"any program as a proxy":                          {host: "pi1", vars: `{ansible_ssh_extra_args: "-o 'ProxyCommand=python3 from/pass.py %h %p'"}`, tasks: []string{works}, other: "nobody can tell where a program leads"},
+	"a proxy for everything":                          {host: "pi1", vars: `{ansible_ssh_extra_args: "-D 127.0.0.1:10801"}`, tasks: []string{works}, other: "it resolves to anywhere"},
 }
 
 // volatile are the parts of results that no two runs share.

@@ -275,7 +275,7 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 			seed:  func(t *testing.T, l *lab) { l.remove(t, releases+"2") },
 			wants: []string{"components/longhorn", "components/longhorn-app"}, says: "found absent",
 		},
-		"a HelmChart that nobody installed": {
+		"a HelmChart that is not installed": {
 			seed: func(t *testing.T, l *lab) {
 				l.remove(t, releases+"2")
 				l.create(t, object{
@@ -404,13 +404,13 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 			asks:  instead(t, l, "    version: \"17\"\n", "    version: \"17\"\n    images: [arcodange-org/database]\n"),
 			wants: []string{"outside/postgresql/kubernetes"}, says: "with registry.sandbox.test/arcodange-org/database:17",
 		},
-		"PostgreSQL moved into the cluster under a name that nobody knows": {
+		"PostgreSQL moved into the cluster under an unknown name": {
 			seed: func(t *testing.T, l *lab) {
 				l.create(t, workload("StatefulSet", "erp", "db", serving("arcodange-org/database:17", 5432)))
 			},
 			wants: []string{"outside/postgresql/port"}, says: "expected nothing in Kubernetes that serves its port 5432, found erp/StatefulSet db with arcodange-org/database:17",
 		},
-		"PostgreSQL moved into the cluster under a name that nobody knows, behind a Service": {
+		"PostgreSQL moved into the cluster under an unknown name, behind a Service": {
 			seed: func(t *testing.T, l *lab) {
 				l.create(t, workload("StatefulSet", "erp", "db", containers("arcodange-org/database:17")))
 				l.create(t, service("db"))

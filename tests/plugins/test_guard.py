@@ -254,7 +254,7 @@ def test_a_run_waits_for_no_manifest(real, kind):
         assert "prod-ip-guard: refused: " in done.stderr and "not a regular file" in done.stderr
 
 
-def test_a_source_that_nobody_writes_is_not_waited_for(real):
+def test_a_pipe_without_a_writer_is_not_waited_for(real):
     one, other = _sandbox(real), real.directory / "other"
     other.mkdir()
     os.mkfifo(other / "hosts.yml")
@@ -307,7 +307,7 @@ def test_an_empty_boundary_is_called_so_where_nothing_else_looks(real):
         assert says in done.stdout + done.stderr
 
 
-def test_an_address_that_nobody_renders_is_refused_with_its_host(real):
+def test_an_unrendered_address_is_refused_with_its_host(real):
     inventory = _sandbox(real)
     (inventory / "hosts.yml").write_text(
         "all: {vars: {ansible_connection: arcodange.sandbox.guarded_ssh}, hosts: {pi2: {ansible_host: !unsafe '{{ x }}'}, '{{ y }}': }}\n", encoding="utf-8"

@@ -76,7 +76,7 @@ def test_a_cache_that_is_named_relative_to_nothing_is_not_used(stage):
     assert found == str(stage.cached(CONTROLLER))
 
 
-def test_what_nobody_has_used_for_a_month_is_removed(stage):
+def test_binaries_unused_for_a_month_are_removed(stage):
     bin_directory = stage.cached(CONTROLLER).parent.parent
     month = 31 * 24 * 3600
     for name, age in {"old": month, "recent": 0}.items():

@@ -23,7 +23,7 @@ func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T
 	l := newLab(t)
 	l.boundary("policy:\n  evidence: " + filepath.Join(l.root, "grant.json") + "\n")
 	head := l.change("second", ledger.Green)
-	// What lies in the working tree afterwards was judged by nobody.
+	// What is in the working tree afterwards was not checked.
 	l.write("factory/playbooks/word", "unjudged")
 	l.write("factory/ansible.cfg", "[defaults]\nforks = 9\n")
 
@@ -74,7 +74,7 @@ func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {
 		says string
 		kept string // the last record
 	}{
-		"nobody says that production is meant": {nil, nil, "i_mean_prod is not set", "promotion red"},
+		"i_mean_prod is not set": {nil, nil, "i_mean_prod is not set", "promotion red"},
 		"production is meant by a file of variables": {func(l *lab) { l.write("vars.yml", "i_mean_prod: true\n") }, []string{"-e", "@../vars.yml"},
 			"i_mean_prod comes from a file of variables", "promotion red"},
 		"production is meant by group_vars": {func(l *lab) { l.write("sandbox/group_vars/all.yml", "i_mean_prod: true\n") }, nil,

@@ -38,14 +38,14 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 		assert.True(t, report.Converged)
 		assert.Equal(t, []string{"localhost", "pi1", "pi2", "pi3"}, report.Hosts)
 	})
-	t.Run("what nodes and cluster do by themselves is nobody's lie", func(t *testing.T) {
+	t.Run("what nodes and cluster do by themselves is no undeclared change", func(t *testing.T) {
 		stop := s.busy(t)
 		report := s.gate(t, "tests/prove/testdata/honest.yml")
 		stop()
 		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
 		assert.Empty(t, report.Findings, lines(report))
 	})
-	t.Run("every liar is named at its task, and nobody else", func(t *testing.T) {
+	t.Run("every undeclared change is named at its task, and no other task", func(t *testing.T) {
 		image := strings.TrimSpace(s.on(t, "pi2", "docker", "ps", "--filter=name=postgres", "--format={{.Image}}"))
 		require.NotEmpty(t, image)
 		require.NoError(t, s.play("tests/prove/testdata/prepare.yml", "-e", "image="+image))

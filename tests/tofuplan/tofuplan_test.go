@@ -554,7 +554,7 @@ func TestThePlanFileIsPrivateAndAKilledRunsIsRemovedByTheNext(t *testing.T) {
 	w.apply(guarded)
 	w.write("root/main.tf", guarded)
 	w.wrap(`"$TOFU" "$@"; code=$?; for a in "$@"; do case $a in -out=*) stat -c %a "${a#-out=}" >"` + w.dir + `/mode"; stat -c %s "${a#-out=}" >"` + w.dir + `/size";; esac; done; exit $code`)
-	// What a process leaves that was killed: a copy with a plan, and a lock that nobody holds.
+	// What a process leaves that was killed: a copy with a plan, and an unlocked lock file.
 	w.write("work/plan-1-1/plan", secret)
 	w.write("work/plan-1-1.lock", "process 1\n")
 	report := w.judge() // asserts that nothing is left

@@ -53,7 +53,7 @@ type Subject struct {
 // limit is how long one machine may take to answer.
 const limit = 90 * time.Second
 
-// order is what a helper process is told to do.
+// order is the input of a helper process.
 type order struct {
 	Home    driver.Home
 	Request driver.Request
@@ -470,7 +470,7 @@ func heldLock(t *testing.T, s site) {
 	assert.ErrorContains(t, err, "hold it for a test")
 	request.Check = true
 	_, err = s.manager.Ensure(t.Context(), request)
-	require.NoError(t, err, "check mode waits for nobody")
+	require.NoError(t, err, "check mode does not wait for the lock")
 	held.Release()
 	assert.Empty(t, s.subject.Leftovers(t, s.want.Sandbox))
 }

@@ -154,7 +154,7 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		assert.Contains(t, found[0].Message, `task "first" at first.yml:1 on web1: it returned ok, and container docker c is gone`)
 		assert.Contains(t, found[1].Message, `task "second" at second.yml:1 on web1: it returned ok, and unit u.service differs`)
 	})
-	t.Run("of what went at a time that nobody knows, whoever could is named, and how many others", func(t *testing.T) {
+	t.Run("of what went at an unknown time, whoever could is named, and how many others", func(t *testing.T) {
 		t.Parallel()
 		honest := slices.DeleteFunc(slices.Clone(ran), func(e Event) bool { return e.Changed })
 		found := attributed(t, "", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}}, nil, 0, nil), honest)
@@ -162,7 +162,7 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		assert.Equal(t, "undeclared_change", found[0].Rule)
 		assert.Contains(t, found[0].Message, "the time is not known, so it was this or another of")
 		found = attributed(t, "", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}, "object v1 ConfigMap d": {State: "1"}}, nil, 0, nil), nil)
-		require.Len(t, found, 1, "one finding for all that nobody did")
+		require.Len(t, found, 1, "one finding for all changes without a task")
 		assert.Contains(t, found[0].Message, "and no task ran there")
 		assert.Len(t, found[0].Diff, 2)
 	})

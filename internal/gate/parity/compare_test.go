@@ -134,7 +134,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			},
 			[]string{"outside/postgresql/port"}, "port 5432, found db/Pod x with lab/database:3 behind the Service main (",
 		},
-		"a Service that leads to a pool of connections, or to nothing": {
+		"a Service in front of a pool of connections, or to nothing": {
 			func(_ *Manifest, f *Found) {
 				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "edoburu/pgbouncer:1", Labels: map[string]string{"app": "x"}},
 					FoundImage{Namespace: "db", Workload: "Pod x", Reference: "lab/exporter:1", Labels: map[string]string{"app": "x"}})
@@ -215,7 +215,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "starting" }, []string{"outside/postgresql/hosts/pi2/running"},
 			"found running, and its health is starting",
 		},
-		"a service whose health nobody asks for":  {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "" }, nil, ""},
+		"a service without a health requirement":  {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "" }, nil, ""},
 		"a service whose health is not looked at": {func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Health = "none" }, nil, ""},
 		"a new container that is not well beside the one that it replaced": {
 			func(_ *Manifest, f *Found) {

@@ -423,7 +423,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 		}, "ledger", "carries no signature"},
-		"a policy that wants signatures, and nobody named who may sign": {func(l *lab) {
+		"a policy that requires signatures, without allowed signers": {func(l *lab) {
 			l.write("promotion.yml", "signed: true\n"+policyText)
 			l.request.Base = l.commit("Ask for signatures")
 			l.change("playbooks/site.yml")
@@ -848,7 +848,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		}, "policy", "the repository has its own policy, promotion.yml, and"},
 		"a policy that does not list the repository": {func(l *lab) { l.change("README.md"); l.evidence(); l.request.Repository = "fork" },
 			"policy", `does not list the repository "fork"`},
-		"another repository that nobody names": {func(l *lab) {
+		"another repository that the request does not name": {func(l *lab) {
 			l.together()
 			l.change("playbooks/site.yml")
 			l.evidence()

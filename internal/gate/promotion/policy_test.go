@@ -88,7 +88,7 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"signed by a word":               {repository + class + "signed: 'yes'\n", ":11:9: not true or false"},
 		"no classes":                     {repository, "repositories or classes are missing"},
 		"no repositories":                {class, "repositories or classes are missing"},
-		"a class nobody describes":       {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not listed under classes`},
+		"an undescribed class":           {strings.Replace(repository, "class: a", "class: b", 1) + class, `:4:16: the class "b" is not listed under classes`},
 		"a class twice":                  {repository + "      - class: a\n        paths: [y]\n" + class, `:6:16: the class "a" is listed twice`},
 		"a repository of no classes":     {"repositories:\n  r: {classes: []}\n" + class, "classes is missing"},
 		"a class of no paths":            {"repositories:\n  r:\n    classes:\n      - class: a\n" + class, `:4:16: the class "a" has no paths`},

@@ -224,7 +224,7 @@ func TestOtherSourcesOfTheInventoryAreChecked(t *testing.T) {
 			write(t, d, "o/boundary.yml", strings.ReplaceAll(manifest, "192.0.2", "198.51.100"))
 		}, "o", "it has a boundary manifest"},
 		"a file of variables with that name": {func(t *testing.T, d string) { write(t, d, "o/group_vars/all/boundary.yml", "a: 1\n") }, "o", ""},
-		"a plugin that asks nobody":          {func(t *testing.T, d string) { write(t, d, "o/c.yml", "plugin: constructed\n") }, "o", ""},
+		"a plugin without requests":          {func(t *testing.T, d string) { write(t, d, "o/c.yml", "plugin: constructed\n") }, "o", ""},
 		"a plugin that asks a cloud":         {func(t *testing.T, d string) { write(t, d, "o/c.yml", "plugin: amazon.aws.aws_ec2\n") }, "o", "is for the plugin amazon.aws.aws_ec2"},
 		"a plugin behind an escape":          {func(t *testing.T, d string) { write(t, d, "o/c.yml", "\"pl\\x75gin\": amazon.aws.aws_ec2\n") }, "o", "is for the plugin amazon.aws.aws_ec2"},
 		"a plugin in JSON":                   {func(t *testing.T, d string) { write(t, d, "o/c.json", `{"plugin": "amazon.aws.aws_ec2"}`) }, "o", "is for the plugin amazon.aws.aws_ec2"},

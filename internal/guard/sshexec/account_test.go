@@ -46,7 +46,7 @@ func TestTheHomeIsTheAccountsWhateverTheEnvironmentSays(t *testing.T) {
 		"one with zeros before its number":      {fmt.Sprintf("me:x:00%d:5::/home/a", uid), "", "/home/a", ""},
 		"an account of a directory":             {line(uid+1, "/home/b"), line(uid, "/net/a"), "/net/a", ""},
 		"what is written out of use":            {"#" + line(uid, "/home/b") + "+" + line(uid, "/home/b"), line(uid, "/net/a"), "/net/a", ""},
-		"an account that nobody knows":          {line(uid+1, "/home/b"), "", "", "has no answer"},
+		"an unknown account":                    {line(uid+1, "/home/b"), "", "", "has no answer"},
 		"an answer about another":               {"", line(uid+1, "/net/b"), "", "has no answer"},
 		"an answer that is none":                {"", "me", "", "has no answer"},
 		"an account of this machine, homeless":  {line(uid, ""), line(uid, "/net/a"), "", "not an absolute path"},
@@ -72,7 +72,7 @@ func TestTheHomeIsTheAccountsWhateverTheEnvironmentSays(t *testing.T) {
 
 // A user of whom the machine knows nothing: with a home of its own choice, the
 // program itself would have looked there, and ssh elsewhere.
-func TestAUserWhomNobodyKnowsBecomesNothing(t *testing.T) {
+func TestAnUnknownUserIsNotExecutedAs(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
 		t.Skip("only root of Linux can be somebody else")

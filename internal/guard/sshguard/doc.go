@@ -7,5 +7,5 @@
 // caller execs the real program.
 //
 // Settings of the caller and of ssh's configuration are kept, except for those
-// that could lead to another host or run another program: see forced in plan.go.
+// that could connect to another host or run another program: see forced in plan.go.
 package sshguard

@@ -68,7 +68,7 @@ var forced = []string{
 	"ForwardAgent=no", "IdentitiesOnly=yes", "StrictHostKeyChecking=yes",
 	"VerifyHostKeyDNS=no", "UpdateHostKeys=no", "ProxyUseFdpass=no",
 	"ForwardX11=no", "GSSAPIDelegateCredentials=no", "SecurityKeyProvider=internal",
-	"NoHostAuthenticationForLocalhost=no", // a forwarded port of this machine may lead to any host
+	"NoHostAuthenticationForLocalhost=no", // a forwarded port of this machine may end at any host
 	"EscapeChar=none",                     // ~C would forward any port
 }
 

@@ -65,7 +65,7 @@ func (c Checker) Check(ctx context.Context, target boundary.Target) ([]boundary.
 	return []boundary.Decision{c.Decide(ctx, target)}, nil
 }
 
-// References decides about everything that external references lead to.
+// References decides for each endpoint of the external references.
 func (c Checker) References(ctx context.Context, sources references.Sources) []boundary.Decision {
 	reader := references.Reader{Environ: c.Env, Home: sshexec.Call{Env: c.Env}.Getenv("HOME"), Runner: run.Exec{}}
 	var decisions []boundary.Decision

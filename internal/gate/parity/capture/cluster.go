@@ -66,7 +66,7 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 	if err != nil {
 		return nil, warnings, err
 	}
-	// An address may lead to another cluster than it did; what it is, it tells itself.
+	// The address may serve another cluster by now, so ask the cluster for its identity.
 	identity := a.Engine.Decide(ctx, boundary.Target{Kind: boundary.Kube, ClusterUID: uid, From: a.Kubeconfig})
 	if ofProduction(identity) && !a.Production {
 		return nil, warnings, fmt.Errorf("it is a cluster of production by its UID (%s); to read it, set read_production", identity.Rule)
