@@ -77,7 +77,7 @@ func (c *Call) Arg(name string) any {
 // Args is every option with its coerced value.
 func (c *Call) Args() map[string]any { return plain(c.args).(map[string]any) }
 
-// Differ records that what name stands for is before now, and is (in check
+// Differ records that the value called name is before now, and is (in check
 // mode: would be) after once the module is done. Equal values add nothing.
 // `changed` and `diff` both come from this list alone, so they cannot disagree.
 func (c *Call) Differ(name string, before, after any) { c.differ(name, before, after, false) }
@@ -85,8 +85,8 @@ func (c *Call) Differ(name string, before, after any) { c.differ(name, before, a
 // DifferText is Differ for the text of a file: shown line by line, name as the header.
 func (c *Call) DifferText(name, before, after string) { c.differ(name, before, after, true) }
 
-// Contrast shows, for a module that compares, that what name stands for was
-// expected to be one thing and is another. It goes into `diff` and is no change.
+// Contrast shows, for a module that compares, that the value called name was
+// expected to be one thing and is another. It goes into `diff` and is not a change.
 func (c *Call) Contrast(name string, expected, found any) {
 	c.record(name, expected, found, difference{still: true})
 }
@@ -113,7 +113,7 @@ func (c *Call) record(name string, before, after any, d difference) {
 	c.differences = append(c.differences, d)
 }
 
-// same is equality as a reader sees it: 1 and true differ, though Python's == says otherwise.
+// same is equality with types: 1 and true differ, unlike in Python.
 func same(a, b any) bool {
 	left, errLeft := jsonBytes(a)
 	right, errRight := jsonBytes(b)
@@ -128,7 +128,7 @@ func scalar(value any) bool {
 	return true
 }
 
-// Changed tells whether a difference was recorded.
+// Changed reports whether a difference was recorded.
 func (c *Call) Changed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,7 +41,7 @@ func (t Type) String() string {
 	return typeNames[t]
 }
 
-// wanted says what would have been right, for the end of an error message.
+// wanted describes valid values, for the end of an error message.
 var wanted = map[Type]string{
 	Str:   "give a string",
 	Int:   "give a whole number such as 5",
@@ -55,7 +55,7 @@ var wanted = map[Type]string{
 
 var errCoerce = errors.New("cannot be converted")
 
-// coerce is AnsibleModule's check_type_<t>. Its error says nothing of the value.
+// coerce is AnsibleModule's check_type_<t>. Its error does not contain the value.
 func coerce(t Type, value any) (any, error) {
 	switch t {
 	case Str:

@@ -30,7 +30,7 @@ const (
 )
 
 // Main runs the module that is asked for and returns the exit status: 1 when
-// the result says failed, else 0. Ansible goes by the result alone.
+// the result has failed: true, else 0. Ansible uses only the result.
 //
 // argv is os.Args: the name the binary was called by, and the file of
 // arguments ("-" means stdin). The module is named by CallKey in the

@@ -141,7 +141,7 @@ func pySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f 
 
 func pyStrip(text string) string { return strings.TrimFunc(text, pySpace) }
 
-// decimal tells whether text is digits with at most one point and one
+// decimal reports whether text is digits with at most one point and one
 // exponent; with underscores, one may stand between two digits.
 func decimal(text string, underscores bool) bool {
 	if underscores {

@@ -473,7 +473,7 @@ func (p *parsed) groups(s *Spec, given *dict, where string) {
 	}
 }
 
-// inside goes on with the dicts that have a spec of their own.
+// inside checks dicts with suboptions.
 func (p *parsed) inside(name string, o Option, given *dict, where string) {
 	value, _ := given.get(name)
 	if o.Spec == nil || value == nil {

@@ -368,7 +368,7 @@ func encode(out *bytes.Buffer, value any) error {
 	return nil
 }
 
-// plainText tells whether JSON writes text as it is.
+// plainText reports whether JSON encodes text unescaped.
 func plainText(text string) bool {
 	for i := range len(text) {
 		if b := text[i]; b < ' ' || b >= utf8.RuneSelf || b == '"' || b == '\\' || b == 0x7f {

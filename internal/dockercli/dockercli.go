@@ -78,7 +78,7 @@ func explain(res run.Result, err error) error {
 }
 
 // Inspect decodes what `docker <kind> inspect` says about the names into a slice
-// of T. Names that are not there are left out and are no error.
+// of T. Missing names are left out without an error.
 func Inspect[T any](ctx context.Context, e Engine, kind string, names ...string) ([]T, error) {
 	if len(names) == 0 {
 		return nil, nil

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package driver says what a machine of a sandbox is, and what a driver that provides
+// Package driver defines a machine of a sandbox, and what a driver that provides
 // machines must guarantee. It knows locks, keys, the order of steps and how to
 // wait for SSH, which are the same for every driver. It does not know any
 // particular way to get a machine: those are the packages below it.
@@ -63,7 +63,7 @@ type Driver interface {
 	Plan(ctx context.Context, want Spec, power Power) (Plan, error)
 
 	// Inspect tells about a machine, running or not. It MUST give ErrNotFound
-	// for an absent one and ErrNotOwned for somebody else's. HostKeys MUST be
+	// for an absent one and ErrNotOwned for another owner's. HostKeys MUST be
 	// read out of band, not over the network.
 	Inspect(ctx context.Context, sandbox, name string) (Machine, error)
 

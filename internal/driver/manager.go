@@ -155,7 +155,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	return out, m.remember(ctx, &out, want, req)
 }
 
-// runs tells whether the machine is running once the plan is done.
+// runs reports whether the machine is running once the plan is done.
 func runs(plan Plan, before *Machine, power Power) bool {
 	after := Absent
 	if before != nil {
@@ -209,7 +209,7 @@ func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
 const newKey = "(a new key of this sandbox)"
 
 // readKeys fills the keys of the wanted machine with those that there are, and
-// tells whether one is missing. It changes nothing.
+// reports whether one is missing. It changes nothing.
 func (m Manager) readKeys(ctx context.Context, want *Spec, own bool) (missing bool, err error) {
 	if own {
 		if _, err := os.Stat(m.Home.KeyFile()); errors.Is(err, fs.ErrNotExist) {

@@ -267,7 +267,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	return broken, true, nil
 }
 
-// stampOf changes whenever somebody writes to the file, replaces it or changes its times.
+// stampOf changes whenever the file is written to, replaced, or its times are changed.
 func stampOf(file *os.File) (string, error) {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &s); err != nil {
@@ -365,7 +365,7 @@ func tail(file *os.File) (last Entry, end, size int64, err error) {
 	return last, size - chunk + int64(final) + 1, size, nil
 }
 
-// fits tells whether the ledger's end is at or after every head that is known of it.
+// fits reports whether the ledger's end is at or after every head that is known of it.
 func (l *Ledger) fits(last Entry) error {
 	for _, path := range l.heads() {
 		head, err := readHead(path)
@@ -538,13 +538,13 @@ func split(raw []byte) (l line, ok bool) {
 	return l, true
 }
 
-// plain tells whether JSON holds a text unescaped.
+// plain reports whether JSON encodes a text unescaped.
 func plain(text []byte) bool {
 	return !slices.ContainsFunc(text, func(c byte) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
 }
 
-// Read returns the entries of the ledger at path as they stand there: Verify
-// tells whether they are what was written. A ledger that is not there has none.
+// Read returns the entries of the ledger at path, unverified: Verify
+// reports whether they are what was written. A missing ledger has none.
 // What a crash has left of an unfinished last entry is left out.
 func Read(path string) ([]Entry, error) {
 	var entries []Entry

@@ -12,7 +12,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// Record is what a gate or a drill says of one run.
+// Record is the result of one run of a gate or a drill.
 type Record struct {
 	Time         time.Time         `json:"time"`                   // when the run ended, UTC
 	What         string            `json:"what"`                   // the gate or drill, as "idempotence_gate"
@@ -34,7 +34,7 @@ type Record struct {
 	Breaks       []Break           `json:"breaks,omitempty"`       // only in a record of RestartName, oldest first
 }
 
-// RestartName is what the first record of a ledger that was restarted says it is of.
+// RestartName is the `what` of the first record of a restarted ledger.
 const RestartName = "ledger_restart"
 
 // Break is where a ledger that did not verify was replaced by a new one.

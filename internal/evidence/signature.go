@@ -33,7 +33,7 @@ const signingTime = 30 * time.Second
 const magic = "SSHSIG"
 
 // SSHSigner signs with ssh-keygen and the key at path: a private key, or a
-// public one whose private half an agent holds.
+// public key whose private key an agent holds.
 func SSHSigner(runner run.Runner, key string) Signer {
 	return func(ctx context.Context, body []byte) (string, error) {
 		ctx, stop := context.WithTimeout(ctx, signingTime)
@@ -74,7 +74,7 @@ type signed struct {
 	Digest    []byte
 }
 
-// Allowed says whose signatures count, as a file of allowed signers does
+// Allowed is the list of accepted signers, as in a file of allowed signers
 // (ssh-keygen(1), ALLOWED SIGNERS).
 type Allowed struct {
 	signers map[string][]signer // by the public key's wire form
@@ -229,7 +229,7 @@ func (a *Allowed) claim(body []byte, encoded string, when time.Time) (claim, err
 	return c, nil
 }
 
-// made tells whether the key made it.
+// made reports whether the key made it.
 func (c claim) made() error {
 	if err := c.holders[0].key.Verify(c.data, &c.sig); err != nil {
 		return errors.New("carries a signature of something else")
@@ -237,7 +237,7 @@ func (c claim) made() error {
 	return nil
 }
 
-// timely tells whether the key was allowed at that time.
+// timely reports whether the key was allowed at that time.
 func (c claim) timely() error {
 	for _, holder := range c.holders {
 		if (holder.after.IsZero() || !c.when.Before(holder.after)) && (holder.till.IsZero() || c.when.Before(holder.till)) {

@@ -54,7 +54,7 @@ type Verification struct {
 	Head     Head      `json:"head"`     // its last record
 	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
 	Problems []Problem `json:"problems"` // by line
-	// Anchored tells whether a head outside of the folder of the ledger says how far
+	// Anchored reports whether a head outside of the folder of the ledger says how far
 	// it had come, see Ledger.Anchors.
 	Anchored bool    `json:"anchored"`
 	Breaks   []Break `json:"breaks"` // at which the ledger was restarted, oldest first

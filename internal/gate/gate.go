@@ -19,11 +19,11 @@ type Info struct {
 	ID      string // lower case with underscores, unique within its gate
 	Summary string // what it reports, one clause: "A task would change something"
 
-	// NeverWaive says why findings of the rule cannot be waived; empty if they can.
+	// NeverWaive is why findings of the rule cannot be waived; empty if they can.
 	NeverWaive string
 }
 
-// Rule is one thing that a gate requires of what it checks, an S.
+// Rule is one requirement of a gate on its subject, an S.
 type Rule[S any] interface {
 	Info() Info
 

@@ -75,7 +75,7 @@ func (r *Report) Common() *Report { return r }
 func (r *Report) MaskWith(mask func(string) string) { r.mask = mask }
 
 // Add adds a finding: to Waived if a waiver covers it, else to Findings. It
-// tells whether it was not waived. The rule MUST be one of the gate's.
+// reports whether it was not waived. The rule MUST be one of the gate's.
 func (r *Report) Add(f Finding) (added bool) {
 	if _, ok := r.rules[f.Rule]; !ok {
 		panic(fmt.Sprintf("gate %s has no rule %q", r.Gate, f.Rule))
@@ -89,7 +89,7 @@ func (r *Report) Add(f Finding) (added bool) {
 	return true
 }
 
-// Covered tells whether a waiver covers a finding, which is then added to Waived
+// Covered reports whether a waiver covers a finding, which is then added to Waived
 // and not to be added again.
 func (r *Report) Covered(f Finding) bool {
 	if r.rules[f.Rule].NeverWaive != "" {
@@ -117,7 +117,7 @@ func (r *Report) waive(f Finding) (first Waiver, ok bool) {
 	return first, ok
 }
 
-// Has tells whether there is a finding of one of the rules that is not waived.
+// Has reports whether there is a finding of one of the rules that is not waived.
 func (r *Report) Has(rules ...string) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return slices.Contains(rules, f.Rule) })
 }

@@ -18,7 +18,7 @@ import (
 // longest is how far ahead a waiver may expire: after a year a person has to look at it again.
 const longest = 366 * 24 * time.Hour
 
-// Waiver lets findings of one rule stand, for a reason, until a day. Path, Task,
+// Waiver accepts findings of one rule, for a reason, until a date. Path, Task,
 // Resource and Host are patterns: * is any text, in a path any text without a
 // slash, and ** is any text. A resource without an index matches all of its
 // instances. At least one of the four is needed; all that are set must match.
@@ -139,7 +139,7 @@ func (w Waiver) validFor(rules map[string]Info, now time.Time) error {
 	return nil
 }
 
-// expired tells whether the last day of a valid waiver is over.
+// expired reports whether the last day of a valid waiver is over.
 func (w Waiver) expired(now time.Time) bool {
 	day, err := time.Parse(time.DateOnly, w.Expires)
 	return err != nil || !now.Before(day.AddDate(0, 0, 1))
@@ -153,7 +153,7 @@ func (w Waiver) covers(f Finding) bool {
 		(w.Host == "" || match(w.Host, f.Host, ".*"))
 }
 
-// match tells whether a pattern matches the whole of a text; star is the
+// match reports whether a pattern matches the whole of a text; star is the
 // regular expression for *.
 func match(pattern, text, star string) bool {
 	if pattern == text {

@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// LabelDigest marks an image as ours and says which recipe it was made from.
+	// LabelDigest marks an image as ours and holds the digest of its recipe.
 	LabelDigest = "org.arcodange.image.digest"
 	// LabelRecipe names that recipe.
 	LabelRecipe = "org.arcodange.image.recipe"
@@ -92,7 +92,7 @@ type Plan struct {
 	Cached  bool // the image can be imported from the cache
 }
 
-// Empty tells that there is nothing to do.
+// Empty reports whether there is nothing to do.
 func (p Plan) Empty() bool { return !p.Image && !p.Archive }
 
 // Name is what the image of that recipe is called by default.
@@ -188,8 +188,8 @@ func (b Builder) Apply(ctx context.Context, want Want) (Image, error) {
 	return img, nil
 }
 
-// Remove takes the image, its cache and its archive away. Absent is no error.
-// It tells whether there was anything to remove; with check it only tells.
+// Remove removes the image, its cache and its archive. Absent is not an error.
+// It reports whether there was anything to remove; with check it removes nothing.
 func (b Builder) Remove(ctx context.Context, want Want, check bool) (bool, error) {
 	plan, img, err := b.Plan(ctx, want)
 	if err != nil {
@@ -350,7 +350,7 @@ func (b Builder) bootstrap(ctx context.Context, r Recipe, m Mirrors, work, diges
 	return nil
 }
 
-// why finds the line of a builder's output that says what went wrong: apt's and
+// why returns the line of a builder's output with the cause: apt's and
 // mmdebstrap's errors start with E:, and the first is the cause.
 func (b Builder) why(res run.Result, err error) error {
 	said := string(res.Stderr) + string(res.Stdout)

@@ -86,7 +86,7 @@ func (r *reader) skip(file, format string, args ...any) {
 	r.unknown = append(r.unknown, file+": "+fmt.Sprintf(format, args...))
 }
 
-// put notes a host; its address counts only if no other place says one.
+// put records a host; its address is used only if no other source has one.
 func (r *reader) put(name, address, file string) {
 	if !literal(address) {
 		if address != "" {
@@ -103,7 +103,7 @@ func (r *reader) put(name, address, file string) {
 	}
 }
 
-// literal tells whether a value means itself to every reader: an address that
+// literal reports whether every reader takes a value as the same text: an address that
 // neither Python nor YAML 1.1 takes for a number, or a name that is no word of
 // theirs. No template, no encryption, no quotes.
 func literal(value string) bool {
@@ -114,7 +114,7 @@ func literal(value string) bool {
 	return plain(value)
 }
 
-// plain tells whether a host name is one that no reader takes apart or takes for something else.
+// plain reports whether every reader takes a host name as the same plain name.
 func plain(name string) bool {
 	if address, err := netip.ParseAddr(name); err == nil {
 		return address.Is4()
@@ -228,7 +228,7 @@ func (r *reader) ini(file string, data []byte) {
 	}
 }
 
-// parse is aini, which panics on some of what is no inventory.
+// parse calls aini, which panics on some invalid inventories.
 func parse(data []byte) (parsed *aini.InventoryData, err error) {
 	defer func() {
 		if recover() != nil {
@@ -243,7 +243,7 @@ var (
 	number    = lazyregexp.New(`^[0-9]{1,6}$`)
 )
 
-// ranges tells whether ranges expand to a reasonable number of hosts: aini expands all of them at once.
+// ranges reports whether ranges expand to a reasonable number of hosts: aini expands all of them at once.
 func ranges(data []byte) bool {
 	const most = 100_000
 	all := 0
@@ -309,7 +309,7 @@ func document(data []byte) *yaml.Node {
 	return root
 }
 
-// groups tells whether a mapping is of groups as Ansible wants them, none within itself. One that is not costs it the whole file.
+// groups reports whether a mapping holds valid groups without cycles. Ansible ignores the whole file otherwise.
 func groups(mapping *yaml.Node, within []string) bool {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name, group := mapping.Content[i].Value, mapping.Content[i+1]
@@ -447,7 +447,7 @@ func scalar(n *yaml.Node) (value string, given bool) {
 	return n.Value, true
 }
 
-// unsafe tells whether a document has what yaml.v3 and Ansible's loader may read differently.
+// unsafe reports whether yaml.v3 and Ansible's loader may read a document differently.
 func unsafe(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Value == "<<" {
 		return true

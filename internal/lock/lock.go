@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// ErrHeld is a lock that somebody else still held when the deadline passed.
+// ErrHeld means that another process still held the lock at the deadline.
 var ErrHeld = errors.New("still held")
 
 // poll is how often a held lock is tried again.
@@ -28,7 +28,7 @@ const poll = 20 * time.Millisecond
 type Lock struct{ file *os.File }
 
 // Acquire waits until no other holder has the lock at path, at
-// most for the given time. The file says who holds it and what for; an error
+// most for the given time. The file names the holder and its purpose; an error
 // repeats that. Folders that are missing are made.
 func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
@@ -56,7 +56,7 @@ func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock,
 	}
 }
 
-// try gives nil when somebody else holds the lock.
+// try returns nil if another process holds the lock.
 func try(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err

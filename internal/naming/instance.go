@@ -43,7 +43,7 @@ func (i Instance) String() string {
 	return fmt.Sprintf("app %q in env %q", i.App, i.Env)
 }
 
-// CheckApp says why app cannot be an application's name; nil means it can.
+// CheckApp returns why app cannot be an application's name; nil if it can.
 func (t *Table) CheckApp(app string) error {
 	if err := checkWord("app", app); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (t *Table) CheckApp(app string) error {
 	return nil
 }
 
-// CheckEnv says why env cannot be an env; nil means it can.
+// CheckEnv returns why env cannot be an env; nil if it can.
 func (t *Table) CheckEnv(env string) error {
 	if env == Prod {
 		return nil
@@ -84,7 +84,7 @@ func orExample(word string) string {
 	return word
 }
 
-// checkWord says why word is not lower-case kebab-case. what is "app" or "env".
+// checkWord returns why word is not lower-case kebab-case. what is "app" or "env".
 func checkWord(what, word string) error {
 	const form = "lower-case letters, digits and single hyphens, beginning with a letter"
 	if word == "" {

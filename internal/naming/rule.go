@@ -106,7 +106,7 @@ type refusal struct {
 	why  string
 }
 
-// check says what the rule has against name; nil means nothing.
+// check returns why name breaks the rule; nil if it does not.
 func (r *rule) check(name string) *refusal {
 	if len(name) > r.MaxBytes {
 		return &refusal{name[r.MaxBytes:], fmt.Sprintf("it has %d bytes and %d are allowed, so that %q is too much", len(name), r.MaxBytes, name[r.MaxBytes:])}

@@ -20,7 +20,7 @@ var shipped []byte
 // maxConventions is the largest conventions file that is read.
 const maxConventions = 1 << 20
 
-// Scopes: whom a name belongs to.
+// Scopes: the owner of a name.
 const (
 	scopeInstance  = "instance"
 	scopeApp       = "app"
@@ -49,7 +49,7 @@ func (s *system) pattern(i Instance) *pattern {
 	return &s.other
 }
 
-// owner is whom the name of i belongs to in this system.
+// owner is the owner of i's name in this system.
 func (s *system) owner(i Instance) Instance {
 	if s.Scope == scopeApp {
 		return Instance{App: i.App}
@@ -65,7 +65,7 @@ type Table struct {
 	reservedEnvs map[string]bool
 }
 
-// reservedWords are words that are no app or no env.
+// reservedWords cannot be the name of an app or of an env.
 type reservedWords struct {
 	Apps []string `yaml:"apps"`
 	Envs []string `yaml:"envs"`
@@ -143,7 +143,7 @@ func Read(name string, conventions []byte) (*Table, error) {
 	return file.compile()
 }
 
-// apply changes file as the user's file says.
+// apply merges the user's file into file.
 func (own *conventionsFile) apply(file *tableFile) error {
 	var problems []error
 	unknown := func(key, name string) {
@@ -189,7 +189,7 @@ func (own *conventionsFile) apply(file *tableFile) error {
 	return join(problems)
 }
 
-// change takes over what the other row says.
+// change copies the other row's values.
 func (s *system) change(other *system) {
 	for _, field := range []struct {
 		into *string

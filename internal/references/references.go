@@ -50,7 +50,7 @@ type Finding struct {
 	// Known means that it is refused only if the manifest lists it as production:
 	// it changes each time a sandbox is made, and cannot be listed.
 	Known bool
-	// Text is searched for mentions of production, and is no target itself.
+	// Text is searched for mentions of production; it is not a target itself.
 	Text string
 }
 

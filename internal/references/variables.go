@@ -9,13 +9,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// Class says what an environment variable does to the programs that read it.
+// Class is the effect of an environment variable on the programs that read it.
 type Class int
 
 const (
 	// Other is a variable of any program: only its value can mention production.
 	Other Class = iota
-	// Process is what a process needs, or says where it runs. Its value may mention production.
+	// Process variables describe the process (HOME, PWD, …). Their values may mention production.
 	Process
 	// Setting belongs to a client of Endpoint and Credential, and neither holds a credential nor changes the endpoint.
 	Setting

@@ -60,7 +60,7 @@ type Result struct {
 	Code   int // exit status; -1 when a signal ended it
 }
 
-// Runner runs commands. Tests stand in for it.
+// Runner runs commands. Tests replace it.
 type Runner interface {
 	// Run waits for the command to end. A command that could not be started,
 	// that ended with a status other than zero or that the context stopped
@@ -88,7 +88,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotFound tells whether err says that the program is not installed.
+// NotFound reports whether err says that the program is not installed.
 func NotFound(err error) bool { return errors.Is(err, exec.ErrNotFound) }
 
 // LastLine is the last line of out that is not blank.

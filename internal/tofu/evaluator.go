@@ -109,7 +109,7 @@ func (e *Evaluator) Texts(block *hcl.Block) map[string][]string {
 	return all
 }
 
-// literals are the strings that stand in an expression, whatever it makes of them.
+// literals are the string literals in an expression.
 func literals(expression hcl.Expression) []string {
 	if _, native := expression.(hclsyntax.Node); !native {
 		raw, _ := expression.Value(nil)
@@ -138,7 +138,7 @@ func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
 		visit(native)
 		return all, true
 	}
-	// Without a scope a string of JSON is what it says.
+	// Without a scope a string of JSON is a literal.
 	raw, diagnostics := expression.Value(nil)
 	if diagnostics.HasErrors() {
 		return nil, false

@@ -14,7 +14,7 @@ import (
 
 // Evaluator knows the module as a root that is run with these files of
 // variables (-var-file). Variables have their defaults, TF_VAR_* of the
-// environment, the files that OpenTofu reads by itself, then varFiles.
+// environment, the files that OpenTofu loads automatically, then varFiles.
 func (m *Module) Evaluator(getenv func(string) string, varFiles []string) (*Evaluator, []*Error) {
 	e := &Evaluator{variables: map[string]cty.Value{}, locals: map[string]cty.Value{}}
 	for _, block := range m.Blocks("variable") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package xdg says where this project keeps its files on the controller, as
+// Package xdg returns where this project keeps its files on the controller, as
 // the XDG Base Directory Specification wants it. It does not know what they hold.
 package xdg
 

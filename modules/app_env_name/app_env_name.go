@@ -204,7 +204,7 @@ func side(p naming.Party) party {
 	return side
 }
 
-// compare fails when a recorded name is another one now, or no one's any more.
+// compare fails if a recorded name has changed, or its app or env is gone.
 func compare(c *ansible.Call, table *naming.Table, named []naming.Named, args arguments) error {
 	now := make(map[naming.Instance]map[string]string, len(named))
 	for _, one := range named {

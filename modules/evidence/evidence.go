@@ -157,7 +157,7 @@ func restart(ctx context.Context, c *ansible.Call, args arguments, about record.
 	return nil
 }
 
-// verify tells whether the ledger can be trusted, and renders it if asked to:
+// verify reports whether the ledger can be trusted, and renders it if asked to:
 // also one that cannot, with the problems on top of the page.
 func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
 	book, err := ledger.Open(path)

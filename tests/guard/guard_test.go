@@ -467,7 +467,7 @@ func scripts(t testing.TB, pattern string) []script {
 	return all
 }
 
-// known says whether a comment is one of a script's keys; a sentence begins with a capital letter.
+// known reports whether a comment is one of a script's keys; a sentence begins with a capital letter.
 func known(key string) bool {
 	if variant, ok := strings.CutPrefix(key, "says "); ok {
 		return slices.Contains(variants, variant)
@@ -478,7 +478,7 @@ func known(key string) bool {
 // traced is a line of the script that bash shows before it runs it.
 var traced = regexp.MustCompile(`(?m)^\++ .*$`)
 
-// held says whether the output of a run that let nothing through shows that the
+// held reports whether the output of a run that let nothing through shows that the
 // variant's layer was the reason.
 func (s script) held(t assert.TestingT, variant, output string) {
 	output = traced.ReplaceAllString(output, "") // what the script asked for is no answer

@@ -2,7 +2,7 @@
 
 // argspec writes the options of each module, modules/<name>/spec_gen.go, from
 // DOCUMENTATION in plugins/modules/<name>.py and the fragments that it extends.
-// What DOCUMENTATION has no key for stands in a comment at the option: `# no_log`.
+// What DOCUMENTATION has no key for is a comment at the option: `# no_log`.
 package main
 
 import (

@@ -42,7 +42,7 @@ func prepareHost() error {
 
 const hostResolvConf = "/etc/resolv.conf"
 
-// HasUpstreamDNS tells whether the node's name servers can be reached from a pod.
+// HasUpstreamDNS reports whether the node's name servers can be reached from a pod.
 func HasUpstreamDNS(cfg *config.Config) bool {
 	path := cfg.ResolvConf
 	if path == "" {
@@ -51,7 +51,7 @@ func HasUpstreamDNS(cfg *config.Config) bool {
 	return reachable(path)
 }
 
-// reachable tells whether a resolv.conf names a server that is not on the loopback of whoever reads it.
+// reachable reports whether a resolv.conf names a server that is not on the loopback of whoever reads it.
 func reachable(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {

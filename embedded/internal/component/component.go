@@ -49,7 +49,7 @@ func command(name string) *cobra.Command {
 	return nil
 }
 
-// Known tells whether name is a component's.
+// Known reports whether name is a component's.
 func Known(name string) bool {
 	switch name {
 	case APIServer, ControllerManager, Scheduler, Kubelet, Proxy, Kine:

@@ -48,7 +48,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/driver"
 )
 
-// Labels say whose a container, volume or network is.
+// Labels name the owner of a container, volume or network.
 const (
 	LabelSandbox = "org.arcodange.sandbox"
 	LabelMachine = "org.arcodange.sandbox.machine"
@@ -207,7 +207,7 @@ func (d Driver) look(ctx context.Context, want driver.Spec, power driver.Power) 
 	}
 }
 
-// leaving tells whether err is what the engine says about a container that it
+// leaving reports whether err is what the engine says about a container that it
 // is removing at this moment.
 func leaving(err error) bool {
 	if err == nil {
@@ -552,7 +552,7 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 	return plan, nil
 }
 
-// drift is what can only be had by making the container anew.
+// drift lists the differences that need a new container.
 func drift(c container, s scene, want driver.Spec) []driver.Difference {
 	var found []driver.Difference
 	differ := func(name string, before, after any) {
@@ -836,7 +836,7 @@ func (d Driver) stop(want driver.Spec) driver.Step {
 	}
 }
 
-// explain turns what the engine says about creating and starting into what to do.
+// explain adds a remedy to the engine's errors about creating and starting.
 func explain(err error, want driver.Spec) error {
 	if err == nil {
 		return nil

@@ -40,7 +40,7 @@ type Subject struct {
 	Subnet func(n int) string
 	// OccupyMachine, OccupyNetwork and OccupyDisk put something of somebody
 	// else's where the wanted machine, its network, or its disk would be. What
-	// they return tells whether that is still untouched. They clean up after t.
+	// they return reports whether that is still untouched. They clean up after t.
 	OccupyMachine, OccupyNetwork, OccupyDisk func(t *testing.T, want driver.Spec) (untouched func() bool)
 	// RemoveByHand removes the machine but not its disks, as a person would.
 	RemoveByHand func(t *testing.T, want driver.Spec)

@@ -221,7 +221,7 @@ func cellOf(entry evidence.Entry, now time.Time) cell {
 	return c
 }
 
-// verdict is a word of the page's own: everything that is not green is red.
+// verdict is the page's class for a verdict: everything that is not green is red.
 func verdict(entry evidence.Entry) string {
 	if entry.Verdict == evidence.Green {
 		return "green"

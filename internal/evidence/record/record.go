@@ -66,7 +66,7 @@ type Outcome struct {
 // reserved are the names of records that only the gate itself may write.
 var reserved = [...]string{"idempotence_gate", evidence.RestartName, "parity_assert", "promotion", "promotion_gate", "tofu_plan_gate"}
 
-// Reserved tells whether only a gate itself may write records named what: any
+// Reserved reports whether only a gate itself may write records named what: any
 // other writer could claim a result that the gate never had. Names of future
 // gates are recognised by their ending.
 func Reserved(what string) bool {

@@ -158,7 +158,7 @@ func (e Evidence) inventory() (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(all.String()))), nil
 }
 
-// hostList tells whether Ansible reads a source as a list of hosts.
+// hostList reports whether Ansible reads a source as a list of hosts.
 func hostList(source string) bool { return strings.Contains(source, ",") }
 
 func same(a, b string) bool { return pathlink.Canonical(a) == pathlink.Canonical(b) }

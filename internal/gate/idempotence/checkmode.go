@@ -119,7 +119,7 @@ func (e *Event) unreadable() {
 	}
 }
 
-// depends tells whether one of the expressions depends on check mode. own are
+// depends reports whether one of the expressions depends on check mode. own are
 // the variables of the task, seen those on the way here.
 func (c *checkMode) depends(expressions []string, own map[string][]string, seen []string) bool {
 	for _, text := range expressions {

@@ -56,10 +56,10 @@ type play struct {
 	Tasks       []map[string]any
 }
 
-// snapshot takes a snapshot of the machines. Those of which there is none are missing from the result.
+// snapshot takes a snapshot of the machines. Machines that could not be read are missing from the result.
 func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts []string) (map[string]machine, error) {
 	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ","), o.Sandbox}, o.Watch...)
-	// On the controller the user's own rights are enough, and often there are no others.
+	// On the controller the user's own rights are enough, and become is often not available.
 	become := fmt.Sprintf("{{ %t and ansible_connection | default('ssh') is not search('local$') }}", o.Become)
 	playbook, err := yaml.Marshal([]play{{
 		Name: "Take a snapshot of the machines", Hosts: hosts, Strategy: "ansible.builtin.linear",
@@ -108,7 +108,7 @@ func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts [
 }
 
 // converge runs the playbook for real between two snapshots of the machines and
-// reports what changed without a task that says so.
+// reports changes that no task reported.
 func (g Gate) converge(ctx context.Context, o Options, dir string, before map[string]machine, cluster map[string]thing, first *recording, report *gate.Report) {
 	events, broken, ended := g.play(ctx, o, dir, converge)
 	second := record(converge, events, broken, ended, Expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags})
@@ -296,7 +296,7 @@ func moment(seconds float64, offset time.Duration) time.Time {
 	return time.UnixMicro(int64(seconds * 1e6)).Add(-offset)
 }
 
-// sameRun tells whether only the first field of a unit's state differs: whether it is enabled.
+// sameRun reports whether only the first field of a unit's state differs: whether it is enabled.
 func sameRun(before, after string) bool {
 	_, was, _ := strings.Cut(before, " ")
 	_, is, _ := strings.Cut(after, " ")
@@ -404,7 +404,7 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		}
 		during = append(during, e)
 	}
-	// A task that only reads is no suspect while there is another.
+	// Tasks that only read are named only if there are no others.
 	readers := []string{
 		"assert", "async_status", "debug", "fail", "find", "gather_facts", "getent", "include_role", "include_tasks", "include_vars", "meta", "package_facts",
 		"pause", "ping", "service_facts", "set_fact", "setup", "slurp", "stat", "wait_for", "wait_for_connection",

@@ -86,7 +86,7 @@ type Outcome struct {
 	Stdout         string        `json:"stdout"`
 }
 
-// counts is what Ansible's recap says of a host.
+// counts are a host's numbers in Ansible's recap.
 type counts struct {
 	OK          int `json:"ok"`
 	Changed     int `json:"changed"`

@@ -93,7 +93,7 @@ func (r *recording) count(e Event) {
 	r.counted[e.Host] = c
 }
 
-// tellsChange tells whether a result says anything about changes.
+// tellsChange reports whether a result has a statement about changes.
 func (e Event) tellsChange() bool {
 	return e.Kind == "result" && e.Result != "unreachable" && (e.Result != "failed" || e.Changed)
 }
@@ -133,7 +133,7 @@ func (r *recording) whole(rule, expected, found string) gate.Finding {
 	return gate.Finding{Rule: rule, Run: r.run, Expected: expected, Found: found, Order: r.first + len(r.events)}
 }
 
-// has tells whether a finding of one of the rules about this run was not waived.
+// has reports whether this run has an unwaived finding of one of the rules.
 func (r *recording) has(report *gate.Report, rules ...string) bool {
 	return slices.ContainsFunc(report.Findings, func(f gate.Finding) bool { return f.Run == r.run && slices.Contains(rules, f.Rule) })
 }

@@ -35,7 +35,7 @@ func (changed) Check(_ context.Context, r *recording, report *gate.Report) {
 	}
 }
 
-// telling are the outcomes of a result that tell of a change or a difference:
+// telling are the outcomes of a result with a change or a difference:
 // of the items of its loop, or of the task if no item does.
 func (e Event) telling() []Outcome {
 	if !e.tellsChange() {

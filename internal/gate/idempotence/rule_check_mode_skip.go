@@ -44,7 +44,7 @@ func (checkModeSkip) Check(_ context.Context, r *recording, report *gate.Report)
 	}
 }
 
-// skipped tells whether a result, or an item of its loop, was skipped because of check mode.
+// skipped reports whether a result, or an item of its loop, was skipped because of check mode.
 func (r *recording) skipped(e Event) (reason, item string, ok bool) {
 	if !e.tellsChange() || r.run != check && (e.CheckMode == nil || !*e.CheckMode) {
 		return "", "", false // in a real run check mode holds nothing back
@@ -70,7 +70,7 @@ var (
 	emptyLoop         = lazyregexp.New(`(?i)no items in the list`)
 )
 
-// skipReason tells whether check mode is why something was skipped: because of a
+// skipReason reports whether check mode is why something was skipped: because of a
 // condition that mentions it, or depends on it by variables; or by the module
 // itself, with a message that mentions it or, as the raw module, with none.
 func (o Outcome) skipReason(when, dependent []string) (string, bool) {

@@ -27,7 +27,7 @@ var rules = []gate.Rule[subject]{
 func Rules() []gate.Info { return gate.Infos(rules) }
 
 // Evaluate compares what was found with the manifest. subject names the manifest
-// in the report. The deviations are known differences that are no findings: the
+// in the report. The deviations are known differences, not findings: the
 // embedded distribution, as long as it has production's version of Kubernetes.
 func Evaluate(name string, m *Manifest, found Found, waivers []gate.Waiver) (report *gate.Report, deviations []string, err error) {
 	report, err = gate.NewReport("parity", name, Rules(), waivers)
@@ -73,7 +73,7 @@ func base(version string) string {
 	return release
 }
 
-// meets tells whether a version is the manifest's, or the embedded distribution's of the same release.
+// meets reports whether a version is the manifest's, or the embedded distribution's of the same release.
 func meets(found, expected string) bool {
 	return found == expected || DistributionOf(found) == Embedded && base(found) == base(expected)
 }

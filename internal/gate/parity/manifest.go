@@ -36,7 +36,7 @@ const (
 	Other    Distribution = "other"
 )
 
-// Kubernetes is what the API server says of itself.
+// Kubernetes is what the API server reports about itself.
 type Kubernetes struct {
 	Distribution Distribution
 	Version      string // as gitVersion of /version has it
@@ -58,7 +58,7 @@ type Component struct {
 	FoundBy FoundBy
 }
 
-// FoundBy says how the version of a component is found. Exactly one is set.
+// FoundBy is how the version of a component is found. Exactly one field is set.
 type FoundBy struct {
 	HelmRelease *HelmRelease
 	Image       *Image
@@ -72,10 +72,10 @@ type HelmRelease struct {
 	VersionOf VersionOf
 }
 
-// VersionOf says which of a chart's two versions is meant.
+// VersionOf selects one of a chart's two versions.
 type VersionOf string
 
-// The versions of a chart: its own, and the one of what it installs.
+// The versions of a chart: version and appVersion.
 const (
 	OfChart VersionOf = "chart" // version of Chart.yaml; the default
 	OfApp   VersionOf = "app"   // appVersion of Chart.yaml
@@ -107,7 +107,7 @@ type Source struct {
 	Revision   string // a policy (branch, tag, commit, head), or the name itself. See Policy
 }
 
-// Outside is what must stand outside Kubernetes, run by docker compose.
+// Outside is a service that must run outside Kubernetes, by docker compose.
 type Outside struct {
 	Name    string
 	Hosts   string // group of the inventory; it runs on each host of it
@@ -208,7 +208,7 @@ func SplitImage(reference string) (repository, tag string) {
 	return name, "latest"
 }
 
-// SameRepository tells whether a repository of images is the one that is
+// SameRepository reports whether a repository of images is the one that is
 // meant: the same, or the same below a registry or another owner, so that a
 // mirror counts. "postgres" means docker.io/library/postgres and
 // registry.example/mirror/postgres, and not postgres-exporter.

@@ -16,7 +16,7 @@ import (
 // parser reads the nodes of a manifest.
 type parser struct{ strictyaml.File }
 
-// Parse reads a manifest that is at hand already; file says in messages where
+// Parse reads a manifest from memory; file says in messages where
 // it comes from. Whatever it does not understand is an error that gives file,
 // line and column, and so is a section that is missing: a manifest half read
 // would hold a sandbox to half of production.
@@ -63,7 +63,7 @@ func (p parser) manifest(root *yaml.Node, m *Manifest) error {
 	})
 }
 
-// named reads a list whose entries differ in name.
+// named reads a list of entries with unique names.
 func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) string, read func(*yaml.Node, *T) error) error {
 	if n.Kind != yaml.SequenceNode {
 		return p.At(n, "not a list; write [] for none")
@@ -256,7 +256,7 @@ var (
 	pathText              = lazyregexp.New(`^[^\s/\\][^\s\\]*$`)
 )
 
-// matching reads a string of one form. A number is none: 1.10 would be 1.1.
+// matching reads a string of one form. A number is refused: 1.10 would be 1.1.
 func (p parser) matching(into *string, form *lazyregexp.Regexp, what string) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		switch {

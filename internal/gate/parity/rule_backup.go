@@ -55,7 +55,7 @@ const (
 	groupLabel = "recurring-job-group.longhorn.io/"
 )
 
-// uncovered says why no job backs a claim up; empty if one does.
+// uncovered returns why no job backs up a claim; empty if one does.
 func (s subject) uncovered(claim FoundClaim) string {
 	if claim.Volume == "" {
 		return "the claim is not bound to a volume"
@@ -82,8 +82,8 @@ func (s subject) uncovered(claim FoundClaim) string {
 	return ""
 }
 
-// unsaved says why no job backs a volume of Longhorn up; empty if one does.
-// Targets and jobs of other namespaces are none: Longhorn never looks there.
+// unsaved returns why no job backs up a Longhorn volume; empty if one does.
+// Targets and jobs of other namespaces do not count: Longhorn ignores them.
 func (s subject) unsaved(volume FoundLonghornVolume) string {
 	name := cmp.Or(volume.Target, "default")
 	at := slices.IndexFunc(s.found.Longhorn.Targets, func(t FoundTarget) bool { return t.Namespace == volume.Namespace && t.Name == name })
@@ -107,7 +107,7 @@ func (s subject) unsaved(volume FoundLonghornVolume) string {
 	return "no job covers it: " + strings.Join(unique(why), ", ")
 }
 
-// passesOver says why a job does not back a volume up; empty if it does. A job
+// passesOver returns why a job does not back up a volume; empty if it does. A job
 // runs for the volumes that carry its label or that of one of its groups; what
 // carries none of either belongs to the group default, as Longhorn has it.
 func (job FoundJob) passesOver(volume FoundLonghornVolume) string {

@@ -30,7 +30,7 @@ func (component) Check(_ context.Context, s subject, report *gate.Report) {
 	}
 }
 
-// versions are those of a component, where they were read, and what there is if there are none.
+// versions returns a component's versions, where they were read, and, without any, what was found instead.
 func (s subject) versions(by FoundBy) (versions []string, source, why string) {
 	switch {
 	case by.HelmRelease != nil:

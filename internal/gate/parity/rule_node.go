@@ -39,7 +39,7 @@ func (node) Check(_ context.Context, s subject, report *gate.Report) {
 		if node.Architecture != expected.Architecture {
 			s.add(report, "node", expected.Architecture, node.Architecture, source, "nodes", expected.Name, "architecture")
 		}
-		// A node that goes with an API server of another version is no further difference.
+		// A node with the version of a differing API server is not a second difference.
 		if !meets(node.Version, s.manifest.Kubernetes.Version) && node.Version != s.found.Version {
 			s.add(report, "node", s.manifest.Kubernetes.Version, node.Version, source, "nodes", expected.Name, "version")
 		}

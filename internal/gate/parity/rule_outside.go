@@ -126,7 +126,7 @@ func (c FoundContainer) version() (version, from string) {
 	return tag, "tag of " + c.Image
 }
 
-// sameVersion tells whether a version is the one expected, or a finer one of it.
+// sameVersion reports whether a version is the one expected, or a finer one of it.
 func sameVersion(found, expected string) bool {
 	return found == expected || strings.HasPrefix(found, expected+".")
 }

@@ -25,9 +25,8 @@ func (outsideInCluster) Check(_ context.Context, s subject, report *gate.Report)
 	}
 }
 
-// inside looks for what must stand outside Kubernetes among what runs in it: by
-// its images, and else by its port. What production has there as a component is
-// meant to be there.
+// inside looks among the workloads for services that must run outside Kubernetes: by
+// their images, else by their port. Components of the manifest are allowed.
 func (s subject) inside(report *gate.Report, expected Outside) {
 	port := expected.Port()
 	var named, serving []string
@@ -92,7 +91,7 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// component tells whether an image is one of a component of the manifest.
+// component reports whether an image is one of a component of the manifest.
 func (s subject) component(namespace, repository string) bool {
 	return slices.ContainsFunc(s.manifest.Components, func(c Component) bool {
 		by := c.FoundBy.Image

@@ -14,8 +14,8 @@ import (
 // month is the rarest that is still a backup.
 const rarest = 35 * 24 * time.Hour
 
-// never says why nothing is backed up by a schedule, or too rarely; empty if it
-// is. Longhorn makes a CronJob of it, whose controller in Kubernetes reads it
+// never returns why a schedule never runs, or too rarely; empty if it
+// runs often enough. Longhorn makes a CronJob of it, whose controller in Kubernetes reads it
 // with the same parser. The whole of a year is looked at, and no clock: a gate
 // that is green only in the month of a yearly job proves nothing.
 func never(schedule string) string {
@@ -39,7 +39,7 @@ func never(schedule string) string {
 		if next.Sub(at) > rarest {
 			return fmt.Sprintf("has the schedule %q, with more than %d days between two times", schedule, rarest/(24*time.Hour))
 		}
-		// Where it comes often, a look at each day is enough.
+		// A frequent schedule only needs a check of each day.
 		at = at.AddDate(0, 0, 1)
 		if next.After(at) {
 			at = next

@@ -15,8 +15,8 @@ type software struct {
 	port  int                // that it serves by default; 0 for one that anything might serve
 }
 
-// wellKnown is software that tends to stand outside of a cluster, and to come
-// in by a chart of somebody else.
+// wellKnown is software that tends to run outside of a cluster, and to come
+// in as a dependency of a third party's chart.
 var wellKnown = [...]software{
 	{
 		lazyregexp.New(`^(postgres(ql)?(-(ha|repmgr|gis|[0-9].*))?|(docker-)?postgis|pgvector|pgvecto-rs|vchord-postgres|timescaledb(-ha)?|spilo(-[0-9]+)?` +
@@ -49,7 +49,7 @@ func (o Outside) Port() int {
 	return known.port
 }
 
-// is tells whether a repository of images holds what an entry is about.
+// is reports whether a repository of images holds what an entry is about.
 func (o Outside) is(repository string) bool {
 	last := path.Base(repository)
 	if last == path.Base(o.Compose.Image) || last == o.Name {

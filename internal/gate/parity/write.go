@@ -115,7 +115,7 @@ func mark(is bool) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
 }
 
-// block is a mapping of keys and values, without those whose value is nothing.
+// block is a mapping of keys and values, without null values.
 func block(pairs ...any) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode}
 	for i := 0; i+1 < len(pairs); i += 2 {

@@ -68,7 +68,7 @@ const lockError = "Error acquiring the state lock"
 // lockRetry is the pause before a plan is tried again for it.
 const lockRetry = 200 * time.Millisecond
 
-// plan makes the plan and checks it. It tells whether there was one.
+// plan makes the plan and checks it. It reports whether there was one.
 func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	init := []string{"init", "-input=false", "-no-color"}
 	for _, file := range s.o.BackendConfigs {
@@ -178,7 +178,7 @@ func reason(err error) string {
 	return "it could not be run"
 }
 
-// unrefreshed tells whether the state holds resources and none was refreshed.
+// unrefreshed reports whether the state holds resources and none was refreshed.
 func unrefreshed(stdout []byte, p Plan) bool {
 	there, looked := false, false
 	for _, r := range p.Changes {

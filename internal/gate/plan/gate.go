@@ -84,7 +84,7 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-// evaluate tells whether there is a plan that was checked.
+// evaluate makes and checks the plan. It reports whether there was one.
 func (g Gate) evaluate(ctx context.Context, o Options, report *Report) (planned bool, err error) {
 	gate.Check(ctx, invocationRules, invocation{o, g.Env}, report.Report)
 	if len(report.Findings) > 0 {

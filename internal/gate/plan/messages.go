@@ -33,7 +33,7 @@ var summaries = []string{
 
 const reasonKept = "the reason may quote a value, so plan by hand to read it"
 
-// plain keeps of an error's summary what cannot quote a value, and the place behind it.
+// plain shortens an error to the part before any quoted value, and its position.
 func plain(summary string) string {
 	if summary == "" {
 		return ""

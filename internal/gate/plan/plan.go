@@ -45,7 +45,7 @@ type Resource struct {
 	Change          Change `json:"change"`
 }
 
-// Change is what becomes of a value.
+// Change is a planned change of a value.
 type Change struct {
 	Actions         []string        `json:"actions"`
 	Before          any             `json:"before"`
@@ -178,7 +178,7 @@ func leaves(value any, to []string) []string {
 	return to
 }
 
-// covers tells whether a tree of marks says anything of an attribute.
+// covers reports whether a tree of marks has a mark for an attribute.
 func covers(marks any, name string) bool {
 	switch m := marks.(type) {
 	case bool:

@@ -30,7 +30,7 @@ func stamp(state []byte) (Stamp, error) {
 	return s, nil
 }
 
-// What a plan file says that its JSON form leaves out.
+// What a plan file holds and its JSON form leaves out.
 type planFile struct {
 	before   Stamp // of the state that was planned against
 	narrowed bool  // -target, -exclude

@@ -106,7 +106,7 @@ func override(root, file string) error {
 	return nil
 }
 
-// mayHoldBackend tells whether a file in JSON has a terraform part, however its key is written.
+// mayHoldBackend reports whether a file in JSON has a terraform part, however its key is written.
 func mayHoldBackend(data []byte) bool {
 	var top any
 	if json.Unmarshal(data, &top) != nil {

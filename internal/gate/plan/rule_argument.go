@@ -69,7 +69,7 @@ func (n narrowing) Info() gate.Info {
 	return gate.Info{ID: n.id, Summary: n.summary, NeverWaive: cannotTrust}
 }
 
-// breaks tells whether a flag violates the rule. The flags refresh and lock do by a false value only.
+// breaks reports whether a flag violates the rule. refresh and lock do only with a false value.
 func (n narrowing) breaks(f flag) bool {
 	if !slices.Contains(n.flags, f.name) {
 		return false

@@ -61,7 +61,7 @@ func (p Plan) known() iter.Seq2[Resource, string] {
 	}
 }
 
-// strange tells whether a change is none that the gate knows.
+// strange reports whether the gate does not know the kind of a change.
 func (r Resource) strange() bool {
 	kind := r.Change.kind()
 	switch r.Mode {
@@ -81,7 +81,7 @@ func (r Resource) movedFrom() string {
 	return r.PreviousAddress
 }
 
-// changes tells whether anything would change: a move and an import count.
+// changes reports whether anything would change: a move and an import count.
 func (p Plan) changes() bool {
 	for _, r := range p.Changes {
 		if r.strange() || r.Change.kind() != noop || r.movedFrom() != "" || r.Change.importing() {

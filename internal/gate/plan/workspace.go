@@ -62,7 +62,7 @@ func (s *session) prepare(ctx context.Context) (func(), error) {
 	return done, nil
 }
 
-// sweep removes copies whose process is gone: the kernel released its lock.
+// sweep removes the copies of dead processes, whose locks the kernel released.
 func sweep(ctx context.Context, work string) {
 	dirs, _ := filepath.Glob(filepath.Join(work, "plan-*")) // the pattern is well-formed
 	for _, dir := range dirs {

@@ -98,7 +98,7 @@ func (ev *evaluation) own(ctx context.Context, given string, inside bool) ([]str
 	return slices.Sorted(maps.Keys(found)), err
 }
 
-// looksLikePolicy tells whether a text is meant as a policy, though it may be wrong, and for which repositories.
+// looksLikePolicy reports whether a text is meant as a policy, even an invalid one, and for which repositories.
 func looksLikePolicy(content []byte) (known []string, ok bool) {
 	if !bytes.Contains(content, []byte("repositories")) || !bytes.Contains(content, []byte("classes")) {
 		return nil, false
@@ -121,7 +121,7 @@ func looksLikePolicy(content []byte) (known []string, ok bool) {
 	return keys(document.Content[0].Content[2*at+1]), true
 }
 
-// small are those of the blobs that are no larger than a policy may be.
+// small are the blobs within the size limit of a policy.
 func (h history) small(ctx context.Context, hashes []string) ([]string, error) {
 	if len(hashes) == 0 {
 		return nil, nil

@@ -136,7 +136,7 @@ func put(dir, name, mode string, content []byte) error {
 
 func inside(clean string) bool { return clean != ".." && !strings.HasPrefix(clean, "../") }
 
-// create writes a file that must not be there: a link in its place is no way out.
+// create writes a new file with O_EXCL, so that it never follows a link.
 func create(full string, content []byte, mode os.FileMode) error {
 	f, err := os.OpenFile(full, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

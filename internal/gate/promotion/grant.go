@@ -89,7 +89,7 @@ func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 }
 
 // Redeem uses up the grant at path, which is removed in any case. The error is
-// why it is not valid, in words that follow "the grant". spent tells whether a
+// why it is not valid, in words that follow "the grant". spent reports whether a
 // grant of that ID was used before, as a copy of it could be.
 func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bool, error)) (Grant, error) {
 	// Only one of two concurrent callers can rename it.

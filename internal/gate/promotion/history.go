@@ -100,11 +100,11 @@ func isHash(text string) bool {
 	return err == nil && (len(raw) == 20 || len(raw) == 32)
 }
 
-// nothing tells whether name is what git calls a branch that is not there:
+// nothing reports whether name is what git calls a branch that is not there:
 // zeros alone.
 func nothing(name string) bool { return len(name) >= 40 && strings.Trim(name, "0") == "" }
 
-// ancestor tells whether the commit base is head or lies before it.
+// ancestor reports whether the commit base is head or an ancestor of it.
 func (h history) ancestor(ctx context.Context, base, head string) (bool, error) {
 	res, err := h.git(ctx, nil, "merge-base", "--is-ancestor", base, head)
 	if res.Code == 1 {
@@ -285,7 +285,7 @@ func Within(top, path string) (string, bool) {
 	return filepath.ToSlash(name), true
 }
 
-// Show is a path as it can be shown: quoted if it is no plain text.
+// Show returns a path for messages, quoted if it has unprintable characters.
 func Show(path string) string {
 	if utf8.ValidString(path) && strings.IndexFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' }) < 0 {
 		return path

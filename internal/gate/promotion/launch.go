@@ -86,8 +86,7 @@ func (l Launch) Valid() error {
 
 // Launch writes the tree to a private folder, calls again at the last moment, and
 // runs the playbook there: not in the working tree, which may change at any time.
-// An error of again ends it before anything is run, as any other does; a run that
-// fails is no error.
+// An error of again ends it before anything runs. A run that fails is not an error.
 func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
 	if err := l.Valid(); err != nil {
 		return Launched{}, err

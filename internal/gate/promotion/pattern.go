@@ -92,7 +92,7 @@ func ParsePattern(text string) (Pattern, error) {
 	return p, nil
 }
 
-// Match tells whether path, as git writes it, is one that the pattern means.
+// Match reports whether the pattern matches path, as git writes it.
 // Paths may hold any bytes.
 func (p Pattern) Match(path string) bool {
 	// at has a bit for every number of parts that are used up.
@@ -134,8 +134,8 @@ func (p Pattern) rest(at uint64) uint64 {
 	return at
 }
 
-// matchName tells whether one name is meant by a part: * is any run of
-// characters, ? is one. A byte that is no text is one character.
+// matchName reports whether a part of the pattern matches one name: * is any run of
+// characters, ? is one. A byte that is not UTF-8 is one character.
 func matchName(part, name string) bool {
 	star, mark, at := -1, 0, 0
 	for i := 0; i < len(name); {

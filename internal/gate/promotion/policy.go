@@ -20,7 +20,7 @@ import (
 // policyLimit is the largest policy that is read.
 const policyLimit = 1 << 20
 
-// Policy says which changes there are and what each needs before it may reach
+// Policy defines the classes of change and what each needs before it may reach
 // production. docs/schema/promotion.schema.json describes its file.
 type Policy struct {
 	SHA256       string // of the file's bytes
@@ -29,7 +29,7 @@ type Policy struct {
 	Classes      map[string]Class
 }
 
-// Repository says which of its files are which class of change.
+// Repository maps its files to classes of change.
 type Repository struct {
 	Related []string // repositories that evidence must name too
 	Classes []Member
@@ -43,7 +43,7 @@ type Member struct {
 	Excludes []Pattern
 }
 
-// Holds tells whether path is in the class.
+// Holds reports whether path is in the class.
 func (m Member) Holds(path string) bool {
 	matches := func(p Pattern) bool { return p.Match(path) }
 	return (slices.ContainsFunc(m.Paths, matches) || slices.ContainsFunc(m.Optional, matches)) && !slices.ContainsFunc(m.Excludes, matches)
@@ -85,7 +85,7 @@ type Words struct {
 // its path in a repository, see record.Location.
 const subjectKey = "subject"
 
-// plainPath tells whether text is a path as git writes it.
+// plainPath reports whether text is a path as git writes it.
 func plainPath(text string) bool {
 	return text == "." || path.Clean(text) == text && !path.IsAbs(text) && text != ".." && !strings.HasPrefix(text, "../")
 }

@@ -84,7 +84,7 @@ func (ev *evaluation) find(class Class, name string, need Need, related []tree.S
 	return entry, reason
 }
 
-// sameTree tells whether an entry is about the tree that is to be promoted.
+// sameTree reports whether an entry is about the tree that is to be promoted.
 func (ev *evaluation) sameTree(e evidence.Entry) bool {
 	return slices.ContainsFunc(e.Trees, func(t tree.State) bool { return t.Repository == ev.request.Repository && t.Tree == ev.report.Tree })
 }

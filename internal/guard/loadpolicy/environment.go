@@ -42,7 +42,7 @@ func (l Loader) environment(ctx context.Context) (*Environment, []string, error)
 		}
 		class := references.Classify(name)
 		drop := l.drops(ctx, class, name, value)
-		// Values that the guard set itself are no news in a run that this one starts.
+		// A run started by a guarded run does not report the values that the guard set.
 		own := class == references.Process || drop != "" && strings.Contains(value, programs)
 		if !own && len(l.Targets.Mentions(ctx, value, name)) > 0 {
 			mentions = append(mentions, name)

@@ -270,7 +270,7 @@ func texts(value any, from string) []located {
 	return found
 }
 
-// literal returns whether a text is no template. A template is decided about once it is rendered, by the connection.
+// literal reports whether a text is not a template. The connection checks templates, once they are rendered.
 func literal(text string) bool { return !strings.Contains(text, "{{") && !strings.Contains(text, "{%") }
 
 // source looks at a source of the inventory other than the manifest's own

@@ -12,7 +12,7 @@ import (
 )
 
 // Ansible starts ssh several times for a task, nearly always on a connection
-// that is open already, about which nothing is left to decide. Half of what the
+// that is open and was checked when it was opened. Half of what the
 // guard adds to such a call is the initialisation of packages that only other
 // commands need (`make bench` measures both). A program's packages are
 // initialised by the order of their import paths, each as soon as those that it

@@ -280,7 +280,7 @@ func (w Wrapper) decide(ctx context.Context, in invocation, asked []option, sock
 	return settings, remember(socket, settings)
 }
 
-// pick returns the first address of the family that ssh uses; empty if there is none.
+// pick returns the first address of the family that ssh uses; empty without one.
 func pick(addresses []string, family string) string {
 	for _, a := range addresses {
 		if v6 := strings.Contains(a, ":"); family == "any" || family == "" || family == "inet" && !v6 || family == "inet6" && v6 {

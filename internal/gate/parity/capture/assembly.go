@@ -30,7 +30,7 @@ func (a *assembly) problem(rule, where, format string, args ...any) {
 }
 
 // believe is who is believed of two that differ: the value of one side, or
-// false and a problem. A side that says nothing is never believed.
+// false and a problem. An empty side never wins.
 func (a *assembly) believe(what, declared, whereDeclared, found, whereFound string) (string, bool) {
 	switch {
 	case declared == "" || found == "" || declared == found:

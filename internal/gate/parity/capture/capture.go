@@ -42,7 +42,7 @@ type Unread struct {
 	Reason string `arg:"reason"`
 }
 
-// Prefer says who is believed if the repositories and the cluster differ.
+// Prefer is the side that wins if the repositories and the cluster differ.
 type Prefer string
 
 // The sides of a conflict. Empty means that a conflict is a problem.
@@ -51,7 +51,7 @@ const (
 	Cluster      Prefer = "cluster"
 )
 
-// Options says what to read, and what of it the manifest shall have.
+// Options are what to read, and which parts of it the manifest gets.
 type Options struct {
 	Repositories   []Repository
 	Unread         []Unread
@@ -78,7 +78,7 @@ type Result struct {
 // Capturer captures.
 type Capturer struct {
 	Runner run.Runner
-	// Live is what the cluster says, hosts left out; nil if there is none to ask.
+	// Live is what was read from the cluster, without hosts; nil without a cluster.
 	Live *parity.Found
 }
 
@@ -192,7 +192,7 @@ func (c Capturer) scanAll(ctx context.Context, s *scan, o Options, trees map[str
 		}
 		maps.Copy(found, roles(t))
 	}
-	// As Ansible has it: the defaults of a role, the inventory, the role's vars, what the command line says.
+	// Ansible's precedence: role defaults, inventory, role vars, extra vars.
 	s.layers = func(f file, inventory variables) variables {
 		all := variables{}
 		defaults, vars := roleVariables(f, found)
@@ -240,7 +240,7 @@ func forgive(problems *[]Problem, allowed []Unread) []string {
 	return warnings
 }
 
-// covers tells whether a pattern, in which * is any run of characters, covers a text.
+// covers reports whether a pattern, in which * is any run of characters, covers a text.
 func covers(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	for i := range parts {
@@ -268,7 +268,7 @@ func withSources(text []byte, sources []Pinned, cluster bool) []byte {
 // literal finds what may be an address in a text.
 var literal = lazyregexp.New(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*[0-9A-Fa-f]`)
 
-// holdsAddress tells whether a text has a literal address in it.
+// holdsAddress reports whether a text has a literal address in it.
 func holdsAddress(text string) bool {
 	for _, found := range literal.FindAllString(text, -1) {
 		if _, err := netip.ParseAddr(strings.Trim(found, ".")); err == nil {

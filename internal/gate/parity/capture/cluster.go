@@ -94,7 +94,7 @@ func (a Asked) decide(ctx context.Context, f references.Finding) (production boo
 	return true, d, nil
 }
 
-// ofProduction tells whether an entry of production decided.
+// ofProduction reports whether an entry under production decided.
 func ofProduction(d boundary.Decision) bool {
 	return !d.Allowed && d.Rule != nil && strings.HasPrefix(d.Rule.Text, "production.")
 }

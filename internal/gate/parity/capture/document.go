@@ -18,7 +18,7 @@ import (
 const maxNodes = 200_000
 
 // documents reads every document of a YAML or JSON file. What programs read
-// differently is an error, and so is a text that is no manifest, such as a
+// differently is an error, and so is a text that is not a manifest, such as a
 // vault or a pointer to a large file.
 func documents(data []byte) ([]*yaml.Node, error) {
 	if !bytes.ContainsFunc(data, func(r rune) bool { return r > ' ' }) {
@@ -139,7 +139,7 @@ func pairs(n *yaml.Node) []pair {
 	return out
 }
 
-// is tells whether a node holds something other than null.
+// is reports whether a node is not null.
 func is(n *yaml.Node) bool { return n.Kind != 0 && n.Tag != "!!null" }
 
 // plain is the text of a scalar; of anything else, and of what a template is

@@ -19,7 +19,7 @@ var exact = lazyregexp.New(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
 
 func at(where string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", where, n.Line) }
 
-// image notes an image by its reference. One without a tag says no version.
+// image records an image by its reference. Without a tag it has no version.
 func (s *scan) image(namespace, reference, where string) {
 	repository, tag := parity.SplitImage(reference)
 	if tag == "latest" || strings.Contains(tag, ":") {
@@ -224,7 +224,7 @@ func dependencyKey(c *chart, key string) bool {
 	return false
 }
 
-// sameVersion tells whether two texts are the same version: Helm takes v1.2.3 for 1.2.3.
+// sameVersion reports whether two texts are the same version: Helm takes v1.2.3 for 1.2.3.
 func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == strings.TrimPrefix(b, "v") }
 
 // selected is what a storage class puts its new volumes into.

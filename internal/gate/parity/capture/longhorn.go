@@ -162,7 +162,7 @@ func (f *facts) backups(classes []string) (covered []parity.Backup, bare []strin
 	return covered, bare
 }
 
-// covered tells whether a job makes backups of a claim's volume. A volume that
+// covered reports whether a job makes backups of a claim's volume. A volume that
 // is in no job and no group is in the group default; a job whose list of groups
 // is empty has only the volumes that name it.
 func (f *facts) covered(c claim) bool {

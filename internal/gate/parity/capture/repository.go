@@ -29,7 +29,7 @@ type Pinned struct {
 	Repository string `json:"repository"`
 	Ref        string `json:"ref"`
 	Commit     string `json:"commit"`
-	// Dirty says that the working tree holds something else than HEAD. It is
+	// Dirty means that the working tree differs from HEAD. It is
 	// the commit that is read, never the working tree.
 	Dirty bool `json:"dirty"`
 }
@@ -68,7 +68,7 @@ func (t *tree) find(name string) *file {
 	return nil
 }
 
-// within tells whether a path is one of the folders, or in one.
+// within reports whether a path is one of the folders, or in one.
 func within(name string, folders []string) bool {
 	for _, folder := range folders {
 		if folder == "." || name == folder || strings.HasPrefix(name, folder+"/") {

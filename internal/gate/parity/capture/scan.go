@@ -32,7 +32,7 @@ const (
 	address  = "address"  // what was found holds an address
 )
 
-// said is one thing that one source says.
+// said is one value from one source.
 type said struct {
 	Value string
 	Where string
@@ -101,7 +101,7 @@ func (s *scan) problem(rule, where, format string, args ...any) {
 	s.problems = append(s.problems, Problem{rule, where, fmt.Sprintf(format, args...)})
 }
 
-// manifestFile tells whether a file may hold manifests, and whether it is a template of Jinja by its name.
+// manifestFile reports whether a file may hold manifests, and whether its name is that of a Jinja template.
 func manifestFile(name string) (jinjaTemplate, ok bool) {
 	for _, ending := range []string{".j2", ".jinja2", ".tmpl", ".gotmpl", ".tpl"} {
 		if rest, cut := strings.CutSuffix(name, ending); cut {
@@ -171,7 +171,7 @@ func (s *scan) read(ctx context.Context, t *tree) error {
 	return nil
 }
 
-// inTemplates tells whether a file is one that Helm renders.
+// inTemplates reports whether a file is one that Helm renders.
 func inTemplates(name string, charts []string) bool {
 	for _, dir := range charts {
 		prefix := dir + "/"
@@ -212,7 +212,7 @@ func (s *scan) file(f *file, charts []string) {
 	}
 }
 
-// embedded tells whether a text in a file holds a manifest, as an Ansible task that copies one has it.
+// embedded reports whether a text in a file holds a manifest, as an Ansible task that copies one has it.
 var embedded = lazyregexp.New(`(?s)apiVersion:.*\n.*kind:|kind:.*\n.*apiVersion:`)
 
 // walk finds every object in a document, at whatever depth.
@@ -296,7 +296,7 @@ func fillAll(n *yaml.Node, known variables, depth int) {
 	}
 }
 
-// object takes from one object what it says. An error means that it is one of
+// object reads the values of one object. An error means that it is one of
 // those that are looked for, and cannot be read.
 func (s *scan) object(where, version, kind string, n *yaml.Node) error {
 	group, _, _ := strings.Cut(version, "/")

@@ -10,7 +10,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// variables is what a template's plain variables stand for.
+// variables are the values of a template's plain variables.
 type variables map[string]string
 
 // hole replaces in a text what could not be filled. It is of Unicode's
@@ -25,7 +25,7 @@ var (
 	expression = lazyregexp.New(`(?s)\{\{.*?\}\}`)
 	comment    = lazyregexp.New(`(?s)\{#.*?#\}`)
 	variable   = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// simple is what can stand anywhere in YAML without changing what is around it.
+	// simple is a scalar that needs no quotes anywhere in YAML.
 	simple  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+/@:-]*$`)
 	control = lazyregexp.New(`^(if|else|end|range|with|define|block|template|break|continue)\b`)
 )

@@ -38,7 +38,7 @@ type Server struct {
 	CASHA256 []string // hexadecimal, of each certificate of its CA; at least one
 }
 
-// Allow says whether a server may be asked, and the address to ask it at; with
+// Allow returns whether requests to a server are allowed, and the address to use; with
 // an empty one its name is resolved. It is called before the first packet.
 type Allow func(ctx context.Context, file string, server Server) (address string, err error)
 
@@ -91,7 +91,7 @@ const (
 	page    = "500"     // objects of one answer
 )
 
-// answer is a response that is no success.
+// answer is a response with a status other than success.
 type answer struct {
 	path   string
 	status int

@@ -22,7 +22,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 )
 
-// Wanted says what to read besides what is always read.
+// Wanted is what to read in addition to what is always read.
 type Wanted struct {
 	Releases bool // of Helm, which lie in secrets
 	Services bool

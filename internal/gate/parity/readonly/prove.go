@@ -19,10 +19,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/kubeconfig"
 )
 
-// masters is the group that the API server lets do everything, whatever RBAC says.
+// masters is the group that the API server allows everything, regardless of RBAC.
 const masters = "system:masters"
 
-// Options says what to open, and how far it may go.
+// Options are what to open, and the limits.
 type Options struct {
 	Kubeconfig string
 	Context    string // the current one if empty
@@ -103,9 +103,9 @@ func (a *Access) ClusterUID(ctx context.Context) (string, error) {
 	return space.Metadata.UID, nil
 }
 
-// Prove asks the API server what the credentials may do, everywhere, and lets
-// Client read if that is nothing but reading. A *Refused says what else.
-// What is granted later than this is not seen.
+// Prove asks the API server for all rights of the credentials, and enables
+// Client if they are read-only. A *Refused names the other rights. Rights
+// granted after this call are not noticed.
 func (a *Access) Prove(ctx context.Context) error {
 	reasons, err := a.ask(ctx)
 	if err != nil {
@@ -279,7 +279,7 @@ func (a *Access) access(ctx context.Context, space string, questions []attribute
 	return reasons, nil
 }
 
-// statusError is an answer that is no success.
+// statusError is a response with a status other than success.
 type statusError struct {
 	method, path string
 	code         int

@@ -50,7 +50,7 @@ func (r resourceRule) writes(secrets bool) []string {
 	return out
 }
 
-// review tells whether a resource is a question about oneself, whose asking is called creating.
+// review reports whether a resource is a review of the caller's own rights, which is read with the verb create.
 func review(group, resource string) bool {
 	return group == "authorization.k8s.io" && (resource == "selfsubjectaccessreviews" || resource == "selfsubjectrulesreviews") ||
 		group == "authentication.k8s.io" && resource == "selfsubjectreviews"
