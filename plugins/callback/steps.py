@@ -54,7 +54,8 @@ _ANNOUNCE = 20  # seconds until a task that still runs is announced
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Keys of a failed result that say nothing about the failure, or are shown elsewhere.
 _NOT_THE_ERROR = {"changed", "failed", "msg", "diff", "warnings", "deprecations", "exception", "invocation", "stdout_lines", "stderr_lines", "results",
-                  "ansible_loop_var", "item", "start", "end", "delta"}
+                  "ansible_loop_var", "item", "start", "end", "delta", "assertion", "evaluated_to", "argument_errors", "argument_spec_data",
+                  "validate_args_context"}
 
 
 def _indent(text, by=10):

@@ -305,3 +305,14 @@ def test_the_real_guard_runs_on_an_ssh_host(real, sshd):
     assert result["failed"] is True
     assert "192.0.2.1" in result["msg"]
     assert [verdict["allowed"] for verdict in result["verdicts"]] == [False]
+
+
+@pytest.mark.parametrize("inventory,expected", [
+    ("inventory/sandbx", "Completely failed to parse inventory source"),
+    ("192.0.2.1,", "sandbox_boundary: not set; use an inventory with a boundary manifest"),
+])
+def test_an_inventory_that_is_mistyped_or_has_no_boundary_fails_with_the_reason(real, inventory, expected):
+    checkout = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": "default"}
+    done = real.run("ansible-playbook", "-i", inventory, str(ROOT / "playbooks/guard.yml"), environment=checkout)
+    assert done.returncode != 0
+    assert expected in done.stdout + done.stderr, done.stdout + done.stderr

@@ -225,3 +225,14 @@ def test_a_long_step_is_announced_while_it_runs(run):
     done, dummy = run([{"name": "Sleep", "ansible.builtin.command": "sleep 3", "changed_when": False}], hosts=["alpha"])
     assert re.search(r"^\[1/1\] +1\.\ds  Sleep: still running$", done.stdout, re.MULTILINE), done.stdout
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("task,message", [
+    ({"ansible.builtin.assert": {"that": "1 == 2", "fail_msg": "port 1: must be 2"}}, "port 1: must be 2"),
+    ({"ansible.builtin.validate_argument_spec": {"argument_spec": {"root": {"type": "path", "required": True}}}}, "missing required arguments: root"),
+])
+def test_a_failed_check_of_options_is_shown_by_its_message_alone(run, task, message):
+    done, log = run([dict(task, name="Check the options")], hosts=["alpha"])
+    shown = done.stdout.split("FAILED: alpha")[1].split("task: ")[0]
+    assert message in shown and len(shown.strip().splitlines()) <= 3, shown
+    assert message in log.read_text(encoding="utf-8")
