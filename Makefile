@@ -95,6 +95,7 @@ destroy: setup engine ## take the sandbox down
 
 ## --- checks
 
+# Every target that takes minutes runs by content: see tools/once.sh.
 .PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
 test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest docs ## every test of the project
 	@echo "make test: all green"
@@ -120,7 +121,8 @@ unit: setup ## unit tests of Go (with the race detector) and Python
 	$(EMBEDDED_ENV) $(GO) test -C embedded ./...
 
 test-engine: setup engine ## tests that need the Docker engine
-	$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/... ./internal/evidence
+	tools/once.sh $(CACHE) test-engine internal go.mod -- \
+		$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/... ./internal/evidence
 
 test-parity: setup engine embedded ## drifts of a sandbox of its own, each found
 	tools/once.sh $(CACHE) test-parity cmd internal modules plugins roles playbooks inventory tests/parity go.mod embedded requirements -- \
@@ -149,16 +151,33 @@ test-prove: setup engine embedded ## the idempotence gate with prove, on a sandb
 	tools/once.sh $(CACHE) test-prove embedded tests/prove roles playbooks inventory plugins internal cmd modules go.mod -- \
 		$(GO) test -tags engine -count=1 -timeout 30m -v ./tests/prove/
 
-molecule: setup engine embedded ## the Molecule scenarios
+# What a run of the whole sandbox works with.
+SANDBOX_SOURCES := cmd internal modules plugins roles playbooks inventory embedded ansible.cfg go.mod requirements
+
+molecule: setup engine embedded molecule-machine ## the Molecule scenarios
 	@trap 'molecule destroy --scenario-name default' EXIT
-	molecule test --scenario-name default --destroy never
-	# Names meet the PostgreSQL of the sandbox that still stands.
-	NAMES_LOGIN_HOST=172.30.9.12 \
-		NAMES_LOGIN_PASSWORD=$$(cat "$${XDG_STATE_HOME:-$$HOME/.local/state}/arcodange-sandbox/molecule/secrets/postgres-password") \
-		molecule test --scenario-name names
+	tools/once.sh $(CACHE) molecule $(SANDBOX_SOURCES) molecule/default molecule/names -- bash -euc '
+		molecule test --scenario-name default --destroy never
+		# Names meet the PostgreSQL of the sandbox that still stands.
+		NAMES_LOGIN_HOST=172.30.9.12 \
+			NAMES_LOGIN_PASSWORD=$$(cat "$${XDG_STATE_HOME:-$$HOME/.local/state}/arcodange-sandbox/molecule/secrets/postgres-password") \
+			molecule test --scenario-name names'
+
+# Well-known roles of other people, that run on a machine of the sandbox.
+ROLES := $(CACHE)/roles/$(shell (sha256sum 2>/dev/null || shasum -a 256) <requirements/roles.txt | cut -c1-12)
+$(ROLES)/.done: | venv
+	rm -rf $(ROLES)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(ROLES) -r requirements/roles.txt
+	touch $@
+
+.PHONY: molecule-machine
+molecule-machine: setup engine $(ROLES)/.done
+	@export MACHINE_ROLES=$(ROLES)/debops/_data/ansible/collections
+	tools/once.sh $(CACHE) molecule-machine cmd internal modules plugins roles/sandbox_nodes playbooks inventory ansible.cfg go.mod requirements molecule/machine -- \
+		molecule test --scenario-name machine
 
 smoke-oldest: setup engine embedded $(VENV_OLDEST)/.done ## a short play on the oldest supported ansible-core
-	@tests/smoke/oldest.sh $(VENV_OLDEST) $(VENV)
+	@tools/once.sh $(CACHE) smoke-oldest $(SANDBOX_SOURCES) tests/smoke -- tests/smoke/oldest.sh $(VENV_OLDEST) $(VENV)
 
 .PHONY: bench
 bench: setup engine embedded ## measure what the README promises

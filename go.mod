@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/hashicorp/hcl/v2 v2.25.0
+	github.com/moby/profiles/seccomp v0.1.0
 	github.com/robfig/cron/v3 v3.0.1
 	github.com/spf13/pflag v1.0.10
 	github.com/stretchr/testify v1.12.1
@@ -67,3 +68,5 @@ require (
 	golang.org/x/crypto v0.46.0
 	k8s.io/client-go v0.34.3
 )
+
+require github.com/opencontainers/runtime-spec v1.2.1

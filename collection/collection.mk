@@ -7,6 +7,9 @@ KIT_SOURCES := $(shell git ls-files -co --exclude-standard -- cmd internal modul
 # A macOS controller has linux nodes of its own architecture, so both are built.
 KIT_PLATFORMS := $(sort $(GOOS_HERE)/$(ARCH) linux/$(ARCH))
 
+# What the artifact is made of, and what looks at it.
+COLLECTION_SOURCES := cmd internal modules plugins roles playbooks inventory collection meta docs changelogs galaxy.yml go.mod go.sum README.md requirements
+
 .PHONY: build collection collection-install-test collection-check collection-sanity reproducible
 build: plugins/bin/SHA256SUMS ## build the modules' binaries into the checkout
 plugins/bin/SHA256SUMS: $(KIT_SOURCES) | packages
@@ -17,16 +20,17 @@ collection: venv packages ## build the artifact that ansible-galaxy installs
 	@GO=$(GO) collection/build.sh artifact build
 
 collection-install-test: collection ## install the artifact into an empty directory, look at all of it, run from there
-	@collection/install-test.sh build/arcodange-sandbox-*.tar.gz
+	@tools/once.sh $(CACHE) collection-install-test $(COLLECTION_SOURCES) -- collection/install-test.sh build/arcodange-sandbox-*.tar.gz
 
 reproducible: collection ## build the artifact again elsewhere and compare the bytes
-	@GO=$(GO) collection/build.sh artifact build/again >/dev/null
-	cmp build/arcodange-sandbox-*.tar.gz build/again/arcodange-sandbox-*.tar.gz
-	rm -r build/again
-	echo "reproducible: two builds are byte-identical"
+	@tools/once.sh $(CACHE) reproducible $(COLLECTION_SOURCES) -- bash -euc '
+		GO=$(GO) collection/build.sh artifact build/again >/dev/null
+		cmp build/arcodange-sandbox-*.tar.gz build/again/arcodange-sandbox-*.tar.gz
+		rm -r build/again
+		echo "reproducible: two builds are byte-identical"'
 
 collection-check: collection ## let galaxy-importer judge the artifact, as Galaxy would
-	@collection/check.sh build/arcodange-sandbox-*.tar.gz
+	@tools/once.sh $(CACHE) collection-check $(COLLECTION_SOURCES) -- collection/check.sh build/arcodange-sandbox-*.tar.gz
 
 collection-sanity: venv packages ## ansible-test sanity
 	@tools/once.sh $(CACHE) collection-sanity collection galaxy.yml meta plugins roles playbooks changelogs tests/sanity requirements -- \

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/run"
@@ -33,6 +34,9 @@ var (
 	// ErrNotFound is a container, image, network or volume that is not there.
 	ErrNotFound = errors.New("not found")
 )
+
+// advice is what the command prints below an error.
+var advice = regexp.MustCompile(`(?m)^(Run|See) 'docker.* --help'.*$`)
 
 // Engine runs docker commands.
 type Engine struct{ Runner run.Runner }
@@ -51,6 +55,10 @@ func (e Engine) Feed(ctx context.Context, stdin io.Reader, args ...string) ([]by
 func explain(res run.Result, err error) error {
 	if err == nil {
 		return nil
+	}
+	var failed *run.Error
+	if errors.As(err, &failed) {
+		failed.Result.Stderr = advice.ReplaceAll(failed.Result.Stderr, nil) // the last line is what an error shows
 	}
 	said := strings.ToLower(string(res.Stderr))
 	has := func(parts ...string) bool {

@@ -50,7 +50,10 @@ func TestAFailureOfTheDockerCommandSaysWhatToDo(t *testing.T) {
 			says{stderr: "Error response from daemon: write /var/lib/docker/tmp: no space left on device", err: status}, ErrNoSpace, "free some",
 		},
 		"a container is not there": {says{stderr: "Error: No such container: a", err: status}, ErrNotFound, "No such container"},
-		"a network is not there":   {says{stderr: "Error response from daemon: network a not found", err: status}, ErrNotFound, "not found"},
+		"the command adds advice to its error": {
+			says{stderr: "docker: Error response from daemon: no space left on device\n\nRun 'docker run --help' for more information", err: status}, ErrNoSpace, "from daemon: no space left",
+		},
+		"a network is not there": {says{stderr: "Error response from daemon: network a not found", err: status}, ErrNotFound, "not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

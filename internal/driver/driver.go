@@ -156,7 +156,6 @@ type Machine struct {
 	Disks    []Disk
 	HostKeys []PublicKey
 	Notes    []string // what is not as production would have it, or not as asked
-	Extra    map[string]any
 }
 
 // Difference is one thing that is not as wanted.

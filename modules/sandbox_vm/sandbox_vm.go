@@ -142,7 +142,7 @@ func show(out driver.Outcome, args arguments) map[string]any {
 		"id": "", "image": "", "cpus": 0.0, "memory": int64(0), "network": spec.Network.Name,
 		"address": spec.Address, "gateway": "", "ssh_host": spec.Address, "ssh_port": 22, "ssh_user": args.SSHUser,
 		"ssh_key_file": out.KeyFile, "host_keys": []any{}, "known_hosts": []string{}, "known_hosts_file": out.KnownHostsFile,
-		"disks": []any{}, "ports": []any{}, "notes": []string{}, "privileged": nil,
+		"disks": []any{}, "ports": []any{}, "notes": []string{},
 	}
 	if m := out.Machine; m != nil {
 		shown["state"], shown["id"], shown["image"] = string(m.State), m.ID, m.Image
@@ -150,7 +150,6 @@ func show(out driver.Outcome, args arguments) map[string]any {
 		shown["network"], shown["address"], shown["gateway"] = m.Network.Name, m.Address, m.Gateway
 		shown["ssh_host"], shown["ssh_port"], shown["ssh_user"] = m.SSHHost, m.SSHPort, m.User
 		shown["notes"] = append(append([]string{}, out.Notes...), m.Notes...)
-		shown["privileged"] = m.Extra["privileged"]
 		disks, ports, keys := []any{}, []any{}, []any{}
 		for _, d := range m.Disks {
 			disks = append(disks, map[string]any{"name": d.Name, "path": d.Path})

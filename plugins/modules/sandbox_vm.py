@@ -258,7 +258,4 @@ machine:
       description: What a person should know, such as a right that the host could not grant.
       type: list
       elements: str
-    privileged:
-      description: Whether the machine has all rights of the host's kernel; null if there is no machine.
-      type: raw
 """

@@ -15,7 +15,7 @@
 // All of them carry LabelSandbox, and nothing without it is ever changed.
 //
 // Changing CPUs, memory, keys or the user is done in place. Changing image,
-// address, network, published ports or disks makes the container anew and keeps
+// address, network, published ports, disks or confinement makes the container anew and keeps
 // every disk, also one that is no longer mounted.
 //
 // A container is restarted when its engine is, unless it was stopped: after a
@@ -37,6 +37,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -53,12 +54,13 @@ const (
 	LabelSandbox = "org.arcodange.sandbox"
 	LabelMachine = "org.arcodange.sandbox.machine"
 
-	labelAddress    = "org.arcodange.sandbox.address"
-	labelDisk       = "org.arcodange.sandbox.disk"
-	labelSize       = "org.arcodange.sandbox.size"
-	labelPrivileged = "org.arcodange.sandbox.privileged"
-	labelFirst      = "org.arcodange.sandbox.first" // started or stopped: how its creation was to end
-	labelProbe      = "org.arcodange.sandbox.probe"
+	labelAddress     = "org.arcodange.sandbox.address"
+	labelDisk        = "org.arcodange.sandbox.disk"
+	labelSize        = "org.arcodange.sandbox.size"
+	labelConfinement = "org.arcodange.sandbox.confinement"  // of a container: the lists that it was made by
+	labelSysResource = "org.arcodange.sandbox.sys-resource" // of a network: whether the host grants sysResource
+	labelFirst       = "org.arcodange.sandbox.first"        // started or stopped: how its creation was to end
+	labelProbe       = "org.arcodange.sandbox.probe"
 )
 
 const (
@@ -78,15 +80,6 @@ var systemDisks = []driver.Disk{
 	{Name: "docker", Path: "/var/lib/docker"},
 	{Name: "kubelet", Path: "/var/lib/kubelet"},
 	{Name: "rancher", Path: "/var/lib/rancher"},
-}
-
-// unprivileged is what a node needs where the host cannot grant --privileged:
-// everything but the capability that such hosts withhold, and those by which a
-// node would change the host: its clock, its kernel's modules, its I/O ports.
-var unprivileged = []string{
-	"--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--cap-drop=SYS_TIME", "--cap-drop=SYS_MODULE", "--cap-drop=SYS_RAWIO",
-	"--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--security-opt=systempaths=unconfined",
-	"--device-cgroup-rule=a *:* rwm",
 }
 
 // Driver implements driver.Driver.
@@ -124,7 +117,7 @@ type container struct {
 	HostConfig struct {
 		NanoCpus     int64
 		Memory       int64
-		Privileged   bool
+		CapAdd       []string
 		PortBindings map[string][]struct{ HostIp, HostPort string } //nolint:revive // the engine's spelling
 	}
 	Mounts []struct {
@@ -587,6 +580,9 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 	if !maps.Equal(before, after) {
 		differ("disks", before, after)
 	}
+	if made := c.Config.Labels[labelConfinement]; made != confinement() {
+		differ("confinement", made, confinement())
+	}
 	if is, asked := published(c), want.Ports; !samePorts(is, asked) {
 		differ("ports", showPorts(is), showPorts(asked))
 	}
@@ -701,7 +697,16 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 				if err != nil {
 					return err
 				}
-				_, err = d.Engine.Do(ctx, createArgs(want, old, first, net.Labels[labelPrivileged] == "true")...)
+				host, err := d.hostLimits(ctx, net)
+				if err != nil {
+					return err
+				}
+				profile, err := writeProfile()
+				if err != nil {
+					return err
+				}
+				defer os.Remove(profile)
+				_, err = d.Engine.Do(ctx, createArgs(want, old, first, confine(profile, host))...)
 				if err != nil && strings.Contains(err.Error(), "already in use by container") {
 					// The command of a killed run went on without it and was first.
 					if _, failed := d.Inspect(ctx, want.Sandbox, want.Name); failed == nil {
@@ -722,7 +727,7 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 	}
 }
 
-func createArgs(want driver.Spec, old *container, first string, privileged bool) []string {
+func createArgs(want driver.Spec, old *container, first string, confined []string) []string {
 	name := ContainerName(want.Sandbox, want.Name)
 	args := []string{
 		"create", "--name=" + name, "--hostname=" + want.Name,
@@ -730,6 +735,7 @@ func createArgs(want driver.Spec, old *container, first string, privileged bool)
 		"--label=" + LabelMachine + "=" + want.Name,
 		"--label=" + labelAddress + "=" + want.Address,
 		"--label=" + labelFirst + "=" + first,
+		"--label=" + labelConfinement + "=" + confinement(),
 		"--network=" + want.Network.Name, "--ip=" + want.Address, "--network-alias=" + want.Name,
 		"--restart=unless-stopped",
 		"--stop-signal=SIGRTMIN+3", // what tells systemd to power off in order
@@ -738,11 +744,7 @@ func createArgs(want driver.Spec, old *container, first string, privileged bool)
 		"--tmpfs=/run:exec,mode=755", "--tmpfs=/tmp:exec,mode=1777",
 		"--pull=never",
 	}
-	if privileged {
-		args = append(args, "--privileged")
-	} else {
-		args = append(args, unprivileged...)
-	}
+	args = append(args, confined...)
 	if want.CPUs > 0 {
 		args = append(args, "--cpus="+strconv.FormatFloat(want.CPUs, 'f', -1, 64))
 	}
@@ -850,7 +852,7 @@ func explain(err error, want driver.Spec) error {
 	case strings.Contains(said, "port is already allocated"), strings.Contains(said, "ports are not available"):
 		return fmt.Errorf("a published port of this computer is in use: choose another host_port, or end the program that uses it: %w", err)
 	case strings.Contains(said, "unable to apply caps"):
-		return fmt.Errorf("the host no longer grants privileged containers: remove the sandbox and make it again: %w", err)
+		return fmt.Errorf("this computer no longer grants a capability that it did when the sandbox was made: remove the sandbox and make it again: %w", err)
 	}
 	return err
 }
@@ -962,10 +964,10 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 	m := driver.Machine{
 		Name: name, Sandbox: sandbox, Driver: d.Name(), ID: handle, State: c.power(), Image: c.Config.Image,
 		CPUs: float64(c.HostConfig.NanoCpus) / 1e9, Memory: c.HostConfig.Memory,
-		Ports: published(c), Extra: map[string]any{"privileged": c.HostConfig.Privileged},
+		Ports: published(c),
 	}
-	if !c.HostConfig.Privileged {
-		m.Notes = append(m.Notes, "the host cannot grant privileged containers; "+handle+" runs with every capability but SYS_RESOURCE, SYS_TIME, SYS_MODULE and SYS_RAWIO")
+	if !slices.ContainsFunc(c.HostConfig.CapAdd, func(added string) bool { return strings.TrimPrefix(added, "CAP_") == sysResource.name }) {
+		m.Notes = append(m.Notes, handle+" has no capability SYS_RESOURCE, which this computer cannot grant: "+sysResource.reason+" are refused in it")
 	}
 	for netName, attached := range c.NetworkSettings.Networks {
 		m.Network.Name, m.Gateway = netName, attached.Gateway

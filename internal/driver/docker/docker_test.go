@@ -4,11 +4,14 @@ package docker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/moby/profiles/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -57,7 +60,7 @@ func TestWhatTheEngineSaysBecomesWhatToDo(t *testing.T) {
 		"Error response from daemon: No such image: node":                                                            {driver.ErrNoImage, "sandbox_image"},
 		"Error response from daemon: Address already in use":                                                         {driver.ErrAddressTaken, "172.30.0.11"},
 		"driver failed programming external connectivity: Bind for 127.0.0.1:2211 failed: port is already allocated": {nil, "choose another host_port"},
-		"OCI runtime create failed: unable to apply caps: operation not permitted":                                   {nil, "no longer grants privileged"},
+		"OCI runtime create failed: unable to apply caps: operation not permitted":                                   {nil, "no longer grants a capability"},
 	} {
 		err := explain(errors.New(said), want())
 		if test.is != nil {
@@ -68,24 +71,76 @@ func TestWhatTheEngineSaysBecomesWhatToDo(t *testing.T) {
 	assert.NoError(t, explain(nil, want()))
 }
 
-func TestAContainerIsPrivilegedOrHasTheCapabilitiesThatReplaceIt(t *testing.T) {
+func TestANodeIsGivenWhatTheListsNameAndNothingElse(t *testing.T) {
 	t.Parallel()
-	args := createArgs(want(), nil, "started", true)
-	assert.Contains(t, args, "--privileged")
-	assert.NotContains(t, args, "--cap-add=ALL")
-	args = createArgs(want(), nil, "started", false)
-	assert.NotContains(t, args, "--privileged")
-	assert.Subset(t, args, unprivileged)
+	args := createArgs(want(), nil, "started", confine("profile.json", hostLimits{cgroup: "2"}))
+	assert.Contains(t, args, "--cap-drop=ALL")
+	assert.Contains(t, args, "--security-opt=seccomp=profile.json")
+	assert.Contains(t, args, "--device-cgroup-rule=c 1:3 rwm")
+	for _, refused := range []string{
+		"--privileged", "--cap-add=ALL", "--cap-add=SYS_TIME", "--cap-add=SYS_MODULE", "--cap-add=SYS_RAWIO", "--cap-add=SYSLOG", "--cap-add=DAC_READ_SEARCH",
+		"--cap-add=SYS_RESOURCE", "--security-opt=systempaths=unconfined", "--device-cgroup-rule=a *:* rwm",
+	} {
+		assert.NotContains(t, args, refused)
+	}
 	assert.Equal(t, "node", args[len(args)-1])
+	assert.Contains(t, confine("", hostLimits{sysResource: true}), "--cap-add=SYS_RESOURCE")
+	assert.Contains(t, confine("", hostLimits{cgroup: "1"}), "--device-cgroup-rule=a *:* rwm")
+}
+
+func TestEveryLineOfTheListsHasItsReason(t *testing.T) {
+	t.Parallel()
+	for _, list := range [][]allowed{capabilities, addedCalls, {sysResource}} {
+		for i, entry := range list {
+			assert.NotEmpty(t, entry.reason, entry.name)
+			assert.True(t, i == 0 || list[i-1].name < entry.name, "%s: not in order", entry.name)
+		}
+	}
+	for _, d := range deviceNodes {
+		assert.NotEmpty(t, d.reason, d)
+	}
+}
+
+func TestTheProfileHasEachCallOfMobysListButThoseWithheld(t *testing.T) {
+	t.Parallel()
+	var moby, ours seccomp.Seccomp
+	require.NoError(t, json.Unmarshal(mobyProfile, &moby))
+	require.NoError(t, json.Unmarshal(seccompProfile(), &ours))
+	assert.Equal(t, specs.ActErrno, ours.DefaultAction)
+	unconditional := func(profile seccomp.Seccomp) map[string]bool {
+		calls := map[string]bool{}
+		for _, rule := range profile.Syscalls {
+			for _, name := range rule.Names {
+				calls[name] = calls[name] || rule.Action == specs.ActAllow && len(rule.Args) == 0
+			}
+		}
+		return calls
+	}
+	theirs, is := unconditional(moby), unconditional(ours)
+	for name := range withheldCalls {
+		assert.Contains(t, theirs, name)
+		assert.False(t, is[name], name)
+		delete(theirs, name)
+	}
+	for _, call := range addedCalls {
+		assert.NotContains(t, theirs, call.name, "moby's list has it now")
+		theirs[call.name] = true
+	}
+	for name := range is {
+		assert.Contains(t, []string{"mknod", "mknodat", name}, name)
+	}
+	delete(is, "mknod")
+	delete(is, "mknodat")
+	assert.Equal(t, theirs, is)
 }
 
 func TestPublishedPortsListenOnLoopbackOnlyAndStayTheSame(t *testing.T) {
 	t.Parallel()
 	w := want()
 	w.Ports = []driver.Port{{Port: 22}, {Port: 6443, HostPort: 16443}}
-	first := createArgs(w, nil, "started", true)
+	first := createArgs(w, nil, "started", nil)
 	assert.Contains(t, first, "--publish=127.0.0.1:16443:6443/tcp")
-	assert.Equal(t, first, createArgs(w, nil, "started", true))
+	assert.Equal(t, first, createArgs(w, nil, "started", nil))
 	for _, arg := range first {
 		if strings.HasPrefix(arg, "--publish=") {
 			assert.True(t, strings.HasPrefix(arg, "--publish=127.0.0.1:"), arg)
@@ -93,7 +148,7 @@ func TestPublishedPortsListenOnLoopbackOnlyAndStayTheSame(t *testing.T) {
 	}
 	old := &container{}
 	old.HostConfig.PortBindings = map[string][]struct{ HostIp, HostPort string }{"22/tcp": {{"127.0.0.1", "20222"}}}
-	assert.Contains(t, createArgs(w, old, "started", true), "--publish=127.0.0.1:20222:22/tcp")
+	assert.Contains(t, createArgs(w, old, "started", nil), "--publish=127.0.0.1:20222:22/tcp")
 }
 
 func TestAWantedDiskMayTakeThePlaceOfOneThatEveryMachineHas(t *testing.T) {

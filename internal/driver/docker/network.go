@@ -75,8 +75,8 @@ func (d Driver) checkOverlap(ctx context.Context, want driver.Spec) error {
 // ensureNetwork gives the sandbox's network, which it makes when it is not
 // there. The caller holds the sandbox's lock.
 //
-// The network also remembers whether the host grants privileged containers:
-// that is the same for all machines, and is forgotten when the last one goes.
+// The network also remembers whether the host grants sysResource: that is the
+// same for all machines, and is forgotten when the last one goes.
 func (d Driver) ensureNetwork(ctx context.Context, want driver.Spec) (network, error) {
 	find := func() (*network, error) {
 		found, err := dockercli.Inspect[network](ctx, d.Engine, "network", want.Network.Name)
@@ -96,13 +96,13 @@ func (d Driver) ensureNetwork(ctx context.Context, want driver.Spec) (network, e
 		}
 		return *n, nil
 	}
-	privileged, err := d.probe(ctx, want)
+	granted, err := d.probe(ctx, want)
 	if err != nil {
 		return network{}, err
 	}
 	gateway := netip.MustParsePrefix(want.Network.Subnet).Addr().Next()
 	_, err = d.Engine.Do(ctx, "network", "create", "--driver=bridge", "--subnet="+want.Network.Subnet, "--gateway="+gateway.String(),
-		"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelPrivileged+"="+strconv.FormatBool(privileged), want.Network.Name)
+		"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelSysResource+"="+strconv.FormatBool(granted), want.Network.Name)
 	if err != nil && strings.Contains(err.Error(), "already exists") {
 		err = nil // the command of a killed run went on without it and was first
 	}
@@ -124,14 +124,14 @@ func (d Driver) ensureNetwork(ctx context.Context, want driver.Spec) (network, e
 
 func probeName(sandbox string) string { return sandbox + "-probe" }
 
-// probe starts a privileged container that ends at once, to see whether the host lets it.
+// probe starts a container with sysResource that ends at once, to see whether the host lets it.
 func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 	name := probeName(want.Sandbox)
 	ask := func() error {
 		if err := d.removeProbe(ctx, want.Sandbox); err != nil {
 			return err
 		}
-		_, err := d.Engine.Do(ctx, "run", "--rm", "--privileged", "--network=none", "--pull=never", "--name="+name,
+		_, err := d.Engine.Do(ctx, "run", "--rm", "--cap-add="+sysResource.name, "--network=none", "--pull=never", "--name="+name,
 			"--label="+LabelSandbox+"="+want.Sandbox, "--label="+labelProbe+"=true", "--entrypoint=/bin/true", want.Image)
 		return err
 	}
@@ -142,7 +142,7 @@ func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 	if err == nil {
 		return true, nil
 	}
-	if said := strings.ToLower(err.Error()); strings.Contains(said, "apply caps") || strings.Contains(said, "privileged") || strings.Contains(said, "operation not permitted") {
+	if said := strings.ToLower(err.Error()); strings.Contains(said, "apply caps") || strings.Contains(said, "operation not permitted") {
 		return false, d.removeProbe(ctx, want.Sandbox)
 	}
 	return false, explain(err, want)

@@ -254,12 +254,6 @@ func lifecycle(t *testing.T, s site) {
 	assert.Empty(t, out.Differences)
 	assert.Equal(t, "pi1 pi 0", s.ssh(t, out, `echo "$(hostname) $(id -un) $(sudo id -u)"`))
 
-	// To the time that it is, so that nothing moves where it is not refused. An engine that grants --privileged takes no
-	// capability away; see docs/troubleshooting.md.
-	if privileged, _ := out.Machine.Extra["privileged"].(bool); !privileged {
-		assert.Contains(t, s.ssh(t, out, `sudo date -s "@$(date +%s)" 2>&1 || true`), "cannot set date", "the clock is the host's")
-	}
-
 	out = s.foretold(t, driver.Stopped)
 	assert.Equal(t, []driver.Difference{{Name: "state", Before: "started", After: "stopped"}}, out.Differences)
 	assert.Equal(t, driver.Stopped, out.Machine.State)

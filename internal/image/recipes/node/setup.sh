@@ -14,7 +14,7 @@ for unit in \
 	systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket \
 	systemd-udev-trigger.service systemd-udev-settle.service systemd-udev-load-credentials.service \
 	systemd-modules-load.service systemd-remount-fs.service systemd-firstboot.service \
-	systemd-pstore.service systemd-binfmt.service systemd-logind.service systemd-homed.service \
+	systemd-pstore.service systemd-binfmt.service systemd-homed.service \
 	systemd-hwdb-update.service systemd-network-generator.service systemd-random-seed.service \
 	systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service \
 	kmod-static-nodes.service sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
