@@ -72,7 +72,7 @@ with each layer alone, and with everything as shipped.
 "holds" means that this layer alone let nothing through, and that the output says so: by a refusal of the guard, by what the script
 expects instead (`+"`# says:`"+`), or, for netns, by a blocked connection or a missing route. A run that crashed or timed out let
 nothing through either; it fails the test. %d attempts, of which %d are held by netns only, and %d by nothing here; see
-[the guard](guard.md#what-it-does-not-hold) for what that means, and for the layers elsewhere (credentials, and the firewall of the nodes).
+[the guard](guard.md#what-it-does-not-block) for what that means, and for the layers elsewhere (credentials, and the firewall of the nodes).
 
 | attempt | load | connection | netns | macOS |
 | --- | --- | --- | --- | --- |
