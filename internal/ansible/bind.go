@@ -9,10 +9,11 @@ import (
 )
 
 // Bind fills the struct that dst points to: each field with a tag `arg:"name"`
-// gets the coerced value of that option. Null leaves a zero value; a field that
-// is a pointer then stays nil. Dicts go into structs with tags of their own, or
-// into maps. The fields of an embedded struct count as the outer one's. A tag without an option and a field that cannot hold the option's
-// type are bugs of the module; a number too large for its field is the user's.
+// gets the coerced value of that option. Null leaves a zero value, or a nil
+// pointer. Dicts are stored in structs with tags, or in maps. Fields of an
+// embedded struct are treated as the outer struct's. A tag without an option, and
+// a field of the wrong type, are errors of the module; a number too large for
+// its field is an error of the user.
 func (c *Call) Bind(dst any) error {
 	target := reflect.ValueOf(dst)
 	if target.Kind() != reflect.Pointer || target.IsNil() || target.Elem().Kind() != reflect.Struct {
@@ -126,7 +127,7 @@ func bindDict(path string, value *dict, to reflect.Value, mismatch error) error 
 		out := reflect.MakeMapWithSize(to.Type(), len(value.keys))
 		for _, key := range value.keys {
 			item := reflect.New(to.Type().Elem()).Elem()
-			if item.Kind() == reflect.String { // a dict without a spec holds what YAML made of a word
+			if item.Kind() == reflect.String { // in a dict without a spec, YAML chose the type of a scalar
 				item.SetString(coerceStr(value.values[key]))
 			} else if err := bind(path+"."+key, value.values[key], item); err != nil {
 				return err

@@ -17,16 +17,16 @@ import (
 type Module struct {
 	Name      string
 	Spec      Spec
-	CheckMode bool // Run knows Call.CheckMode and then changes nothing
+	CheckMode bool // Run changes nothing if Call.CheckMode is set
 
-	// Run does the work. An error makes the call fail with that message;
-	// what was recorded in the Call until then is still returned. When ctx ends
-	// (a signal, mostly) Run MUST come back soon; it has 20 s.
-	// A goroutine that Run starts MUST NOT panic: Go has no way to catch that here.
+	// Run does the work. An error fails the call with that message; the result
+	// still has what was recorded in the Call. When ctx is cancelled (usually by a
+	// signal), Run MUST return within 20 s. A goroutine that Run starts MUST NOT
+	// panic: Go cannot recover that here.
 	Run func(ctx context.Context, c *Call) error
 }
 
-// Check tells what is wrong with the module itself. Call it in a test.
+// Check returns an error if the module's definition is invalid. Call it in a test.
 func (m Module) Check() error {
 	if !identifier.MatchString(m.Name) {
 		return fmt.Errorf("module %q: a name is letters, digits and underscores", m.Name)
@@ -40,11 +40,11 @@ func (m Module) Check() error {
 	return nil
 }
 
-// Call is one call of a module: what came in, and what goes out. Its methods
+// Call is one call of a module: its arguments and its result. Its methods
 // are safe for concurrent use.
 type Call struct {
-	CheckMode bool // tell what would change, and change nothing
-	Diff      bool // the user wants to see differences
+	CheckMode bool // report changes without making them
+	Diff      bool // set by --diff
 	Verbosity int  // the number of -v
 
 	args    *dict
@@ -61,7 +61,7 @@ type difference struct {
 	name          string
 	before, after any
 	text          bool
-	still         bool // shown, and no change
+	still         bool // shown, but not a change
 }
 
 // Arg is the coerced value of one option: nil, bool, int64, *big.Int, float64,
@@ -74,19 +74,15 @@ func (c *Call) Arg(name string) any {
 	return plain(value)
 }
 
-// Args is every option with its coerced value.
-func (c *Call) Args() map[string]any { return plain(c.args).(map[string]any) }
-
-// Differ records that the value called name is before now, and is (in check
-// mode: would be) after once the module is done. Equal values add nothing.
-// `changed` and `diff` both come from this list alone, so they cannot disagree.
+// Differ records that the value called name changes from before to after, or
+// would in check mode. Equal values add nothing. `changed` and `diff` both come
+// from this list, so they cannot disagree.
 func (c *Call) Differ(name string, before, after any) { c.differ(name, before, after, false) }
 
 // DifferText is Differ for the text of a file: shown line by line, name as the header.
 func (c *Call) DifferText(name, before, after string) { c.differ(name, before, after, true) }
 
-// Contrast shows, for a module that compares, that the value called name was
-// expected to be one thing and is another. It goes into `diff` and is not a change.
+// Contrast adds expected and found to `diff` without a change, for a module that only compares.
 func (c *Call) Contrast(name string, expected, found any) {
 	c.record(name, expected, found, difference{still: true})
 }
@@ -176,7 +172,7 @@ func (c *Call) Warn(msg string) {
 	}
 }
 
-// Deprecate tells the user that something goes away in version of this collection.
+// Deprecate warns the user about something that this version of the collection removes.
 func (c *Call) Deprecate(msg, version string) {
 	entry := newDict()
 	entry.set("msg", msg)
@@ -187,15 +183,13 @@ func (c *Call) Deprecate(msg, version string) {
 	c.deprecations = append(c.deprecations, entry)
 }
 
-// Secret masks value in everything that leaves this process from here on: the
-// result, every message and stderr.
+// Secret masks value in all later output: the result, messages and stderr.
 func (c *Call) Secret(value string) { c.secrets.add(value) }
 
-// Mask is text as it may be shown.
+// Mask returns text with secrets masked.
 func (c *Call) Mask(text string) string { return c.secrets.text(text) }
 
-// diff is what Ansible shows: one before and after for what has a name and a
-// value, and one more for each text.
+// diff returns Ansible's `diff`: one entry for all named values, and one for each text.
 func (c *Call) diff() any {
 	before, after := newDict(), newDict()
 	var texts []any
@@ -226,7 +220,7 @@ func (c *Call) diff() any {
 	return texts
 }
 
-// lines is text with a line end, without which the diff carries a marker.
+// lines returns text with a final line end, else the diff has a marker for its absence.
 func lines(value any) string {
 	text := coerceStr(value)
 	if text != "" && !strings.HasSuffix(text, "\n") {

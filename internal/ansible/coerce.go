@@ -18,7 +18,7 @@ import (
 // Type is the type of an option, named as AnsibleModule names it.
 type Type int
 
-// The types of AnsibleModule that a module here has. The zero Type is Str.
+// The supported types of AnsibleModule. The zero Type is Str.
 const (
 	Str Type = iota
 	Int
@@ -81,7 +81,7 @@ func coerce(t Type, value any) (any, error) {
 }
 
 func coerceStr(value any) string {
-	if value == nil { // None became "" in templates before 2.19, and still does here
+	if value == nil { // as templates before 2.19 convert None
 		return ""
 	}
 	return pyStr(value)
@@ -110,7 +110,7 @@ func coerceBool(value any) (any, error) {
 	return nil, errCoerce
 }
 
-// coerceInt reads decimal.Decimal(value) and takes it only if nothing is lost.
+// coerceInt accepts what decimal.Decimal(value) converts to an int without loss.
 func coerceInt(value any) (any, error) {
 	switch value := value.(type) {
 	case bool:
@@ -323,7 +323,7 @@ func humanBytes(value any) (any, error) {
 
 var variable = lazyregexp.New(`\$([A-Za-z0-9_]+|\{[^}]*\})`)
 
-// expandVars is os.path.expandvars: what is not set stays as it is written.
+// expandVars is os.path.expandvars: unset variables stay unexpanded.
 func expandVars(path string) string {
 	return variable.ReplaceAllStringFunc(path, func(match string) string {
 		name := match[1:]
@@ -337,7 +337,7 @@ func expandVars(path string) string {
 	})
 }
 
-// expandUser is os.path.expanduser: an unknown user stays as it is written.
+// expandUser is os.path.expanduser: an unknown user stays unexpanded.
 func expandUser(path string) string {
 	if !strings.HasPrefix(path, "~") {
 		return path

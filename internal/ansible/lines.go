@@ -11,10 +11,10 @@ import (
 	"io"
 )
 
-// linesFlag makes the binary answer many calls: each line of stdin is one
-// call's arguments as a JSON object, and each line of stdout the result of the
-// call in the same place. It ends with stdin. Filters and lookups use it, since
-// a process for every name would be slow.
+// linesFlag makes the binary answer many calls, until stdin ends: each line of
+// stdin has one call's arguments as a JSON object, and each line of stdout the
+// result of one call, in the same order. Filters and lookups use it, since a
+// process for every name would be slow.
 const linesFlag = "--lines"
 
 // lines answers calls until stdin ends. A call that fails is a result like any other.
@@ -39,7 +39,7 @@ func (p *process) lines(ctx context.Context, name string) int {
 	}
 }
 
-// readLine is bufio's ReadBytes that gives up on a line longer than any call may be.
+// readLine is bufio's ReadBytes with an error for a line longer than maxInput.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {

@@ -26,21 +26,21 @@ const (
 	collection = "arcodange.sandbox"
 	prefix     = "AnsiballZ_" // what Ansible puts before the name of the file it copies
 	maxInput   = 64 << 20
-	grace      = 20 * time.Second // for Run to come back after a signal
+	grace      = 20 * time.Second // for Run to return after a signal
 )
 
-// Main runs the module that is asked for and returns the exit status: 1 when
+// Main runs the requested module and returns the exit status: 1 when
 // the result has failed: true, else 0. Ansible uses only the result.
 //
 // argv is os.Args: the name the binary was called by, and the file of
-// arguments ("-" means stdin). The module is named by CallKey in the
-// arguments, else by argv[0] as Ansible writes it. The one JSON object goes to
-// stdout as the last act, whatever happens. While the module runs, os.Stdout
-// and os.Stderr both write to stderr, with secrets masked, so that a stray print
-// cannot be taken for a result. SIGINT, SIGTERM and SIGHUP end the module's
-// context; it has 20 s to clean up, and the result says which signal it was.
+// arguments ("-" means stdin). CallKey in the arguments selects the module, else
+// argv[0] as Ansible sets it. The last output is always one JSON object on
+// stdout. While the module runs, os.Stdout and os.Stderr both write to stderr,
+// with secrets masked, so that other output is not mistaken for a result. SIGINT,
+// SIGTERM and SIGHUP cancel the module's context; it has 20 s to clean up, and
+// the result names the signal.
 func Main(argv []string, modules ...Module) int {
-	// A call is short: collecting less often halves the time of those with large results.
+	// Calls are short; less garbage collection halves the time of those with large results.
 	debug.SetGCPercent(400)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
@@ -53,7 +53,7 @@ func Main(argv []string, modules ...Module) int {
 		modules: modules, signals: signals, grace: grace, own: true,
 	}
 	if len(argv) == 2 && argv[1] == linesFlag {
-		signal.Stop(signals) // between calls nothing would read them: let them end the process
+		signal.Stop(signals) // nothing reads them between calls: let them end the process
 		return p.lines(context.Background(), argv[0])
 	}
 	return p.main(context.Background(), argv)
@@ -91,7 +91,7 @@ func failure(format string, args ...any) *dict {
 	return out
 }
 
-// print writes the one object, with nothing in it that must not leave.
+// print writes the result with secrets masked.
 func (p *process) print(result *dict) error {
 	out := newDict()
 	for _, key := range result.keys {
@@ -109,8 +109,8 @@ func (p *process) print(result *dict) error {
 	return err
 }
 
-// clean drops the key by which Ansible marks its types, at any depth:
-// data of a user must not become one.
+// clean removes, at any depth, the key with which Ansible marks its types, so
+// that user data is not taken for one.
 func clean(value any) any {
 	switch value := value.(type) {
 	case []any:
@@ -139,7 +139,7 @@ func jsonBytes(value any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// read gets the arguments. Its errors never quote them.
+// read reads the arguments. Its errors never quote them.
 func (p *process) read(args []string) (*dict, error) {
 	if len(args) != 2 {
 		return nil, fmt.Errorf("this is a module of the Ansible collection %s: give it one file of arguments as JSON, or - for standard input", collection)
@@ -171,7 +171,7 @@ func (p *process) read(args []string) (*dict, error) {
 	return given, nil
 }
 
-// pick finds the module that is asked for.
+// pick returns the requested module.
 func (p *process) pick(args []string, given *dict) (*Module, error) {
 	var name string
 	if value, ok := given.get(CallKey); ok {
@@ -192,13 +192,13 @@ func (p *process) pick(args []string, given *dict) (*Module, error) {
 	return nil, fmt.Errorf("no module %q in this binary; it has: %s (name one in %s)", name, strings.Join(names, ", "), CallKey)
 }
 
-// internals is what Ansible tells besides the arguments.
+// internals are the settings that Ansible passes with the arguments.
 type internals struct {
 	check, diff, noLog, ignoreUnknown, invocation bool
 	verbosity                                     int
 }
 
-// split takes the keys that are not arguments out of given. Keys that Ansible may add later are ignored.
+// split removes Ansible's own keys from given. Unknown ones are ignored.
 func split(given *dict) (*dict, internals, error) {
 	args, in := newDict(), internals{invocation: true}
 	flags := map[string]*bool{
@@ -282,7 +282,7 @@ func texts(list []string) []any {
 	return out
 }
 
-// censor hides the options that are secret by name, whatever their value is.
+// censor masks the values of NoLog options.
 func (s *Spec) censor(args *dict) *dict {
 	out := newDict()
 	for _, name := range args.keys {
@@ -309,7 +309,7 @@ func (s *Spec) censor(args *dict) *dict {
 	return out
 }
 
-// result is what Ansible reads.
+// result returns the object that Ansible reads.
 func (c *Call) result(err error) *dict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -340,7 +340,7 @@ func oneLine(text string) string { return strings.Join(strings.FieldsFunc(text, 
 
 func lineEnd(r rune) bool { return r == '\n' || r == '\r' }
 
-// run runs the module and comes back with its error, a panic, or the signal that stopped it.
+// run runs the module. Its error is the module's, or describes a panic or the signal that stopped it.
 func (p *process) run(ctx context.Context, module *Module, c *Call, in internals) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -364,7 +364,7 @@ func (p *process) run(ctx context.Context, module *Module, c *Call, in internals
 			}
 			return err
 		case sig := <-p.signals:
-			if stopped != nil { // asked twice: do not wait
+			if stopped != nil { // the second signal: do not wait
 				return fmt.Errorf("%s was stopped by %s and %s, and may have left work half done; run it again", module.Name, signalName(stopped), signalName(sig))
 			}
 			stopped = sig
@@ -391,7 +391,7 @@ func signalName(sig os.Signal) string {
 	return sig.String()
 }
 
-// guarded turns a panic of Run into an error that names the place, and tells done in any case.
+// guarded sends the error of Run to done. A panic becomes an error with its file and line.
 func guarded(ctx context.Context, module *Module, c *Call, done chan<- error) {
 	err := errors.New(module.Name + " ended its goroutine; this is a bug of the module")
 	defer func() {
@@ -403,7 +403,7 @@ func guarded(ctx context.Context, module *Module, c *Call, done chan<- error) {
 	err = module.Run(ctx, c)
 }
 
-// panicPlace is the file and line that panicked: the first line of ours after the runtime's in the stack.
+// panicPlace returns the file and line of the panic: the first stack frame after the runtime's.
 func panicPlace(stack []byte) string {
 	place, seen := "an unknown line", false
 	for line := range strings.Lines(string(stack)) {
@@ -424,16 +424,16 @@ func panicPlace(stack []byte) string {
 	return place
 }
 
-// redirect leads what Run prints to stderr, through the mask, line by line, and
-// nowhere on a task with no_log. It stays so to the end of the process: a Run
-// that did not come back in time must not print beside the result. drain waits
-// for what is on its way.
+// redirect writes the output of Run to stderr, masked, line by line; with no_log
+// it discards the output. It stays in effect until the process ends, so that a Run
+// that did not return in time cannot print after the result. drain waits until
+// all output so far is written.
 func (p *process) redirect(silent bool) (drain func()) {
 	if !p.own {
 		return func() {}
 	}
 	read, write, err := os.Pipe()
-	if err != nil { // better silent than leaking
+	if err != nil { // discard the output rather than leak secrets
 		void, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		os.Stdout, os.Stderr = void, void
 		return func() {}
@@ -473,9 +473,9 @@ func (p *process) copyMasked(from io.Reader, silent bool) {
 	}
 }
 
-// Arguments is what Run would find in its Call for a file of arguments, and
-// the warnings that the user would see. It does not run the module. Tests use
-// it to compare a spec with its documentation and with AnsibleModule.
+// Arguments returns the coerced arguments and the warnings for a file of
+// arguments. It does not run the module. Tests use it to compare a spec with its
+// documentation and with AnsibleModule.
 func (m Module) Arguments(data []byte) (args map[string]any, warnings []string, err error) {
 	if err := m.Check(); err != nil {
 		return nil, nil, err

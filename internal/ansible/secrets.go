@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	maskWhole = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" // AnsibleModule's word for a value that is a secret
+	maskWhole = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" // AnsibleModule's replacement of a secret value
 	maskPart  = "********"
-	shortest  = 4 // characters a secret needs to be masked inside of a word
-	lineMin   = 8 // characters a line of a long secret needs to be a secret too
+	shortest  = 4 // minimal length of a secret that is masked inside words
+	lineMin   = 8 // minimal length of a line of a secret that is masked alone
 )
 
-// secrets is what must not leave the process. It is safe for concurrent use.
+// secrets masks secrets in output. It is safe for concurrent use.
 type secrets struct {
 	mu    sync.Mutex
 	whole map[string]bool // the secrets as they were given
-	parts []string        // every spelling to look for inside of text, short ones apart
+	parts []string        // every spelling to mask inside text, without short secrets
 	short []string
 }
 
@@ -47,7 +47,7 @@ func (s *secrets) addValue(value any) {
 	}
 }
 
-// add adds one secret with the spellings that messages and commands give it.
+// add adds one secret with its quoted and encoded spellings.
 func (s *secrets) add(secret string) {
 	if secret == "" || strings.Trim(secret, "*") == "" {
 		return
@@ -103,7 +103,7 @@ func unquoted(text string) string {
 	return text[1 : len(text)-1]
 }
 
-// text is text with every secret in it masked. Secrets that overlap are masked as one.
+// text returns text with secrets masked. Overlapping secrets are masked as one.
 func (s *secrets) text(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +179,7 @@ func (s *secrets) find(text string) []bool {
 
 func inWord(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// value is value with every secret in it masked, in keys too.
+// value returns value with secrets masked, in keys too.
 func (s *secrets) value(value any) any {
 	switch value := value.(type) {
 	case string:

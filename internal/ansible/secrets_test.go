@@ -32,7 +32,7 @@ func leaky() Module {
 			},
 		},
 		Run: func(_ context.Context, c *Call) error {
-			args := c.Args()
+			args := plain(c.args).(map[string]any)
 			c.Return("args", args)
 			c.Return("text", fmt.Sprint(args))
 			c.Differ("args", nil, args)

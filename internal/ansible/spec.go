@@ -12,12 +12,12 @@ import (
 	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
-// Spec is what a module, or a dict within one, accepts.
+// Spec describes the options of a module, or of a dict.
 type Spec struct {
 	Options map[string]Option
 
-	// Each group lists options by name. They count as given when they stand in
-	// the arguments, even as null, or have a default.
+	// Each group lists options by name. An option counts as given if it is in
+	// the arguments, even as null, or has a default.
 	MutuallyExclusive [][]string
 	RequiredTogether  [][]string
 	RequiredOneOf     [][]string
@@ -27,16 +27,16 @@ type Spec struct {
 // Option is one argument.
 type Option struct {
 	Type     Type
-	Elements Type // of a List; Raw leaves the items alone
+	Elements Type // of a List; Raw keeps the items unchanged
 	Required bool
-	Default  any      // coerced like a given value; not for what is Required
+	Default  any      // coerced like a given value; must be nil if Required
 	Choices  []string // for Str and Int, and for a List of them
 	Aliases  []string
-	NoLog    bool  // its values are masked wherever they would show
-	Spec     *Spec // what is inside, for a Dict or a List of Dict
+	NoLog    bool  // its values are masked in all output
+	Spec     *Spec // suboptions of a Dict or a List of Dict
 }
 
-// RequiredIf asks for other options (all of Then, or any of it) when Option has the value Is.
+// RequiredIf requires other options (all of Then, or any of it) if Option has the value Is.
 type RequiredIf struct {
 	Option string
 	Is     any
@@ -44,7 +44,7 @@ type RequiredIf struct {
 	AnyOf  bool
 }
 
-// check finds what the programmer of a spec got wrong.
+// check returns an error if the spec is invalid.
 func (s *Spec) check(where string) error {
 	owner := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
@@ -105,7 +105,7 @@ func (o *Option) check(at string) error {
 	return nil
 }
 
-// parsed is what came of the arguments: the coerced values of every option, or why not.
+// parsed is the result of parsing arguments: coerced values and problems.
 type parsed struct {
 	args     *dict
 	unknown  []string // paths of arguments that no option has
@@ -131,7 +131,7 @@ func (s *Spec) parse(given *dict, secrets *secrets) *parsed {
 	return p
 }
 
-// only drops the aliases and what is unknown, as deep as specs go.
+// only removes aliases and unknown keys, also in suboptions.
 func (s *Spec) only(given *dict) *dict {
 	out := newDict()
 	for _, name := range slices.Sorted(maps.Keys(s.Options)) {
@@ -210,7 +210,8 @@ func count(group []string, given *dict) int {
 	return n
 }
 
-// aliases lets an alias win over the name, with a warning, and the last alias over the others.
+// aliases copies the values of aliases to their options. An alias overrides the
+// name, with a warning; the last alias overrides the others.
 func (p *parsed) aliases(s *Spec, names []string, given *dict, where string) {
 	for _, name := range names {
 		for _, alias := range s.Options[name].Aliases {
@@ -229,7 +230,7 @@ func (p *parsed) aliases(s *Spec, names []string, given *dict, where string) {
 	}
 }
 
-// hide collects the secrets before anything can complain and quote them.
+// hide collects the secrets, before any error message can quote them.
 func (p *parsed) hide(s *Spec, names []string, given *dict, where string) {
 	for _, name := range names {
 		o := s.Options[name]
@@ -306,7 +307,7 @@ func (s *Spec) supported() string {
 	return strings.Join(out, ", ")
 }
 
-// at is the spec that holds a path such as "disks.size".
+// at returns the spec that has the option with a path such as "disks.size".
 func (s *Spec) at(path string) *Spec {
 	for {
 		name, rest, deeper := strings.Cut(path, ".")
@@ -346,7 +347,7 @@ func (p *parsed) coerce(name string, o Option, given *dict, where string) {
 	given.set(name, result)
 }
 
-// cannot names the argument, what it is (unless it may be secret) and what would be right.
+// cannot adds a problem with the argument's path, its value unless that may be secret, and the valid values.
 func (p *parsed) cannot(path string, o Option, value any, t Type) {
 	shown := kind(value)
 	if !o.NoLog && (o.Spec == nil || !o.Spec.hasSecrets()) {
@@ -355,7 +356,7 @@ func (p *parsed) cannot(path string, o Option, value any, t Type) {
 	p.problems = append(p.problems, fmt.Sprintf("argument %s: %s cannot be read as %s; %s", path, shown, t, wanted[t]))
 }
 
-// kind names what JSON holds in a reader's words.
+// kind returns the type of a JSON value, for messages.
 func kind(value any) string {
 	switch value.(type) {
 	case nil:
@@ -422,7 +423,7 @@ func (p *parsed) choices(name string, o Option, given *dict, where string) {
 	}
 }
 
-// unbool undoes YAML's reading of a bare yes or off as a boolean, where only one choice can be meant.
+// unbool converts a boolean that YAML made of yes or off back to the choice, if only one matches.
 func unbool(text string, choices []string) string {
 	words := map[string][]string{
 		"True":  {"y", "yes", "on", "1", "true", "t"},
@@ -473,7 +474,7 @@ func (p *parsed) groups(s *Spec, given *dict, where string) {
 	}
 }
 
-// inside checks dicts with suboptions.
+// inside parses the suboptions of dicts.
 func (p *parsed) inside(name string, o Option, given *dict, where string) {
 	value, _ := given.get(name)
 	if o.Spec == nil || value == nil {
@@ -491,7 +492,7 @@ func (p *parsed) inside(name string, o Option, given *dict, where string) {
 	}
 }
 
-// err is every problem in one line, the first first.
+// err returns all problems as one line, in order.
 func (p *parsed) err(module string, spec *Spec, ignoreUnknown bool) error {
 	problems := slices.Compact(slices.Clone(p.problems))
 	if len(p.unknown) > 0 && !ignoreUnknown {

@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// Write writes data to path with this mode, and makes its folder (0700) if
-// there is none. Two writers of one path do not disturb each other. A kill may
+// Write writes data to path with this mode, and creates its folder (0700) if
+// missing. It is safe for concurrent writers of one path. A killed writer may
 // leave a file `.new-*` in the folder.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	folder := filepath.Dir(path)
@@ -33,7 +33,7 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
-// Move gives the finished file at from the name to, in the same file system.
+// Move renames the complete file from to to, in the same file system.
 func Move(from, to string) error {
 	// The content before the name (rename(2) orders nothing), then the name.
 	if err := syncPath(from); err != nil {

@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// Canonical returns the address for text in any spelling that
+// canonical returns the address for text in any spelling that
 // getaddrinfo takes as a number: dotted with one to four parts in decimal,
 // octal (leading 0) or hexadecimal (leading 0x) as inet_aton(3) has it, IPv6
 // with or without brackets and zone. ok is false when text is a name.
 //
 // Addresses that carry an IPv4 address inside (v4-mapped, v4-compatible,
-// NAT64 of RFC 6052, 6to4 of RFC 3056) are not resolved to it here, since they
-// are addresses of their own too; see Embedded.
-func Canonical(text string) (address netip.Addr, ok bool) {
+// NAT64 of RFC 6052, 6to4 of RFC 3056) are returned unchanged; see Embedded.
+func canonical(text string) (address netip.Addr, ok bool) {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
 	if address, ok := inetAton(text); ok {
 		return address, true
@@ -79,10 +78,10 @@ var (
 	compatible = netip.MustParsePrefix("::/96")           // RFC 4291, deprecated
 	translated = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765, deprecated
 	isatap     = [4]byte{0, 0, 0x5e, 0xfe}                // RFC 5214, interface identifier
-	isatapOwn  = [4]byte{2, 0, 0x5e, 0xfe}                // the same, for an address that is unique
+	isatapOwn  = [4]byte{2, 0, 0x5e, 0xfe}                // the same, for globally unique addresses
 )
 
-// Embedded lists the addresses that traffic to a may really go to: a itself and any IPv4 address inside it.
+// Embedded returns the addresses that traffic to a may reach: a, and the IPv4 addresses that it embeds.
 func Embedded(a netip.Addr) []netip.Addr {
 	all := []netip.Addr{a}
 	if !a.Is6() {
@@ -118,8 +117,8 @@ type Range struct {
 	First, Last netip.Addr
 }
 
-// ParseRange reads a single address, a span (a-b) or a CIDR block. Manifests
-// are written by hand and read by people, so only the plain spelling is taken.
+// ParseRange parses a single address, a span (a-b) or a CIDR block. Only the
+// canonical spelling is accepted, since people read manifests.
 func ParseRange(text string) (Range, error) {
 	if prefix, err := netip.ParsePrefix(text); err == nil {
 		if prefix.Addr().Is4In6() {
@@ -128,7 +127,7 @@ func ParseRange(text string) (Range, error) {
 		if prefix != prefix.Masked() {
 			return Range{}, fmt.Errorf("%q has bits set behind its prefix; write %s", text, prefix.Masked())
 		}
-		return Range{prefix.Addr(), LastOf(prefix)}, nil
+		return Range{prefix.Addr(), lastOf(prefix)}, nil
 	}
 	low, high, span := strings.Cut(text, "-")
 	first, err := netip.ParseAddr(strings.TrimSpace(low))
@@ -148,8 +147,8 @@ func ParseRange(text string) (Range, error) {
 	return Range{first, last}, nil
 }
 
-// LastOf is the last address of a block.
-func LastOf(prefix netip.Prefix) netip.Addr {
+// lastOf is the last address of a block.
+func lastOf(prefix netip.Prefix) netip.Addr {
 	bytes := prefix.Addr().AsSlice()
 	for bit := prefix.Bits(); bit < len(bytes)*8; bit++ {
 		bytes[bit/8] |= 1 << (7 - bit%8)
@@ -164,7 +163,7 @@ func (r Range) Prefixes() []netip.Prefix {
 	for first := r.First; ; {
 		prefix := widest(first, r.Last)
 		all = append(all, prefix)
-		next := LastOf(prefix).Next()
+		next := lastOf(prefix).Next()
 		if !next.IsValid() || r.Last.Less(next) {
 			return all
 		}
@@ -176,7 +175,7 @@ func (r Range) Prefixes() []netip.Prefix {
 func widest(first, last netip.Addr) netip.Prefix {
 	for bits := 0; ; bits++ {
 		prefix := netip.PrefixFrom(first, bits)
-		if prefix == prefix.Masked() && !last.Less(LastOf(prefix)) {
+		if prefix == prefix.Masked() && !last.Less(lastOf(prefix)) {
 			return prefix
 		}
 	}
@@ -187,8 +186,8 @@ func (r Range) Contains(a netip.Addr) bool {
 	return a.BitLen() == r.First.BitLen() && !a.Less(r.First) && !r.Last.Less(a)
 }
 
-// Overlaps returns whether the ranges share an address.
-func (r Range) Overlaps(o Range) bool {
+// overlaps returns whether the ranges share an address.
+func (r Range) overlaps(o Range) bool {
 	return r.First.BitLen() == o.First.BitLen() && !r.Last.Less(o.First) && !o.Last.Less(r.First)
 }
 

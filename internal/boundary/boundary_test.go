@@ -82,7 +82,7 @@ func TestOnlyWhatIsSandboxIsAllowed(t *testing.T) {
 		"127.0.0.1", "127.1", "0x7f.1", "::1", "0:0:0:0:0:0:0:1", "localhost", "LocalHost.", "node.test", "NODE.test", "node.test.", "two.test",
 		"64:ff9b::8.8.8.8", "2002:808:808::1",
 	} {
-		v := k.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), hostTarget(target))
 		assert.True(t, v.Allowed, "%s: %s", target, v.Reason)
 		require.NotNil(t, v.Rule, target)
 		assert.Equal(t, "boundary.yml", v.Rule.File)
@@ -103,7 +103,7 @@ func TestProductionIsRefusedInEverySpellingWithItsRule(t *testing.T) {
 		"pi1.home": 6, "PI1.home": 6, "pi1.home.": 6, "vault.arcodange.lab": 7, "a.b.ARCODANGE.lab.": 7,
 		"prod.test": 3, "mixed.test": 3, "mapped.test": 3, "nat.test": 3,
 	} {
-		v := k.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), hostTarget(target))
 		assert.False(t, v.Allowed, target)
 		if assert.NotNil(t, v.Rule, "%s: %s", target, v.Reason) {
 			assert.Equal(t, line, v.Rule.Line, target)
@@ -147,7 +147,7 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 		if target == "slow.test" {
 			k.Timeout = 20 * time.Millisecond
 		}
-		v := k.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), hostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.Nil(t, v.Rule, target)
 		assert.Contains(t, v.Reason, reason, target)
@@ -156,7 +156,7 @@ func TestWhatIsUnknownIsRefused(t *testing.T) {
 
 func TestAResolverThatFailsRefuses(t *testing.T) {
 	t.Parallel()
-	v := Checker{Manifest: parsed(t), Resolver: broken{}}.Decide(t.Context(), HostTarget("node.test"))
+	v := Checker{Manifest: parsed(t), Resolver: broken{}}.Decide(t.Context(), hostTarget("node.test"))
 	assert.False(t, v.Allowed)
 	assert.Contains(t, v.Reason, "server misbehaving")
 }
@@ -234,10 +234,10 @@ func TestTheShippedManifestKeepsProductionOut(t *testing.T) {
 	require.NoError(t, err)
 	k := Checker{Manifest: m, Resolver: dns}
 	for _, target := range []string{"192.168.1.201", "192.168.1.202", "192.168.1.203", "pi1.home", "pi2.home", "pi3.home", "gitea.arcodange.lab", "192.168.1.200", "192.168.1.204", "127.0.0.1", "[127.0.0.1]:2214", "localhost"} {
-		assert.False(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.False(t, k.Decide(t.Context(), hostTarget(target)).Allowed, target)
 	}
 	for _, target := range []string{"172.30.0.11", "172.30.0.12", "172.30.0.13", "[127.0.0.1]:2211", "[127.1]:2213"} {
-		assert.True(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.True(t, k.Decide(t.Context(), hostTarget(target)).Allowed, target)
 	}
 }
 
@@ -298,7 +298,7 @@ func FuzzDecide(f *testing.F) {
 		return slices.ContainsFunc(rules, func(r AddressRule) bool { return r.Contains(a) })
 	}
 	f.Fuzz(func(t *testing.T, target string) {
-		v := k.Decide(context.Background(), HostTarget(target))
+		v := k.Decide(context.Background(), hostTarget(target))
 		if v.Target != redact(target) || v.Reason == "" {
 			t.Fatalf("%q: no explanation", target)
 		}
@@ -318,7 +318,7 @@ func FuzzDecide(f *testing.F) {
 					t.Fatalf("%q: allowed though %s is production", target, b)
 				}
 			}
-			if again := k.Decide(context.Background(), HostTarget(text)); !again.Allowed {
+			if again := k.Decide(context.Background(), hostTarget(text)); !again.Allowed {
 				t.Fatalf("%q: %s in canonical spelling is refused: %s", target, text, again.Reason)
 			}
 		}
@@ -338,10 +338,12 @@ func FuzzParse(f *testing.F) {
 		k := Checker{Manifest: m, Resolver: dns}
 		for _, rule := range m.Production.Addresses {
 			for _, a := range []netip.Addr{rule.First, rule.Last} {
-				if k.Decide(context.Background(), HostTarget(a.String())).Allowed {
+				if k.Decide(context.Background(), hostTarget(a.String())).Allowed {
 					t.Fatalf("%s is allowed", a)
 				}
 			}
 		}
 	})
 }
+
+func hostTarget(value string) Target { return Target{Kind: Host, Value: value} }

@@ -35,7 +35,7 @@ func databaseHosts(text string) ([]string, error) {
 		scheme, rest, _ := strings.Cut(text, "://")
 		scheme = strings.ToLower(scheme)
 		if base, _, driver := strings.Cut(scheme, "+"); driver {
-			scheme = base // as SQLAlchemy has it
+			scheme = base // SQLAlchemy's dialect+driver
 		}
 		port, known := schemePorts[scheme]
 		if !known || port == 22 {
@@ -191,7 +191,7 @@ func keywords(text string) (map[string]string, error) {
 			return nil, errUnreadable
 		}
 		text = text[at:]
-		// libpq lets the last of a name count.
+		// libpq uses the last value of a keyword.
 		values[strings.ToLower(match[1])] = value.String()
 	}
 	return values, nil

@@ -17,9 +17,9 @@ type Checker struct {
 	Timeout  time.Duration // for one name; zero means five seconds
 }
 
-// Decide returns whether a target is inside the sandbox: every address that it
-// resolves to must be, and nothing of it may be listed as production. It connects
-// to the resolver only.
+// Decide returns whether a target is inside the sandbox: the manifest must list
+// every address that it resolves to as sandbox, and no part of it as production.
+// It connects to the resolver only.
 func (c Checker) Decide(ctx context.Context, t Target) Decision {
 	if t.Kind == "" {
 		t.Kind = Host
@@ -111,7 +111,7 @@ func (c Checker) find(ctx context.Context, d *Decision, p endpoint) finding {
 	isName := !p.address.IsValid()
 	if isName {
 		for i := range production.Names {
-			if rule := &production.Names[i]; rule.Matches(p.host) {
+			if rule := &production.Names[i]; rule.matches(p.host) {
 				return finding{rule: &rule.Rule, refused: "its name is production"}
 			}
 		}

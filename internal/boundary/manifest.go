@@ -77,8 +77,8 @@ type PatternRule struct {
 	Rule    Rule
 }
 
-// Matches returns whether the rule covers a canonical text.
-func (r PatternRule) Matches(text string) bool { return glob(r.Pattern, text) }
+// matches returns whether the rule covers a canonical text.
+func (r PatternRule) matches(text string) bool { return glob(r.Pattern, text) }
 
 // EndpointRule is a host (by name or by address), a port, and its position.
 type EndpointRule struct {
@@ -213,7 +213,7 @@ func (m *Manifest) overlap() error {
 	}
 	for _, sandbox := range m.Sandbox.Addresses {
 		for _, production := range m.Production.Addresses {
-			if production.Overlaps(sandbox.Range) {
+			if production.overlaps(sandbox.Range) {
 				return both(sandbox.Rule, production.Rule, "an address")
 			}
 		}
@@ -226,7 +226,7 @@ func (m *Manifest) overlap() error {
 			}
 		}
 		for _, production := range m.Production.Addresses {
-			if sandbox.Name == "" && production.Overlaps(sandbox.Range) {
+			if sandbox.Name == "" && production.overlaps(sandbox.Range) {
 				return both(sandbox.Rule, production.Rule, "an address")
 			}
 		}
@@ -304,5 +304,5 @@ func (r EndpointRule) overlaps(o EndpointRule) bool {
 	if r.Name != "" {
 		return meet(r.Name, o.Name)
 	}
-	return r.Range.Overlaps(o.Range)
+	return r.Range.overlaps(o.Range)
 }

@@ -23,7 +23,7 @@ func (c Checker) Mentions(ctx context.Context, text, from string) []Decision {
 			return
 		}
 		seen[candidate] = true
-		if _, ok := Canonical(candidate); ok {
+		if _, ok := canonical(candidate); ok {
 			d := c.Decide(ctx, Target{Kind: Address, Value: candidate, From: from})
 			if !d.Allowed && d.Rule != nil {
 				found = append(found, d)
@@ -32,7 +32,7 @@ func (c Checker) Mentions(ctx context.Context, text, from string) []Decision {
 		}
 		name := strings.TrimSuffix(strings.ToLower(candidate), ".")
 		for _, rule := range c.Manifest.Production.Names {
-			if rule.Matches(name) {
+			if rule.matches(name) {
 				d := Decision{Kind: Host, Target: candidate, From: from, Canonical: name, Addresses: []string{}, Resolved: []Answer{}}
 				d.refuse(&rule.Rule, "its name is production")
 				found = append(found, d)

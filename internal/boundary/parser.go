@@ -327,7 +327,7 @@ func canonicalFingerprint(text string) (string, error) {
 	return "SHA256:" + base64.RawStdEncoding.EncodeToString(raw), nil
 }
 
-// canonicalSHA256 reads 64 hexadecimal digits; colons between them, as openssl writes, and a prefix are let pass.
+// canonicalSHA256 reads 64 hexadecimal digits, with or without openssl's colons and prefix.
 func canonicalSHA256(text string) (string, error) {
 	digits := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(text, "sha256:"), ":", ""))
 	if raw, err := hex.DecodeString(digits); err != nil || len(raw) != 32 {
@@ -421,7 +421,7 @@ func canonicalGitPattern(text string) (string, error) {
 	if host == "" || path == "" || strings.Trim(path, "/") == "" {
 		return "", fmt.Errorf("%q has no host or no path; write host/path, with * for any part", text)
 	}
-	if address, ok := Canonical(host); ok {
+	if address, ok := canonical(host); ok {
 		host = address.String()
 	} else if _, err := canonicalName(host); err != nil {
 		return "", err
@@ -429,7 +429,7 @@ func canonicalGitPattern(text string) (string, error) {
 	return strings.TrimSuffix(strings.ToLower(host), ".") + gitPath("/"+path), nil
 }
 
-// gitPath is a path in lower case, since the usual forges do not tell cases apart, and without .git.
+// gitPath returns a path without .git and in lower case, since common forges ignore case.
 func gitPath(path string) string {
 	clean := strings.ToLower(filepath.ToSlash(filepath.Clean(path)))
 	return strings.TrimSuffix(strings.TrimSuffix(clean, "/"), ".git")

@@ -19,8 +19,8 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Witness is a Resolver that names the source of its answer for a name.
-type Witness interface {
+// witness is a Resolver that names the source of its answer for a name.
+type witness interface {
 	Through(name string) string
 }
 
@@ -36,7 +36,7 @@ func (System) LookupNetIP(ctx context.Context, network, host string) ([]netip.Ad
 
 const hostsFile = "/etc/hosts"
 
-// Through implements Witness: it returns the line of /etc/hosts that has name, if one does.
+// Through implements witness: it returns the line of /etc/hosts that has name, if one does.
 func (System) Through(name string) string {
 	data, err := os.ReadFile(hostsFile)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c Checker) resolve(ctx context.Context, name string) (addresses []netip.Ad
 		return nil, "", errors.New("it has no address")
 	}
 	through = "the resolver"
-	if witness, ok := resolver.(Witness); ok {
+	if witness, ok := resolver.(witness); ok {
 		through = witness.Through(name)
 	}
 	for _, address := range got.addresses {

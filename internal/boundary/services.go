@@ -33,7 +33,7 @@ func lookUp(d *Decision, canonical string, production, sandbox []PatternRule, wh
 
 func match(rules []PatternRule, text string) *Rule {
 	for i := range rules {
-		if rules[i].Matches(text) {
+		if rules[i].matches(text) {
 			return &rules[i].Rule
 		}
 	}
@@ -272,11 +272,11 @@ func (c Checker) decideGit(ctx context.Context, d *Decision, t Target) {
 	c.settle(d, f)
 }
 
-// decideLocalGit decides about a repository in the file system. It is judged by
-// its own path, and by every other that git ends up at from there.
+// decideLocalGit decides about a repository in the file system. It checks
+// the path, and every other path that git follows from there.
 func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	if isURL {
-		// git decodes it before it looks.
+		// git decodes the URL before it opens the path.
 		decoded, err := url.PathUnescape(path[len("file://"):])
 		if err != nil || strings.ContainsRune(decoded, 0) {
 			d.refuse(nil, "it is not the URL of a repository")
@@ -303,7 +303,7 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 		path = here + "/" + path
 	}
 	lookUp(d, gitPath(path), c.Manifest.Production.Git, c.Manifest.Sandbox.Git, "a repository")
-	leads, err := gitLeadsTo(path)
+	leads, err := gitPaths(path)
 	if err != nil && d.Allowed {
 		d.refuse(nil, "its target cannot be resolved (%v)", err)
 	}
@@ -314,12 +314,12 @@ func (c Checker) decideLocalGit(d *Decision, path string, isURL bool) {
 	}
 }
 
-// gitdirLimit is how many `gitdir:` files that name one another are followed.
+// gitdirLimit is the maximal number of `gitdir:` files to follow.
 const gitdirLimit = 40
 
-// gitLeadsTo lists the paths that links, and files that name a repository, refer to from a
-// path. git takes the path with these endings as well, whichever is there.
-func gitLeadsTo(path string) ([]string, error) {
+// gitPaths lists the paths that git may open for a path, through links and
+// `.git` files. git also tries the path with each of these endings.
+func gitPaths(path string) ([]string, error) {
 	start, err := pathlink.Resolve(path)
 	if err != nil {
 		return nil, err
@@ -330,7 +330,7 @@ func gitLeadsTo(path string) ([]string, error) {
 		for range gitdirLimit {
 			real, err := pathlink.Resolve(candidate)
 			if err != nil {
-				// Below a file there is nothing.
+				// A file has no entries.
 				if errors.Is(err, syscall.ENOTDIR) {
 					break
 				}
@@ -372,7 +372,7 @@ func (c Checker) decideTofuState(d *Decision, t Target) {
 			d.refuse(nil, "its location is unknown")
 			return
 		}
-		// Not of the path made shorter: what `..` behind a link means, the link decides.
+		// Resolve links before cleaning: `..` after a link is relative to its target.
 		if !filepath.IsAbs(location) {
 			here, err := os.Getwd()
 			if err != nil {
@@ -408,7 +408,7 @@ func (c Checker) decideTofuState(d *Decision, t Target) {
 }
 
 // oddAddress returns how a URL is ambiguous; empty if it is not.
-// Other spellings of one address would pass a pattern by.
+// Another spelling of an address would not match its pattern.
 func oddAddress(location string) string {
 	if strings.Contains(location, "#") {
 		return "holds a fragment"
@@ -465,7 +465,7 @@ func (c Checker) decideDNSZone(d *Decision, t Target) {
 	lookUp(d, name, within(c.Manifest.Production.DNSZones), within(c.Manifest.Sandbox.DNSZones), "a zone")
 }
 
-// within makes of rules for zones rules for all names in them.
+// within returns rules for all names in zones.
 func within(zones []PatternRule) []PatternRule {
 	var all []PatternRule
 	for _, rule := range zones {
@@ -477,7 +477,7 @@ func within(zones []PatternRule) []PatternRule {
 func (c Checker) decideDatabase(ctx context.Context, d *Decision, t Target) {
 	hosts, err := databaseHosts(t.Value)
 	if err != nil {
-		d.Target = "a database" // what cannot be read may hold a secret anywhere
+		d.Target = "a database" // any part of an unreadable DSN may be secret
 		d.refuse(nil, "%v", err)
 		return
 	}

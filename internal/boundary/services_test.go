@@ -263,7 +263,7 @@ func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
 func TestADecisionExplainsItself(t *testing.T) {
 	t.Parallel()
 	k, root := servicesChecker(t)
-	target := HostTarget("ssh://pi@NODE.test")
+	target := hostTarget("ssh://pi@NODE.test")
 	target.From = "hosts.yml:7"
 	d := k.Decide(t.Context(), target)
 	assert.Equal(t, "allowed: ssh://pi@NODE.test (host)\n"+
@@ -273,20 +273,20 @@ func TestADecisionExplainsItself(t *testing.T) {
 		"  because    it is sandbox\n"+
 		"  by         "+root+"/boundary.yml:16: sandbox.addresses: 172.30.0.0/24\n"+
 		"  connect to 172.30.0.11\n", d.Explain())
-	text, err := json.Marshal(k.Decide(t.Context(), HostTarget("3232235977")))
+	text, err := json.Marshal(k.Decide(t.Context(), hostTarget("3232235977")))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"kind": "host", "target": "3232235977", "from": "", "allowed": false, "reason": "it resolves to 192.168.1.201, which is production",
 		"canonical": "192.168.1.201", "port": 22, "addresses": ["192.168.1.201"], "pinned": "",
 		"resolved": [{"name": "192.168.1.201", "address": "192.168.1.201", "through": "its own spelling"}],
 		"rule": {"file": "`+root+`/boundary.yml", "line": 2, "column": 15, "text": "production.addresses: 192.168.1.201-192.168.1.203"}}`, string(text))
 	assert.Equal(t, "3232235977 (host): it resolves to 192.168.1.201, which is production by "+root+"/boundary.yml:2: production.addresses: 192.168.1.201-192.168.1.203",
-		k.Decide(t.Context(), HostTarget("3232235977")).String())
+		k.Decide(t.Context(), hostTarget("3232235977")).String())
 	assert.Equal(t, Policy{ClusterName: "lab", TokenExpiry: 15 * time.Minute, Evidence: filepath.Join(root, "promoted.json")}, k.Manifest.Policy)
 }
 
 func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 	t.Parallel()
-	d := Checker{Manifest: parsed(t)}.Decide(t.Context(), HostTarget("localhost"))
+	d := Checker{Manifest: parsed(t)}.Decide(t.Context(), hostTarget("localhost"))
 	assert.True(t, d.Allowed, d.Reason)
 	assert.True(t, slices.ContainsFunc(d.Resolved, func(a Answer) bool {
 		return strings.HasPrefix(a.Through, "/etc/hosts:") || a.Through == "the system's resolver"
@@ -296,9 +296,9 @@ func TestTheLineOfTheHostsFileIsNamed(t *testing.T) {
 func TestAZoneStaysOnThePinnedAddress(t *testing.T) {
 	t.Parallel()
 	k := Checker{Manifest: parsed(t), Resolver: zoned{}}
-	assert.Equal(t, "fd00:5a::1%eth0", k.Decide(t.Context(), HostTarget("fd00:5a::1%eth0")).Pinned)
-	assert.Equal(t, "fd00:5a::1%eth1", k.Decide(t.Context(), HostTarget("node.test")).Pinned)
-	assert.False(t, k.Decide(t.Context(), HostTarget("fd00:5a::1%$(x)")).Allowed)
+	assert.Equal(t, "fd00:5a::1%eth0", k.Decide(t.Context(), hostTarget("fd00:5a::1%eth0")).Pinned)
+	assert.Equal(t, "fd00:5a::1%eth1", k.Decide(t.Context(), hostTarget("node.test")).Pinned)
+	assert.False(t, k.Decide(t.Context(), hostTarget("fd00:5a::1%$(x)")).Allowed)
 }
 
 type zoned struct{}
@@ -314,7 +314,7 @@ func (deaf) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
 
 func TestAResolverThatNeverReturnsIsLeftBehind(t *testing.T) {
 	t.Parallel()
-	d := Checker{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), HostTarget("node.test"))
+	d := Checker{Manifest: parsed(t), Resolver: deaf{}, Timeout: 10 * time.Millisecond}.Decide(t.Context(), hostTarget("node.test"))
 	assert.False(t, d.Allowed)
 	assert.Contains(t, d.Reason, "no answer within 10ms")
 }

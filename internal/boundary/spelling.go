@@ -16,7 +16,7 @@ import (
 // endpoint is a host and a port, in any spelling that programs accept.
 type endpoint struct {
 	host    string     // canonical: lower case, no trailing dot, no brackets; an address plainly
-	address netip.Addr // valid if host is an address; without zone, unmapped
+	address netip.Addr // valid if host is an address; unmapped, without zone
 	zone    string     // of an IPv6 address
 	port    uint16     // 0 if the text names none
 	scheme  string     // lower case, of a URL
@@ -127,7 +127,7 @@ func readEndpoint(text string) endpoint {
 		p.bad = "it is empty"
 		return p
 	}
-	if address, ok := Canonical(p.host); ok {
+	if address, ok := canonical(p.host); ok {
 		p.address, p.host = address, address.String()
 		return p
 	}
@@ -194,7 +194,7 @@ func fold(text string) (string, bool) {
 			return '0'
 		case r >= 0x1D7CE && r <= 0x1D7FF: // mathematical digits, five alphabets of ten
 			return (r-0x1D7CE)%10 + '0'
-		case r == 0x00AD || unicode.Is(unicode.Cf, r): // what does not show is dropped
+		case r == 0x00AD || unicode.Is(unicode.Cf, r): // invisible characters are dropped
 			return -1
 		}
 		return unicode.ToLower(r)
@@ -202,7 +202,7 @@ func fold(text string) (string, bool) {
 	labels := strings.Split(plain, ".")
 	for i, label := range labels {
 		if strings.IndexFunc(label, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-			// What cannot be encoded stays, and is refused as no plain name.
+			// Letters that cannot be encoded stay; plainName refuses them.
 			if encoded, err := idna.Punycode.ToASCII(label); err == nil {
 				labels[i] = encoded
 			}

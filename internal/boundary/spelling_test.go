@@ -35,7 +35,7 @@ func TestASpellingThatProgramsReadDifferentlyIsRefusedWithWhatItMeans(t *testing
 		"64:ff9b:1:c0a8:1:c900::": "64:ff9b:1:c0a8:1:c900::", "64:ff9b:1:ffc0:a8:1c9::": "64:ff9b:1:ffc0:a8:1c9::", "64:ff9b:1:ffff:c0:a801:c900:0": "64:ff9b:1:ffff:c0:a801:c900:0",
 		"ＰＩ１.home": "pi1.home", "pi1。home": "pi1.home",
 	} {
-		v := k.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), hostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.NotNil(t, v.Resolved, target)
 		assert.Equal(t, canonical, v.Canonical, target)
@@ -45,12 +45,12 @@ func TestASpellingThatProgramsReadDifferentlyIsRefusedWithWhatItMeans(t *testing
 	}
 	// The same with the sandbox's address: it may only refuse, since it is not known who reads it how.
 	for _, target := range []string{" 172.30.0.11", "１72.30.0.11", "172。30.0.11", "[172.30.0.11", "172.30.0.11:0", "ssh://%3172.30.0.11", "172.30.0.11\n", "nöde.test"} {
-		v := k.Decide(t.Context(), HostTarget(target))
+		v := k.Decide(t.Context(), hostTarget(target))
 		assert.False(t, v.Allowed, target)
 		assert.Contains(t, v.Reason, "neither an address nor a plain host name", target)
 	}
 	for _, target := range []string{"pi@172.30.0.11", "ssh://pi@node.test:22", "[172.30.0.11]:2222", "node.test:22", "ssh://[fd00:5a::1]/", "sftp://node.test"} {
-		assert.True(t, k.Decide(t.Context(), HostTarget(target)).Allowed, target)
+		assert.True(t, k.Decide(t.Context(), hostTarget(target)).Allowed, target)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestInternationalNamesAreWrittenAsResolversDo(t *testing.T) {
 
 // reached lists what the resolvers of C libraries make of a text as a number:
 // the strictest, and those that stop at a blank, take 8 and 9 for octal
-// digits, or let leading blanks pass. It is written apart from Canonical.
+// digits, or let leading blanks pass. It shares no code with canonical.
 func reached(text string) []netip.Addr {
 	var all []netip.Addr
 	for _, cut := range []string{text, strings.TrimLeft(text, " \t\n\v\f\r")} {
@@ -246,7 +246,7 @@ for line in sys.stdin:
 // checkReached fails the test if the checker allows a text that resolves to address, or pins it to another address.
 func checkReached(t *testing.T, k Checker, text string, address netip.Addr) {
 	t.Helper()
-	d := k.Decide(context.Background(), HostTarget(text))
+	d := k.Decide(context.Background(), hostTarget(text))
 	production, sandbox := false, false
 	for _, inside := range Embedded(address.Unmap()) {
 		for _, rule := range k.Manifest.Production.Addresses {
@@ -340,7 +340,7 @@ func BenchmarkDecideTenThousand(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, target := range targets {
-			if !k.Decide(b.Context(), HostTarget(target)).Allowed {
+			if !k.Decide(b.Context(), hostTarget(target)).Allowed {
 				b.Fatal(target)
 			}
 		}
@@ -378,7 +378,7 @@ func TestWhatSSHTakesForAProductionAddressIsRefused(t *testing.T) {
 				checkReached(t, k, text, address)
 			}
 			if strings.EqualFold(host, "pi1.home") {
-				assert.False(t, k.Decide(t.Context(), HostTarget(text)).Allowed, text)
+				assert.False(t, k.Decide(t.Context(), hostTarget(text)).Allowed, text)
 			}
 		}
 	}

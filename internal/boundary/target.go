@@ -41,9 +41,6 @@ type Target struct {
 	ClusterUID string // for Kube: UID of the namespace kube-system; empty if unknown
 }
 
-// HostTarget is a target of kind Host.
-func HostTarget(value string) Target { return Target{Kind: Host, Value: value} }
-
 // Answer is one address of a name, and its source.
 type Answer struct {
 	Name    string `json:"name"`

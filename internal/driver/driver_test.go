@@ -32,7 +32,7 @@ func TestAPlanThatFailsTakesBackWhatItBeganLastFirst(t *testing.T) {
 	broken := errors.New("broken")
 	var log []string
 	plan := Plan{Steps: []Step{step("one", nil, &log), step("two", broken, &log), step("three", nil, &log)}}
-	err := plan.Run(t.Context(), false, nil)
+	err := plan.run(t.Context(), false, nil)
 	require.ErrorIs(t, err, broken)
 	require.ErrorContains(t, err, "could not two")
 	assert.Equal(t, []string{"do one", "do two", "undo two", "undo one"}, log)
@@ -42,7 +42,7 @@ func TestAPlanThatFailsKeepsWhatItMadeWhenTold(t *testing.T) {
 	t.Parallel()
 	var log []string
 	plan := Plan{Steps: []Step{step("one", nil, &log), step("two", errors.New("broken"), &log)}}
-	require.Error(t, plan.Run(t.Context(), true, nil))
+	require.Error(t, plan.run(t.Context(), true, nil))
 	assert.Equal(t, []string{"do one", "do two"}, log)
 }
 
@@ -51,7 +51,7 @@ func TestAPlanThatIsInterruptedStillHasTimeToTakeBack(t *testing.T) {
 	var log []string
 	ctx, cancel := context.WithCancel(t.Context())
 	plan := Plan{Steps: []Step{step("one", nil, &log), step("two", nil, &log)}}
-	err := plan.Run(ctx, false, func(name string, done bool) {
+	err := plan.run(ctx, false, func(name string, done bool) {
 		if name == "one" && done {
 			cancel()
 		}
@@ -146,9 +146,9 @@ func TestKnownHostsNamesEveryPlaceWhereTheMachineIsReached(t *testing.T) {
 	key, err := ParsePublicKey(aKey)
 	require.NoError(t, err)
 	m := Machine{Name: "pi1", Address: "172.30.0.11", SSHHost: "172.30.0.11", SSHPort: 22, HostKeys: []PublicKey{key}}
-	assert.Equal(t, []string{"172.30.0.11 " + aKey + " pi1"}, m.KnownHosts())
+	assert.Equal(t, []string{"172.30.0.11 " + aKey + " pi1"}, m.knownHosts())
 	m.SSHHost, m.SSHPort = "127.0.0.1", 2211
-	assert.Equal(t, []string{"172.30.0.11,[127.0.0.1]:2211 " + aKey + " pi1"}, m.KnownHosts())
+	assert.Equal(t, []string{"172.30.0.11,[127.0.0.1]:2211 " + aKey + " pi1"}, m.knownHosts())
 }
 
 func TestKnownHostsOfOneMachineLeavesTheOthersAlone(t *testing.T) {
@@ -161,11 +161,11 @@ func TestKnownHostsOfOneMachineLeavesTheOthersAlone(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"10.0.0.3 t k pi1"}, lines)
 	require.NoError(t, h.setKnownHosts("pi1", nil))
-	data, err := os.ReadFile(h.KnownHostsFile())
+	data, err := os.ReadFile(h.knownHostsFile())
 	require.NoError(t, err)
 	assert.Equal(t, "10.0.0.2 t k pi2\n", string(data))
 	require.NoError(t, h.setKnownHosts("pi2", nil))
-	assert.NoFileExists(t, h.KnownHostsFile())
+	assert.NoFileExists(t, h.knownHostsFile())
 }
 
 func TestTheStateFolderFollowsXDG(t *testing.T) {
@@ -188,23 +188,23 @@ func TestTheStateFolderFollowsXDG(t *testing.T) {
 func TestWhatTheLastMachineLeavesIsRemovedAndWhatTheUserBroughtStays(t *testing.T) {
 	t.Parallel()
 	own := Home{Dir: filepath.Join(t.TempDir(), "own")}
-	require.NoError(t, atomicfile.Write(own.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, atomicfile.Write(own.KeyFile()+".pub", []byte("t k "+own.keyComment()+"\n"), 0o600))
+	require.NoError(t, atomicfile.Write(own.keyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(own.keyFile()+".pub", []byte("t k "+own.keyComment()+"\n"), 0o600))
 	own.prune()
 	assert.NoDirExists(t, own.Dir)
 
 	brought := Home{Dir: filepath.Join(t.TempDir(), "brought")}
-	require.NoError(t, atomicfile.Write(brought.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, atomicfile.Write(brought.KeyFile()+".pub", []byte("t k me@home\n"), 0o600))
+	require.NoError(t, atomicfile.Write(brought.keyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(brought.keyFile()+".pub", []byte("t k me@home\n"), 0o600))
 	brought.prune()
-	assert.FileExists(t, brought.KeyFile())
+	assert.FileExists(t, brought.keyFile())
 
 	used := Home{Dir: filepath.Join(t.TempDir(), "used")}
-	require.NoError(t, atomicfile.Write(used.KeyFile(), []byte("k"), 0o600))
-	require.NoError(t, atomicfile.Write(used.KeyFile()+".pub", []byte("t k "+used.keyComment()+"\n"), 0o600))
+	require.NoError(t, atomicfile.Write(used.keyFile(), []byte("k"), 0o600))
+	require.NoError(t, atomicfile.Write(used.keyFile()+".pub", []byte("t k "+used.keyComment()+"\n"), 0o600))
 	require.NoError(t, os.MkdirAll(filepath.Dir(used.hostKeyFile("pi1")), 0o700))
 	used.prune()
-	assert.FileExists(t, used.KeyFile())
+	assert.FileExists(t, used.keyFile())
 }
 
 func good() Spec {

@@ -34,11 +34,11 @@ func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
 	return Home{Dir: filepath.Join(state, sandbox)}, nil
 }
 
-// KnownHostsFile is for ssh's UserKnownHostsFile.
-func (h Home) KnownHostsFile() string { return filepath.Join(h.Dir, "ssh", "known_hosts") }
+// knownHostsFile is for ssh's UserKnownHostsFile.
+func (h Home) knownHostsFile() string { return filepath.Join(h.Dir, "ssh", "known_hosts") }
 
-// KeyFile is the private key with which the controller logs in to the machines.
-func (h Home) KeyFile() string { return filepath.Join(h.Dir, "ssh", "id_ed25519") }
+// keyFile is the private key with which the controller logs in to the machines.
+func (h Home) keyFile() string { return filepath.Join(h.Dir, "ssh", "id_ed25519") }
 
 // keyComment marks a key that was made here, not brought by the user.
 func (h Home) keyComment() string { return "made-by-sandbox_vm@" + filepath.Base(h.Dir) }
@@ -84,9 +84,9 @@ func readPublic(ctx context.Context, r run.Runner, private string) (string, erro
 // knownHostsOf gives the lines that the machine has in known_hosts. A line of
 // ours ends with the machine's name as its comment.
 func (h Home) knownHostsOf(machine string) ([]string, error) {
-	data, err := os.ReadFile(h.KnownHostsFile())
+	data, err := os.ReadFile(h.knownHostsFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: %w", h.KnownHostsFile(), err)
+		return nil, fmt.Errorf("read %s: %w", h.knownHostsFile(), err)
 	}
 	var lines []string
 	for line := range strings.Lines(string(data)) {
@@ -101,9 +101,9 @@ func (h Home) knownHostsOf(machine string) ([]string, error) {
 // setKnownHosts makes these the machine's lines in known_hosts; none removes
 // them. The caller holds the sandbox's lock.
 func (h Home) setKnownHosts(machine string, lines []string) error {
-	data, err := os.ReadFile(h.KnownHostsFile())
+	data, err := os.ReadFile(h.knownHostsFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read %s: %w", h.KnownHostsFile(), err)
+		return fmt.Errorf("read %s: %w", h.knownHostsFile(), err)
 	}
 	var kept []string
 	for line := range strings.Lines(string(data)) {
@@ -116,8 +116,8 @@ func (h Home) setKnownHosts(machine string, lines []string) error {
 	kept = append(kept, lines...)
 	slices.Sort(kept)
 	if len(kept) == 0 {
-		if err := os.Remove(h.KnownHostsFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove %s: %w", h.KnownHostsFile(), err)
+		if err := os.Remove(h.knownHostsFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", h.knownHostsFile(), err)
 		}
 		return nil
 	}
@@ -125,8 +125,8 @@ func (h Home) setKnownHosts(machine string, lines []string) error {
 	for _, line := range kept {
 		out.WriteString(line + "\n")
 	}
-	if err := atomicfile.Write(h.KnownHostsFile(), out.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", h.KnownHostsFile(), err)
+	if err := atomicfile.Write(h.knownHostsFile(), out.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", h.knownHostsFile(), err)
 	}
 	return nil
 }

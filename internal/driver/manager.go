@@ -28,7 +28,7 @@ type Manager struct {
 	Driver  Driver
 	Home    Home
 	Runner  run.Runner // for ssh-keygen
-	Observe Observer   // may be nil
+	Observe observer   // may be nil
 }
 
 // Request is what Ensure is asked for.
@@ -45,7 +45,7 @@ type Outcome struct {
 	Machine     *Machine // nil when there is none
 	Differences []Difference
 	Notes       []string
-	// KeyFile is the private key to log in with, where it is the sandbox's own.
+	// keyFile is the private key to log in with, where it is the sandbox's own.
 	KeyFile        string
 	KnownHostsFile string
 	KnownHosts     []string
@@ -55,7 +55,7 @@ type Outcome struct {
 // wait for each other. A call that is killed leaves what the next one completes
 // or removes.
 func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err error) {
-	out.KnownHostsFile = m.Home.KnownHostsFile()
+	out.KnownHostsFile = m.Home.knownHostsFile()
 	want := req.Spec
 	if err := check(want, req.Power); err != nil {
 		return out, err
@@ -78,7 +78,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	}
 	own := len(want.AuthorizedKeys) == 0
 	if own {
-		out.KeyFile = m.Home.KeyFile()
+		out.KeyFile = m.Home.keyFile()
 	}
 	missing := false
 	if req.Power != Absent {
@@ -104,7 +104,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 		return out, err
 	}
 	out.Notes = plan.Notes
-	out.Differences = plan.Differences()
+	out.Differences = plan.differences()
 
 	before, err := m.inspect(ctx, want)
 	if err != nil {
@@ -114,13 +114,13 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 		if err := m.planForget(&plan, want); err != nil {
 			return out, err
 		}
-		out.Differences = plan.Differences()
+		out.Differences = plan.differences()
 		out.KnownHosts = nil
 		if req.Check {
 			out.Machine = before
 			return out, nil
 		}
-		return out, plan.Run(ctx, true, m.Observe)
+		return out, plan.run(ctx, true, m.Observe)
 	}
 	settled := len(plan.Steps) == 0 && before != nil
 	if runs(plan, before, req.Power) {
@@ -133,14 +133,14 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 			if err != nil {
 				return out, err
 			}
-			out.KnownHosts = before.KnownHosts()
+			out.KnownHosts = before.knownHosts()
 			if len(out.Differences) == 0 && !slices.Equal(lines, out.KnownHosts) {
 				out.Differences = append(out.Differences, Difference{Name: "known_hosts", Before: lines, After: out.KnownHosts})
 			}
 		}
 		return out, nil
 	}
-	if err := plan.Run(ctx, req.Keep, m.Observe); err != nil {
+	if err := plan.run(ctx, req.Keep, m.Observe); err != nil {
 		return out, err
 	}
 	if out.Machine = before; !settled {
@@ -151,7 +151,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	if out.Machine == nil {
 		return out, fmt.Errorf("machine %s: %w right after it was made: somebody removed it; run again", want.Name, ErrNotFound)
 	}
-	out.KnownHosts = out.Machine.KnownHosts()
+	out.KnownHosts = out.Machine.knownHosts()
 	return out, m.remember(ctx, &out, want, req)
 }
 
@@ -161,7 +161,7 @@ func runs(plan Plan, before *Machine, power Power) bool {
 	if before != nil {
 		after = before.State
 	}
-	for _, d := range plan.Differences() {
+	for _, d := range plan.differences() {
 		if d.Name == "state" {
 			after = Power(fmt.Sprint(d.After))
 		}
@@ -212,10 +212,10 @@ const newKey = "(a new key of this sandbox)"
 // reports whether one is missing. It changes nothing.
 func (m Manager) readKeys(ctx context.Context, want *Spec, own bool) (missing bool, err error) {
 	if own {
-		if _, err := os.Stat(m.Home.KeyFile()); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(m.Home.keyFile()); errors.Is(err, fs.ErrNotExist) {
 			want.AuthorizedKeys, missing = []string{newKey}, true
 		} else {
-			public, err := readPublic(ctx, m.Runner, m.Home.KeyFile())
+			public, err := readPublic(ctx, m.Runner, m.Home.keyFile())
 			if err != nil {
 				return false, err
 			}
@@ -248,7 +248,7 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		err = fmt.Errorf("make the folder of a machine's key: %w", err)
 	} else if own {
-		err = sshkey.Make(ctx, m.Runner, m.Home.KeyFile(), m.Home.keyComment())
+		err = sshkey.Make(ctx, m.Runner, m.Home.keyFile(), m.Home.keyComment())
 	}
 	held.Release()
 	if err != nil {
@@ -318,7 +318,7 @@ func (m Manager) planForget(plan *Plan, want Spec) error {
 		}
 		return os.RemoveAll(nodes)
 	}}
-	if len(plan.Differences()) == 0 {
+	if len(plan.differences()) == 0 {
 		step.Differences = []Difference{{Name: "keys", Before: "present", After: nil}}
 	}
 	plan.Add(step)
@@ -341,9 +341,9 @@ func (h Home) prune() {
 		held.Release()
 		return
 	}
-	gone := []string{filepath.Dir(h.KeyFile()), filepath.Join(h.Dir, "nodes")}
-	if public, err := os.ReadFile(h.KeyFile() + ".pub"); err == nil && strings.HasSuffix(strings.TrimSpace(string(public)), " "+h.keyComment()) {
-		gone = append([]string{h.KeyFile(), h.KeyFile() + ".pub"}, gone...)
+	gone := []string{filepath.Dir(h.keyFile()), filepath.Join(h.Dir, "nodes")}
+	if public, err := os.ReadFile(h.keyFile() + ".pub"); err == nil && strings.HasSuffix(strings.TrimSpace(string(public)), " "+h.keyComment()) {
+		gone = append([]string{h.keyFile(), h.keyFile() + ".pub"}, gone...)
 	}
 	for _, name := range gone {
 		_ = os.Remove(name)
@@ -391,7 +391,7 @@ func check(want Spec, power Power) error {
 	if want.Memory != 0 && want.Memory < 64<<20 {
 		return bad("memory of %d bytes: a node does not boot with less than 64 MiB", want.Memory)
 	}
-	if err := Usable(want.Network.Subnet, want.Address); err != nil {
+	if err := usable(want.Network.Subnet, want.Address); err != nil {
 		return err
 	}
 	names, paths := map[string]bool{}, map[string]bool{}
@@ -425,9 +425,9 @@ func check(want Spec, power Power) error {
 	return nil
 }
 
-// Usable tells why a machine cannot have the address in the subnet. The first
+// usable tells why a machine cannot have the address in the subnet. The first
 // address is the gateway's, the last the broadcast's.
-func Usable(subnet, address string) error {
+func usable(subnet, address string) error {
 	network, err := netip.ParsePrefix(subnet)
 	if err != nil || !network.Addr().Is4() || network.Masked() != network {
 		return fmt.Errorf("%w: subnet %q: use an IPv4 network such as 172.30.0.0/24", ErrInvalid, subnet)

@@ -18,7 +18,7 @@ const undoTimeout = 60 * time.Second
 type Step struct {
 	// Name completes "could not ...".
 	Name string
-	// Differences are what of the step a user sees. A step without any only
+	// differences are what of the step a user sees. A step without any only
 	// serves the others.
 	Differences []Difference
 	// Do does it. It MUST succeed when it was done before.
@@ -37,8 +37,8 @@ type Plan struct {
 // Add appends a step.
 func (p *Plan) Add(step Step) { p.Steps = append(p.Steps, step) }
 
-// Differences are those of all steps.
-func (p Plan) Differences() []Difference {
+// differences are those of all steps.
+func (p Plan) differences() []Difference {
 	var all []Difference
 	for _, step := range p.Steps {
 		all = append(all, step.Differences...)
@@ -46,12 +46,12 @@ func (p Plan) Differences() []Difference {
 	return all
 }
 
-// Observer is called before (done is false) and after each step.
-type Observer func(step string, done bool)
+// observer is called before (done is false) and after each step.
+type observer func(step string, done bool)
 
-// Run does the steps in order. When one fails, what they created is removed
+// run does the steps in order. When one fails, what they created is removed
 // again, last first, unless keep is set.
-func (p Plan) Run(ctx context.Context, keep bool, observe Observer) error {
+func (p Plan) run(ctx context.Context, keep bool, observe observer) error {
 	if observe == nil {
 		observe = func(string, bool) {}
 	}

@@ -46,10 +46,10 @@ func knownHost(host string, port int) string {
 	return fmt.Sprintf("[%s]:%d", host, port)
 }
 
-// KnownHosts are the lines of known_hosts for the machine: the address it has
+// knownHosts are the lines of known_hosts for the machine: the address it has
 // in its network and, where that is another, the place where the controller
 // reaches it. The comment is the machine's name: by it the lines are found again.
-func (m Machine) KnownHosts() []string {
+func (m Machine) knownHosts() []string {
 	names := []string{}
 	if m.Address != "" {
 		names = append(names, knownHost(m.Address, 22))

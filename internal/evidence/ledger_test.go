@@ -158,22 +158,22 @@ func TestTampering(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		do     func(*testing.T, []string) []string
-		kind   Kind
+		kind   problemKind
 		record int
 		only   bool // nothing else is said
 	}{
-		{"red made green", replace(`"green"`, `"red"`), Changed, 5, true},
-		{"a tree exchanged", replace("bbbb", "cccc"), Changed, 5, true},
-		{"the time of a record", replace(`"time":"2026-11`, `"time":"2026-12`), Changed, 5, true},
-		{"a blank within a record", replace(`"verdict":`, `"verdict": `), Changed, 5, true},
-		{"a blank beside a record", replace(`,"hash":`, `, "hash":`), Changed, 5, true},
-		{"a second verdict beside the record", replace(`,"hash":`, `,"verdict":"green","hash":`), Changed, 5, true},
-		{"a second body in the line", replace(`{"body":`, `{"body":{"sequence":5,"what":"x","verdict":"green"},"body":`), Changed, 5, true},
+		{"red made green", replace(`"green"`, `"red"`), recordChanged, 5, true},
+		{"a tree exchanged", replace("bbbb", "cccc"), recordChanged, 5, true},
+		{"the time of a record", replace(`"time":"2026-11`, `"time":"2026-12`), recordChanged, 5, true},
+		{"a blank within a record", replace(`"verdict":`, `"verdict": `), recordChanged, 5, true},
+		{"a blank beside a record", replace(`,"hash":`, `, "hash":`), recordChanged, 5, true},
+		{"a second verdict beside the record", replace(`,"hash":`, `,"verdict":"green","hash":`), recordChanged, 5, true},
+		{"a second body in the line", replace(`{"body":`, `{"body":{"sequence":5,"what":"x","verdict":"green"},"body":`), recordChanged, 5, true},
 		{"a hash of zeros", func(t *testing.T, lines []string) []string {
 			at := strings.LastIndex(lines[4], `"hash":"`) + len(`"hash":"`)
 			lines[4] = lines[4][:at] + strings.Repeat("0", 64) + lines[4][at+64:]
 			return lines
-		}, Changed, 5, true},
+		}, recordChanged, 5, true},
 		{"a record changed and its own hash computed anew", func(t *testing.T, lines []string) []string {
 			entry, err := parse([]byte(lines[4]))
 			require.NoError(t, err)
@@ -182,7 +182,7 @@ func TestTampering(t *testing.T) {
 			require.NoError(t, err)
 			lines[4] = strings.TrimSuffix(string(raw), "\n")
 			return lines
-		}, Changed, 5, true},
+		}, recordChanged, 5, true},
 		{"the last record changed and its own hash computed anew", func(t *testing.T, lines []string) []string {
 			entry, err := parse([]byte(lines[9]))
 			require.NoError(t, err)
@@ -191,30 +191,30 @@ func TestTampering(t *testing.T) {
 			require.NoError(t, err)
 			lines[9] = strings.TrimSuffix(string(raw), "\n")
 			return lines
-		}, Forged, 10, true},
-		{"half a line", func(_ *testing.T, lines []string) []string { lines[4] = lines[4][:len(lines[4])/2]; return lines }, Changed, 0, false},
+		}, recordForged, 10, true},
+		{"half a line", func(_ *testing.T, lines []string) []string { lines[4] = lines[4][:len(lines[4])/2]; return lines }, recordChanged, 0, false},
 		{"an empty line", func(_ *testing.T, lines []string) []string {
 			return append(append(append([]string{}, lines[:5]...), ""), lines[5:]...)
-		}, Changed, 0, true},
-		{"the first record removed", func(_ *testing.T, lines []string) []string { return lines[1:] }, Removed, 1, true},
-		{"one in the middle removed", func(_ *testing.T, lines []string) []string { return append(lines[:4:4], lines[5:]...) }, Removed, 5, true},
-		{"three in the middle removed", func(_ *testing.T, lines []string) []string { return append(lines[:4:4], lines[7:]...) }, Removed, 5, true},
-		{"the last removed", func(_ *testing.T, lines []string) []string { return lines[:9] }, Removed, 10, true},
-		{"the last three removed", func(_ *testing.T, lines []string) []string { return lines[:7] }, Removed, 8, true},
-		{"two exchanged", func(_ *testing.T, lines []string) []string { lines[3], lines[4] = lines[4], lines[3]; return lines }, Reordered, 4, true},
-		{"the last put first", func(_ *testing.T, lines []string) []string { return append([]string{lines[9]}, lines[:9]...) }, Reordered, 1, false},
-		{"a green one repeated at the end", func(_ *testing.T, lines []string) []string { return append(lines, lines[4]) }, Forged, 5, true},
+		}, recordChanged, 0, true},
+		{"the first record removed", func(_ *testing.T, lines []string) []string { return lines[1:] }, recordRemoved, 1, true},
+		{"one in the middle removed", func(_ *testing.T, lines []string) []string { return append(lines[:4:4], lines[5:]...) }, recordRemoved, 5, true},
+		{"three in the middle removed", func(_ *testing.T, lines []string) []string { return append(lines[:4:4], lines[7:]...) }, recordRemoved, 5, true},
+		{"the last removed", func(_ *testing.T, lines []string) []string { return lines[:9] }, recordRemoved, 10, true},
+		{"the last three removed", func(_ *testing.T, lines []string) []string { return lines[:7] }, recordRemoved, 8, true},
+		{"two exchanged", func(_ *testing.T, lines []string) []string { lines[3], lines[4] = lines[4], lines[3]; return lines }, recordReordered, 4, true},
+		{"the last put first", func(_ *testing.T, lines []string) []string { return append([]string{lines[9]}, lines[:9]...) }, recordReordered, 1, false},
+		{"a green one repeated at the end", func(_ *testing.T, lines []string) []string { return append(lines, lines[4]) }, recordForged, 5, true},
 		{"one removed and the rest computed anew", func(t *testing.T, lines []string) []string {
 			return again(t, append(lines[:4:4], lines[5:]...), nil)
-		}, Removed, 10, true},
+		}, recordRemoved, 10, true},
 		{"one exchanged for another, and the rest computed anew", func(t *testing.T, lines []string) []string {
 			lines[4] = lines[3]
 			return again(t, lines, nil)
-		}, Forged, 10, true},
+		}, recordForged, 10, true},
 		{"one added, and the rest computed anew", func(t *testing.T, lines []string) []string {
 			return again(t, append(lines[:4:4], append([]string{lines[4]}, lines[4:]...)...), nil)
-		}, Forged, 10, true},
-		{"a number that is none", replace(`"sequence":5`, `"sequence":-5`), Changed, -5, false},
+		}, recordForged, 10, true},
+		{"a number that is none", replace(`"sequence":5`, `"sequence":-5`), recordChanged, -5, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -246,7 +246,7 @@ func TestTheSecondHeadTellsOfAnEndThatWasCutOffWithTheFirst(t *testing.T) {
 	result, err := l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, Problem{Kind: Removed, Sequence: 4, Line: 4, Message: "records 4 to 5 were removed"}, result.Problems[0])
+	assert.Equal(t, Problem{Kind: recordRemoved, Sequence: 4, Line: 4, Message: "records 4 to 5 were removed"}, result.Problems[0])
 
 	_, err = l.Append(t.Context(), sample(9), nil)
 	require.ErrorContains(t, err, "it ends with record 3, and had 5")
@@ -266,7 +266,7 @@ func TestALedgerWithoutAHeadIsNotTrusted(t *testing.T) {
 	result, err := l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, MissingHead, result.Problems[0].Kind)
+	assert.Equal(t, headMissing, result.Problems[0].Kind)
 	result, err = l.Verify(t.Context(), Check{AllowMissingHead: true})
 	require.NoError(t, err)
 	assert.Empty(t, result.Problems)
@@ -288,7 +288,7 @@ func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
 	result, err = l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, MissingHead, result.Problems[0].Kind)
+	assert.Equal(t, headMissing, result.Problems[0].Kind)
 	assert.Contains(t, result.Problems[0].Message, "the second head "+l.heads()[1]+" is missing")
 	assert.False(t, result.Anchored)
 	for name, check := range map[string]Check{"told not to mind": {AllowMissingHead: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
@@ -320,7 +320,7 @@ func TestALedgerThatIsGoneIsMissed(t *testing.T) {
 	result, err := l.Verify(t.Context(), Check{})
 	require.NoError(t, err)
 	require.Len(t, result.Problems, 1)
-	assert.Equal(t, Removed, result.Problems[0].Kind)
+	assert.Equal(t, recordRemoved, result.Problems[0].Kind)
 }
 
 func TestWhatACrashLeftIsTakenAwayByTheNextRecord(t *testing.T) {
@@ -390,7 +390,7 @@ func TestWritersThatAreKilledLoseNothingThatWasAcknowledged(t *testing.T) {
 		require.NoError(t, err)
 		for _, problem := range result.Problems {
 			// Killed between a record and its heads, each time until now: one of them is not there yet. No append that came back left it so.
-			assert.Equal(t, MissingHead, problem.Kind, "%v", problem)
+			assert.Equal(t, headMissing, problem.Kind, "%v", problem)
 			assert.Zero(t, acknowledged)
 		}
 		assert.GreaterOrEqual(t, result.Records, acknowledged)
@@ -519,25 +519,25 @@ func TestForgedSignatures(t *testing.T) {
 		name    string
 		allowed string
 		do      func(t *testing.T, l *Ledger)
-		kind    Kind
+		kind    problemKind
 		record  int
 	}{
-		{"everything written anew with a stranger's key", line, func(t *testing.T, l *Ledger) { put(t, l, again(t, content(t, l), stranger)) }, Forged, 1},
-		{"everything written anew with no key", line, func(t *testing.T, l *Ledger) { put(t, l, again(t, content(t, l), nil)) }, Unsigned, 1},
+		{"everything written anew with a stranger's key", line, func(t *testing.T, l *Ledger) { put(t, l, again(t, content(t, l), stranger)) }, recordForged, 1},
+		{"everything written anew with no key", line, func(t *testing.T, l *Ledger) { put(t, l, again(t, content(t, l), nil)) }, recordUnsigned, 1},
 		{"a record added without the key", line, func(t *testing.T, l *Ledger) {
 			_, err := l.Append(t.Context(), sample(7), nil)
 			require.NoError(t, err)
-		}, Unsigned, 4},
+		}, recordUnsigned, 4},
 		{"a record added with a stranger's key", line, func(t *testing.T, l *Ledger) {
 			_, err := l.Append(t.Context(), sample(7), stranger)
 			require.NoError(t, err)
-		}, Forged, 4},
+		}, recordForged, 4},
 		{"a record with the signature of another", line, func(t *testing.T, l *Ledger) {
 			entries, err := Read(l.Path)
 			require.NoError(t, err)
 			_, err = l.Append(t.Context(), sample(7), func(context.Context, []byte) (string, error) { return entries[1].Signature, nil })
 			require.NoError(t, err)
-		}, Forged, 4},
+		}, recordForged, 4},
 		{"a record with a signature for something else", line, func(t *testing.T, l *Ledger) {
 			dir := t.TempDir()
 			require.NoError(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", dir+"/key").Run())
@@ -549,14 +549,14 @@ func TestForgedSignatures(t *testing.T) {
 				return strings.Join(text[1:len(text)-1], ""), err
 			})
 			require.NoError(t, err)
-		}, Forged, 4},
+		}, recordForged, 4},
 		{"words for a signature", line, func(t *testing.T, l *Ledger) {
 			_, err := l.Append(t.Context(), sample(7), func(context.Context, []byte) (string, error) { return "signed by me", nil })
 			require.NoError(t, err)
-		}, Forged, 4},
-		{"a key that was allowed until yesterday", line0("valid-before=20261031Z", line), func(*testing.T, *Ledger) {}, Forged, 1},
-		{"a key that is allowed from tomorrow", line0("valid-after=20261231Z", line), func(*testing.T, *Ledger) {}, Forged, 1},
-		{"another key is allowed", "ops@example.org " + strange, func(*testing.T, *Ledger) {}, Forged, 1},
+		}, recordForged, 4},
+		{"a key that was allowed until yesterday", line0("valid-before=20261031Z", line), func(*testing.T, *Ledger) {}, recordForged, 1},
+		{"a key that is allowed from tomorrow", line0("valid-after=20261231Z", line), func(*testing.T, *Ledger) {}, recordForged, 1},
+		{"another key is allowed", "ops@example.org " + strange, func(*testing.T, *Ledger) {}, recordForged, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -703,7 +703,7 @@ func TestOneForgedSignatureIsNamedAmongManyOfAllKinds(t *testing.T) {
 			continue
 		}
 		require.Len(t, result.Problems, 1)
-		assert.Equal(t, Forged, result.Problems[0].Kind)
+		assert.Equal(t, recordForged, result.Problems[0].Kind)
 		assert.Equal(t, forged+1, result.Problems[0].Sequence)
 		assert.Contains(t, result.Problems[0].Message, "carries a signature of something else")
 	}

@@ -15,25 +15,25 @@ import (
 	"sync"
 )
 
-// Kind of a problem.
-type Kind string
+// problemKind is the JSON value that identifies a kind of problem.
+type problemKind string
 
 // What can be wrong with a ledger.
 const (
-	Changed     Kind = "changed"      // a record is not the one that was written
-	Removed     Kind = "removed"      // a record is missing
-	Reordered   Kind = "reordered"    // a record does not stand where it was written
-	Forged      Kind = "forged"       // a record that no writer of this ledger wrote
-	Unsigned    Kind = "unsigned"     // a record carries no signature where one is asked for
-	MissingHead Kind = "missing_head" // nothing tells whether records are missing at the end
+	recordChanged   problemKind = "changed"      // a record is not the one that was written
+	recordRemoved   problemKind = "removed"      // a record is missing
+	recordReordered problemKind = "reordered"    // a record is not at the position where it was written
+	recordForged    problemKind = "forged"       // a record was not written by a writer of this ledger
+	recordUnsigned  problemKind = "unsigned"     // a record lacks a required signature
+	headMissing     problemKind = "missing_head" // records may be missing at the end
 )
 
 // Problem is one thing wrong with a ledger.
 type Problem struct {
-	Kind     Kind   `json:"kind"`
-	Sequence int    `json:"sequence"` // of the record that it is about; 0 when that is not known
-	Line     int    `json:"line"`     // 0 if it is in none
-	Message  string `json:"message"`
+	Kind     problemKind `json:"kind"`
+	Sequence int         `json:"sequence"` // of the record; 0 if unknown
+	Line     int         `json:"line"`     // 0 if no line is concerned
+	Message  string      `json:"message"`
 }
 
 func (p Problem) String() string { return p.Message }
@@ -120,25 +120,15 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 	switch {
 	case len(check.Heads) > 0 || check.AllowMissingHead || len(links) == 0:
 	case known == 0:
-		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
+		result.Problems = append(result.Problems, Problem{Kind: headMissing, Message: fmt.Sprintf(
 			"the head %s.head is missing: records may have been removed at the end", l.Path)})
 	case !anchored && l.Anchors != "":
 		// A process that can write the ledger can write the head next to it.
-		result.Problems = append(result.Problems, Problem{Kind: MissingHead, Message: fmt.Sprintf(
+		result.Problems = append(result.Problems, Problem{Kind: headMissing, Message: fmt.Sprintf(
 			"the second head %s is missing: records may have been removed at the end, and the head beside the ledger with them; "+
 				"give a head that was noted elsewhere, or allow_missing_head if the ledger was carried here", l.heads()[1])})
 	}
 	return result, nil
-}
-
-// Verify is Ledger.Verify of the ledger at path with its heads; allowed nil asks for no signatures.
-func Verify(ctx context.Context, path string, allowed *Allowed) ([]Problem, error) {
-	l, err := Open(path)
-	if err != nil {
-		return nil, err
-	}
-	result, err := l.Verify(ctx, Check{Allowed: allowed})
-	return result.Problems, err
 }
 
 // batch is how many lines one worker takes at a time.
@@ -252,7 +242,7 @@ func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 // chain tells what is wrong with the order and the links of the lines.
 func chain(links []link, heads []Head) []Problem {
 	var problems []Problem
-	add := func(kind Kind, sequence, line int, format string, words ...any) {
+	add := func(kind problemKind, sequence, line int, format string, words ...any) {
 		problems = append(problems, Problem{Kind: kind, Sequence: sequence, Line: line, Message: fmt.Sprintf(format, words...)})
 	}
 	at := map[int]int{}       // sequence → index in links of its first line
@@ -261,31 +251,31 @@ func chain(links []link, heads []Head) []Problem {
 	for i, l := range links {
 		switch {
 		case l.err != nil:
-			add(Changed, 0, l.line, "line %d is not a record any more: %v", l.line, l.err)
+			add(recordChanged, 0, l.line, "line %d is not a record any more: %v", l.line, l.err)
 			continue
 		case !l.self:
-			add(Changed, l.sequence, l.line, "record %d (line %d) was changed: its hash is not that of its content", l.sequence, l.line)
+			add(recordChanged, l.sequence, l.line, "record %d (line %d) was changed: its hash is not that of its content", l.sequence, l.line)
 			suspect[l.sequence] = true
 		case l.signature != "":
-			kind := Forged
+			kind := recordForged
 			if l.signature == unsigned {
-				kind = Unsigned
+				kind = recordUnsigned
 			}
 			add(kind, l.sequence, l.line, "record %d (line %d) %s", l.sequence, l.line, l.signature)
 			suspect[l.sequence] = true
 		}
 		if first, twice := at[l.sequence]; twice {
-			add(Forged, l.sequence, l.line, "record %d is in line %d and again in line %d", l.sequence, links[first].line, l.line)
+			add(recordForged, l.sequence, l.line, "record %d is in line %d and again in line %d", l.sequence, links[first].line, l.line)
 			suspect[l.sequence] = true
 			continue
 		}
 		at[l.sequence] = i
 		if l.sequence < 1 {
-			add(Forged, l.sequence, l.line, "line %d has the number %d, and the first record is 1", l.line, l.sequence)
+			add(recordForged, l.sequence, l.line, "line %d has the number %d, and the first record is 1", l.line, l.sequence)
 			continue
 		}
 		if l.sequence < highest {
-			add(Reordered, l.sequence, l.line, "record %d is in line %d, after record %d", l.sequence, l.line, highest)
+			add(recordReordered, l.sequence, l.line, "record %d is in line %d, after record %d", l.sequence, l.line, highest)
 		}
 		highest = max(highest, l.sequence)
 	}
@@ -293,7 +283,7 @@ func chain(links []link, heads []Head) []Problem {
 	for sequence, i := range at {
 		if sequence <= 1 {
 			if sequence == 1 && links[i].previous != "" && !suspect[1] {
-				add(Forged, 1, links[i].line, "record 1 (line %d) says that another one was before it", links[i].line)
+				add(recordForged, 1, links[i].line, "record 1 (line %d) says that another one was before it", links[i].line)
 			}
 			continue
 		}
@@ -301,14 +291,14 @@ func chain(links []link, heads []Head) []Problem {
 		if ok && !suspect[sequence] && !suspect[sequence-1] && links[i].previous != links[before].hash {
 			// The chain does not show which of the two was rewritten
 			// alone: the earlier one could be, with no need to know the later.
-			add(Changed, sequence-1, links[before].line, "record %d (line %d) was changed: record %d carries another hash of it",
+			add(recordChanged, sequence-1, links[before].line, "record %d (line %d) was changed: record %d carries another hash of it",
 				sequence-1, links[before].line, sequence)
 			suspect[sequence-1] = true
 		}
 	}
 	for _, head := range heads {
 		if i, ok := at[head.Sequence]; ok && links[i].hash != head.Hash && !suspect[head.Sequence] {
-			add(Forged, head.Sequence, links[i].line, "record %d (line %d) is not the one that was last once: the ledger was written anew",
+			add(recordForged, head.Sequence, links[i].line, "record %d (line %d) is not the one that was last once: the ledger was written anew",
 				head.Sequence, links[i].line)
 			suspect[head.Sequence] = true
 		}
@@ -325,7 +315,7 @@ func gaps(at map[int]int, links []link, highest int, heads []Head) []Problem {
 		if to > from {
 			text = fmt.Sprintf("records %d to %d were removed", from, to)
 		}
-		problems = append(problems, Problem{Kind: Removed, Sequence: from, Line: line, Message: text})
+		problems = append(problems, Problem{Kind: recordRemoved, Sequence: from, Line: line, Message: text})
 	}
 	present := make([]int, 0, len(at))
 	for sequence := range at {

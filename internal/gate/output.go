@@ -17,7 +17,7 @@ import (
 )
 
 // Result is the report of a gate: it embeds Report.
-type Result interface{ Common() *Report }
+type Result interface{ common() *Report }
 
 // Formats are what a report can be written as beside JSON, and the extension
 // that takes the place of .json.
@@ -77,7 +77,7 @@ func write(path string, result Result, also []string) (map[string]string, error)
 	paths := map[string]string{"json": path}
 	for _, name := range also {
 		format := formats[name]
-		data, err := format.render(result.Common())
+		data, err := format.render(result.common())
 		if err != nil {
 			return nil, fmt.Errorf("report %s as %s: %w", path, name, err)
 		}

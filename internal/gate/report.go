@@ -19,7 +19,7 @@ var (
 	unusedWaiver  = Info{ID: "unused_waiver", Summary: "A waiver waived nothing", NeverWaive: "remove it"}
 )
 
-// Common are the rules that every gate has.
+// common are the rules that every gate has.
 func Common() []Info { return []Info{expiredWaiver, unusedWaiver} }
 
 // Waived is a finding that a waiver covers.
@@ -68,8 +68,8 @@ func NewReport(gate, subject string, rules []Info, waivers []Waiver) (*Report, e
 	return r, nil
 }
 
-// Common is the part that all gates have.
-func (r *Report) Common() *Report { return r }
+// common is the part that all gates have.
+func (r *Report) common() *Report { return r }
 
 // MaskWith passes texts of findings that are added from now on through mask.
 func (r *Report) MaskWith(mask func(string) string) { r.mask = mask }
@@ -145,8 +145,8 @@ func (r *Report) Finish(checked bool) {
 	r.Seconds = time.Since(r.Began).Seconds()
 }
 
-// Waivers are those that were used and what narrowed the run, as evidence holds them.
-func (r *Report) Waivers() []string {
+// usedWaivers are those that were used and what narrowed the run, as evidence holds them.
+func (r *Report) usedWaivers() []string {
 	var out []string
 	for _, n := range r.Narrowed {
 		out = append(out, "narrowed: "+n)
@@ -159,8 +159,8 @@ func (r *Report) Waivers() []string {
 	return out
 }
 
-// First is the first finding on one line, with the number of the others.
-func (r *Report) First() string {
+// first is the first finding on one line, with the number of the others.
+func (r *Report) first() string {
 	if len(r.Findings) == 0 {
 		return ""
 	}

@@ -64,7 +64,7 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 	err = record.Run(ctx, t.Call, run.Exec{}, about, t.What, func(ctx context.Context) (record.Outcome, error) {
 		outcome := record.Outcome{Report: path}
 		result, failed := evaluate(ctx, &outcome)
-		report = result.Common()
+		report = result.common()
 		if report == nil {
 			outcome.Report = ""
 			return outcome, failed
@@ -83,7 +83,7 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 		t.Call.Return("seconds", report.Seconds)
 		tell(result)
 		outcome.Verdict = report.Verdict
-		outcome.Waivers = append(outcome.Waivers, report.Waivers()...)
+		outcome.Waivers = append(outcome.Waivers, report.usedWaivers()...)
 		if outcome.Summary == "" || report.Verdict == evidence.Red {
 			outcome.Summary = report.Summary()
 		}
@@ -93,7 +93,7 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 		return err
 	}
 	if report.Verdict != evidence.Green {
-		return errors.New(report.First())
+		return errors.New(report.first())
 	}
 	return nil
 }
@@ -101,7 +101,7 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 // Summary is the report on one line: the first finding, or its first line for people.
 func (r *Report) Summary() string {
 	if len(r.Findings) > 0 {
-		return r.First()
+		return r.first()
 	}
 	return strings.Join(r.Lines[:min(1, len(r.Lines))], "")
 }

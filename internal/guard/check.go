@@ -95,9 +95,9 @@ func (p Process) check(ctx context.Context, args []string) int {
 		}
 	}
 	if len(refusals) > 0 {
-		return Refused
+		return statusRefused
 	}
-	return OK
+	return statusOK
 }
 
 func readTargets(in io.Reader) ([]boundary.Target, error) {
@@ -163,7 +163,7 @@ func (p Process) explain(ctx context.Context, args []string) int {
 		fmt.Fprint(p.Stdout, explained)
 	}
 	if !d.Allowed {
-		return Refused
+		return statusRefused
 	}
-	return OK
+	return statusOK
 }

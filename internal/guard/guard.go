@@ -25,11 +25,11 @@ import (
 // Exit statuses, except of ssh, scp and sftp: these have the program's own
 // status, and 255 if they refuse, as ssh has without a connection.
 const (
-	OK      = 0
-	Failed  = 1 // something could not be done; nothing was let through
-	Usage   = 2 // the command line is wrong
-	Refused = 3 // at least one target is outside the sandbox
-	Absent  = 4 // this system cannot do it (netns)
+	statusOK          = 0
+	statusFailed      = 1 // something could not be done; nothing was let through
+	statusUsage       = 2 // the command line is wrong
+	statusRefused     = 3 // at least one target is outside the sandbox
+	statusUnsupported = 4 // this system cannot do it (netns)
 )
 
 // Process is the process of a command.
@@ -68,14 +68,14 @@ func Main(p Process) int {
 	context.AfterFunc(ctx, stop) // a second signal ends what cannot be interrupted
 	if len(p.Args) == 0 {
 		fmt.Fprint(p.Stderr, usage)
-		return Usage
+		return statusUsage
 	}
 	if name := sshguard.Program(filepath.Base(p.Args[0])); name == sshguard.SSH || name == sshguard.SCP || name == sshguard.SFTP {
 		return p.ssh(ctx, sshexec.Call{Program: name, Digest: p.getenv(sshexec.EnvDigest), Programs: p.getenv(sshexec.EnvPrograms), Agent: p.getenv(sshexec.EnvAgent), Args: p.Args[1:], Env: p.Env})
 	}
 	if len(p.Args) < 2 {
 		fmt.Fprint(p.Stderr, usage)
-		return Usage
+		return statusUsage
 	}
 	command, args := p.Args[1], p.Args[2:]
 	switch command {
@@ -97,7 +97,7 @@ func Main(p Process) int {
 		return p.sshFlags(ctx, sshguard.Program(command), args)
 	case "help", "--help", "-h":
 		fmt.Fprint(p.Stdout, usage)
-		return OK
+		return statusOK
 	default:
 		return p.wrong("unknown command %q; see prod-ip-guard help", command)
 	}
@@ -105,12 +105,12 @@ func Main(p Process) int {
 
 func (p Process) wrong(format string, args ...any) int {
 	fmt.Fprintf(p.Stderr, "prod-ip-guard: %s\n", short(fmt.Sprintf(format, args...)))
-	return Usage
+	return statusUsage
 }
 
 func (p Process) failed(err error) int {
 	fmt.Fprintf(p.Stderr, "prod-ip-guard: %s\n", short(err.Error()))
-	return Failed
+	return statusFailed
 }
 
 // longest is the maximum number of characters of a message, which may quote a whole command line.
@@ -143,7 +143,7 @@ func (p Process) parse(set *pflag.FlagSet, args []string) (status int, done bool
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		fmt.Fprintf(p.Stdout, "usage: prod-ip-guard %s\n%s", set.Name(), set.FlagUsages())
-		return OK, true
+		return statusOK, true
 	case err != nil:
 		return p.wrong("%v", err), true
 	}

@@ -63,20 +63,20 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		stdin  string
 		args   []string
 	}{
-		"a name of a megabyte":                {Refused, "", []string{"check", "--boundary", good, long}},
-		"an address behind a megabyte":        {Refused, "", []string{"check", "--boundary", good, "--kind", "text", long + " 192.0.2.1"}},
-		"ten thousand names":                  {Refused, strings.Repeat(`{"kind": "host", "value": "192.0.2.1"}`+"\n", 10000), []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a target with a NUL":                 {Refused, `{"kind": "host", "value": "172.30.0.11\u0000.example"}`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"targets that are no JSON":            {Failed, "\x00\x00\x00", []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a target that ends in the midst":     {Failed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
-		"a manifest that never ends":          {Failed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
+		"a name of a megabyte":                {statusRefused, "", []string{"check", "--boundary", good, long}},
+		"an address behind a megabyte":        {statusRefused, "", []string{"check", "--boundary", good, "--kind", "text", long + " 192.0.2.1"}},
+		"ten thousand names":                  {statusRefused, strings.Repeat(`{"kind": "host", "value": "192.0.2.1"}`+"\n", 10000), []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target with a NUL":                 {statusRefused, `{"kind": "host", "value": "172.30.0.11\u0000.example"}`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"targets that are no JSON":            {statusFailed, "\x00\x00\x00", []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a target that ends in the midst":     {statusFailed, `{"kind": "host", "val`, []string{"check", "--boundary", good, "--targets-from-stdin"}},
+		"a manifest that never ends":          {statusFailed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
 		"ssh by such a one":                   {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
-		"a pipe without a writer as manifest": {Failed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
+		"a pipe without a writer as manifest": {statusFailed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
 		"ssh by one that nobody writes":       {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
-		"a directory with a pipe in it":       {Failed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
-		"a manifest of a megabyte":            {Failed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
-		"ten thousand patterns by as many":    {OK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
-		"a request of another shape":          {Failed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
+		"a directory with a pipe in it":       {statusFailed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
+		"a manifest of a megabyte":            {statusFailed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
+		"ten thousand patterns by as many":    {statusOK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
+		"a request of another shape":          {statusFailed, `{"value": true, "command_line": true, "more": 1}`, []string{"override", "--boundary", good, "--state", t.TempDir()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +87,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 	var stderr bytes.Buffer
 	for _, target := range []string{"172.30.0.11", "192.0.2.1"} {
 		status := Main(Process{Args: []string{"prod-ip-guard", "check", "--boundary", good, target}, Stdin: strings.NewReader(""), Stdout: shut{}, Stderr: &stderr})
-		assert.NotEqual(t, OK, status, "what cannot be said is not allowed: %s", target)
+		assert.NotEqual(t, statusOK, status, "what cannot be said is not allowed: %s", target)
 	}
 }
 
@@ -123,28 +123,28 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		says   string
 		args   []string
 	}{
-		"a target of the sandbox":              {OK, "allowed 172.30.0.11", []string{"check", "--boundary", good, "172.30.0.11"}},
-		"a target of production":               {Refused, "REFUSED 192.0.2.2", []string{"check", "--boundary", good, "192.0.2.2"}},
-		"one bad target among good ones":       {Refused, "REFUSED 0xC0000202", []string{"check", "--boundary", good, "172.30.0.11", "0xC0000202"}},
-		"a text that names production":         {Refused, "a.prod.test (host)", []string{"check", "--boundary", good, "--kind", "text", "see https://a.prod.test/x"}},
-		"a text that does not":                 {OK, "", []string{"check", "--boundary", good, "--kind", "text", "version 1.2.3"}},
-		"an inventory of the sandbox's":        {OK, "allowed 172.30.0.11", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=172.30.0.11\nb\n")}},
-		"an inventory with production in it":   {Refused, "REFUSED 192.0.2.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=192.0.2.1\n")}},
-		"an inventory of somewhere else":       {Refused, "REFUSED 198.51.100.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=198.51.100.1\n")}},
-		"a directory that cannot be read":      {Failed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
-		"no target":                            {Usage, "no target given", []string{"check", "--boundary", good}},
-		"no manifest":                          {Failed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
-		"a manifest that is not there":         {Failed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
-		"an empty manifest":                    {Failed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
-		"an unknown kind":                      {Refused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
-		"an unknown output":                    {Usage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
-		"an unknown flag":                      {Usage, "unknown flag", []string{"check", "--colour"}},
-		"an unknown command":                   {Usage, "unknown command", []string{"dance"}},
-		"no command":                           {Usage, "usage:", nil},
-		"help":                                 {OK, "usage:", []string{"help"}},
-		"help of a command":                    {OK, "--boundary", []string{"check", "--help"}},
-		"an explanation":                       {Refused, "because", []string{"explain", "--boundary", good, "--kind", "host", "192.0.2.1"}},
-		"an explanation of two things":         {Usage, "give one", []string{"explain", "--boundary", good, "a", "b"}},
+		"a target of the sandbox":              {statusOK, "allowed 172.30.0.11", []string{"check", "--boundary", good, "172.30.0.11"}},
+		"a target of production":               {statusRefused, "REFUSED 192.0.2.2", []string{"check", "--boundary", good, "192.0.2.2"}},
+		"one bad target among good ones":       {statusRefused, "REFUSED 0xC0000202", []string{"check", "--boundary", good, "172.30.0.11", "0xC0000202"}},
+		"a text that names production":         {statusRefused, "a.prod.test (host)", []string{"check", "--boundary", good, "--kind", "text", "see https://a.prod.test/x"}},
+		"a text that does not":                 {statusOK, "", []string{"check", "--boundary", good, "--kind", "text", "version 1.2.3"}},
+		"an inventory of the sandbox's":        {statusOK, "allowed 172.30.0.11", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=172.30.0.11\nb\n")}},
+		"an inventory with production in it":   {statusRefused, "REFUSED 192.0.2.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=192.0.2.1\n")}},
+		"an inventory of somewhere else":       {statusRefused, "REFUSED 198.51.100.1", []string{"check", "--boundary", good, "--kind", "inventory", written(t, "hosts", "a ansible_host=198.51.100.1\n")}},
+		"a directory that cannot be read":      {statusFailed, "what cannot be read cannot be checked", []string{"check", "--boundary", good, "--kind", "file", "/nonexistent"}},
+		"no target":                            {statusUsage, "no target given", []string{"check", "--boundary", good}},
+		"no manifest":                          {statusFailed, "no boundary manifest given", []string{"check", "172.30.0.11"}},
+		"a manifest that is not there":         {statusFailed, "no such file", []string{"check", "--boundary", "/nonexistent", "172.30.0.11"}},
+		"an empty manifest":                    {statusFailed, ":1:1: it is empty", []string{"check", "--boundary", empty, "172.30.0.11"}},
+		"an unknown kind":                      {statusRefused, "", []string{"check", "--boundary", good, "--kind", "colour", "red"}},
+		"an unknown output":                    {statusUsage, "use text or json", []string{"check", "--boundary", good, "--output", "xml", "x"}},
+		"an unknown flag":                      {statusUsage, "unknown flag", []string{"check", "--colour"}},
+		"an unknown command":                   {statusUsage, "unknown command", []string{"dance"}},
+		"no command":                           {statusUsage, "usage:", nil},
+		"help":                                 {statusOK, "usage:", []string{"help"}},
+		"help of a command":                    {statusOK, "--boundary", []string{"check", "--help"}},
+		"an explanation":                       {statusRefused, "because", []string{"explain", "--boundary", good, "--kind", "host", "192.0.2.1"}},
+		"an explanation of two things":         {statusUsage, "give one", []string{"explain", "--boundary", good, "a", "b"}},
 		"ssh to production":                    {notConnected, "refused: 192.0.2.1 resolves to 192.0.2.1 port 22", []string{"ssh", "--boundary", good, "--", "-F", "none", "192.0.2.1"}},
 		"ssh without a manifest":               {notConnected, "no boundary manifest", []string{"ssh", "--", "172.30.0.11"}},
 		"ssh with a manifest that has changed": {notConnected, "has changed since this run began", []string{"ssh", "--boundary", good, "--digest", strings.Repeat("0", 64), "--", "172.30.0.11"}},
@@ -152,16 +152,16 @@ func TestTheExitStatusTellsWhatHappened(t *testing.T) {
 		"ssh with an unknown option":           {notConnected, "unknown, so the guard", []string{"ssh", "--boundary", good, "--", "-Z", "172.30.0.11"}},
 		"another ssh than the system's":        {notConnected, "refused: ssh of /nonexistent may connect to anywhere", []string{"ssh", "--boundary", good, "--programs", "/nonexistent", "--", "172.30.0.11"}},
 		"the system's ssh, by a long way":      {notConnected, "refused: 192.0.2.1 resolves to", []string{"ssh", "--boundary", good, "--programs", "/usr/local/../bin//", "--", "-F", "none", "192.0.2.1"}},
-		"a namespace for nothing":              {Usage, "", []string{"netns", "--boundary", good}},
-		"a namespace without a manifest":       {Failed, "no boundary manifest", []string{"netns", "--", "true"}},
-		"a token without a place to keep it":   {Failed, "neither XDG_STATE_HOME nor HOME", []string{"token"}},
+		"a namespace for nothing":              {statusUsage, "", []string{"netns", "--boundary", good}},
+		"a namespace without a manifest":       {statusFailed, "no boundary manifest", []string{"netns", "--", "true"}},
+		"a token without a place to keep it":   {statusFailed, "neither XDG_STATE_HOME nor HOME", []string{"token"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			status, out, err := call("", nil, c.args...)
 			assert.Equal(t, c.status, status, out+err)
 			assert.Contains(t, out+err, c.says)
-			if status != OK && status != Usage && err != "" {
+			if status != statusOK && status != statusUsage && err != "" {
 				assert.Equal(t, 1, strings.Count(err, "\n"), "one line: %s", err)
 			}
 		})
@@ -182,20 +182,20 @@ func TestWhatTiesARunToProductionIsChecked(t *testing.T) {
 		env    []string
 		args   []string
 	}{
-		"an environment that leads nowhere":                   {OK, "it refers to no target", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
-		"a Vault of production in the environment":            {Refused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
-		"a mention of production in the environment":          {Refused, "REFUSED NOTIFY (external_reference): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
-		"a credential in the environment":                     {Refused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
-		"a database of production beside a good target":       {Refused, "environment variable PGHOST", []string{"PGHOST=a.prod.test"}, []string{"--environment", "172.30.0.11"}},
-		"an environment that was not asked about":             {OK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},
-		"a kubeconfig of production":                          {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "kubeconfig", kubeconfig("https://192.0.2.1:6443")}},
-		"a kubeconfig of production named by the environment": {Refused, "REFUSED https://192.0.2.1:6443", []string{"KUBECONFIG=" + kubeconfig("https://192.0.2.1:6443")}, []string{"--environment"}},
-		"a kubeconfig that is not there":                      {Refused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
-		"a root module with its state elsewhere":              {Refused, "REFUSED local:/srv/production/state", nil, []string{"--kind", "tofu", root}},
-		"a work tree that is none":                            {Refused, "REFUSED", nil, []string{"--kind", "repository", t.TempDir()}},
-		"manifests of ArgoCD that are not there":              {Refused, "no such file", nil, []string{"--kind", "argocd", "/nonexistent"}},
-		"a key file that is not there":                        {Refused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
-		"an application that is deployed to production's cluster": {Refused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "argocd", written(t, "app.yml",
+		"an environment that leads nowhere":                   {statusOK, "it refers to no target", []string{"LANG=C", "KUBECONFIG="}, []string{"--environment"}},
+		"a Vault of production in the environment":            {statusRefused, "REFUSED https://192.0.2.1:8200", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"--environment"}},
+		"a mention of production in the environment":          {statusRefused, "REFUSED NOTIFY (external_reference): its value mentions production by ", []string{"NOTIFY=https://verysecretvalue@192.0.2.1/x"}, []string{"--environment"}},
+		"a credential in the environment":                     {statusRefused, "REFUSED", []string{"CLOUDFLARE_API_TOKEN=verysecretvalue"}, []string{"--environment"}},
+		"a database of production beside a good target":       {statusRefused, "environment variable PGHOST", []string{"PGHOST=a.prod.test"}, []string{"--environment", "172.30.0.11"}},
+		"an environment that was not asked about":             {statusOK, "allowed 172.30.0.11", []string{"VAULT_ADDR=https://192.0.2.1:8200"}, []string{"172.30.0.11"}},
+		"a kubeconfig of production":                          {statusRefused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "kubeconfig", kubeconfig("https://192.0.2.1:6443")}},
+		"a kubeconfig of production named by the environment": {statusRefused, "REFUSED https://192.0.2.1:6443", []string{"KUBECONFIG=" + kubeconfig("https://192.0.2.1:6443")}, []string{"--environment"}},
+		"a kubeconfig that is not there":                      {statusRefused, "no such file", nil, []string{"--kind", "kubeconfig", "/nonexistent"}},
+		"a root module with its state elsewhere":              {statusRefused, "REFUSED local:/srv/production/state", nil, []string{"--kind", "tofu", root}},
+		"a work tree that is none":                            {statusRefused, "REFUSED", nil, []string{"--kind", "repository", t.TempDir()}},
+		"manifests of ArgoCD that are not there":              {statusRefused, "no such file", nil, []string{"--kind", "argocd", "/nonexistent"}},
+		"a key file that is not there":                        {statusRefused, "no such file", nil, []string{"--kind", "key", "/nonexistent"}},
+		"an application that is deployed to production's cluster": {statusRefused, "REFUSED https://192.0.2.1:6443", nil, []string{"--kind", "argocd", written(t, "app.yml",
 			"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec: {source: {repoURL: 'https://192.0.2.1/x.git', path: a}, destination: {server: 'https://192.0.2.1:6443'}}\n")}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,7 +243,7 @@ func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {
 {"kind": "endpoint", "value": "192.0.2.1:443", "from": "-e b"}
 {"kind": "text", "value": "nothing"}`
 	status, out, _ := call(lines, nil, "check", "--boundary", good, "--output", "json", "--targets-from-stdin")
-	assert.Equal(t, Refused, status)
+	assert.Equal(t, statusRefused, status)
 	var answer struct {
 		Allowed   bool
 		Decisions []struct {
@@ -257,7 +257,7 @@ func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {
 	assert.Equal(t, "-e b", answer.Decisions[1].From)
 	for _, bad := range []string{"{", `{"kind": 1}`, `{"colour": "red"}`, `[]`} {
 		status, _, err := call(bad, nil, "check", "--boundary", good, "--targets-from-stdin")
-		assert.Equal(t, Failed, status, bad)
+		assert.Equal(t, statusFailed, status, bad)
 		assert.Contains(t, err, "reading targets")
 	}
 }
@@ -287,12 +287,12 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 			status, out, err := call(request, nil, "override", "--boundary", good, "--state", state)
 			log, missing := os.ReadFile(filepath.Join(state, "overrides.log"))
 			if c.says != "" {
-				assert.Equal(t, Refused, status, err)
+				assert.Equal(t, statusRefused, status, err)
 				assert.Contains(t, out, c.says)
 				assert.Error(t, missing, "what is refused is no override")
 				return
 			}
-			require.Equal(t, OK, status, out+err)
+			require.Equal(t, statusOK, status, out+err)
 			require.NoError(t, missing)
 			var entry logLine
 			require.NoError(t, json.Unmarshal(log, &entry))
@@ -305,9 +305,9 @@ func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
 		})
 	}
 	status, _, _ := call(`{"value": true, "command_line": true}`, nil, "override", "--boundary", good, "--state", "/proc/nonexistent")
-	assert.Equal(t, Failed, status, "what cannot be recorded is not let through")
+	assert.Equal(t, statusFailed, status, "what cannot be recorded is not let through")
 	status, _, _ = call("{", nil, "override", "--boundary", good, "--state", t.TempDir())
-	assert.Equal(t, Failed, status)
+	assert.Equal(t, statusFailed, status)
 }
 
 func TestTheLogOfOverridesHoldsNoSecret(t *testing.T) {
@@ -341,7 +341,7 @@ func TestTheLogOfOverridesHoldsNoSecret(t *testing.T) {
 			request, err := json.Marshal(map[string]any{"value": true, "command_line": true, "run": "1", "command": append([]string{"ansible"}, c.given...)})
 			require.NoError(t, err)
 			status, out, failed := call(string(request), nil, "override", "--boundary", written(t, "b.yml", manifest), "--state", state)
-			require.Equal(t, OK, status, out+failed)
+			require.Equal(t, statusOK, status, out+failed)
 			log, err := os.ReadFile(filepath.Join(state, "overrides.log"))
 			require.NoError(t, err)
 			assert.NotContains(t, string(log), "hunter2")
@@ -362,19 +362,19 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 		return status, out + err
 	}
 	status, out := say("1", "192.168.1.201 port 22", "--reached")
-	assert.Equal(t, Failed, status, out)
+	assert.Equal(t, statusFailed, status, out)
 	require.NoError(t, os.WriteFile(log, []byte("half a line\n"), 0o644))
 	status, out = say("1", "all")
-	require.Equal(t, OK, status, out)
+	require.Equal(t, statusOK, status, out)
 	info, err := os.Stat(log)
 	require.NoError(t, err)
 	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "whoever made it")
 	status, out = say("2", "192.168.1.201 port 22", "--reached")
-	assert.Equal(t, Refused, status)
+	assert.Equal(t, statusRefused, status)
 	assert.Contains(t, out, "no override of this run")
 	for _, target := range []string{"192.168.1.201 port 22", "192.168.1.202 port 22", "192.168.1.201 port 22"} {
 		status, out = say("1", target, "--reached")
-		require.Equal(t, OK, status, out)
+		require.Equal(t, statusOK, status, out)
 	}
 	data, err := os.ReadFile(log)
 	require.NoError(t, err)
@@ -403,7 +403,7 @@ func TestTheManifestCanAskForMore(t *testing.T) {
 
 	assert.Contains(t, asking("  token_expiry: 10m\n", ""), "none has been made")
 	status, token, _ := call("", []string{"XDG_STATE_HOME=" + filepath.Dir(state)}, "token") // where the runs look for it
-	require.Equal(t, OK, status)
+	require.Equal(t, statusOK, status)
 	token = strings.TrimSpace(token)
 	kept, err := os.ReadFile(filepath.Join(state, "override-token"))
 	require.NoError(t, err)

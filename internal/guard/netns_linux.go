@@ -44,7 +44,7 @@ func (p Process) netns(ctx context.Context, args []string) int {
 	code, err := network.Run(ctx, netns.Command{Args: set.Args(), Env: sshexec.CleanEnv(p.Env)})
 	if errors.Is(err, netns.ErrUnavailable) {
 		fmt.Fprintf(p.Stderr, "prod-ip-guard: netns: %v; the command was not started\n", err)
-		return Absent
+		return statusUnsupported
 	}
 	if err != nil {
 		return p.failed(fmt.Errorf("netns: %w", err))

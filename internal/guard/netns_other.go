@@ -13,7 +13,7 @@ import (
 func (p Process) netns(context.Context, []string) int {
 	p.wrong("netns: %s has no network namespaces, so the command was not started; "+
 		"run it on Linux, or in a Linux virtual machine that reaches the sandbox only", runtime.GOOS)
-	return Absent
+	return statusUnsupported
 }
 
 // RunChild is for Linux, where the command netns has a child process.

@@ -34,7 +34,7 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 	if err := json.NewEncoder(p.Stdout).Encode(node); err != nil {
 		return p.failed(fmt.Errorf("nft-rules: %w", err))
 	}
-	return OK
+	return statusOK
 }
 
 // lookupTimeout is how long one name may take to resolve.

@@ -62,9 +62,9 @@ func (p Process) override(ctx context.Context, args []string) int {
 	}
 	if refusal != "" {
 		fmt.Fprintln(p.Stdout, refusal)
-		return Refused
+		return statusRefused
 	}
-	return OK
+	return statusOK
 }
 
 // token prints a token for one override.
@@ -85,7 +85,7 @@ func (p Process) token(_ context.Context, args []string) int {
 		return p.failed(err)
 	}
 	fmt.Fprintln(p.Stdout, token)
-	return OK
+	return statusOK
 }
 
 // loadPolicy prints what the process may do that loads the inventory, as one
@@ -129,7 +129,7 @@ func (p Process) loadPolicy(ctx context.Context, args []string) int {
 		return p.failed(fmt.Errorf("writing the policy: %w", err))
 	}
 	if policy.Refusal != "" {
-		return Refused
+		return statusRefused
 	}
-	return OK
+	return statusOK
 }

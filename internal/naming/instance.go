@@ -166,11 +166,11 @@ func (t *Table) Instances(apps []App) ([]Instance, error) {
 	return instances, join(problems)
 }
 
-// Problems is several errors on one line.
-type Problems []error
+// problemsError is several errors on one line.
+type problemsError []error
 
 // Error joins them with semicolons.
-func (p Problems) Error() string {
+func (p problemsError) Error() string {
 	texts := make([]string, len(p))
 	for i, err := range p {
 		texts[i] = err.Error()
@@ -179,11 +179,11 @@ func (p Problems) Error() string {
 }
 
 // Unwrap gives the errors one by one.
-func (p Problems) Unwrap() []error { return p }
+func (p problemsError) Unwrap() []error { return p }
 
 func join(problems []error) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	return Problems(problems)
+	return problemsError(problems)
 }

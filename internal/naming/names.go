@@ -43,8 +43,8 @@ func (t *Table) pick(names []string) ([]*system, error) {
 	return picked, nil
 }
 
-// Refused is a name that a system would refuse, cut, or has for itself.
-type Refused struct {
+// refusedError is a name that a system would refuse, cut, or has for itself.
+type refusedError struct {
 	System   string
 	Instance Instance
 	Name     string
@@ -55,13 +55,13 @@ type Refused struct {
 }
 
 // Error names the instance, the system, the name with its length, what offends and the rule.
-func (e *Refused) Error() string {
+func (e *refusedError) Error() string {
 	return fmt.Sprintf("%s: its %s would be %q (%d bytes), which is refused: %s; rule %s: %s; shorten or change %s",
 		e.Instance, e.System, e.Name, len(e.Name), e.Why, e.Rule, e.Says, e.blame())
 }
 
 // blame names the word that a person can change.
-func (e *Refused) blame() string {
+func (e *refusedError) blame() string {
 	if e.Instance.Env != Prod && e.Instance.Env != "" && len(e.Instance.Env) > len(e.Instance.App) {
 		return fmt.Sprintf("the env %q", e.Instance.Env)
 	}
@@ -90,7 +90,7 @@ func (t *Table) check(i Instance) error {
 func (s *system) nameOf(i Instance) (string, error) {
 	name := s.pattern(i).fill(i)
 	if found := s.rule.check(name); found != nil {
-		return name, &Refused{
+		return name, &refusedError{
 			System: s.name, Instance: s.owner(i), Name: name,
 			Rule: s.rule.name, Says: s.rule.Says, Part: found.part, Why: found.why,
 		}
@@ -169,7 +169,7 @@ func (c Collision) String() string {
 	return fmt.Sprintf("%q would be both %s and %s", c.Name, c.First, c.Second)
 }
 
-// Collisions is an error: names that several would share.
+// collisions is an error: names that several would share.
 type Collisions []Collision
 
 // Error names the first few collisions with both parties, and how many there are.
@@ -186,16 +186,8 @@ func (c Collisions) Error() string {
 	return fmt.Sprintf("no two may share a name, and %d would be shared: %s%s; rename one party of each", len(c), strings.Join(texts, ", "), more)
 }
 
-// Collisions reports every name that two of the instances, or two systems of
+// collisions reports every name that two of the instances, or two systems of
 // one space, would share: each pair once, in the order of the instances.
-func (t *Table) Collisions(instances []Instance, systems ...string) ([]Collision, error) {
-	picked, err := t.pick(systems)
-	if err != nil {
-		return nil, err
-	}
-	return t.collisions(instances, picked), nil
-}
-
 func (t *Table) collisions(instances []Instance, picked []*system) []Collision {
 	spaces := map[string][]*system{}
 	var order []string

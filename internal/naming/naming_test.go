@@ -179,7 +179,7 @@ func TestNamesThatASystemWouldRefuseOrCut(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := table.Name(test.system, test.instance)
-			var refused *Refused
+			var refused *refusedError
 			require.ErrorAs(t, err, &refused)
 			assert.Equal(t, test.system, refused.System)
 			assert.Equal(t, test.part, refused.Part)
@@ -210,7 +210,7 @@ func TestAnAppThatIsCalledAsAnotherInItsEnv(t *testing.T) {
 	table := shippedTable(t)
 	instances, err := table.Instances([]App{{"erp", []string{"prod", "sandbox"}}, {"erp-sandbox", nil}})
 	require.NoError(t, err)
-	found, err := table.Collisions(instances)
+	found, err := findCollisions(table, instances)
 	require.NoError(t, err)
 	first, second := Instance{"erp", "sandbox"}, Instance{"erp-sandbox", "prod"}
 	var systems []string
@@ -236,32 +236,32 @@ func TestCollisionsThatAreEasilyOverlooked(t *testing.T) {
 	t.Parallel()
 	table := shippedTable(t)
 	t.Run("an app called as the CI policy of another", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"erp", Prod}, {"erp-ops", Prod}})
+		found, err := findCollisions(table, []Instance{{"erp", Prod}, {"erp-ops", Prod}})
 		require.NoError(t, err)
 		assert.Equal(t, []Collision{{"erp-ops", Party{"vault_ci_policy", Instance{"erp", Prod}}, Party{"vault_policy", Instance{"erp-ops", Prod}}}}, found)
 	})
 	t.Run("an env called ops", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"erp", Prod}, {"erp", "ops"}})
+		found, err := findCollisions(table, []Instance{{"erp", Prod}, {"erp", "ops"}})
 		require.NoError(t, err)
 		assert.Equal(t, []Collision{{"erp-ops", Party{"vault_ci_policy", Instance{"erp", Prod}}, Party{"vault_policy", Instance{"erp", "ops"}}}}, found)
 	})
 	t.Run("three parties for one name are three pairs", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"a", "b-c"}, {"a-b", "c"}, {"a-b-c", Prod}}, "dns")
+		found, err := findCollisions(table, []Instance{{"a", "b-c"}, {"a-b", "c"}, {"a-b-c", Prod}}, "dns")
 		require.NoError(t, err)
 		assert.Len(t, found, 3)
 	})
 	t.Run("no collision where the systems in question do not collide", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"erp", "sandbox"}, {"erp-sandbox", Prod}}, "postgres_role", "gitea_repository", "helm_values")
+		found, err := findCollisions(table, []Instance{{"erp", "sandbox"}, {"erp-sandbox", Prod}}, "postgres_role", "gitea_repository", "helm_values")
 		require.NoError(t, err)
 		assert.Empty(t, found)
 	})
 	t.Run("one name for all envs of an app is no collision", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"erp", Prod}, {"erp", "sandbox"}, {"erp", "test"}}, "gitea_repository", "ci_jwt_role")
+		found, err := findCollisions(table, []Instance{{"erp", Prod}, {"erp", "sandbox"}, {"erp", "test"}}, "gitea_repository", "ci_jwt_role")
 		require.NoError(t, err)
 		assert.Empty(t, found)
 	})
 	t.Run("the same instance twice is a collision", func(t *testing.T) {
-		found, err := table.Collisions([]Instance{{"erp", Prod}, {"erp", Prod}}, "dns")
+		found, err := findCollisions(table, []Instance{{"erp", Prod}, {"erp", Prod}}, "dns")
 		require.NoError(t, err)
 		assert.Len(t, found, 1)
 	})
@@ -274,7 +274,7 @@ func TestSystemsThatTheTableDoesNotHave(t *testing.T) {
 	require.ErrorContains(t, err, `unknown system "mysql"; known are argocd_application, ci_jwt_role`)
 	_, err = table.Name("mysql", Instance{"erp", Prod})
 	require.Error(t, err)
-	_, err = table.Collisions(nil, "mysql")
+	_, err = findCollisions(table, nil, "mysql")
 	require.Error(t, err)
 	_, err = table.Parse("mysql", "erp")
 	require.Error(t, err)
@@ -329,4 +329,13 @@ func TestParsingNamesBack(t *testing.T) {
 	var ambiguous *Ambiguous
 	require.True(t, errors.As(err, &ambiguous))
 	assert.Equal(t, []Instance{{"a-b-c", Prod}, {"a", "b-c"}, {"a-b", "c"}}, ambiguous.Candidates)
+}
+
+// findCollisions returns the collisions in the named systems, or in all.
+func findCollisions(t *Table, instances []Instance, systems ...string) ([]Collision, error) {
+	picked, err := t.pick(systems)
+	if err != nil {
+		return nil, err
+	}
+	return t.collisions(instances, picked), nil
 }

@@ -59,8 +59,8 @@ func TestProperties(t *testing.T) {
 		require.NoError(t, err)
 		named, err := table.Names(instances)
 
-		// Collisions are exactly the names that a plain count finds more than once.
-		found, _ := table.Collisions(instances)
+		// collisions are exactly the names that a plain count finds more than once.
+		found, _ := findCollisions(table, instances)
 		require.Equal(t, sharedNames(table, instances), len(found) > 0, "%v", apps)
 
 		if err != nil {

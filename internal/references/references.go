@@ -54,14 +54,14 @@ type Finding struct {
 	Text string
 }
 
-// ExternalReference is the kind of a decision about a finding that led to no target.
-const ExternalReference boundary.Kind = "external_reference"
+// externalReferenceKind is the kind of a decision about a finding that led to no target.
+const externalReferenceKind boundary.Kind = "external_reference"
 
 // Decide checks a finding.
 func (f Finding) Decide(ctx context.Context, checker boundary.Checker) boundary.Decision {
 	if f.Text != "" {
 		// The mention is not repeated: the text may be a secret.
-		d := boundary.Decision{Kind: ExternalReference, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
+		d := boundary.Decision{Kind: externalReferenceKind, Target: f.Target.Value, From: f.Target.From, Addresses: []string{}, Resolved: []boundary.Answer{}}
 		if mentions := checker.Mentions(ctx, f.Text, f.Target.From); len(mentions) > 0 {
 			d.Reason, d.Rule = "its value mentions production", mentions[0].Rule
 		} else {
@@ -78,7 +78,7 @@ func (f Finding) Decide(ctx context.Context, checker boundary.Checker) boundary.
 	}
 	kind := f.Target.Kind
 	if kind == "" {
-		kind = ExternalReference
+		kind = externalReferenceKind
 	}
 	return boundary.Decision{
 		Kind: kind, Target: f.Target.Value, From: f.Target.From, Reason: f.Problem, Addresses: []string{}, Resolved: []boundary.Answer{},
@@ -158,7 +158,7 @@ func known(kind boundary.Kind, value, from string) Finding {
 
 // search is a finding about a text that may mention production.
 func search(what, text, from string) Finding {
-	f := target(ExternalReference, what, from)
+	f := target(externalReferenceKind, what, from)
 	f.Text = text
 	return f
 }

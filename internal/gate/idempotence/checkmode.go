@@ -9,8 +9,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// Keyword is a keyword of a task or a play as it is in its file.
-type Keyword struct {
+// keyword is a keyword of a task or a play as it is in its file.
+type keyword struct {
 	Name  string   `json:"keyword"`
 	Value string   `json:"value"` // for people, cut
 	Texts []string `json:"texts"` // expressions in it
@@ -30,7 +30,7 @@ type checkMode struct {
 var variableName = lazyregexp.New(`[A-Za-z_][A-Za-z0-9_]*`)
 
 // resolve sets Dependencies of tasks and plays, and DependentWhen of results.
-func resolve(events []Event) {
+func resolve(events []event) {
 	c := checkMode{set: map[string]bool{}, imported: map[string]bool{}}
 	when := map[string][]string{} // by task
 	for i := range events {
@@ -66,7 +66,7 @@ func (c *checkMode) learn(templates map[string][]string) {
 }
 
 // play sets the dependencies of a play, and of what it leaves out before it begins.
-func (c *checkMode) play(e *Event) {
+func (c *checkMode) play(e *event) {
 	for _, k := range e.Keywords {
 		if !c.depends(k.Texts, nil, nil) {
 			continue
@@ -80,7 +80,7 @@ func (c *checkMode) play(e *Event) {
 }
 
 // task sets the dependencies of a task, and returns its conditions that depend on check mode.
-func (c *checkMode) task(e *Event) (when []string) {
+func (c *checkMode) task(e *event) (when []string) {
 	short := e.Action[strings.LastIndex(e.Action, ".")+1:]
 	for _, k := range e.Keywords {
 		if c.depends(k.Texts, e.Vars, nil) {
@@ -100,7 +100,7 @@ func (c *checkMode) task(e *Event) (when []string) {
 		}
 	}
 	if len(when) > 0 && short == "meta" {
-		e.Dependencies = append(e.Dependencies, Keyword{Name: "when", Value: strings.Join(when, " and ")})
+		e.Dependencies = append(e.Dependencies, keyword{Name: "when", Value: strings.Join(when, " and ")})
 	}
 	if len(e.Sets) > 0 && (len(when) > 0 || c.depends(e.Args, e.Vars, nil)) {
 		for _, name := range e.Sets {
@@ -113,9 +113,9 @@ func (c *checkMode) task(e *Event) (when []string) {
 }
 
 // unreadable counts what the callback could not read as a dependency.
-func (e *Event) unreadable() {
+func (e *event) unreadable() {
 	if e.Unreadable != "" {
-		e.Dependencies = append(e.Dependencies, Keyword{Name: "?", Value: "it cannot be read: " + e.Unreadable})
+		e.Dependencies = append(e.Dependencies, keyword{Name: "?", Value: "it cannot be read: " + e.Unreadable})
 	}
 }
 

@@ -111,7 +111,7 @@ func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts [
 // reports changes that no task reported.
 func (g Gate) converge(ctx context.Context, o Options, dir string, before map[string]machine, cluster map[string]thing, first *recording, report *gate.Report) {
 	events, broken, ended := g.play(ctx, o, dir, converge)
-	second := record(converge, events, broken, ended, Expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags})
+	second := record(converge, events, broken, ended, expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags})
 	second.check(ctx, report, checkRules)
 	onlyConverged(first, second, report)
 	noSnapshot := func(host, expected, found string) {
@@ -165,7 +165,7 @@ func participants(runs ...*recording) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-func machineOf(e Event) string {
+func machineOf(e event) string {
 	if e.On != "" {
 		return e.On
 	}
@@ -178,8 +178,8 @@ func machineOf(e Event) string {
 func onlyConverged(first, second *recording, report *gate.Report) {
 	type place struct{ where, host string }
 	type count struct{ runs, items int }
-	key := func(e Event) place { return place{e.Where, e.Host} }
-	ran := func(events []Event, each func(Event, int)) {
+	key := func(e event) place { return place{e.Where, e.Host} }
+	ran := func(events []event, each func(event, int)) {
 		for _, e := range events {
 			if e.Kind != "result" || e.Result == "skipped" || e.Implicit || e.Where == "" {
 				continue
@@ -194,7 +194,7 @@ func onlyConverged(first, second *recording, report *gate.Report) {
 		}
 	}
 	checked, converged := map[place]count{}, map[place]count{}
-	ran(first.events, func(e Event, items int) {
+	ran(first.events, func(e event, items int) {
 		c := checked[key(e)]
 		checked[key(e)] = count{c.runs + 1, c.items + items}
 	})
@@ -210,7 +210,7 @@ func onlyConverged(first, second *recording, report *gate.Report) {
 			reported[place{f.Where, f.Host}] = true
 		}
 	}
-	ran(second.events, func(e Event, items int) {
+	ran(second.events, func(e event, items int) {
 		c := converged[key(e)]
 		c = count{c.runs + 1, c.items + items}
 		converged[key(e)] = c
@@ -321,12 +321,12 @@ var (
 
 // attribute reports each difference on a host at the task during which it came
 // up, one finding per task. A task that returned changed is reported for that.
-func (r *recording) attribute(host string, differences []difference, ran []Event, report *gate.Report) {
+func (r *recording) attribute(host string, differences []difference, ran []event, report *gate.Report) {
 	byTask := map[string]*gate.Finding{}
 	var order []string
 	for _, d := range differences {
 		suspects := suspectsOf(host, d, ran)
-		if slices.ContainsFunc(suspects, func(e Event) bool { return e.Changed || e.Result == "failed" || e.Result == "unreachable" }) {
+		if slices.ContainsFunc(suspects, func(e event) bool { return e.Changed || e.Result == "failed" || e.Result == "unreachable" }) {
 			continue
 		}
 		f := r.whole("unexplained_change", "what was there before", "")
@@ -365,7 +365,7 @@ func (r *recording) attribute(host string, differences []difference, ran []Event
 }
 
 // doubt tells how sure it is that the first of the suspects made a difference.
-func doubt(d difference, suspects []Event) string {
+func doubt(d difference, suspects []event) string {
 	text := ""
 	if when := suspects[0].ChangedWhen; len(when) > 0 {
 		text = "; changed_when is " + strings.Join(when, " and ")
@@ -392,8 +392,8 @@ func describe(d difference) string {
 // suspectsOf are the tasks that ran when a difference came up, the likeliest
 // first; all tasks if the time is not known. An empty host is the cluster: any
 // task may have changed it.
-func suspectsOf(host string, d difference, ran []Event) []Event {
-	var during []Event
+func suspectsOf(host string, d difference, ran []event) []event {
+	var during []event
 	for _, e := range ran {
 		if e.Kind != "result" || e.Result == "skipped" || host != "" && machineOf(e) != host && e.Host != host {
 			continue
@@ -409,7 +409,7 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		"assert", "async_status", "debug", "fail", "find", "gather_facts", "getent", "include_role", "include_tasks", "include_vars", "meta", "package_facts",
 		"pause", "ping", "service_facts", "set_fact", "setup", "slurp", "stat", "wait_for", "wait_for_connection",
 	}
-	rank := func(e Event) int {
+	rank := func(e event) int {
 		action := e.Action[strings.LastIndex(e.Action, ".")+1:]
 		switch {
 		case slices.Contains(readers, action) || strings.HasSuffix(action, "_info"):
@@ -419,9 +419,9 @@ func suspectsOf(host string, d difference, ran []Event) []Event {
 		}
 		return 1
 	}
-	slices.SortStableFunc(during, func(a, b Event) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(during, func(a, b event) int { return rank(a) - rank(b) })
 	if d.at.IsZero() || len(during) > 1 && rank(during[0]) < 2 {
-		during = slices.DeleteFunc(during, func(e Event) bool { return rank(e) == 2 })
+		during = slices.DeleteFunc(during, func(e event) bool { return rank(e) == 2 })
 	}
 	return during
 }

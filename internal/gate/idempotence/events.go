@@ -13,8 +13,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// Event is one line that the callback gate_events writes.
-type Event struct {
+// event is one line that the callback gate_events writes.
+type event struct {
 	Kind   string  `json:"event"` // begin, playbook, play, variables, task, no_hosts, result, end
 	Number int     `json:"number"`
 	Time   float64 `json:"time"`
@@ -32,8 +32,8 @@ type Event struct {
 
 	// task, play: as they are in their files
 	ID         string              `json:"id"` // of the task; a result has it too
-	Keywords   []Keyword           `json:"keywords"`
-	Files      []Keyword           `json:"files"` // that the task includes, or was imported from
+	Keywords   []keyword           `json:"keywords"`
+	Files      []keyword           `json:"files"` // that the task includes, or was imported from
 	Args       []string            `json:"args"`  // templates
 	Sets       []string            `json:"sets"`  // variables that the task registers or sets
 	Vars       map[string][]string `json:"vars"`  // templates of its own variables
@@ -45,7 +45,7 @@ type Event struct {
 	// Dependencies are the keywords by which check mode decides what a task or a
 	// play does, where no result tells; DependentWhen are the conditions of a
 	// result that depend on it. See resolve.
-	Dependencies  []Keyword `json:"-"`
+	Dependencies  []keyword `json:"-"`
 	DependentWhen []string  `json:"-"`
 
 	// play: the names of those it matched; end: Ansible's own counts of each
@@ -66,12 +66,12 @@ type Event struct {
 	Result      string    `json:"kind"`
 	Began       float64   `json:"began"`
 	Ignored     bool      `json:"ignored"`
-	Items       []Outcome `json:"items"`
-	Outcome
+	Items       []outcome `json:"items"`
+	outcome
 }
 
-// Outcome is what a task, or one item of its loop, said of itself.
-type Outcome struct {
+// outcome is what a task, or one item of its loop, said of itself.
+type outcome struct {
 	Item           string        `json:"item"`
 	Changed        bool          `json:"changed"`
 	Failed         bool          `json:"failed"`
@@ -97,20 +97,20 @@ type counts struct {
 	Ignored     int `json:"ignored"`
 }
 
-func (e Event) at() time.Time { return time.UnixMicro(int64(e.Time * 1e6)) }
+func (e event) at() time.Time { return time.UnixMicro(int64(e.Time * 1e6)) }
 
 // began is when the task started on its host; its end, if that is not known.
-func (e Event) began() time.Time {
+func (e event) began() time.Time {
 	if e.Began == 0 {
 		return e.at()
 	}
 	return time.UnixMicro(int64(e.Began * 1e6))
 }
 
-// ReadEvents reads what the callback wrote. A line that is cut, out of order or
+// readEvents reads what the callback wrote. A line that is cut, out of order or
 // not an event is an error: what follows cannot be trusted to be everything.
-func ReadEvents(r io.Reader) ([]Event, error) {
-	var events []Event
+func readEvents(r io.Reader) ([]event, error) {
+	var events []event
 	lines := bufio.NewReaderSize(r, 1<<16)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -121,7 +121,7 @@ func ReadEvents(r io.Reader) ([]Event, error) {
 		if err != nil {
 			return events, fmt.Errorf("line %d of the events is cut short: %w", len(events)+1, err)
 		}
-		var event Event
+		var event event
 		if err := json.Unmarshal(line, &event); err != nil {
 			return events, fmt.Errorf("line %d of the events cannot be read: %w", len(events)+1, err)
 		}

@@ -105,7 +105,7 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	}
 	compared := !report.Has("no_snapshot")
 	events, broken, ended := g.play(ctx, o, dir, check, "--check")
-	first := record(check, events, broken, ended, Expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags, Converged: o.Converge})
+	first := record(check, events, broken, ended, expected{Hosts: o.Hosts, Tags: o.Tags, SkipTags: o.SkipTags, Converged: o.Converge})
 	first.check(ctx, common, checkRules)
 	if o.Converge && compared && !report.Has("nothing_ran", "not_check", "incomplete") {
 		g.converge(ctx, o, dir, before, cluster, first, common)
@@ -135,8 +135,8 @@ func (g Gate) before(ctx context.Context, o Options, dir string, report *gate.Re
 	return machines, cluster
 }
 
-// narrowed lists the options that made the run less than a whole one. Expected
-// hosts narrow it where a play matched others, on which nothing ran.
+// narrowed lists the options that limited the run. Expected hosts limit it if a
+// play matched other hosts, on which nothing ran.
 func (o Options) narrowed(first *recording) []string {
 	var out []string
 	add := func(what string, list ...string) {
@@ -189,7 +189,7 @@ func (r *Report) describe(first *recording) {
 
 // play runs ansible-playbook and reads its events. broken is why the events
 // cannot be trusted, ended how the program failed.
-func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...string) (events []Event, broken, ended error) {
+func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...string) (events []event, broken, ended error) {
 	file := filepath.Join(dir, name+".jsonl")
 	args := append([]string{"--diff"}, more...)
 	for _, source := range o.Inventory {
@@ -239,7 +239,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 		return nil, fmt.Errorf("opening the events: %w", err), ended
 	}
 	defer lines.Close()
-	events, broken = ReadEvents(lines)
+	events, broken = readEvents(lines)
 	return events, broken, ended
 }
 

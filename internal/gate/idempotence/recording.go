@@ -17,10 +17,10 @@ import (
 // recording is one run of the playbook as the rules see it.
 type recording struct {
 	run      string // check or converge
-	events   []Event
+	events   []event
 	broken   error // the events cannot be trusted
 	ended    error // the program did not end well
-	expected Expected
+	expected expected
 	first    int // order of the first event's findings
 
 	plays   int
@@ -29,8 +29,8 @@ type recording struct {
 	counted map[string]counts // results by host, as the events tell them
 }
 
-// Expected is what a run is checked against.
-type Expected struct {
+// expected is what a run is checked against.
+type expected struct {
 	Hosts    []string // that take part; empty: those that a play matches
 	Tags     []string
 	SkipTags []string
@@ -40,7 +40,7 @@ type Expected struct {
 }
 
 // record reads the events of one run.
-func record(name string, events []Event, broken, ended error, expected Expected) *recording {
+func record(name string, events []event, broken, ended error, expected expected) *recording {
 	r := &recording{
 		run: name, events: events, broken: broken, ended: ended, expected: expected,
 		active: map[string]bool{}, matched: map[string]bool{}, counted: map[string]counts{},
@@ -64,7 +64,7 @@ func record(name string, events []Event, broken, ended error, expected Expected)
 	return r
 }
 
-func (r *recording) count(e Event) {
+func (r *recording) count(e event) {
 	c := r.counted[e.Host]
 	switch e.Result {
 	case "failed":
@@ -94,7 +94,7 @@ func (r *recording) count(e Event) {
 }
 
 // tellsChange reports whether a result has a statement about changes.
-func (e Event) tellsChange() bool {
+func (e event) tellsChange() bool {
 	return e.Kind == "result" && e.Result != "unreachable" && (e.Result != "failed" || e.Changed)
 }
 
@@ -120,7 +120,7 @@ func (r *recording) check(ctx context.Context, report *gate.Report, rules []gate
 func (r *recording) began() bool { return len(r.events) > 0 && r.events[0].Kind == "begin" }
 
 // at is a finding about the run at an event.
-func (r *recording) at(e Event, rule string) gate.Finding {
+func (r *recording) at(e event, rule string) gate.Finding {
 	f := gate.Finding{Rule: rule, Run: r.run, Task: e.Task, Where: e.Where, Host: e.Host, Order: r.first + e.Number}
 	if e.On != "" && e.On != e.Host {
 		f.Host = e.Host + " → " + e.On
@@ -159,7 +159,7 @@ func how(ended error) string {
 }
 
 // reason is why a task failed.
-func (e Event) reason() string {
+func (e event) reason() string {
 	for _, item := range e.Items {
 		if item.Failed && item.Msg != "" {
 			return oneLine(item.Msg)

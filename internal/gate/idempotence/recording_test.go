@@ -27,9 +27,9 @@ const (
 
 func checked(t *testing.T, ended error, lines ...string) []string {
 	t.Helper()
-	events, broken := ReadEvents(strings.NewReader(strings.Join(lines, "\n") + "\n"))
+	events, broken := readEvents(strings.NewReader(strings.Join(lines, "\n") + "\n"))
 	report := empty(t)
-	record(check, events, broken, ended, Expected{}).check(t.Context(), report, checkRules)
+	record(check, events, broken, ended, expected{}).check(t.Context(), report, checkRules)
 	var found []string
 	for _, f := range report.Findings {
 		found = append(found, f.Rule+": "+f.Found)
@@ -68,7 +68,7 @@ func TestARunOfWhichNotEverythingWasSeenIsRed(t *testing.T) {
 
 func TestALineThatWasCutIsNoEvent(t *testing.T) {
 	t.Parallel()
-	_, err := ReadEvents(strings.NewReader(begin + "\n" + onPlay[:20]))
+	_, err := readEvents(strings.NewReader(begin + "\n" + onPlay[:20]))
 	require.ErrorContains(t, err, "cut short")
 }
 
@@ -80,24 +80,24 @@ func empty(t *testing.T) *gate.Report {
 }
 
 // attributed are the findings about differences of a host between two snapshots.
-func attributed(t *testing.T, host string, differences []difference, ran []Event) []gate.Finding {
+func attributed(t *testing.T, host string, differences []difference, ran []event) []gate.Finding {
 	t.Helper()
 	report := empty(t)
-	record(converge, nil, nil, nil, Expected{}).attribute(host, differences, ran, report)
+	record(converge, nil, nil, nil, expected{}).attribute(host, differences, ran, report)
 	return report.Findings
 }
 
 // at is an event of a task on a host that took one second, from second n on.
-func at(n float64, host, task, said string, changed bool) Event {
-	return Event{
+func at(n float64, host, task, said string, changed bool) event {
+	return event{
 		Kind: "result", Task: task, Where: task + ".yml:1", Host: host, Action: "ansible.builtin.shell", Result: said,
-		Began: 1e9 + n, Time: 1e9 + n + 1, Outcome: Outcome{Changed: changed},
+		Began: 1e9 + n, Time: 1e9 + n + 1, outcome: outcome{Changed: changed},
 	}
 }
 
 func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 	t.Parallel()
-	ran := []Event{
+	ran := []event{
 		at(0, "web1", "first", "ok", false), at(2, "web1", "second", "ok", false), at(4, "web1", "honest", "ok", true),
 		at(2, "web2", "other", "ok", false), at(6, "web1", "skipped", "skipped", false),
 	}
@@ -156,7 +156,7 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 	})
 	t.Run("of what went at an unknown time, whoever could is named, and how many others", func(t *testing.T) {
 		t.Parallel()
-		honest := slices.DeleteFunc(slices.Clone(ran), func(e Event) bool { return e.Changed })
+		honest := slices.DeleteFunc(slices.Clone(ran), func(e event) bool { return e.Changed })
 		found := attributed(t, "", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}}, nil, 0, nil), honest)
 		require.Len(t, found, 1)
 		assert.Equal(t, "undeclared_change", found[0].Rule)

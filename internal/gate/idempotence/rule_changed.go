@@ -37,18 +37,18 @@ func (changed) Check(_ context.Context, r *recording, report *gate.Report) {
 
 // telling are the outcomes of a result with a change or a difference:
 // of the items of its loop, or of the task if no item does.
-func (e Event) telling() []Outcome {
+func (e event) telling() []outcome {
 	if !e.tellsChange() {
 		return nil
 	}
-	var out []Outcome
+	var out []outcome
 	for _, item := range e.Items {
 		if item.Changed || item.Differs {
 			out = append(out, item)
 		}
 	}
 	if len(out) == 0 && (e.Changed || e.Differs) {
-		out = append(out, e.Outcome)
+		out = append(out, e.outcome)
 	}
 	return out
 }

@@ -45,7 +45,7 @@ func (checkModeSkip) Check(_ context.Context, r *recording, report *gate.Report)
 }
 
 // skipped reports whether a result, or an item of its loop, was skipped because of check mode.
-func (r *recording) skipped(e Event) (reason, item string, ok bool) {
+func (r *recording) skipped(e event) (reason, item string, ok bool) {
 	if !e.tellsChange() || r.run != check && (e.CheckMode == nil || !*e.CheckMode) {
 		return "", "", false // in a real run check mode holds nothing back
 	}
@@ -55,7 +55,7 @@ func (r *recording) skipped(e Event) (reason, item string, ok bool) {
 	}
 	outcomes := e.Items
 	if len(outcomes) == 0 {
-		outcomes = []Outcome{e.Outcome}
+		outcomes = []outcome{e.outcome}
 	}
 	for _, o := range outcomes {
 		if reason, ok := o.skipReason(e.When, dependent); ok {
@@ -73,7 +73,7 @@ var (
 // skipReason reports whether check mode is why something was skipped: because of a
 // condition that mentions it, or depends on it by variables; or by the module
 // itself, with a message that mentions it or, as the raw module, with none.
-func (o Outcome) skipReason(when, dependent []string) (string, bool) {
+func (o outcome) skipReason(when, dependent []string) (string, bool) {
 	if !o.Skipped {
 		return "", false
 	}

@@ -75,17 +75,17 @@ func base(version string) string {
 
 // meets reports whether a version is the manifest's, or the embedded distribution's of the same release.
 func meets(found, expected string) bool {
-	return found == expected || DistributionOf(found) == Embedded && base(found) == base(expected)
+	return found == expected || DistributionOf(found) == embedded && base(found) == base(expected)
 }
 
 func (s subject) deviations() []string {
 	deviations := []string{}
 	for _, node := range s.found.Nodes {
-		if DistributionOf(node.Version) == Embedded && node.Version != s.found.Version {
+		if DistributionOf(node.Version) == embedded && node.Version != s.found.Version {
 			deviations = append(deviations, fmt.Sprintf("the node %s runs the embedded distribution (%s)", node.Name, node.Version))
 		}
 	}
-	if DistributionOf(s.found.Version) == Embedded {
+	if DistributionOf(s.found.Version) == embedded {
 		deviations = append([]string{fmt.Sprintf("the embedded distribution (%s) replaces %s", s.found.Version, s.manifest.Kubernetes.Version)}, deviations...)
 	}
 	return deviations

@@ -43,11 +43,11 @@ func stand(t *testing.T) (*Manifest, Found) {
 		Claims:   []FoundClaim{{Namespace: "erp", Name: "erp-data", StorageClass: "longhorn", Volume: "pv"}},
 		Volumes:  []FoundVolume{{Name: "pv", Driver: "driver.longhorn.io", Handle: "pvc"}},
 		Longhorn: longhorn(),
-		Hosts: map[string]FoundHost{
-			"pi2": {Groups: []string{"postgres"}, Containers: []FoundContainer{
+		Hosts: map[string]foundHost{
+			"pi2": {Groups: []string{"postgres"}, Containers: []foundContainer{
 				{Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "docker.io/library/postgres:16.3", Status: "running", Health: "healthy"},
 			}},
-			"pi1": {Groups: []string{"pihole"}, Containers: []FoundContainer{}},
+			"pi1": {Groups: []string{"pihole"}, Containers: []foundContainer{}},
 		},
 	}
 }
@@ -223,7 +223,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 				old := host.Containers[0]
 				old.Status, old.Health = "exited", ""
 				host.Containers[0].Health = "unhealthy"
-				host.Containers = append([]FoundContainer{old}, host.Containers...)
+				host.Containers = append([]foundContainer{old}, host.Containers...)
 				f.Hosts["pi2"] = host
 			}, []string{"outside/postgresql/hosts/pi2/running"}, "",
 		},
@@ -235,7 +235,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Longhorn.Jobs[0].Task = "snapshot" }, []string{"backups/erp/erp-data"}, "nightly is of task snapshot",
 		},
 		"two hosts of which one runs nothing": {
-			func(_ *Manifest, f *Found) { f.Hosts["pi3"] = FoundHost{Groups: []string{"postgres"}} }, []string{"outside/postgresql/hosts/pi3"}, "",
+			func(_ *Manifest, f *Found) { f.Hosts["pi3"] = foundHost{Groups: []string{"postgres"}} }, []string{"outside/postgresql/hosts/pi3"}, "",
 		},
 		"a service with another image": {
 			func(_ *Manifest, f *Found) { f.Hosts["pi2"].Containers[0].Image = "percona:16.3" }, []string{"outside/postgresql/hosts/pi2/image"}, "expected postgres, found percona",
@@ -354,7 +354,7 @@ func TestTheEmbeddedDistributionIsAlwaysADeviationAndADriftOnlyOfAnotherVersion(
 	assert.Equal(t, []string{"kubernetes/version"}, paths(drifts))
 	assert.Len(t, deviations, 3, "the server, and two nodes that are not like it")
 
-	m.Kubernetes = Kubernetes{Embedded, "v1.34.4+embedded"}
+	m.Kubernetes = Kubernetes{embedded, "v1.34.4+embedded"}
 	found.Nodes[0].Version, found.Nodes[1].Version = found.Version, found.Version
 	drifts, deviations = Compare(m, found)
 	assert.Empty(t, drifts)
@@ -366,7 +366,7 @@ func TestTheEmbeddedDistributionIsAlwaysADeviationAndADriftOnlyOfAnotherVersion(
 	assert.Empty(t, drifts)
 	assert.Equal(t, []string{"the node pi2 runs the embedded distribution (v1.34.3+embedded)"}, deviations)
 
-	m.Kubernetes = Kubernetes{Embedded, "v1.34.3+embedded"}
+	m.Kubernetes = Kubernetes{embedded, "v1.34.3+embedded"}
 	drifts, _ = Compare(m, found)
 	assert.Contains(t, paths(drifts), "kubernetes/distribution", "k3s is not the embedded one either")
 }
@@ -406,7 +406,7 @@ func TestHostsOfWhichNothingWasReadAreAnErrorAndNotEmpty(t *testing.T) {
 	}}}})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"pi2"}, slices.Collect(maps.Keys(hosts)))
-	assert.Equal(t, FoundContainer{
+	assert.Equal(t, foundContainer{
 		Name: "postgres-postgres-1", Project: "postgres", Service: "postgres", Image: "postgres:16.3", Status: "running", Health: "healthy", Environment: map[string]string{"PG_MAJOR": "16"},
 	}, hosts["pi2"].Containers[0])
 	for says, given := range map[string]any{

@@ -17,7 +17,7 @@ type Found struct {
 	Claims       []FoundClaim
 	Volumes      []FoundVolume
 	Longhorn     FoundLonghorn
-	Hosts        map[string]FoundHost // by name in the inventory
+	Hosts        map[string]foundHost // by name in the inventory
 }
 
 // FoundNode is a node as its object has it.
@@ -117,14 +117,14 @@ type FoundTarget struct {
 	Unavailable bool // Longhorn says so
 }
 
-// FoundHost is what was read of a host outside Kubernetes.
-type FoundHost struct {
+// foundHost is what was read of a host outside Kubernetes.
+type foundHost struct {
 	Groups     []string
-	Containers []FoundContainer
+	Containers []foundContainer
 }
 
-// FoundContainer is a container of a host's engine.
-type FoundContainer struct {
+// foundContainer is a container of a host's engine.
+type foundContainer struct {
 	Name        string
 	Project     string // of docker compose; empty if another started it
 	Service     string

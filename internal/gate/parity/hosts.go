@@ -12,7 +12,7 @@ import (
 // ReadHosts reads what a play gathered: host → groups, and containers of its
 // Docker engine. A host whose containers were not read is an error, since it
 // would look like one that runs nothing; so is a key that is not known.
-func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
+func ReadHosts(given map[string]any) (map[string]foundHost, error) {
 	type container struct {
 		Name        string            `json:"name"`
 		Project     string            `json:"project"`
@@ -37,14 +37,14 @@ func ReadHosts(given map[string]any) (map[string]FoundHost, error) {
 	if err := decoder.Decode(&read); err != nil {
 		return nil, fmt.Errorf("reading hosts: each must have groups and containers, each of those name, project, service, image, environment, labels, status and health: %w", err)
 	}
-	hosts := map[string]FoundHost{}
+	hosts := map[string]foundHost{}
 	for name, h := range read {
 		if h.Containers == nil {
 			return nil, fmt.Errorf("reading hosts: nothing was read from the Docker engine of %s: gather its containers first", name)
 		}
-		found := FoundHost{Groups: h.Groups}
+		found := foundHost{Groups: h.Groups}
 		for _, c := range *h.Containers {
-			one := FoundContainer{
+			one := foundContainer{
 				Name: strings.TrimPrefix(c.Name, "/"), Project: c.Project, Service: c.Service, Image: c.Image,
 				Labels: c.Labels, Status: c.Status, Health: c.Health, Environment: map[string]string{},
 			}

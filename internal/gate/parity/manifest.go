@@ -31,9 +31,9 @@ type Distribution string
 // The distributions. A version names its distribution behind the plus:
 // v1.34.3+k3s1, v1.34.3+embedded.
 const (
-	K3s      Distribution = "k3s"
-	Embedded Distribution = "embedded"
-	Other    Distribution = "other"
+	k3s      Distribution = "k3s"
+	embedded Distribution = "embedded"
+	other    Distribution = "other"
 )
 
 // Kubernetes is what the API server reports about itself.
@@ -101,7 +101,7 @@ type Application struct {
 
 // Source is where an Application comes from.
 type Source struct {
-	Repository string // owner/name, whatever forge it lies on; of a Helm repository host and path. See RepositoryOf
+	Repository string // owner/name without the forge; for a Helm repository, host and path. See RepositoryOf
 	Path       string // folder in the repository; empty if Chart is set, or for a source of values only
 	Chart      string // name of the chart, if Repository is one of Helm
 	Revision   string // a policy (branch, tag, commit, head), or the name itself. See Policy
@@ -139,11 +139,11 @@ func DistributionOf(version string) Distribution {
 	_, build, _ := strings.Cut(version, "+")
 	switch {
 	case strings.HasPrefix(build, "k3s"):
-		return K3s
+		return k3s
 	case build == "embedded":
-		return Embedded
+		return embedded
 	}
-	return Other
+	return other
 }
 
 var (
@@ -151,14 +151,13 @@ var (
 	tagName    = lazyregexp.New(`^v?[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.+-]+)?$`)
 )
 
-// Policies are the words that a manifest may have for a revision. Every other
-// text is the name of a revision.
-func Policies() []string { return []string{"branch", "tag", "commit", "head"} }
+// revisionPolicies are the values that accept any revision of one kind. Every
+// other value is the name of a revision.
+func revisionPolicies() []string { return []string{"branch", "tag", "commit", "head"} }
 
-// Policy tells what kind of revision a targetRevision is: "head" if it is empty
-// or HEAD, "commit" for a whole hash, "tag" for refs/tags/ and for what reads
-// as a version, else "branch". A tag with a name like a branch cannot be distinguished
-// from one without asking the forge.
+// Policy returns the kind of a targetRevision: "head" if it is empty or HEAD,
+// "commit" for a full hash, "tag" for refs/tags/ and for versions, else "branch".
+// A tag with a name like a branch's counts as a branch: only the forge knows.
 func Policy(targetRevision string) string {
 	switch {
 	case targetRevision == "" || targetRevision == "HEAD":

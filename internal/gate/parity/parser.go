@@ -87,7 +87,7 @@ func named[T any](p parser, n *yaml.Node, into *[]T, what string, name func(T) s
 func (p parser) kubernetes(n *yaml.Node, into *Kubernetes) error {
 	var distribution string
 	err := p.Mapping(n, []string{"distribution", "version"}, strictyaml.Keys{
-		"distribution": p.choice(&distribution, string(K3s), string(Embedded), string(Other)),
+		"distribution": p.choice(&distribution, string(k3s), string(embedded), string(other)),
 		"version":      p.matching(&into.Version, kubernetesVersionText, "a version of Kubernetes, such as v1.34.3+k3s1"),
 	})
 	if err != nil {

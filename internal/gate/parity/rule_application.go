@@ -70,7 +70,7 @@ func (s subject) compareSource(report *gate.Report, expected, found Source, sour
 	differ("path", folder(expected.Path), folder(found.Path))
 	differ("chart", expected.Chart, found.Chart)
 	revision := found.Revision
-	if slices.Contains(Policies(), expected.Revision) {
+	if slices.Contains(revisionPolicies(), expected.Revision) {
 		if kind := Policy(revision); kind != expected.Revision {
 			s.add(report, "application", expected.Revision, fmt.Sprintf("%s (%s)", kind, cmp.Or(revision, "none given")), source, append(slices.Clone(at), "revision")...)
 		}

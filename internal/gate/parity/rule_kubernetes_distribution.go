@@ -26,5 +26,5 @@ const apiVersion = "/version of the API server"
 
 func (s subject) otherDistribution() bool {
 	found := DistributionOf(s.found.Version)
-	return found != Embedded && found != s.manifest.Kubernetes.Distribution
+	return found != embedded && found != s.manifest.Kubernetes.Distribution
 }

@@ -69,7 +69,7 @@ func (s subject) onHost(report *gate.Report, expected Outside, host string) {
 
 // container is the one of an entry's service on a host, nothing if there is
 // none; and what else is there of its image.
-func (s subject) container(expected Outside, host string) (container *FoundContainer, others []string) {
+func (s subject) container(expected Outside, host string) (container *foundContainer, others []string) {
 	for i, c := range s.found.Hosts[host].Containers {
 		repository, _ := SplitImage(c.Image)
 		switch {
@@ -91,7 +91,7 @@ const running = "running"
 // state is "running" for what does, and what there is to say otherwise. Docker
 // lists one that restarts over and over as running in between, and one that does
 // not answer as running; so one with a health check has to be healthy.
-func (c FoundContainer) state() string {
+func (c foundContainer) state() string {
 	switch {
 	case c.Status != running:
 		return c.Status
@@ -107,7 +107,7 @@ var versionTag = lazyregexp.New(`^v?[0-9]{1,6}(\.[0-9]{1,9})*([-+._][0-9A-Za-z._
 // version is the one that a container tells, and by what: the tag if it is a
 // version, as that is what production's compose file asks for; else what the
 // image says of itself.
-func (c FoundContainer) version() (version, from string) {
+func (c foundContainer) version() (version, from string) {
 	_, tag := SplitImage(c.Image)
 	if versionTag.MatchString(tag) {
 		return tag, "tag of " + c.Image

@@ -62,7 +62,7 @@ var dnsTypes = map[string]dns{
 var dnsLike = lazyregexp.New(`(?:^|_)(?:dns[a-z0-9]*|[a-z]*dns|domains?|zones?|records?|recordset|rrsets?|route53[a-z]*|nameservers?)(?:_|$)`)
 
 // dnsAttributes are the attributes of a resource's type.
-func dnsAttributes(r Resource) (attributes dns, ok bool) {
+func dnsAttributes(r resource) (attributes dns, ok bool) {
 	if attributes, ok = dnsTypes[r.Type]; ok {
 		return attributes, true
 	}
@@ -91,8 +91,8 @@ func (a attribute) shown() string {
 type dnsSide struct{ zones, names []attribute }
 
 // touched are the managed resources that change, move or are imported.
-func (p Plan) touched() iter.Seq[Resource] {
-	return func(yield func(Resource) bool) {
+func (p planJSON) touched() iter.Seq[resource] {
+	return func(yield func(resource) bool) {
 		for r, kind := range p.known() {
 			if r.Mode == "managed" && (kind != noop || r.movedFrom() != "" || r.Change.importing()) && !yield(r) {
 				return
@@ -102,8 +102,8 @@ func (p Plan) touched() iter.Seq[Resource] {
 }
 
 // dnsChanges are the touched resources of DNS, with their sides.
-func (p Plan) dnsChanges() iter.Seq2[Resource, []dnsSide] {
-	return func(yield func(Resource, []dnsSide) bool) {
+func (p planJSON) dnsChanges() iter.Seq2[resource, []dnsSide] {
+	return func(yield func(resource, []dnsSide) bool) {
 		for r := range p.touched() {
 			if attributes, ok := dnsAttributes(r); ok && !yield(r, attributes.sides(r.Change)) {
 				return
@@ -112,7 +112,7 @@ func (p Plan) dnsChanges() iter.Seq2[Resource, []dnsSide] {
 	}
 }
 
-func (d dns) sides(c Change) []dnsSide {
+func (d dns) sides(c resourceChange) []dnsSide {
 	var out []dnsSide
 	for _, side := range []struct{ values, sensitive any }{{c.Before, c.BeforeSensitive}, {c.After, c.AfterSensitive}} {
 		values, ok := side.values.(map[string]any)
@@ -133,12 +133,12 @@ func (d dns) sides(c Change) []dnsSide {
 }
 
 // ask returns what the boundary decides about a zone, or a name in one.
-func (s subject) ask(ctx context.Context, r Resource, value string) boundary.Decision {
+func (s subject) ask(ctx context.Context, r resource, value string) boundary.Decision {
 	return s.boundary.Decide(ctx, boundary.Target{Kind: boundary.DNSZone, Value: value, From: r.Address})
 }
 
 // once adds each finding about a resource once, though both sides have it.
-func once(report *gate.Report, r Resource) func(rule, expected, found string) {
+func once(report *gate.Report, r resource) func(rule, expected, found string) {
 	reported := map[string]bool{}
 	return func(rule, expected, found string) {
 		if !reported[rule+found] {

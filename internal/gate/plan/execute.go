@@ -116,7 +116,7 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 		s.ended(ctx, "show", firstError(shown.Stderr), err)
 		return false, nil
 	}
-	p, err := Read(shown.Stdout)
+	p, err := parsePlan(shown.Stdout)
 	if err != nil {
 		s.add("format", "the JSON form of a plan", err.Error())
 		return false, nil
@@ -138,7 +138,7 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 }
 
 // stale pulls the state again: a plan is for the state that it was made of.
-func (s *session) stale(ctx context.Context, planned Stamp) {
+func (s *session) stale(ctx context.Context, planned stateStamp) {
 	pulled, err := s.run(ctx, "state", "pull")
 	if err != nil {
 		s.ended(ctx, "state pull", firstError(pulled.Stderr), err)
@@ -179,7 +179,7 @@ func reason(err error) string {
 }
 
 // unrefreshed reports whether the state holds resources and none was refreshed.
-func unrefreshed(stdout []byte, p Plan) bool {
+func unrefreshed(stdout []byte, p planJSON) bool {
 	there, looked := false, false
 	for _, r := range p.Changes {
 		there = there || r.Mode == "managed" && r.Change.Before != nil && r.Deposed == "" && !r.Change.importing()

@@ -40,8 +40,8 @@ type Gate struct {
 	Work   string   // folder for private copies
 }
 
-// Planned is what would become of one resource.
-type Planned struct {
+// plannedChange is what would become of one resource.
+type plannedChange struct {
 	Address    string   `json:"address"`
 	Action     string   `json:"action"`
 	From       string   `json:"from,omitempty"` // former address of one that moves
@@ -52,12 +52,12 @@ type Planned struct {
 // Report is what was found. It holds no value of the plan but names of zones.
 type Report struct {
 	*gate.Report
-	Product  string    `json:"product"`
-	Version  string    `json:"version"`
-	State    string    `json:"state"`
-	Changes  []Planned `json:"changes"`
-	Warnings []string  `json:"warnings"`
-	Secrets  []string  `json:"-"` // MUST NOT leave the process; set with an error too
+	Product  string          `json:"product"`
+	Version  string          `json:"version"`
+	State    string          `json:"state"`
+	Changes  []plannedChange `json:"changes"`
+	Warnings []string        `json:"warnings"`
+	Secrets  []string        `json:"-"` // MUST NOT leave the process; set with an error too
 }
 
 // Evaluate plans and checks. The error is about what keeps it from planning at
@@ -67,7 +67,7 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Report: common, Changes: []Planned{}, Warnings: []string{}}
+	report := Report{Report: common, Changes: []plannedChange{}, Warnings: []string{}}
 	for _, value := range o.Environment {
 		report.Secrets = append(report.Secrets, value)
 	}

@@ -20,33 +20,33 @@ import (
 	"strings"
 )
 
-// Plan is the part of `tofu show -json` that the rules use.
-type Plan struct {
+// planJSON is the part of `tofu show -json` that the rules use.
+type planJSON struct {
 	Format    string
 	Errored   bool
 	Complete  *bool // only Terraform tells
 	Applyable *bool // likewise
-	Changes   []Resource
-	Drift     []Resource
-	Outputs   map[string]Change
+	Changes   []resource
+	Drift     []resource
+	Outputs   map[string]resourceChange
 	Deferred  int      // actions that were put off
 	Unknown   []string // parts which are not known, and not empty
-	Checks    []Check
+	Checks    []checkResult
 	Sensitive []string // values that must not be shown
 }
 
-// Resource is a change of one resource.
-type Resource struct {
-	Address         string `json:"address"`
-	PreviousAddress string `json:"previous_address"`
-	Mode            string `json:"mode"`
-	Type            string `json:"type"`
-	Deposed         string `json:"deposed"`
-	Change          Change `json:"change"`
+// resource is a change of one resource.
+type resource struct {
+	Address         string         `json:"address"`
+	PreviousAddress string         `json:"previous_address"`
+	Mode            string         `json:"mode"`
+	Type            string         `json:"type"`
+	Deposed         string         `json:"deposed"`
+	Change          resourceChange `json:"change"`
 }
 
-// Change is a planned change of a value.
-type Change struct {
+// resourceChange is a planned change of a value.
+type resourceChange struct {
 	Actions         []string        `json:"actions"`
 	Before          any             `json:"before"`
 	After           any             `json:"after"`
@@ -56,8 +56,8 @@ type Change struct {
 	Importing       json.RawMessage `json:"importing"`
 }
 
-// Check is the outcome of a check block, or of the conditions of something else.
-type Check struct {
+// checkResult is the outcome of a check block, or of the conditions of something else.
+type checkResult struct {
 	Address struct {
 		Display string `json:"to_display"`
 	} `json:"address"`
@@ -69,17 +69,17 @@ var silent = []string{
 	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp",
 }
 
-// Read reads the JSON form of a plan. Another major version may mean anything by its keys.
-func Read(data []byte) (Plan, error) {
+// parsePlan reads the JSON form of a plan. Another major version may mean anything by its keys.
+func parsePlan(data []byte) (planJSON, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	var parts map[string]json.RawMessage
 	if err := decoder.Decode(&parts); err != nil {
-		return Plan{}, errors.New("plan: not a JSON object; use `show -json`")
+		return planJSON{}, errors.New("plan: not a JSON object; use `show -json`")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Plan{}, errors.New("plan: more than one JSON object; use `show -json` of one plan")
+		return planJSON{}, errors.New("plan: more than one JSON object; use `show -json` of one plan")
 	}
-	var p Plan
+	var p planJSON
 	var deferred []json.RawMessage
 	known := map[string]any{
 		"format_version": &p.Format, "errored": &p.Errored, "complete": &p.Complete, "applyable": &p.Applyable, "resource_changes": &p.Changes, "resource_drift": &p.Drift,
@@ -88,7 +88,7 @@ func Read(data []byte) (Plan, error) {
 	for name, dst := range known {
 		if part, ok := parts[name]; ok {
 			if err := json.Unmarshal(part, dst); err != nil {
-				return Plan{}, fmt.Errorf("plan: %s has an unexpected form; use `show -json` of the program that made it", name)
+				return planJSON{}, fmt.Errorf("plan: %s has an unexpected form; use `show -json` of the program that made it", name)
 			}
 		}
 	}
@@ -133,7 +133,7 @@ func variables(parts map[string]json.RawMessage) []string {
 	return secrets
 }
 
-func (c Change) secrets(to []string) []string {
+func (c resourceChange) secrets(to []string) []string {
 	return marked(c.After, c.AfterSensitive, marked(c.Before, c.BeforeSensitive, to))
 }
 
@@ -206,7 +206,7 @@ func holds(marks any) bool {
 }
 
 // attributes names what would differ.
-func (c Change) attributes() []string {
+func (c resourceChange) attributes() []string {
 	before, _ := c.Before.(map[string]any)
 	after, _ := c.After.(map[string]any)
 	unknown, _ := c.AfterUnknown.(map[string]any)
@@ -241,7 +241,7 @@ const (
 )
 
 // kind names what a list of actions does; empty if it is not known.
-func (c Change) kind() string {
+func (c resourceChange) kind() string {
 	switch strings.Join(c.Actions, " ") {
 	case noop, "create", "update", "read", remove, forget:
 		return c.Actions[0]
@@ -253,4 +253,6 @@ func (c Change) kind() string {
 	return ""
 }
 
-func (c Change) importing() bool { return len(c.Importing) > 0 && string(c.Importing) != "null" }
+func (c resourceChange) importing() bool {
+	return len(c.Importing) > 0 && string(c.Importing) != "null"
+}

@@ -12,15 +12,15 @@ import (
 	"io"
 )
 
-// Stamp tells one version of a state from another.
-type Stamp struct {
+// stateStamp tells one version of a state from another.
+type stateStamp struct {
 	Serial  uint64 `json:"serial"`
 	Lineage string `json:"lineage"`
 }
 
 // stamp reads the stamp of a state; one that is not there yet has none.
-func stamp(state []byte) (Stamp, error) {
-	var s Stamp
+func stamp(state []byte) (stateStamp, error) {
+	var s stateStamp
 	if len(bytes.TrimSpace(state)) == 0 {
 		return s, nil
 	}
@@ -32,9 +32,9 @@ func stamp(state []byte) (Stamp, error) {
 
 // What a plan file holds and its JSON form leaves out.
 type planFile struct {
-	before   Stamp // of the state that was planned against
-	narrowed bool  // -target, -exclude
-	forced   bool  // -replace
+	before   stateStamp // of the state that was planned against
+	narrowed bool       // -target, -exclude
+	forced   bool       // -replace
 }
 
 // The fields of the plan's message, which both programs have kept since 2020.

@@ -14,13 +14,13 @@ import (
 
 // checkPlan checks a plan against the rules. The keys of an unknown format may
 // mean anything, so nothing else is checked then.
-func checkPlan(ctx context.Context, p Plan, o Options, report *gate.Report) {
+func checkPlan(ctx context.Context, p planJSON, o Options, report *gate.Report) {
 	major, _, _ := strings.Cut(p.Format, ".")
 	if n, err := strconv.Atoi(major); err != nil || n != 1 {
 		report.Add(gate.Finding{Rule: "format", Expected: "a plan of format 1", Found: "format " + strconv.Quote(p.Format)})
 		return
 	}
-	gate.Check(ctx, planRules, subject{Plan: p, noChanges: o.NoChanges, boundary: o.Boundary}, report)
+	gate.Check(ctx, planRules, subject{planJSON: p, noChanges: o.NoChanges, boundary: o.Boundary}, report)
 }
 
 func list(names []string) string {
@@ -31,20 +31,20 @@ func list(names []string) string {
 }
 
 // planned lists what a plan would do, without values.
-func (p Plan) planned() []Planned {
-	out := []Planned{}
+func (p planJSON) planned() []plannedChange {
+	out := []plannedChange{}
 	for _, r := range p.Changes {
 		kind := r.Change.kind()
 		if kind == "" {
 			kind = strings.Join(r.Change.Actions, " and ")
 		}
 		if moved := r.PreviousAddress != "" && r.PreviousAddress != r.Address; kind != noop || moved || r.Change.importing() {
-			out = append(out, Planned{Address: r.Address, Action: kind, From: r.PreviousAddress, Importing: r.Change.importing(), Attributes: r.Change.attributes()})
+			out = append(out, plannedChange{Address: r.Address, Action: kind, From: r.PreviousAddress, Importing: r.Change.importing(), Attributes: r.Change.attributes()})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Outputs)) {
 		if change := p.Outputs[name]; change.kind() != noop {
-			out = append(out, Planned{Address: "output." + name, Action: strings.Join(change.Actions, " and "), Attributes: []string{}})
+			out = append(out, plannedChange{Address: "output." + name, Action: strings.Join(change.Actions, " and "), Attributes: []string{}})
 		}
 	}
 	return out

@@ -16,7 +16,7 @@ func (noChange) Info() gate.Info {
 }
 
 func (noChange) Check(_ context.Context, s subject, report *gate.Report) {
-	if !s.noChanges && !s.changes() && len(s.Plan.Changes)+len(s.Outputs) > 0 {
+	if !s.noChanges && !s.changes() && len(s.planJSON.Changes)+len(s.Outputs) > 0 {
 		report.Add(gate.Finding{Rule: "no_change", Expected: "a change", Found: "nothing would change"})
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // subject is a plan and what it is checked against.
 type subject struct {
-	Plan
+	planJSON
 	noChanges bool // nothing may change; else something must
 	boundary  boundary.Checker
 }
@@ -51,8 +51,8 @@ func Rules() []gate.Info {
 }
 
 // known are the changes with actions that the gate knows; see unknownAction.
-func (p Plan) known() iter.Seq2[Resource, string] {
-	return func(yield func(Resource, string) bool) {
+func (p planJSON) known() iter.Seq2[resource, string] {
+	return func(yield func(resource, string) bool) {
 		for _, r := range p.Changes {
 			if kind := r.Change.kind(); !r.strange() && !yield(r, kind) {
 				return
@@ -62,7 +62,7 @@ func (p Plan) known() iter.Seq2[Resource, string] {
 }
 
 // strange reports whether the gate does not know the kind of a change.
-func (r Resource) strange() bool {
+func (r resource) strange() bool {
 	kind := r.Change.kind()
 	switch r.Mode {
 	case "managed":
@@ -74,7 +74,7 @@ func (r Resource) strange() bool {
 }
 
 // movedFrom is the former address of a resource that moves; empty for others.
-func (r Resource) movedFrom() string {
+func (r resource) movedFrom() string {
 	if r.PreviousAddress == r.Address {
 		return ""
 	}
@@ -82,7 +82,7 @@ func (r Resource) movedFrom() string {
 }
 
 // changes reports whether anything would change: a move and an import count.
-func (p Plan) changes() bool {
+func (p planJSON) changes() bool {
 	for _, r := range p.Changes {
 		if r.strange() || r.Change.kind() != noop || r.movedFrom() != "" || r.Change.importing() {
 			return true
@@ -97,8 +97,8 @@ func (p Plan) changes() bool {
 }
 
 // outputs are the outputs that change, by name.
-func (p Plan) outputs() iter.Seq2[string, Change] {
-	return func(yield func(string, Change) bool) {
+func (p planJSON) outputs() iter.Seq2[string, resourceChange] {
+	return func(yield func(string, resourceChange) bool) {
 		for _, name := range slices.Sorted(maps.Keys(p.Outputs)) {
 			if change := p.Outputs[name]; change.kind() != noop && !yield(name, change) {
 				return

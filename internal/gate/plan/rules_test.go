@@ -101,7 +101,7 @@ func TestEachDefectOfAPlanIsRedForItsRuleAndNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := Read([]byte(c.plan))
+			p, err := parsePlan([]byte(c.plan))
 			require.NoError(t, err)
 			findings := check(t, p, c.none).Findings
 			var rules []string
@@ -137,7 +137,7 @@ func TestAnHonestPlanIsGreen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := Read([]byte(c.plan))
+			p, err := parsePlan([]byte(c.plan))
 			require.NoError(t, err)
 			findings := check(t, p, c.none).Findings
 			assert.Empty(t, findings)
@@ -151,14 +151,14 @@ func TestWhatIsNoPlanIsNotRead(t *testing.T) {
 		"nothing": "", "no object": "[]", "half a plan": `{"format_version": "1.2"`, "two plans": plan(untouched) + plan(untouched),
 		"changes that are no list": `{"format_version": "1.2", "resource_changes": {}}`, "a number for an error": `{"format_version": "1.2", "errored": 1}`,
 	} {
-		_, err := Read([]byte(text))
+		_, err := parsePlan([]byte(text))
 		assert.Error(t, err, name)
 	}
 }
 
 func TestSensitiveValuesAreFoundWhereverTheTreesMarkThem(t *testing.T) {
 	t.Parallel()
-	p, err := Read([]byte(with(plan(`{"address": "a.x", "mode": "managed", "type": "a", "change": {"actions": ["update"],
+	p, err := parsePlan([]byte(with(plan(`{"address": "a.x", "mode": "managed", "type": "a", "change": {"actions": ["update"],
 		"before": {"w": "whole-before", "open": "open-before"}, "before_sensitive": {"w": true},
 		"after": {"deep": [{"k": "deep-after", "open": "open-after"}], "map": {"m": "map-after"}}, "after_sensitive": {"deep": [{"k": true}], "map": true}}}`),
 		`"output_changes": {"o": {"actions": ["create"], "after": ["out-secret"], "after_sensitive": true}},
@@ -175,7 +175,7 @@ func TestSensitiveValuesAreFoundWhereverTheTreesMarkThem(t *testing.T) {
 
 func TestALossNeedsAWaiver(t *testing.T) {
 	t.Parallel()
-	p, err := Read([]byte(plan(change("null_resource", `null_resource.x["a"]`, `"delete"`, `{}`, `null`))))
+	p, err := parsePlan([]byte(plan(change("null_resource", `null_resource.x["a"]`, `"delete"`, `{}`, `null`))))
 	require.NoError(t, err)
 	waiver := func(resource string) gate.Waiver {
 		return gate.Waiver{Rule: "delete", Resource: resource, Reason: "meant", Expires: time.Now().Format(time.DateOnly)}
@@ -206,7 +206,7 @@ func TestALossNeedsAWaiver(t *testing.T) {
 }
 
 // check checks a plan, with everything that the gate does once there is one.
-func check(t testing.TB, p Plan, noChanges bool, waivers ...gate.Waiver) *gate.Report {
+func check(t testing.TB, p planJSON, noChanges bool, waivers ...gate.Waiver) *gate.Report {
 	t.Helper()
 	report, err := gate.NewReport("plan", "root", Rules(), waivers)
 	require.NoError(t, err)
@@ -255,7 +255,7 @@ func FuzzReadAndCheck(f *testing.F) {
 	f.Add([]byte(plan(created("cloudflare_record", `{"zone_id": "prodzone", "name": "www"}`))))
 	f.Add([]byte(with(plan(change("null_resource", "null_resource.x", `"delete", "create"`, `{"a": [1]}`, `{"a": {"b": null}}`)), `"resource_drift": [`+untouched+`]`)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := Read(data)
+		p, err := parsePlan(data)
 		if err != nil {
 			return
 		}

@@ -62,6 +62,6 @@ func BenchmarkExport10000Files(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		require.NoError(b, l.gate.Export(b.Context(), l.repo, tree, filepath.Join(l.dir, fmt.Sprintf("out%d", n))))
+		require.NoError(b, l.gate.export(b.Context(), l.repo, tree, filepath.Join(l.dir, fmt.Sprintf("out%d", n))))
 	}
 }

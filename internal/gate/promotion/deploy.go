@@ -20,7 +20,7 @@ var deployment = gate.Info{ID: "deployment", Summary: "The playbook of productio
 // it, so that what was checked is what runs. A playbook that fails is a finding of
 // the report.
 func (g Gate) Deploy(ctx context.Context, q Request, report Report, launch Launch, override func(context.Context) error) (Launched, error) {
-	launched, err := g.Launch(ctx, q.Path, report.Tree, launch, func(ctx context.Context) error {
+	launched, err := g.launch(ctx, q.Path, report.Tree, launch, func(ctx context.Context) error {
 		if err := override(ctx); err != nil {
 			return err
 		}

@@ -24,13 +24,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
-// Export writes the tree of commit into the new folder dir, as git holds it:
+// export writes the tree of commit into the new folder dir, as git holds it:
 // no filter, no line ends and no attribute change a byte. What was written is
 // held against the tree's hash, so that it is that tree or an error.
 //
 // A tree with a submodule, with a link that leads out of it, or with names
 // that one file system or another takes for the same, is refused.
-func (g Gate) Export(ctx context.Context, repository, tree, dir string) error {
+func (g Gate) export(ctx context.Context, repository, tree, dir string) error {
 	h := open(g.Runner, repository, g.Env)
 	files, err := h.files(ctx, tree)
 	if err != nil {
@@ -42,11 +42,11 @@ func (g Gate) Export(ctx context.Context, repository, tree, dir string) error {
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if files[name].mode == "160000" {
-			return fmt.Errorf("%s is a submodule, whose files are not part of the tree; it cannot be promoted", Show(name))
+			return fmt.Errorf("%s is a submodule, whose files are not part of the tree; it cannot be promoted", show(name))
 		}
 		for at := name; at != "."; at = path.Dir(at) {
 			if other, twice := seen[strings.ToLower(at)]; twice && other != at {
-				return fmt.Errorf("%s and %s differ in case alone: one may take the place of the other", Show(other), Show(at))
+				return fmt.Errorf("%s and %s differ in case alone: one may take the place of the other", show(other), show(at))
 			}
 			seen[strings.ToLower(at)] = at
 		}
@@ -78,10 +78,10 @@ func (h history) write(ctx context.Context, files map[string]file, dir string) e
 		}
 		content, err := object(in, f.hash)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", Show(name), err)
+			return fmt.Errorf("reading %s: %w", show(name), err)
 		}
 		if err := put(dir, name, f.mode, content); err != nil {
-			return fmt.Errorf("writing %s: %w", Show(name), err)
+			return fmt.Errorf("writing %s: %w", show(name), err)
 		}
 	}
 	return nil
@@ -127,7 +127,7 @@ func put(dir, name, mode string, content []byte) error {
 	case "120000":
 		target := string(content)
 		if path.IsAbs(target) || !inside(path.Join(path.Dir(name), target)) {
-			return fmt.Errorf("it is a link to %s, out of the tree", Show(target))
+			return fmt.Errorf("it is a link to %s, out of the tree", show(target))
 		}
 		return os.Symlink(target, full)
 	}
@@ -220,7 +220,7 @@ func objectHash(kind string, content []byte, size int) string {
 // reported tells why a report does not say what it has to; empty if it does.
 // The report is the one that was recorded: its digest is in the record.
 // What was run has to lie in the repository in, which the record tells the tree of.
-func reported(report evidence.Report, need Need, in string) string {
+func reported(report evidence.Report, need gateRequirement, in string) string {
 	if len(need.Report) == 0 && need.In == "" {
 		return ""
 	}
@@ -250,7 +250,7 @@ func reported(report evidence.Report, need Need, in string) string {
 	case found.Repository == "":
 		return fmt.Sprintf("its report does not name the repository of its subject, which has to be %s of %s", anything(wanted), in)
 	case found.Repository != in || named && found.Path != wanted:
-		return fmt.Sprintf("its report is about %s of %s, and has to be about %s of %s", Show(found.Path), found.Repository, anything(wanted), in)
+		return fmt.Sprintf("its report is about %s of %s, and has to be about %s of %s", show(found.Path), found.Repository, anything(wanted), in)
 	}
 	for _, key := range slices.Sorted(maps.Keys(need.Report)) {
 		if key == subjectKey {

@@ -44,9 +44,9 @@ type Gate struct {
 	Runner run.Runner
 	Env    []string // for git
 	Now    func() time.Time
-	// Witness is a file with the time of the last evaluation, and how far each
-	// ledger had come by then: so a clock that was set back, and a ledger that was
-	// cut, are noticed. Empty for none.
+	// Witness is a file with the time of the last evaluation, and the last record
+	// of each ledger at that time. It reveals a clock that was set back and a
+	// truncated ledger. Empty for none.
 	Witness string
 	Heads   []evidence.Head // that the ledger must still hold
 }
@@ -79,7 +79,7 @@ func (g Gate) Evaluate(ctx context.Context, q Request) (Report, error) {
 		Gate: g, request: q, now: now, git: open(g.Runner, q.Path, g.Env),
 		report: &Report{
 			Report: common, Repository: q.Repository, Base: q.Base, Head: q.Head, Ledger: q.Ledger,
-			Policies: []PolicyVersion{}, Files: []File{}, Classes: []string{}, Required: []Required{}, Matched: []Found{}, Missing: []Missing{},
+			Policies: []policyVersion{}, Files: []touchedFile{}, Classes: []string{}, Required: []requirement{}, Matched: []foundRecord{}, Missing: []missingRecord{},
 		},
 	}
 	gate.Check(ctx, historyRules, ev, common)
@@ -104,7 +104,7 @@ type evaluation struct {
 	report   *Report
 	top      string                     // of the working tree; empty for none
 	trees    map[string]map[string]file // "base" and "head" → files
-	touched  []Touched
+	touched  []touched
 	policies []version
 	digests  map[string]string // that evidence has to carry: "boundary manifest" and so on
 	witness  witness
@@ -123,7 +123,7 @@ func (ev *evaluation) addFor(rule, policy, format string, args ...any) {
 
 // version is a policy, and which one it is.
 type version struct {
-	*Policy
+	*promotionPolicy
 	of      string          // base, head or file
 	touched map[string]bool // classes of the range's files
 	related []tree.State    // that evidence has to name

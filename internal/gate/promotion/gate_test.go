@@ -271,12 +271,12 @@ func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
 	assert.Equal(t, l.base, report.Base)
 	assert.Equal(t, l.git("rev-parse", "HEAD^{tree}"), report.Tree)
 	assert.Equal(t, 2, report.Commits)
-	assert.Equal(t, []File{
+	assert.Equal(t, []touchedFile{
 		{Path: "playbooks/site.yml", Classes: []string{"ansible"}, Commits: 1, Net: true},
 		{Path: "roles/dns/tasks/main.yml", Classes: []string{"ansible"}, Commits: 1, Net: true},
 		{Path: "roles/dns/tasks/new name.yml", Classes: []string{"ansible"}, Commits: 1, Net: true},
 	}, report.Files)
-	assert.Equal(t, []PolicyVersion{{Of: "base", SHA256: sum(policyText)}}, report.Policies)
+	assert.Equal(t, []policyVersion{{Of: "base", SHA256: sum(policyText)}}, report.Policies)
 	require.Len(t, report.Required, 1)
 	assert.Equal(t, "idempotence_gate", report.Required[0].Need.Name)
 	require.Len(t, report.Matched, 1)
@@ -289,7 +289,7 @@ func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
 	l.record("idempotence_gate", of(evidence.Red))
 	report = l.judge()
 	assert.Equal(t, evidence.Red, report.Verdict)
-	assert.Equal(t, []Missing{{Policy: "base", Class: "ansible", What: "idempotence_gate", Nearest: 2,
+	assert.Equal(t, []missingRecord{{Policy: "base", Class: "ansible", What: "idempotence_gate", Nearest: 2,
 		Reason: "record 2 does not count: record 3 after it, of the same tree, is red"}}, report.Missing)
 	assert.Contains(t, report.Text(), "red: evidence: idempotence_gate is missing for ansible: record 2 does not count: record 3 after it, of the same tree, is red")
 }

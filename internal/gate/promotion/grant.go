@@ -21,27 +21,25 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
-// Life is how long a grant is valid, grantLimit the maximal size of its file in bytes.
 const (
-	Life       = 15 * time.Minute
-	grantLimit = 1 << 20
+	grantLifetime = 15 * time.Minute
+	grantLimit    = 1 << 20 // maximal size of its file in bytes
 )
 
 // Grant is written after a green evaluation, for an override that requires
-// evidence of promotion: one file, for one run, valid for Life. It proves nothing
-// by itself. Redeem evaluates the request again, so a grant for another tree, of
-// another ledger, or written by hand is worth no more than the ledger at that
-// moment.
+// evidence of promotion: one file, for one run, valid for grantLifetime. It proves
+// nothing by itself: Redeem evaluates the request again, so that a grant for
+// another tree, of another ledger, or written by hand has no effect.
 type Grant struct {
 	ID         string          `json:"id"` // hexadecimal; can be used once
 	Request    Request         `json:"request"`
 	Base       string          `json:"base"`
 	Head       string          `json:"head"`
 	Tree       string          `json:"tree"`
-	Policies   []PolicyVersion `json:"policies"`
+	Policies   []policyVersion `json:"policies"`
 	Boundary   string          `json:"boundary"`    // digest
 	LedgerHead evidence.Head   `json:"ledger_head"` // the ledger must still hold it
-	Records    []Found         `json:"records"`     // that meet the requirements
+	Records    []foundRecord   `json:"records"`     // that meet the requirements
 	Granted    time.Time       `json:"granted"`
 	Expires    time.Time       `json:"expires"`
 	Digest     string          `json:"digest"` // SHA-256 of all of the above, against accidental changes
@@ -72,7 +70,7 @@ func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 	}
 	grant := Grant{
 		ID: hex.EncodeToString(id), Request: q, Base: r.Base, Head: r.Head, Tree: r.Tree, Policies: r.Policies, Boundary: r.Boundary,
-		LedgerHead: r.LedgerHead, Records: r.Matched, Granted: now, Expires: now.Add(Life),
+		LedgerHead: r.LedgerHead, Records: r.Matched, Granted: now, Expires: now.Add(grantLifetime),
 	}
 	var err error
 	if grant.Digest, err = grant.digest(); err != nil {
@@ -112,7 +110,7 @@ func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bo
 		return Grant{}, errors.New("was changed since it was written")
 	case grant.Granted.After(now.Add(clockSkew)):
 		return Grant{}, fmt.Errorf("is from the future (%s)", grant.Granted.Format(time.RFC3339))
-	case !now.Before(grant.Expires) || grant.Expires.Sub(grant.Granted) > Life:
+	case !now.Before(grant.Expires) || grant.Expires.Sub(grant.Granted) > grantLifetime:
 		return Grant{}, fmt.Errorf("was written at %s and valid until %s", grant.Granted.Format(time.RFC3339), grant.Expires.Format(time.RFC3339))
 	}
 	if used, err := spent(grant.ID); err != nil {

@@ -110,7 +110,7 @@ func TestAGrantThatDoesNotHoldIsUsedUpForNothing(t *testing.T) {
 			require.NoError(l.t, errors.Join(os.Rename(path, path+".x"), os.Symlink(path+".x", path)))
 		}, "cannot be read"},
 		"a folder":                    {func(l *lab, path string) { require.NoError(l.t, errors.Join(os.Remove(path), os.Mkdir(path, 0o700))) }, "not a regular file of at most 1 MiB"},
-		"a quarter of an hour later":  {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(Life) } }, "valid until"},
+		"a quarter of an hour later":  {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(grantLifetime) } }, "valid until"},
 		"a clock set back":            {func(l *lab, _ string) { l.gate.Now = func() time.Time { return time.Now().Add(-time.Hour) } }, "is from the future"},
 		"a red run since":             {func(l *lab, _ string) { l.record("idempotence_gate", of(evidence.Red)) }, "does not hold any more: idempotence_gate is missing"},
 		"a ledger cut since":          {func(l *lab, _ string) { l.put(l.request.Ledger, l.lines()[:2]...) }, "does not hold any more: the ledger cannot be trusted"},

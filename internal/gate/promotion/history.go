@@ -134,9 +134,9 @@ func (h history) when(ctx context.Context, commit string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("the commit %s states no time", commit)
 }
 
-// Touched is a file that some commit of the range, or the range as a whole,
+// touched is a file that some commit of the range, or the range as a whole,
 // adds, removes or changes in content, mode or kind.
-type Touched struct {
+type touched struct {
 	Path    string // any bytes
 	Commits int    // that touched it
 	Net     bool   // it differs between base and head
@@ -146,7 +146,7 @@ type Touched struct {
 // each parent, so that what they bring is seen whatever side it comes from; no
 // renames are looked for, so that the old and the new name both count. Without
 // base it is the whole history of head.
-func (h history) touched(ctx context.Context, base, head string) ([]Touched, int, error) {
+func (h history) touched(ctx context.Context, base, head string) ([]touched, int, error) {
 	args := []string{"rev-list", head}
 	from := ""
 	if base != "" {
@@ -165,10 +165,10 @@ func (h history) touched(ctx context.Context, base, head string) ([]Touched, int
 	if err != nil {
 		return nil, 0, err
 	}
-	found := map[string]*Touched{}
-	at := func(path string) *Touched {
+	found := map[string]*touched{}
+	at := func(path string) *touched {
 		if found[path] == nil {
-			found[path] = &Touched{Path: path}
+			found[path] = &touched{Path: path}
 		}
 		return found[path]
 	}
@@ -194,11 +194,11 @@ func (h history) touched(ctx context.Context, base, head string) ([]Touched, int
 	if err := changes(net, func(_, path string) { at(path).Net = true }); err != nil {
 		return nil, 0, err
 	}
-	list := make([]Touched, 0, len(found))
+	list := make([]touched, 0, len(found))
 	for _, one := range found {
 		list = append(list, *one)
 	}
-	slices.SortFunc(list, func(a, b Touched) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(list, func(a, b touched) int { return strings.Compare(a.Path, b.Path) })
 	return list, bytes.Count(commits, []byte("\n")), nil
 }
 
@@ -285,8 +285,8 @@ func Within(top, path string) (string, bool) {
 	return filepath.ToSlash(name), true
 }
 
-// Show returns a path for messages, quoted if it has unprintable characters.
-func Show(path string) string {
+// show returns a path for messages, quoted if it has unprintable characters.
+func show(path string) string {
 	if utf8.ValidString(path) && strings.IndexFunc(path, func(r rune) bool { return !unicode.IsPrint(r) || r == '"' }) < 0 {
 		return path
 	}

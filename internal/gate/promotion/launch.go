@@ -21,7 +21,7 @@ import (
 // tailLines is how much of what the run printed is kept for the result.
 const tailLines = 40
 
-// Launch is a run of production's playbook. Playbook and Inventory are paths
+// launch is a run of production's playbook. Playbook and Inventory are paths
 // within the tree, so that they are part of what was checked.
 type Launch struct {
 	Playbook  string
@@ -84,10 +84,10 @@ func (l Launch) Valid() error {
 	return nil
 }
 
-// Launch writes the tree to a private folder, calls again at the last moment, and
+// launch writes the tree to a private folder, calls again at the last moment, and
 // runs the playbook there: not in the working tree, which may change at any time.
 // An error of again ends it before anything runs. A run that fails is not an error.
-func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
+func (g Gate) launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
 	if err := l.Valid(); err != nil {
 		return Launched{}, err
 	}
@@ -97,7 +97,7 @@ func (g Gate) Launch(ctx context.Context, repository, tree string, l Launch, aga
 	}
 	defer done()
 	at := filepath.Join(work, "tree")
-	if err := g.Export(ctx, repository, tree, at); err != nil {
+	if err := g.export(ctx, repository, tree, at); err != nil {
 		return Launched{}, fmt.Errorf("tree %s: %w", short(tree), err)
 	}
 	for _, name := range append([]string{l.Playbook}, l.Inventory...) {

@@ -34,7 +34,7 @@ func (l *lab) launch() Launch {
 
 func (l *lab) run(launch Launch, again func(context.Context) error) (Launched, error) {
 	l.t.Helper()
-	return l.gate.Launch(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), launch, again)
+	return l.gate.launch(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), launch, again)
 }
 
 func yes(context.Context) error { return nil }
@@ -156,7 +156,7 @@ func TestATreeIsLaidOutByteByByte(t *testing.T) {
 	require.NoError(t, os.Symlink("../deep.er", filepath.Join(l.repo, "deep/link")))
 	l.commit("All kinds")
 	to := filepath.Join(l.dir, "out")
-	require.NoError(t, l.gate.Export(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), to))
+	require.NoError(t, l.gate.export(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), to))
 	for name, text := range map[string]string{"a.crlf": "one\ntwo\n", "b.ident": "$Id$\n", "c.hidden": "there\n", "d.filtered": "clean\n", "n\xc3\xa4me with \"\n": "odd", "deep/link": "sorts between"} {
 		data, err := os.ReadFile(filepath.Join(to, name))
 		require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestATreeIsLaidOutByteByByte(t *testing.T) {
 	info, err := os.Stat(filepath.Join(to, "deep/er/x"))
 	require.NoError(t, err)
 	assert.NotZero(t, info.Mode().Perm()&0o100)
-	assert.ErrorContains(t, l.gate.Export(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), to), "exist", "never into what is there")
+	assert.ErrorContains(t, l.gate.export(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), to), "exist", "never into what is there")
 }
 
 func TestADamagedObjectIsNotLaidOut(t *testing.T) {
@@ -179,7 +179,7 @@ func TestADamagedObjectIsNotLaidOut(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(object(right)))
 	require.NoError(t, os.WriteFile(object(right), data, 0o600))
-	assert.Error(t, l.gate.Export(context.Background(), l.repo, tree, filepath.Join(l.dir, "out")))
+	assert.Error(t, l.gate.export(context.Background(), l.repo, tree, filepath.Join(l.dir, "out")))
 
 	files := map[string]file{"a": {"100644", strings.Repeat("1", 40)}}
 	assert.NotEqual(t, treeHash(files), treeHash(map[string]file{"a": {"100755", strings.Repeat("1", 40)}}))

@@ -15,7 +15,7 @@ const (
 	partLimit    = 62   // parts between slashes: the states of a match fit a word
 )
 
-// Pattern is a pattern of paths, read as .gitignore reads its lines, without
+// pattern is a pattern of paths, read as .gitignore reads its lines, without
 // the parts of it that people get wrong (!, \ and [ ]):
 //
 //   - a slash at the beginning or in the middle ties it to the top; without
@@ -26,22 +26,22 @@ const (
 //     it can only be a folder.
 //
 // Case counts, as it does to git.
-type Pattern struct {
+type pattern struct {
 	Text   string
 	parts  []string // "**" matches any number of parts
 	folder bool     // only what lies within counts
 }
 
-// ParsePattern reads a pattern.
-func ParsePattern(text string) (Pattern, error) {
-	wrong := func(format string, words ...any) (Pattern, error) {
-		return Pattern{}, fmt.Errorf("the pattern %q "+format, append([]any{text}, words...)...)
+// parsePattern reads a pattern.
+func parsePattern(text string) (pattern, error) {
+	wrong := func(format string, words ...any) (pattern, error) {
+		return pattern{}, fmt.Errorf("the pattern %q "+format, append([]any{text}, words...)...)
 	}
 	switch {
 	case text == "":
-		return Pattern{}, errors.New("a pattern is empty")
+		return pattern{}, errors.New("a pattern is empty")
 	case len(text) > patternLimit:
-		return Pattern{}, fmt.Errorf("a pattern has %d bytes, and at most %d are read", len(text), patternLimit)
+		return pattern{}, fmt.Errorf("a pattern has %d bytes, and at most %d are read", len(text), patternLimit)
 	case !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError):
 		return wrong("is not text")
 	case strings.ContainsAny(text, "![]\\"):
@@ -60,7 +60,7 @@ func ParsePattern(text string) (Pattern, error) {
 	if body == "" {
 		return wrong("names nothing: write ** for every file")
 	}
-	p := Pattern{Text: text, folder: folder}
+	p := pattern{Text: text, folder: folder}
 	if !tied {
 		p.parts = append(p.parts, "**")
 	}
@@ -92,9 +92,9 @@ func ParsePattern(text string) (Pattern, error) {
 	return p, nil
 }
 
-// Match reports whether the pattern matches path, as git writes it.
+// match reports whether the pattern matches path, as git writes it.
 // Paths may hold any bytes.
-func (p Pattern) Match(path string) bool {
+func (p pattern) match(path string) bool {
 	// at has a bit for every number of parts that are used up.
 	at := p.rest(1)
 	last := uint64(1) << len(p.parts)
@@ -125,7 +125,7 @@ func (p Pattern) Match(path string) bool {
 }
 
 // rest adds the states in which a ** matches nothing.
-func (p Pattern) rest(at uint64) uint64 {
+func (p pattern) rest(at uint64) uint64 {
 	for n, part := range p.parts {
 		if at&(1<<n) != 0 && part == "**" {
 			at |= 1 << (n + 1)

@@ -41,13 +41,13 @@ func TestAPatternMeansWhatTheTableSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p, err := ParsePattern(c.pattern)
+			p, err := parsePattern(c.pattern)
 			require.NoError(t, err)
 			for _, path := range c.means {
-				assert.True(t, p.Match(path), "%s should mean %q", c.pattern, path)
+				assert.True(t, p.match(path), "%s should mean %q", c.pattern, path)
 			}
 			for _, path := range c.not {
-				assert.False(t, p.Match(path), "%s should not mean %q", c.pattern, path)
+				assert.False(t, p.match(path), "%s should not mean %q", c.pattern, path)
 			}
 		})
 	}
@@ -60,7 +60,7 @@ func TestAPatternThatPeopleWouldReadTwoWaysIsRefused(t *testing.T) {
 		"a//b": "two slashes", "a/../b": "holds ..", "./a": "holds .", "a**": "** next to", "a/**b": "** next to", "a\tb": "control character", "\xff": "is not text",
 		strings.Repeat("a/", 70) + "a": "more than 62 parts", strings.Repeat("a", 1025): "at most 1024",
 	} {
-		_, err := ParsePattern(text)
+		_, err := parsePattern(text)
 		assert.ErrorContains(t, err, says, "%q", text)
 	}
 }
@@ -114,19 +114,19 @@ func FuzzAPatternMatchesAsItsRegularExpressionDoes(f *testing.F) {
 		f.Add(seed[0], seed[1])
 	}
 	f.Fuzz(func(t *testing.T, text, path string) {
-		p, err := ParsePattern(text)
+		p, err := parsePattern(text)
 		if err != nil {
 			return
 		}
 		require.True(t, utf8.ValidString(text))
-		assert.Equal(t, reference(text).MatchString(path), p.Match(path), "%q on %q", text, path)
+		assert.Equal(t, reference(text).MatchString(path), p.match(path), "%q on %q", text, path)
 	})
 }
 
 func TestMatchingTakesTimeByThePathsLength(t *testing.T) {
 	t.Parallel()
 	// What makes a matcher that tries every way try for longer than anybody waits.
-	p, err := ParsePattern(strings.Repeat("**/a*a*a*a*b/", 20) + "z")
+	p, err := parsePattern(strings.Repeat("**/a*a*a*a*b/", 20) + "z")
 	require.NoError(t, err)
-	assert.False(t, p.Match(strings.Repeat(strings.Repeat("a", 255)+"/", 400)+"y"))
+	assert.False(t, p.match(strings.Repeat(strings.Repeat("a", 255)+"/", 400)+"y"))
 }

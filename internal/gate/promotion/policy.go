@@ -20,63 +20,63 @@ import (
 // policyLimit is the largest policy that is read.
 const policyLimit = 1 << 20
 
-// Policy defines the classes of change and what each needs before it may reach
+// promotionPolicy defines the classes of change and what each needs before it may reach
 // production. docs/schema/promotion.schema.json describes its file.
-type Policy struct {
+type promotionPolicy struct {
 	SHA256       string // of the file's bytes
 	Signed       bool   // every record must carry the signature of an allowed signer
-	Repositories map[string]Repository
-	Classes      map[string]Class
+	Repositories map[string]repository
+	Classes      map[string]class
 }
 
-// Repository maps its files to classes of change.
-type Repository struct {
+// repository maps its files to classes of change.
+type repository struct {
 	Related []string // repositories that evidence must name too
-	Classes []Member
+	Classes []member
 }
 
-// Member is the files of one class in one repository.
-type Member struct {
+// member is the files of one class in one repository.
+type member struct {
 	Class    string
-	Paths    []Pattern // each has to match a file of base or head
-	Optional []Pattern // may match none
-	Excludes []Pattern
+	Paths    []pattern // each has to match a file of base or head
+	Optional []pattern // may match none
+	Excludes []pattern
 }
 
-// Holds reports whether path is in the class.
-func (m Member) Holds(path string) bool {
-	matches := func(p Pattern) bool { return p.Match(path) }
+// holds reports whether path is in the class.
+func (m member) holds(path string) bool {
+	matches := func(p pattern) bool { return p.match(path) }
 	return (slices.ContainsFunc(m.Paths, matches) || slices.ContainsFunc(m.Optional, matches)) && !slices.ContainsFunc(m.Excludes, matches)
 }
 
-// Class is what a class of change needs.
-type Class struct {
-	Gates    []Need
-	Drills   []Need
+// class is what a class of change needs.
+type class struct {
+	Gates    []gateRequirement
+	Drills   []gateRequirement
 	MaxAge   time.Duration
-	Fidelity Fidelity
+	Fidelity fidelity
 	Exempt   string // why it needs no evidence; then it has neither gates nor drills
 }
 
-// Need is a gate or a drill that has to be green.
-type Need struct {
+// gateRequirement is a gate or a drill that has to be green.
+type gateRequirement struct {
 	Name   string            `json:"name"`
 	Report map[string]string `json:"report,omitempty"` // what its report has to hold, by key
 	In     string            `json:"in,omitempty"`     // repository that has to hold what was run; empty: the promoted one
 }
 
-// Fidelity is how much like production the sandbox has to have been.
-type Fidelity struct {
-	Modes         Words `json:"modes"`
-	Drivers       Words `json:"drivers"`
-	Distributions Words `json:"distributions"`
-	Deviations    Words `json:"deviations"`
-	Waivers       Words `json:"waivers"`
+// fidelity is how much like production the sandbox has to have been.
+type fidelity struct {
+	Modes         words `json:"modes"`
+	Drivers       words `json:"drivers"`
+	Distributions words `json:"distributions"`
+	Deviations    words `json:"deviations"`
+	Waivers       words `json:"waivers"`
 }
 
-// Words are those that are good enough; in deviations and waivers a *
+// words are those that are good enough; in deviations and waivers a *
 // matches any characters.
-type Words struct {
+type words struct {
 	Any  bool     `json:"any"` // any value, none included
 	List []string `json:"list,omitempty"`
 }
@@ -99,17 +99,17 @@ var drillName = lazyregexp.New(`^drill_[a-z0-9]+(_[a-z0-9]+)*$`)
 // word is what a class or a repository may be called.
 var word = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// ParsePolicy reads a policy; file says in messages where it comes from. What
+// parsePolicy reads a policy; file says in messages where it comes from. What
 // it does not understand is an error with line and column.
-func ParsePolicy(file string, data []byte) (*Policy, error) {
-	policy, err := parsePolicy(reader{strictyaml.File(file)}, data)
+func parsePolicy(file string, data []byte) (*promotionPolicy, error) {
+	policy, err := decodePolicy(reader{strictyaml.File(file)}, data)
 	if err != nil {
 		return nil, fmt.Errorf("promotion policy: %w", err)
 	}
 	return policy, nil
 }
 
-func parsePolicy(r reader, data []byte) (*Policy, error) {
+func decodePolicy(r reader, data []byte) (*promotionPolicy, error) {
 	if len(data) > policyLimit {
 		return nil, fmt.Errorf("%s:1:1: it has %d bytes, and at most %d are read", r.File, len(data), policyLimit)
 	}
@@ -117,7 +117,7 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{SHA256: fmt.Sprintf("%x", sha256.Sum256(data)), Repositories: map[string]Repository{}, Classes: map[string]Class{}}
+	p := &promotionPolicy{SHA256: fmt.Sprintf("%x", sha256.Sum256(data)), Repositories: map[string]repository{}, Classes: map[string]class{}}
 	var uses []*yaml.Node // where a class is named
 	err = r.Mapping(root, nil, strictyaml.Keys{
 		"signed": func(n *yaml.Node) (err error) { p.Signed, err = r.truth(n); return err },
@@ -147,14 +147,14 @@ func parsePolicy(r reader, data []byte) (*Policy, error) {
 	return p, nil
 }
 
-func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
-	var out Repository
+func (r reader) repository(n *yaml.Node) (repository, []*yaml.Node, error) {
+	var out repository
 	var named []*yaml.Node
 	err := r.Mapping(n, nil, strictyaml.Keys{
 		"related_repositories": func(n *yaml.Node) (err error) { out.Related, err = r.texts(n, word); return err },
 		"classes": func(n *yaml.Node) error {
 			return r.List(n, func(n *yaml.Node) error {
-				var m Member
+				var m member
 				at := n
 				err := r.Mapping(n, nil, strictyaml.Keys{
 					"class": func(n *yaml.Node) (err error) {
@@ -174,7 +174,7 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 					return r.At(at, "class is missing")
 				case len(m.Paths)+len(m.Optional) == 0:
 					return r.At(at, "the class %q has no paths", m.Class)
-				case slices.ContainsFunc(out.Classes, func(other Member) bool { return other.Class == m.Class }):
+				case slices.ContainsFunc(out.Classes, func(other member) bool { return other.Class == m.Class }):
 					return r.At(at, "the class %q is listed twice; merge its paths", m.Class)
 				}
 				out.Classes = append(out.Classes, m)
@@ -188,8 +188,8 @@ func (r reader) repository(n *yaml.Node) (Repository, []*yaml.Node, error) {
 	return out, named, err
 }
 
-func (r reader) class(n *yaml.Node) (Class, error) {
-	c := Class{Fidelity: Fidelity{Drivers: Words{Any: true}}}
+func (r reader) class(n *yaml.Node) (class, error) {
+	c := class{Fidelity: fidelity{Drivers: words{Any: true}}}
 	has := map[string]bool{}
 	err := r.Mapping(n, nil, strictyaml.Keys{
 		"gates": func(n *yaml.Node) (err error) {
@@ -223,7 +223,7 @@ func (r reader) class(n *yaml.Node) (Class, error) {
 		},
 		"fidelity": func(n *yaml.Node) error {
 			has["fidelity"] = true
-			words := func(key string, into *Words) func(*yaml.Node) error {
+			words := func(key string, into *words) func(*yaml.Node) error {
 				return func(n *yaml.Node) (err error) { has[key] = true; *into, err = r.words(n); return err }
 			}
 			err := r.Mapping(n, nil, strictyaml.Keys{
@@ -297,22 +297,22 @@ func (r reader) texts(n *yaml.Node, shape *lazyregexp.Regexp) ([]string, error) 
 }
 
 // words reads a list, or the word any.
-func (r reader) words(n *yaml.Node) (Words, error) {
+func (r reader) words(n *yaml.Node) (words, error) {
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" && n.Value == "any" {
-		return Words{Any: true}, nil
+		return words{Any: true}, nil
 	}
 	list, err := r.texts(n, nil)
-	return Words{List: list}, err
+	return words{List: list}, err
 }
 
-func (r reader) patterns(n *yaml.Node) ([]Pattern, error) {
-	var out []Pattern
+func (r reader) patterns(n *yaml.Node) ([]pattern, error) {
+	var out []pattern
 	err := r.List(n, func(n *yaml.Node) error {
 		text, err := r.text(n, nil)
 		if err != nil {
 			return err
 		}
-		p, err := ParsePattern(text)
+		p, err := parsePattern(text)
 		if err != nil {
 			return r.At(n, "%v", err)
 		}
@@ -323,10 +323,10 @@ func (r reader) patterns(n *yaml.Node) ([]Pattern, error) {
 }
 
 // needs reads a list of names, each alone or with what its report has to say.
-func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need, error) {
-	var out []Need
+func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]gateRequirement, error) {
+	var out []gateRequirement
 	err := r.List(n, func(n *yaml.Node) error {
-		var need Need
+		var need gateRequirement
 		named := n
 		if n.Kind == yaml.MappingNode {
 			err := r.Mapping(n, nil, strictyaml.Keys{
@@ -355,7 +355,7 @@ func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]Need
 		if err := good(need.Name); err != nil {
 			return r.At(named, "%v", err)
 		}
-		if slices.ContainsFunc(out, func(other Need) bool {
+		if slices.ContainsFunc(out, func(other gateRequirement) bool {
 			return other.Name == need.Name && other.In == need.In && maps.Equal(other.Report, need.Report)
 		}) {
 			return r.At(named, "%s is listed twice", need.Name)

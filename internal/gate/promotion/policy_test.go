@@ -16,7 +16,7 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 	t.Parallel()
 	data, err := os.ReadFile("../../../promotion/policy.yml")
 	require.NoError(t, err)
-	p, err := ParsePolicy("policy.yml", data)
+	p, err := parsePolicy("policy.yml", data)
 	require.NoError(t, err)
 	assert.True(t, p.Signed)
 	for _, class := range []string{"ansible", "vault", "postgresql", "argocd", "dns", "longhorn", "recovery", "pki"} {
@@ -25,7 +25,7 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 	of := func(repository, path string) string {
 		var classes []string
 		for _, m := range p.Repositories[repository].Classes {
-			if m.Holds(path) {
+			if m.holds(path) {
 				classes = append(classes, m.Class)
 			}
 		}
@@ -47,7 +47,7 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 		for _, need := range class.Gates {
 			switch {
 			case need.Name == "idempotence_gate":
-				assert.Equal(t, Need{Name: need.Name, Report: map[string]string{"subject": "playbooks/site.yml"}, In: "factory"}, need, name)
+				assert.Equal(t, gateRequirement{Name: need.Name, Report: map[string]string{"subject": "playbooks/site.yml"}, In: "factory"}, need, name)
 			case name == "infrastructure":
 				assert.Equal(t, "tools", need.In)
 			}
@@ -55,17 +55,17 @@ func TestThePolicyThatIsShippedCanBeReadAndAsksForK3sWhereItMatters(t *testing.T
 	}
 	assert.Equal(t, []string{"factory"}, p.Repositories["tools"].Related)
 	for _, class := range []string{"longhorn", "recovery"} {
-		assert.Equal(t, Words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
+		assert.Equal(t, words{List: []string{"k3s"}}, p.Classes[class].Fidelity.Distributions, class)
 	}
 }
 
 func TestAPolicyIsReadWithItsDefaults(t *testing.T) {
 	t.Parallel()
-	p, err := ParsePolicy("p.yml", []byte(policyText))
+	p, err := parsePolicy("p.yml", []byte(policyText))
 	require.NoError(t, err)
 	assert.False(t, p.Signed)
-	assert.Equal(t, Fidelity{
-		Modes: Words{List: []string{"vm"}}, Drivers: Words{Any: true}, Distributions: Words{Any: true}, Deviations: Words{List: []string{"kubernetes.distribution*"}},
+	assert.Equal(t, fidelity{
+		Modes: words{List: []string{"vm"}}, Drivers: words{Any: true}, Distributions: words{Any: true}, Deviations: words{List: []string{"kubernetes.distribution*"}},
 	}, p.Classes["ansible"].Fidelity, "waivers and deviations that nobody lists are not let through")
 	assert.Equal(t, 72*time.Hour, p.Classes["ansible"].MaxAge)
 	assert.Len(t, p.SHA256, 64)
@@ -119,7 +119,7 @@ func TestAPolicyThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := ParsePolicy("p.yml", []byte(c.text))
+			_, err := parsePolicy("p.yml", []byte(c.text))
 			require.ErrorContains(t, err, c.says)
 			assert.Regexp(t, `^promotion policy: p\.yml:\d+:\d+: [^\n]+$`, err.Error())
 		})
@@ -131,7 +131,7 @@ func FuzzAPolicyIsReadOrRefusedWithItsPlace(f *testing.F) {
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("? {a: b}\n: c"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := ParsePolicy("p.yml", text); err != nil {
+		if _, err := parsePolicy("p.yml", text); err != nil {
 			assert.Regexp(t, `^promotion policy: p\.yml:\d+:\d+: `, err.Error())
 		}
 	})

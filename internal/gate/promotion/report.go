@@ -12,25 +12,25 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// File is a file of the range.
-type File struct {
+// touchedFile is a file of the range.
+type touchedFile struct {
 	Path    string   `json:"path"`    // quoted if it is not plain text
 	Classes []string `json:"classes"` // by all policies
 	Commits int      `json:"commits"` // that touched it
 	Net     bool     `json:"net"`     // whether it differs between base and head
 }
 
-// Required is what one policy asks of one class.
-type Required struct {
-	Policy   string   `json:"policy"`
-	Class    string   `json:"class"`
-	Need     Need     `json:"need"`
-	MaxAge   string   `json:"max_age"`
-	Fidelity Fidelity `json:"fidelity"`
+// requirement is what one policy asks of one class.
+type requirement struct {
+	Policy   string          `json:"policy"`
+	Class    string          `json:"class"`
+	Need     gateRequirement `json:"need"`
+	MaxAge   string          `json:"max_age"`
+	Fidelity fidelity        `json:"fidelity"`
 }
 
-// Found is a record that meets a requirement.
-type Found struct {
+// foundRecord is a record that meets a requirement.
+type foundRecord struct {
 	Policy   string    `json:"policy"`
 	Class    string    `json:"class"`
 	What     string    `json:"what"`
@@ -40,8 +40,8 @@ type Found struct {
 	Age      string    `json:"age"`
 }
 
-// Missing is a requirement that no record meets, and why.
-type Missing struct {
+// missingRecord is a requirement that no record meets, and why.
+type missingRecord struct {
 	Policy  string `json:"policy"`
 	Class   string `json:"class"`
 	What    string `json:"what"`
@@ -49,8 +49,8 @@ type Missing struct {
 	Nearest int    `json:"nearest,omitempty"` // number of the record that comes nearest
 }
 
-// PolicyVersion is a policy that was applied.
-type PolicyVersion struct {
+// policyVersion is a policy that was applied.
+type policyVersion struct {
 	Of     string `json:"of"` // base, head, or file
 	SHA256 string `json:"sha256"`
 }
@@ -63,7 +63,7 @@ type Report struct {
 	Head       string            `json:"head"`
 	Tree       string            `json:"tree"`
 	Commits    int               `json:"commits"`
-	Policies   []PolicyVersion   `json:"policies"`
+	Policies   []policyVersion   `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
 	Versions   int               `json:"ledger_versions,omitempty"` // commits whose version of the ledger was compared with it
@@ -71,12 +71,12 @@ type Report struct {
 	LedgerID   string            `json:"ledger_id"`                 // hash of its first record
 	Boundary   string            `json:"boundary"`                  // digest
 	Related    []tree.State      `json:"related_repositories,omitempty"`
-	Files      []File            `json:"files"`
+	Files      []touchedFile     `json:"files"`
 	Classes    []string          `json:"classes"`
 	Exempt     map[string]string `json:"exempt,omitempty"` // classes that need no evidence, and why
-	Required   []Required        `json:"required"`
-	Matched    []Found           `json:"found"`
-	Missing    []Missing         `json:"missing"`
+	Required   []requirement     `json:"required"`
+	Matched    []foundRecord     `json:"found"`
+	Missing    []missingRecord   `json:"missing"`
 }
 
 // describe writes the lines for people.

@@ -41,25 +41,25 @@ func (ev *evaluation) checkClass(p version, name string, trusted bool) {
 		ev.report.Exempt[name] = class.Exempt
 	}
 	for _, need := range slices.Concat(class.Gates, class.Drills) {
-		required := Required{Policy: p.of, Class: name, Need: need, MaxAge: class.MaxAge.String(), Fidelity: class.Fidelity}
+		required := requirement{Policy: p.of, Class: name, Need: need, MaxAge: class.MaxAge.String(), Fidelity: class.Fidelity}
 		ev.report.Required = append(ev.report.Required, required)
 		entry, reason := ev.find(class, name, need, p.related)
 		if reason == "" && !trusted {
 			reason = fmt.Sprintf("record %d would count if the ledger and the clock could be trusted", entry.Sequence)
 		}
 		if reason == "" {
-			ev.report.Matched = append(ev.report.Matched, Found{Policy: p.of, Class: name, What: need.Name, Sequence: entry.Sequence, Time: entry.Time, Hash: entry.Hash,
+			ev.report.Matched = append(ev.report.Matched, foundRecord{Policy: p.of, Class: name, What: need.Name, Sequence: entry.Sequence, Time: entry.Time, Hash: entry.Hash,
 				Age: ev.now.Sub(entry.Time).Truncate(time.Second).String()})
 			continue
 		}
-		ev.report.Missing = append(ev.report.Missing, Missing{Policy: p.of, Class: name, What: need.Name, Reason: reason, Nearest: entry.Sequence})
+		ev.report.Missing = append(ev.report.Missing, missingRecord{Policy: p.of, Class: name, What: need.Name, Reason: reason, Nearest: entry.Sequence})
 		ev.addFor("evidence", p.of, "%s is missing for %s%s: %s", need.Name, name, ev.byPolicy(p), reason)
 	}
 }
 
 // find returns the newest record that counts. If there is none, reason is why,
 // and entry the record that comes nearest: the one that fails the latest test.
-func (ev *evaluation) find(class Class, name string, need Need, related []tree.State) (entry evidence.Entry, reason string) {
+func (ev *evaluation) find(class class, name string, need gateRequirement, related []tree.State) (entry evidence.Entry, reason string) {
 	reason = "the ledger holds no record of it"
 	nearest := -1
 	red := 0
@@ -91,7 +91,7 @@ func (ev *evaluation) sameTree(e evidence.Entry) bool {
 
 // counts tells how many tests an entry passes, and why it does not count;
 // empty if it does.
-func (ev *evaluation) counts(n int, class Class, name string, need Need, related []tree.State) (passed int, why string) {
+func (ev *evaluation) counts(n int, class class, name string, need gateRequirement, related []tree.State) (passed int, why string) {
 	e := ev.entries[n]
 	tests := []func() string{
 		func() string { return ev.ofTree(e, ev.request.Repository, ev.report.Tree) },
@@ -186,10 +186,10 @@ func (ev *evaluation) ofTree(e evidence.Entry, repository, wanted string) string
 }
 
 // lacks tells why a run was not enough like production; empty if it was.
-func (f Fidelity) lacks(r evidence.Record) string {
+func (f fidelity) lacks(r evidence.Record) string {
 	for _, one := range []struct {
 		name, found string
-		good        Words
+		good        words
 	}{{"mode", r.Mode, f.Modes}, {"driver", r.Driver, f.Drivers}, {"distribution", r.Distribution, f.Distributions}} {
 		switch {
 		case one.good.Any || slices.Contains(one.good.List, one.found):
@@ -202,7 +202,7 @@ func (f Fidelity) lacks(r evidence.Record) string {
 	for _, one := range []struct {
 		name  string
 		found []string
-		good  Words
+		good  words
 	}{{"deviation", r.Deviations, f.Deviations}, {"waiver", r.Waivers, f.Waivers}} {
 		for _, text := range one.found {
 			if !one.good.Any && !slices.ContainsFunc(one.good.List, func(pattern string) bool { return matchName(pattern, text) }) {

@@ -34,7 +34,7 @@ func (ev *evaluation) readPolicies(ctx context.Context) {
 			name, _ = Within(ev.top, ev.request.Policy)
 			name = of + ":" + name
 		}
-		policy, err := ParsePolicy(name, found[of])
+		policy, err := parsePolicy(name, found[of])
 		if err != nil {
 			ev.addFor("policy", of, "%v", err)
 			continue
@@ -42,12 +42,12 @@ func (ev *evaluation) readPolicies(ctx context.Context) {
 		if of == "head" && len(ev.policies) == 1 && ev.policies[0].SHA256 == policy.SHA256 {
 			continue // the range does not change it
 		}
-		ev.report.Policies = append(ev.report.Policies, PolicyVersion{Of: of, SHA256: policy.SHA256})
+		ev.report.Policies = append(ev.report.Policies, policyVersion{Of: of, SHA256: policy.SHA256})
 		if _, ok := policy.Repositories[ev.request.Repository]; !ok {
 			ev.addFor("policy", of, "the policy %s does not list the repository %q (got %s)",
 				name, ev.request.Repository, strings.Join(slices.Sorted(maps.Keys(policy.Repositories)), ", "))
 			continue
 		}
-		ev.policies = append(ev.policies, version{Policy: policy, of: of, touched: map[string]bool{}})
+		ev.policies = append(ev.policies, version{promotionPolicy: policy, of: of, touched: map[string]bool{}})
 	}
 }

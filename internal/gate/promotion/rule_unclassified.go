@@ -21,11 +21,11 @@ func (unclassified) Info() gate.Info {
 func (unclassified) Check(_ context.Context, ev *evaluation, _ *gate.Report) {
 	all := map[string]bool{}
 	for _, f := range ev.touched {
-		listed := File{Path: Show(f.Path), Classes: []string{}, Commits: f.Commits, Net: f.Net}
+		listed := touchedFile{Path: show(f.Path), Classes: []string{}, Commits: f.Commits, Net: f.Net}
 		for _, p := range ev.policies {
 			none := true
 			for _, m := range p.Repositories[ev.request.Repository].Classes {
-				if !m.Holds(f.Path) {
+				if !m.holds(f.Path) {
 					continue
 				}
 				none = false

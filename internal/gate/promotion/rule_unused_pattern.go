@@ -26,7 +26,7 @@ func (ev *evaluation) checkPatterns(p version) {
 		for _, pattern := range m.Paths {
 			matches := func(files map[string]file) bool {
 				for path := range files {
-					if pattern.Match(path) {
+					if pattern.match(path) {
 						return true
 					}
 				}

@@ -19,8 +19,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Environment is what changes in the environment of the process.
-type Environment struct {
+// environment is what changes in the environment of the process.
+type environment struct {
 	Unset map[string]string `json:"unset"` // the reason for each variable
 	Set   map[string]string `json:"set"`
 	Path  string            `json:"path"` // directory to put first in PATH: its ssh, scp and sftp are the guard
@@ -28,12 +28,12 @@ type Environment struct {
 
 // environment takes credentials and endpoints of production's tools out of the
 // environment, and puts the guard in the place of ssh.
-func (l Loader) environment(ctx context.Context) (*Environment, []string, error) {
+func (l Loader) environment(ctx context.Context) (*environment, []string, error) {
 	programs, err := l.programs()
 	if err != nil {
 		return nil, nil, err
 	}
-	e := &Environment{Unset: map[string]string{}, Path: programs}
+	e := &environment{Unset: map[string]string{}, Path: programs}
 	var mentions, kept []string
 	for _, variable := range l.Targets.Env {
 		name, value, ok := strings.Cut(variable, "=")

@@ -30,13 +30,13 @@ type Request struct {
 	Playbooks         bool              `json:"playbooks"` // the process is ansible-playbook, so the option args lists playbooks
 	ExtraVars         map[string]any    `json:"extra_vars"`
 	ExtraVarsProblem  string            `json:"extra_vars_problem"` // why they cannot be read; empty if they were
-	Sources           []Source          `json:"sources"`            // of the inventory
+	Sources           []inventorySource `json:"sources"`            // of the inventory
 	YAMLExtensions    []string          `json:"yaml_extensions"`
 	PromotionPlaybook string            `json:"promotion_playbook"` // path of the collection's own
 }
 
-// Source is a source of the inventory.
-type Source struct {
+// inventorySource is a source of the inventory.
+type inventorySource struct {
 	Name  string   `json:"name"`
 	Files []string `json:"files"` // at or below it; null if no such path exists
 }
@@ -48,7 +48,7 @@ type Policy struct {
 	Promotion   bool              `json:"promotion"`   // the process plays the promotion playbook and nothing else
 	Digest      string            `json:"digest"`      // SHA-256 of the manifest
 	Connections map[string]string `json:"connections"` // the connection plugin to use for each name that is allowed
-	Environment *Environment      `json:"environment"` // null if it stays as it is
+	Environment *environment      `json:"environment"` // null if it stays as it is
 	Warnings    []string          `json:"warnings"`
 }
 
@@ -275,7 +275,7 @@ func literal(text string) bool { return !strings.Contains(text, "{{") && !string
 
 // source looks at a source of the inventory other than the manifest's own
 // directory: its hosts are connected to under the sandbox's name.
-func (l Loader) source(f *findings, r Request, s Source) error {
+func (l Loader) source(f *findings, r Request, s inventorySource) error {
 	from := "-i " + s.Name
 	if s.Files == nil || strings.HasSuffix(s.Name, ",") {
 		for host := range strings.SplitSeq(s.Name, ",") {
@@ -330,7 +330,7 @@ func (l Loader) source(f *findings, r Request, s Source) error {
 }
 
 // manifestOf returns the boundary manifest that Ansible finds in a source; empty if there is none.
-func manifestOf(s Source) string {
+func manifestOf(s inventorySource) string {
 	for _, file := range s.Files {
 		below, err := filepath.Rel(s.Name, file)
 		if base := filepath.Base(file); err != nil || base != "boundary.yml" && base != "boundary.yaml" {

@@ -252,14 +252,14 @@ func TestOtherSourcesOfTheInventoryAreChecked(t *testing.T) {
 			if c.prepare != nil {
 				c.prepare(t, directory)
 			}
-			source := Source{Name: filepath.Join(directory, c.source), Files: []string{}}
+			source := inventorySource{Name: filepath.Join(directory, c.source), Files: []string{}}
 			require.NoError(t, filepath.WalkDir(source.Name, func(path string, entry os.DirEntry, err error) error {
 				if err == nil && !entry.IsDir() {
 					source.Files = append(source.Files, path)
 				}
 				return err
 			}))
-			policy := decide(t, l, Request{Sources: []Source{source}, YAMLExtensions: []string{".inv"}})
+			policy := decide(t, l, Request{Sources: []inventorySource{source}, YAMLExtensions: []string{".inv"}})
 			if c.refusal == "" {
 				assert.Empty(t, policy.Refusal)
 				return

@@ -15,8 +15,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
-// Node is what a node gets.
-type Node struct {
+// node is what a node gets.
+type node struct {
 	Rules string `json:"rules"` // for nft --file
 	Hosts string `json:"hosts"` // for /etc/hosts
 }
@@ -24,12 +24,12 @@ type Node struct {
 // Render returns the files for production as the manifest lists it, and for
 // further addresses, ranges or blocks. lookup returns the addresses of a name;
 // none if it has no answer.
-func Render(ctx context.Context, production boundary.Side, further []string, lookup func(ctx context.Context, name string) []netip.Addr) (Node, error) {
+func Render(ctx context.Context, production boundary.Side, further []string, lookup func(ctx context.Context, name string) []netip.Addr) (node, error) {
 	t := collect(production)
 	for _, text := range further {
 		r, err := boundary.ParseRange(text)
 		if err != nil {
-			return Node{}, err
+			return node{}, err
 		}
 		t.ranges = append(t.ranges, r)
 	}
@@ -46,7 +46,7 @@ func Render(ctx context.Context, production boundary.Side, further []string, loo
 		}
 		ports = append(ports, rule)
 	}
-	return Node{Rules: rules(t, ports), Hosts: hosts(t.names)}, nil
+	return node{Rules: rules(t, ports), Hosts: hosts(t.names)}, nil
 }
 
 // targets is what the manifest lists of machines.

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write testdata/*.nft anew")
 const sandbox = "sandbox:\n  addresses: [172.30.0.0/24]\n"
 
 // render returns the files for a manifest, and the names that were looked up.
-func render(t *testing.T, production string, answers map[string]string, further ...string) (Node, []string) {
+func render(t *testing.T, production string, answers map[string]string, further ...string) (node, []string) {
 	t.Helper()
 	manifest, err := boundary.Parse("boundary.yml", []byte("production:\n"+production+sandbox))
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func render(t *testing.T, production string, answers map[string]string, further 
 }
 
 // elements returns the addresses in the set of a family.
-func elements(node Node, family string) []string {
+func elements(node node, family string) []string {
 	found := regexp.MustCompile(`(?s)set production_` + family + ` \{.*?elements = \{ (.*?) \}`).FindStringSubmatch(node.Rules)
 	if found == nil {
 		return nil
@@ -77,7 +77,7 @@ func TestTheRulesAreTheGoldenFiles(t *testing.T) {
 }
 
 // accepted has nft check the rules, in a network namespace of its own.
-func accepted(t *testing.T, node Node) {
+func accepted(t *testing.T, node node) {
 	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil || os.Geteuid() != 0 {
 		t.Log("nft cannot check the rules here: it needs nft and root")

@@ -53,12 +53,12 @@ type Wrapper struct {
 // maxHops limits nested jumps: a configuration may refer to itself.
 const maxHops = 16
 
-// Refusal is a decision against the command line, as opposed to a failure to decide.
-type Refusal struct{ Reason string }
+// refusedError is a decision against the command line, as opposed to a failure to decide.
+type refusedError struct{ Reason string }
 
-func (r *Refusal) Error() string { return "refused: " + r.Reason }
+func (r *refusedError) Error() string { return "refused: " + r.Reason }
 
-func refuse(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error { return &refusedError{fmt.Sprintf(format, args...)} }
 
 // forced are settings that could lead a checked connection elsewhere or give it
 // more than the sandbox's own: an agent, keys that were not named, a command on
@@ -76,9 +76,9 @@ var forced = []string{
 // display, an agent, Kerberos tickets, a socket, a jump, an escape character.
 const overriding = "SJXYAKe"
 
-// Prepare returns the arguments to run the real program with. A *Refusal is a
-// decision; any other error means that none could be made. Nothing may be
-// started in either case.
+// Prepare returns the arguments to run the real program with. A *refusedError is a
+// decision; any other error means that the command line could not be checked. The
+// caller must not start the program in either case.
 func (w Wrapper) Prepare(ctx context.Context, p Program, args []string) ([]string, error) {
 	in, err := read(p, args)
 	if err != nil {
@@ -400,7 +400,7 @@ func (w Wrapper) hop(ctx context.Context, words []string) error {
 		args = append(args, o.words(SSH.grammar())...)
 	}
 	_, err = w.Prepare(ctx, SSH, append(args, "--", jump.Destination))
-	var refusal *Refusal
+	var refusal *refusedError
 	if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Reason, viaJump) {
 		return refuse("%s%s", viaJump, refusal.Reason)
 	}

@@ -458,7 +458,7 @@ func TestAJumpIsCheckedByTheWrapperOnceMore(t *testing.T) {
 		"a jump with an option nobody know": {"proxycommand ssh -Z -W %h:%p a\n", "unknown, so the guard"},
 	} {
 		_, err := newWrapper(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
-		var refusal *Refusal
+		var refusal *refusedError
 		require.ErrorAs(t, err, &refusal, name)
 		assert.ErrorContains(t, err, c.says, name)
 	}
