@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package dockercli talks to a container engine through the docker command. It
-// knows how the command fails and what a person can do about it. It does not
-// know what containers, networks or images are used for.
+// Package dockercli runs the docker command and adds a remedy to its errors. It
+// does not know what containers, networks or images are used for.
 //
-// Why the command and not the engine's API client: the command already resolves
-// contexts, DOCKER_HOST, engines behind ssh and Docker Desktop's socket, exactly
-// as they work in the user's shell; every error holds a line that can be pasted
-// there; a test replaces it as it replaces every other program;
-// and the API client would bring some forty modules for what costs 15 ms a call
-// here (three machines that are as wanted take about 0.2 s to check).
+// Why the command and not the engine's API client: the command resolves
+// contexts, DOCKER_HOST, engines behind ssh and Docker Desktop's socket as in the
+// user's shell; errors have a command that can be pasted there; tests replace it
+// like every other program. The API client would add some forty modules, while a
+// call of the command costs 15 ms (checking three unchanged machines takes about 0.2 s).
 package dockercli
 
 import (
@@ -27,11 +25,11 @@ import (
 var (
 	// ErrNoEngine is an engine that is not installed or does not answer.
 	ErrNoEngine = errors.New("no Docker engine answers")
-	// ErrNoPermission is an engine that this user may not talk to.
+	// ErrNoPermission is an engine whose socket this user may not open.
 	ErrNoPermission = errors.New("no permission to the Docker engine")
 	// ErrNoSpace is an engine whose disk is full.
 	ErrNoSpace = errors.New("no disk space left for the Docker engine")
-	// ErrNotFound is a container, image, network or volume that is not there.
+	// ErrNotFound is a container, image, network or volume that does not exist.
 	ErrNotFound = errors.New("not found")
 )
 
@@ -41,7 +39,7 @@ var advice = regexp.MustCompile(`(?m)^(Run|See) 'docker.* --help'.*$`)
 // Engine runs docker commands.
 type Engine struct{ Runner run.Runner }
 
-// Do runs one docker command and gives what it printed.
+// Do runs one docker command and returns its output.
 func (e Engine) Do(ctx context.Context, args ...string) ([]byte, error) {
 	return e.Feed(ctx, nil, args...)
 }
@@ -85,7 +83,7 @@ func explain(res run.Result, err error) error {
 	return err
 }
 
-// Inspect decodes what `docker <kind> inspect` says about the names into a slice
+// Inspect decodes the output of `docker <kind> inspect` for the names into a slice
 // of T. Missing names are left out without an error.
 func Inspect[T any](ctx context.Context, e Engine, kind string, names ...string) ([]T, error) {
 	if len(names) == 0 {

@@ -14,18 +14,18 @@ import (
 var (
 	// ErrNotFound is a machine that does not exist.
 	ErrNotFound = errors.New("machine not found")
-	// ErrNotOwned is a thing of the wanted name that does not carry this
-	// sandbox's label. Only its owner may touch it.
+	// ErrNotOwned is an object of the requested name without this sandbox's
+	// label. It must not be changed.
 	ErrNotOwned = errors.New("does not belong to this sandbox")
 	// ErrAddressOutside is an address that the network cannot give to a machine.
 	ErrAddressOutside = errors.New("address cannot be used in this network")
 	// ErrAddressTaken is an address that another machine has.
 	ErrAddressTaken = errors.New("address is taken")
-	// ErrNetworkConflict is a network that cannot be made as wanted.
+	// ErrNetworkConflict is a network that cannot be made as requested.
 	ErrNetworkConflict = errors.New("network cannot be made")
 	// ErrNoImage is an image that the driver does not have and cannot get.
 	ErrNoImage = errors.New("image is missing")
-	// ErrInvalid is a Spec that no driver could satisfy.
+	// ErrInvalid is a Spec that no driver supports.
 	ErrInvalid = errors.New("invalid machine")
 	// ErrNoSSH is a machine that did not answer on its SSH port in time.
 	ErrNoSSH = errors.New("no SSH server answers")
@@ -41,72 +41,71 @@ type Driver interface {
 	// Name is what users call this driver.
 	Name() string
 
-	// Plan compares what there is with what is wanted and gives the steps from
+	// Plan compares the current with the desired state and returns the steps from
 	// one to the other.
 	//
-	// It MUST NOT change anything. It MUST give no step that has a Difference
-	// when the machine is as wanted, and MAY then give no step at all. It MUST
-	// succeed where running its steps would, and MUST fail with ErrNotOwned
-	// when the machine, its network or one of its disks has the wanted name
-	// and lacks the sandbox's label; with ErrAddressOutside,
+	// It MUST NOT change anything. If the machine is in the desired state, it MUST
+	// return no step with a Difference, and MAY return no step. It MUST
+	// succeed if running its steps would, and MUST fail with ErrNotOwned
+	// if the machine, its network or one of its disks has the requested name
+	// but lacks the sandbox's label; with ErrAddressOutside,
 	// ErrAddressTaken or ErrNetworkConflict where those apply. It MUST NOT fail
 	// because an image is missing: in check mode the image may be one that an
 	// earlier task would have built; the step that needs it fails with ErrNoImage.
 	//
-	// Every step MUST be a thing that can be done again: killed before, in or
-	// after it, the next Plan leads from what was left to what is wanted.
-	// A step that destroys MUST NOT destroy a disk unless power is Absent.
+	// Every step MUST be repeatable: if the process is killed before, in or
+	// after it, the next Plan returns the steps from there to the desired state.
+	// No step may destroy a disk unless power is Absent.
 	//
 	// For Absent, Plan MUST look only at want.Sandbox, want.Name and
 	// want.Network.Name, MUST remove the machine's disks, and MUST remove the
 	// network with the last machine of the sandbox.
 	Plan(ctx context.Context, want Spec, power Power) (Plan, error)
 
-	// Inspect tells about a machine, running or not. It MUST give ErrNotFound
-	// for an absent one and ErrNotOwned for another owner's. HostKeys MUST be
+	// Inspect describes a machine, running or not. It MUST return ErrNotFound
+	// for an absent machine and ErrNotOwned for another owner's. HostKeys MUST be
 	// read out of band, not over the network.
 	Inspect(ctx context.Context, sandbox, name string) (Machine, error)
 
 	// HostKey reads the machine's private SSH host key out of band, so that a
-	// lost state folder does not change a machine's identity. It MUST give
-	// ErrNotFound where there is no machine or no key yet.
+	// lost state folder does not change a machine's identity. It MUST return
+	// ErrNotFound if there is no machine or no key yet.
 	HostKey(ctx context.Context, sandbox, name string) ([]byte, error)
 
-	// Diagnose tells in one line what the driver can see of a machine that does
-	// not answer. It MUST NOT fail; it MAY be empty.
+	// Diagnose returns, in one line, the state of a machine that does
+	// not answer. It MAY return an empty string.
 	Diagnose(ctx context.Context, sandbox, name string) string
 }
 
-// Power is what is wanted of a machine.
+// Power is the desired state of a machine.
 type Power string
 
 const (
-	// Present wants the machine to exist, and leaves it running or stopped as
-	// it is. A machine that has to be created is started, and so is one whose
-	// creation was interrupted before its first start.
+	// Present: the machine exists; if it is stopped, it stays so. A new machine
+	// is started, and so is one whose creation was interrupted before its first
+	// start.
 	Present Power = "present"
-	// Started wants it running, with SSH answering.
+	// Started: the machine runs, and its SSH server answers.
 	Started Power = "started"
-	// Stopped wants it to exist and not to run. It is stopped as a machine is:
-	// its services are ended in order.
+	// Stopped: the machine exists and does not run. It is shut down in order.
 	Stopped Power = "stopped"
-	// Absent wants nothing of it left: machine, disks, and with the last
-	// machine of the sandbox its network and keys.
+	// Absent: the machine and its disks do not exist, nor, with the last
+	// machine of the sandbox, its network and keys.
 	Absent Power = "absent"
 )
 
-// Spec is a machine that is wanted. A zero CPUs or Memory means no limit for a
-// new machine, and as it is for one that exists.
+// Spec is a desired machine. A zero CPUs or Memory means no limit for a
+// new machine, and no change for an existing one.
 type Spec struct {
 	Sandbox string // ownership label; also the first part of every name
 	Name    string // the node, and its host name
 	Image   string
 	CPUs    float64 // cores
 	Memory  int64   // bytes
-	Disks   []Disk  // beside those that the driver gives every machine
+	Disks   []Disk  // in addition to those of every machine
 	Network Network
 	Address string // IPv4 inside Network.Subnet
-	User    string // who logs in by SSH, with sudo
+	User    string // for logins by SSH; has sudo
 	// AuthorizedKeys are the public keys that may log in as User, one a line.
 	AuthorizedKeys []string
 	Ports          []Port
@@ -121,7 +120,7 @@ type Spec struct {
 type Disk struct {
 	Name string
 	Path string // where it is mounted
-	Size int64  // bytes; 0 means as large as the driver can; a driver that cannot limit it says so in a note
+	Size int64  // bytes; 0 means no limit; a driver that cannot limit it adds a note
 }
 
 // Network is the private network of a sandbox.
@@ -141,7 +140,7 @@ type Machine struct {
 	Name     string
 	Sandbox  string
 	Driver   string
-	ID       string // what the driver's own tools call it
+	ID       string // in the driver's tools
 	State    Power  // Started or Stopped
 	Image    string
 	CPUs     float64 // 0: no limit
@@ -150,17 +149,17 @@ type Machine struct {
 	Address  string
 	Gateway  string
 	User     string
-	SSHHost  string // where the controller reaches its SSH server
+	SSHHost  string // address of its SSH server for the controller
 	SSHPort  int
 	Ports    []Port
 	Disks    []Disk
 	HostKeys []PublicKey
-	Notes    []string // what is not as production would have it, or not as asked
+	Notes    []string // deviations from production or from the request
 }
 
-// Difference is one thing that is not as wanted.
+// Difference is one difference between the current and the desired state.
 type Difference struct {
 	Name   string
-	Before any // nil: not there
+	Before any // nil: does not exist
 	After  any // nil: to be removed
 }

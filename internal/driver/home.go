@@ -20,11 +20,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// Home is the folder on the controller where everything about one sandbox lies
-// that is not in a machine: its keys, its known hosts, its locks.
+// Home is the folder on the controller with the files of one sandbox: its keys,
+// its known hosts, its locks.
 type Home struct{ Dir string }
 
-// HomeOf gives the sandbox's folder below the user's state folder
+// HomeOf returns the sandbox's folder in the user's state folder
 // ($XDG_STATE_HOME, or ~/.local/state).
 func HomeOf(sandbox string, getenv func(string) string) (Home, error) {
 	state, err := xdg.State(getenv)
@@ -40,15 +40,15 @@ func (h Home) knownHostsFile() string { return filepath.Join(h.Dir, "ssh", "know
 // keyFile is the private key with which the controller logs in to the machines.
 func (h Home) keyFile() string { return filepath.Join(h.Dir, "ssh", "id_ed25519") }
 
-// keyComment marks a key that was made here, not brought by the user.
+// keyComment marks a generated key, as opposed to one of the user.
 func (h Home) keyComment() string { return "made-by-sandbox_vm@" + filepath.Base(h.Dir) }
 
 func (h Home) hostKeyFile(machine string) string {
 	return filepath.Join(h.Dir, "nodes", machine, "ssh_host_ed25519_key")
 }
 
-// Lock takes the lock of the whole sandbox: held shortly, by a process that makes or
-// removes what its machines share.
+// Lock takes the lock of the whole sandbox. It is held briefly, to create or
+// remove objects that machines share.
 func (h Home) Lock(ctx context.Context, what string, wait time.Duration) (*lock.Lock, error) {
 	return lock.Acquire(ctx, filepath.Join(h.Dir, "locks", "sandbox.lock"), what, wait)
 }
@@ -81,8 +81,8 @@ func readPublic(ctx context.Context, r run.Runner, private string) (string, erro
 	return publicOf(ctx, r, private)
 }
 
-// knownHostsOf gives the lines that the machine has in known_hosts. A line of
-// ours ends with the machine's name as its comment.
+// knownHostsOf returns the machine's lines in known_hosts. Their comment is the
+// machine's name.
 func (h Home) knownHostsOf(machine string) ([]string, error) {
 	data, err := os.ReadFile(h.knownHostsFile())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

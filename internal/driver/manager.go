@@ -22,7 +22,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/sshkey"
 )
 
-// Manager brings one machine to what is wanted, with any driver: lock, keys,
+// Manager brings one machine to the desired state with any driver: lock, keys,
 // plan, steps, SSH, known hosts.
 type Manager struct {
 	Driver  Driver
@@ -31,16 +31,16 @@ type Manager struct {
 	Observe observer   // may be nil
 }
 
-// Request is what Ensure is asked for.
+// Request is a request to Ensure.
 type Request struct {
 	Spec    Spec
 	Power   Power
-	Check   bool          // only tell what would be done
+	Check   bool          // only return what would be done
 	Keep    bool          // keep what was created when creating fails
 	Timeout time.Duration // for the lock, and again for SSH
 }
 
-// Outcome is what Ensure did, or with Check would do.
+// Outcome is the result of Ensure; with Check, of a run that was not made.
 type Outcome struct {
 	Machine     *Machine // nil when there is none
 	Differences []Difference
@@ -51,9 +51,9 @@ type Outcome struct {
 	KnownHosts     []string
 }
 
-// Ensure makes the machine what the request says. Two at once on one machine
-// wait for each other. A call that is killed leaves what the next one completes
-// or removes.
+// Ensure brings the machine to the requested state. Concurrent calls for one
+// machine wait for each other. After a killed call, the next one completes or
+// removes its work.
 func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err error) {
 	out.KnownHostsFile = m.Home.knownHostsFile()
 	want := req.Spec
@@ -70,8 +70,8 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 				held.Release()
 				return
 			}
-			// No process that waits for a lock in a folder that goes with the last machine
-			// comes to harm: lock.Acquire sees that its file is another.
+			// The last machine's folder may be removed while processes wait for a lock
+			// there: lock.Acquire detects that its file was replaced.
 			held.Remove()
 			m.Home.prune()
 		}()
@@ -88,7 +88,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	}
 	plan, err := m.Driver.Plan(ctx, want, req.Power)
 	if err == nil && missing && !req.Check {
-		// Only now that nothing is refused: a refused machine leaves no keys.
+		// Make keys only after Plan succeeded: a refused machine must leave no keys.
 		remove, failed := m.makeKeys(ctx, &want, own, req)
 		if failed != nil {
 			return out, failed
@@ -169,8 +169,7 @@ func runs(plan Plan, before *Machine, power Power) bool {
 	return power == Started || after == Started
 }
 
-// reach waits for SSH. A machine that is as wanted is asked too: what is called
-// started answers.
+// reach waits for SSH, also if nothing else changes: a started machine must answer.
 func (m Manager) reach(want Spec, before *Machine, settled bool, limit time.Duration) Step {
 	return Step{Name: "reach machine " + want.Name + " by SSH", Do: func(ctx context.Context) error {
 		machine := before
@@ -205,11 +204,11 @@ func (m Manager) inspect(ctx context.Context, want Spec) (*Machine, error) {
 	return &machine, nil
 }
 
-// newKey replaces, in check mode's result, a login key that a run would make.
+// newKey is shown in check mode for a login key that a run would make.
 const newKey = "(a new key of this sandbox)"
 
-// readKeys fills the keys of the wanted machine with those that there are, and
-// reports whether one is missing. It changes nothing.
+// readKeys reads the existing keys into want, and returns whether one is missing.
+// It changes nothing.
 func (m Manager) readKeys(ctx context.Context, want *Spec, own bool) (missing bool, err error) {
 	if own {
 		if _, err := os.Stat(m.Home.keyFile()); errors.Is(err, fs.ErrNotExist) {
@@ -234,17 +233,16 @@ func (m Manager) readKeys(ctx context.Context, want *Spec, own bool) (missing bo
 	return missing, err
 }
 
-// makeKeys makes the keys that are missing. A host key that the machine has and
-// only the controller lost is read back from the machine. What it gives removes
-// the machine's key again if this call made it.
+// makeKeys makes the missing keys. A host key that only the controller lost is
+// read back from the machine. remove removes the machine's key if this call made it.
 func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request) (remove func(), err error) {
 	file := m.Home.hostKeyFile(want.Name)
 	held, err := m.Home.Lock(ctx, "make the sandbox's SSH key", req.Timeout)
 	if err != nil {
 		return nil, err
 	}
-	// The machine's folder first: while it exists, no process removes the
-	// sandbox's key for want of machines.
+	// The machine's folder first: while it exists, no process takes the sandbox
+	// for empty and removes its key.
 	if err = os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		err = fmt.Errorf("make the folder of a machine's key: %w", err)
 	} else if own {
@@ -275,8 +273,8 @@ func (m Manager) makeKeys(ctx context.Context, want *Spec, own bool, req Request
 	return remove, err
 }
 
-// remember keeps known_hosts true. It is not part of the plan because the lines
-// are what the machine turned out to have.
+// remember updates known_hosts. It is not part of the plan, because the lines
+// are known only from the running machine.
 func (m Manager) remember(ctx context.Context, out *Outcome, want Spec, req Request) error {
 	lines, err := m.Home.knownHostsOf(want.Name)
 	if err != nil || slices.Equal(lines, out.KnownHosts) {
@@ -296,7 +294,7 @@ func (m Manager) remember(ctx context.Context, out *Outcome, want Spec, req Requ
 	return nil
 }
 
-// planForget adds what the controller remembers of a machine that goes.
+// planForget adds the removal of the controller's files about a removed machine.
 func (m Manager) planForget(plan *Plan, want Spec) error {
 	lines, err := m.Home.knownHostsOf(want.Name)
 	if err != nil {
@@ -325,8 +323,8 @@ func (m Manager) planForget(plan *Plan, want Spec) error {
 	return nil
 }
 
-// prune removes what is left of a sandbox without machines: its own login key
-// and empty folders. Anything else in the folder is somebody's and stays.
+// prune removes the login key and empty folders of a sandbox without machines.
+// Other files in the folder stay.
 func (h Home) prune() {
 	entries, err := os.ReadDir(filepath.Join(h.Dir, "nodes"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(entries) > 0 {
@@ -349,7 +347,7 @@ func (h Home) prune() {
 		_ = os.Remove(name)
 	}
 	held.Remove()
-	_ = os.Remove(filepath.Join(h.Dir, "locks")) // fails while somebody holds a lock there
+	_ = os.Remove(filepath.Join(h.Dir, "locks")) // fails while a process holds a lock there
 	_ = os.Remove(h.Dir)
 }
 
@@ -358,7 +356,7 @@ var (
 	userForm = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
 
-// check finds what no driver could satisfy.
+// check returns an error for a Spec that no driver supports.
 func check(want Spec, power Power) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
@@ -425,8 +423,8 @@ func check(want Spec, power Power) error {
 	return nil
 }
 
-// usable tells why a machine cannot have the address in the subnet. The first
-// address is the gateway's, the last the broadcast's.
+// usable returns an error if a machine cannot have the address in the subnet. The
+// first address is the gateway's, the last the broadcast's.
 func usable(subnet, address string) error {
 	network, err := netip.ParsePrefix(subnet)
 	if err != nil || !network.Addr().Is4() || network.Masked() != network {

@@ -9,26 +9,25 @@ import (
 	"time"
 )
 
-// undoTimeout is how long cleaning up after a failure may take. It has its own
-// clock: the failure may be that the caller's ran out.
+// undoTimeout is the timeout of cleaning up after a failure. It does not depend
+// on the caller's context, which may have expired.
 const undoTimeout = 60 * time.Second
 
-// Step is one thing to do. What a user sees in check mode and what a real
-// run does are the same steps, so they cannot disagree.
+// Step is one step of a plan. Check mode shows the steps that a real run
+// executes, so they cannot disagree.
 type Step struct {
 	// Name completes "could not ...".
 	Name string
-	// differences are what of the step a user sees. A step without any only
-	// serves the others.
+	// Differences are shown to the user. A step without any only prepares others.
 	Differences []Difference
-	// Do does it. It MUST succeed when it was done before.
+	// Do executes the step. It MUST succeed if it was executed before.
 	Do func(context.Context) error
-	// Undo removes what Do created. Nil when there is nothing to remove. It is
-	// called for every step that was begun, so it MUST accept half of it.
+	// Undo removes what Do created; nil if nothing. It is called for every step
+	// that was started, so it MUST accept an incomplete one.
 	Undo func(context.Context) error
 }
 
-// Plan is the way from what there is to what is wanted.
+// Plan is the list of steps from the current to the desired state.
 type Plan struct {
 	Steps []Step
 	Notes []string // for the user, whether or not there are steps
@@ -49,8 +48,8 @@ func (p Plan) differences() []Difference {
 // observer is called before (done is false) and after each step.
 type observer func(step string, done bool)
 
-// run does the steps in order. When one fails, what they created is removed
-// again, last first, unless keep is set.
+// run executes the steps in order. If one fails, everything that they created is
+// removed in reverse order, unless keep is set.
 func (p Plan) run(ctx context.Context, keep bool, observe observer) error {
 	if observe == nil {
 		observe = func(string, bool) {}

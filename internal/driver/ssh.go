@@ -38,7 +38,7 @@ func ParsePublicKey(line string) (PublicKey, error) {
 	}, nil
 }
 
-// knownHost is how known_hosts names an SSH server.
+// knownHost returns the name of an SSH server in known_hosts.
 func knownHost(host string, port int) string {
 	if port == 22 {
 		return host
@@ -46,9 +46,9 @@ func knownHost(host string, port int) string {
 	return fmt.Sprintf("[%s]:%d", host, port)
 }
 
-// knownHosts are the lines of known_hosts for the machine: the address it has
-// in its network and, where that is another, the place where the controller
-// reaches it. The comment is the machine's name: by it the lines are found again.
+// knownHosts returns the machine's lines of known_hosts: for its address in its
+// network and, if different, for the address that the controller uses. The comment
+// is the machine's name, by which knownHostsOf finds the lines.
 func (m Machine) knownHosts() []string {
 	names := []string{}
 	if m.Address != "" {
@@ -64,25 +64,25 @@ func (m Machine) knownHosts() []string {
 	return lines
 }
 
-// waitSSH waits until an SSH server greets at host:port. The error says what
-// was seen last. It does not log in: images of this collection let users in as
+// waitSSH waits until an SSH server sends its banner at host:port. The error has
+// the last failure. It does not log in: images of this collection accept logins as
 // soon as sshd listens.
 func waitSSH(ctx context.Context, host string, port int, limit time.Duration) error {
 	started := time.Now()
 	deadline := started.Add(limit)
-	place := net.JoinHostPort(host, strconv.Itoa(port))
+	endpoint := net.JoinHostPort(host, strconv.Itoa(port))
 	var last string
 	for {
-		seen, err := greet(ctx, place, deadline)
+		seen, err := greet(ctx, endpoint, deadline)
 		if err == nil {
 			return nil
 		}
 		last = seen
 		if ctx.Err() != nil {
-			return fmt.Errorf("%w at %s: stopped after %s; last seen: %s: %w", ErrNoSSH, place, time.Since(started).Round(time.Second), last, ctx.Err())
+			return fmt.Errorf("%w at %s: stopped after %s; last seen: %s: %w", ErrNoSSH, endpoint, time.Since(started).Round(time.Second), last, ctx.Err())
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%w at %s within %s; last seen: %s", ErrNoSSH, place, limit, last)
+			return fmt.Errorf("%w at %s within %s; last seen: %s", ErrNoSSH, endpoint, limit, last)
 		}
 		select {
 		case <-ctx.Done():
@@ -91,9 +91,9 @@ func waitSSH(ctx context.Context, host string, port int, limit time.Duration) er
 	}
 }
 
-func greet(ctx context.Context, place string, deadline time.Time) (string, error) {
+func greet(ctx context.Context, endpoint string, deadline time.Time) (string, error) {
 	dialer := net.Dialer{Timeout: min(time.Second, max(time.Until(deadline), 10*time.Millisecond))}
-	conn, err := dialer.DialContext(ctx, "tcp", place)
+	conn, err := dialer.DialContext(ctx, "tcp", endpoint)
 	if err != nil {
 		return err.Error(), err
 	}

@@ -30,45 +30,45 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// lineLimit is the longest line that is read: a record is a few hundred bytes.
+// lineLimit is the maximal length of a line: a record has a few hundred bytes.
 const lineLimit = 1 << 20
 
 // lockTimeout is how long a writer waits for others.
 const lockTimeout = 30 * time.Second
 
-// Entry is a record at its place in the ledger.
+// Entry is a record with its position in the ledger.
 type Entry struct {
 	Sequence int    `json:"sequence"`       // 1 for the first
 	Previous string `json:"previous"`       // Hash of the entry before; empty for the first
-	Torn     int    `json:"torn,omitempty"` // bytes of an unfinished entry that a crash had left before this one
+	Torn     int    `json:"torn,omitempty"` // bytes of an incomplete entry after a crash, removed before this one
 	Record
 
 	Hash      string `json:"-"` // SHA-256 of body and signature, hexadecimal
 	Signature string `json:"-"` // base64 of an SSH signature of the body; empty for none
 }
 
-// line is an entry as the file holds it. The body is kept byte for byte,
-// for they are what is hashed and signed.
+// line is an entry in the file. The body is kept byte for byte, since its bytes
+// are hashed and signed.
 type line struct {
 	Body      json.RawMessage `json:"body"`
 	Signature string          `json:"signature,omitempty"`
 	Hash      string          `json:"hash"`
 }
 
-// Head is how far a ledger had come: nothing before it may ever change.
+// Head is the number and hash of a record that was once the last. Records up to it must never change.
 type Head struct {
 	Sequence int    `json:"sequence"`
 	Hash     string `json:"hash"`
 }
 
-// Signer signs what is given to it and returns the signature in base64.
+// Signer signs body and returns the signature in base64.
 type Signer func(ctx context.Context, body []byte) (string, error)
 
 // Ledger is a file of entries, each carrying the hash of the one before.
 //
-// Next to it is its head (the file's name and ".head"), and a second copy of
-// that in Anchors, which should lie elsewhere. They tell when entries were cut
-// off at the end, which no chain can tell.
+// Next to it is its head (the file's name and ".head"), with a second copy
+// in Anchors, which should be another folder. The heads reveal entries that were
+// removed at the end, which the chain cannot.
 type Ledger struct {
 	Path    string
 	Anchors string // folder of the second copies; empty means none
@@ -76,9 +76,9 @@ type Ledger struct {
 	Now func() time.Time
 }
 
-// Open names a ledger; its file is made by the first Append. The folder's links
-// are followed, so that a ledger has one name however it is spelled; a ledger
-// that is a link itself is refused by every reader.
+// Open returns the ledger at path; the first Append creates its file. Links in
+// the folder's path are resolved, so that a ledger has one name; a ledger
+// that is itself a link is refused by every reader.
 func Open(path string) (*Ledger, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -92,7 +92,7 @@ func Open(path string) (*Ledger, error) {
 	return &Ledger{Path: absolute, Anchors: anchors, Now: time.Now}, nil
 }
 
-// DefaultAnchors is the folder in which this user's second copies of heads lie.
+// DefaultAnchors returns the folder of this user's second copies of heads.
 func DefaultAnchors(getenv func(string) string) (string, error) {
 	state, err := xdg.State(getenv)
 	if err != nil {
@@ -101,13 +101,13 @@ func DefaultAnchors(getenv func(string) string) (string, error) {
 	return filepath.Join(state, "ledgers"), nil
 }
 
-// Append adds a record and returns when the disk has it. Time is set when it
-// is zero. No error harms an earlier record, and after all but one the ledger
-// is as it was before: that one says that the record is written.
+// Append adds a record and syncs it to disk. Time is set if it
+// is zero. After an error the ledger is unchanged, except if the error says that
+// the record is written.
 //
-// What a crash has left of an unfinished entry is removed, and the new entry
-// says so. A ledger that does not verify is not written to, or the new heads
-// would hide what happened to it: see Restart. Signatures are not part of that.
+// An incomplete entry after a crash is removed, and its size recorded as Torn. A
+// ledger that does not verify is not written to, since new heads would hide the
+// damage: see Restart. Signatures are not verified.
 func (l *Ledger) Append(ctx context.Context, record Record, sign Signer) (Entry, error) {
 	if err := record.valid(); err != nil {
 		return Entry{}, fmt.Errorf("adding a record to the ledger %s: %w", l.Path, err)
@@ -164,19 +164,19 @@ func (l *Ledger) append(ctx context.Context, record Record, sign Signer) (Entry,
 	if err := write(file, raw, end, size); err != nil {
 		return Entry{}, err
 	}
-	// From here on the entry is on disk. A head that could not be written is
-	// behind, which loses nothing but its protection: the next one mends it.
+	// From here on the entry is on disk. A head that could not be written does not
+	// protect this entry until the next one is added.
 	if err := l.writeHeads(file, Head{Sequence: entry.Sequence, Hash: entry.Hash}); err != nil {
 		return Entry{}, fmt.Errorf("the record is written, but not that it is the last: %w", err)
 	}
 	return entry, nil
 }
 
-// intact returns an error unless the ledger verifies. One that is as the last
-// writer left it, by its stamp, is not read again.
+// intact returns an error unless the ledger verifies. A ledger whose stamp is
+// unchanged since the last record is not read again.
 func (l *Ledger) intact(ctx context.Context, file *os.File, last Entry) error {
 	if last.Sequence == 0 {
-		// Before the first record, so that a ledger with records and without heads is always one that lost them.
+		// Heads are written before the first record, so that a ledger with records but without heads has lost them.
 		return l.writeHeads(nil, Head{})
 	}
 	heads := l.heads()
@@ -203,8 +203,8 @@ func (l *Ledger) intact(ctx context.Context, file *os.File, last Entry) error {
 }
 
 // Restart replaces a ledger that does not verify by a new one, whose first
-// record holds reason and all earlier breaks. The old file is kept beside it.
-// ok is false, and nothing was done, if the ledger verifies. With dry nothing
+// record holds reason and all earlier breaks. The old file is kept next to it.
+// If the ledger verifies, ok is false and nothing changes. With dry nothing
 // is written.
 func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bool) (broken Break, ok bool, err error) {
 	failed := func(err error) (Break, bool, error) {
@@ -249,7 +249,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	if err != nil {
 		return failed(err)
 	}
-	// The old file is safe before the new one takes its name; until the heads are written the next run restarts again.
+	// The old file has its new name before the new file replaces it. If the heads are not written, the next run restarts again.
 	if err := atomicfile.Write(broken.File, old, 0o600); err != nil {
 		return failed(err)
 	}
@@ -267,7 +267,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 	return broken, true, nil
 }
 
-// stampOf changes whenever the file is written to, replaced, or its times are changed.
+// stampOf returns a text that changes when the file is written, replaced, or its times change.
 func stampOf(file *os.File) (string, error) {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &s); err != nil {
@@ -276,7 +276,7 @@ func stampOf(file *os.File) (string, error) {
 	return fmt.Sprintf("%d:%d:%d:%d:%d", s.Dev, s.Ino, s.Size, s.Mtim.Nano(), s.Ctim.Nano()), nil
 }
 
-// seal makes the line of an entry and sets its hash and signature.
+// seal sets hash and signature of an entry, and returns its line.
 func seal(ctx context.Context, entry *Entry, sign Signer) ([]byte, error) {
 	body, err := encode(entry)
 	if err != nil {
@@ -298,8 +298,8 @@ func seal(ctx context.Context, entry *Entry, sign Signer) ([]byte, error) {
 	return append(raw, '\n'), nil
 }
 
-// encode is json.Marshal which leaves <, > and & alone: a body is within
-// its line as the same bytes.
+// encode is json.Marshal without escapes for <, > and &, so that a body has the
+// same bytes inside its line.
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -313,13 +313,13 @@ func encode(v any) ([]byte, error) {
 func hashOf(body []byte, signature string) string {
 	h := sha256.New()
 	h.Write(body)
-	h.Write([]byte{'\n'}) // a body is one line, so nothing can move from one to the other
+	h.Write([]byte{'\n'}) // a body has no line feed, so the boundary is unambiguous
 	h.Write([]byte(signature))
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// write writes raw at end, and replaces what is between end and size.
-// When the disk is full the file is given back its length.
+// write writes raw at end, and replaces the bytes between end and size.
+// On a full disk it truncates the file to end.
 func write(file *os.File, raw []byte, end, size int64) error {
 	if size != end {
 		if err := file.Truncate(end); err != nil {
@@ -335,7 +335,7 @@ func write(file *os.File, raw []byte, end, size int64) error {
 	return nil
 }
 
-// tail finds the last whole entry. end is where it ends, size the file's length.
+// tail returns the last complete entry, the offset of its end, and the file's size.
 func tail(file *os.File) (last Entry, end, size int64, err error) {
 	info, err := file.Stat()
 	if err != nil {
@@ -365,7 +365,7 @@ func tail(file *os.File) (last Entry, end, size int64, err error) {
 	return last, size - chunk + int64(final) + 1, size, nil
 }
 
-// fits reports whether the ledger's end is at or after every head that is known of it.
+// fits returns an error if the ledger ends before one of its heads.
 func (l *Ledger) fits(last Entry) error {
 	for _, path := range l.heads() {
 		head, err := readHead(path)
@@ -384,7 +384,7 @@ func (l *Ledger) fits(last Entry) error {
 	return nil
 }
 
-// heads are the files that tell how far the ledger had come.
+// heads returns the paths of the ledger's heads.
 func (l *Ledger) heads() []string {
 	paths := []string{l.Path + ".head"}
 	if l.Anchors != "" {
@@ -394,7 +394,7 @@ func (l *Ledger) heads() []string {
 	return paths
 }
 
-// ParseHead reads `number:hash`, as people note a head and hand it on.
+// ParseHead parses `number:hash`, the form in which a head is noted elsewhere.
 func ParseHead(text string) (Head, error) {
 	number, hash, found := strings.Cut(text, ":")
 	sequence, err := strconv.Atoi(number)
@@ -404,8 +404,8 @@ func ParseHead(text string) (Head, error) {
 	return Head{Sequence: sequence, Hash: strings.ToLower(hash)}, nil
 }
 
-// headFile is what the file of a head holds. Stamp is that of the ledger when
-// the head was written, see stampOf. A head of no record (sequence 0) is
+// headFile is the content of a head's file. Stamp is the ledger's when
+// the head was written, see stampOf. A head with sequence 0 is
 // written before the first record.
 type headFile struct {
 	Head
@@ -467,7 +467,7 @@ func writeHead(path string, head headFile) error {
 	return nil
 }
 
-// openRegular opens a file that is neither a link nor anything but a file.
+// openRegular opens a regular file; links and other kinds are errors.
 func openRegular(path string, how int) (*os.File, error) {
 	if how&os.O_CREATE != 0 {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -510,9 +510,9 @@ func parseLine(raw []byte) (Entry, json.RawMessage, error) {
 	return entry, l.Body, nil
 }
 
-// split takes a line apart that is written as encode writes it; ok is false for
-// any other. It reads nothing twice, which is half the time of a verification.
-// Whether the body is JSON is not looked at.
+// split splits a line as encode writes it; ok is false for any other. It reads
+// every byte once, which halves the time of a verification. It does not check
+// that the body is JSON.
 func split(raw []byte) (l line, ok bool) {
 	const before, signature, hash, end = `{"body":`, `,"signature":"`, `,"hash":"`, `"}`
 	rest, found := bytes.CutPrefix(raw, []byte(before))
@@ -522,7 +522,7 @@ func split(raw []byte) (l line, ok bool) {
 	}
 	digest := rest[at+len(hash) : len(rest)-len(end)]
 	rest = rest[:at]
-	// A body is an object. What ends otherwise is a signature, and a quote is not of its letters.
+	// A body ends with a brace. Any other end is a signature, which cannot contain a quote.
 	if rest[at-1] == '"' {
 		i := bytes.LastIndex(rest, []byte(signature))
 		if i < 1 {
@@ -544,8 +544,8 @@ func plain(text []byte) bool {
 }
 
 // Read returns the entries of the ledger at path, unverified: Verify
-// reports whether they are what was written. A missing ledger has none.
-// What a crash has left of an unfinished last entry is left out.
+// reports whether they are unchanged. A missing ledger has none.
+// An incomplete last entry after a crash is left out.
 func Read(path string) ([]Entry, error) {
 	var entries []Entry
 	err := lines(path, func(number int, raw []byte) error {
@@ -559,7 +559,7 @@ func Read(path string) ([]Entry, error) {
 	return entries, err
 }
 
-// lines calls each for every line that ends; raw is only good until it returns.
+// lines calls each for every complete line; raw is only valid until each returns.
 func lines(path string, each func(number int, raw []byte) error) error {
 	file, err := openRegular(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package evidence keeps the ledger: what was run in the sandbox, on what, and
-// with which verdict. Records are lines of JSON, each carrying the hash of the
-// one before, so that none can be changed, removed or put elsewhere unseen. The
-// package knows neither gates nor Ansible.
+// with which verdict. Records are lines of JSON, each with the hash of the
+// one before, so that changed, removed or moved records are detected. The
+// package does not depend on gates or Ansible.
 package evidence
 
 import (
@@ -19,16 +19,16 @@ type Record struct {
 	Verdict      Verdict           `json:"verdict"`                //
 	Summary      string            `json:"summary"`                // one line for people
 	Classes      []string          `json:"classes,omitempty"`      // change classes that it was run for
-	Trees        []tree.State      `json:"trees,omitempty"`        // what was under test
+	Trees        []tree.State      `json:"trees,omitempty"`        // under test
 	Inventory    string            `json:"inventory,omitempty"`    // digest of the file or folder, see Digest
 	Boundary     string            `json:"boundary,omitempty"`     // digest of the boundary manifest
 	Manifest     string            `json:"manifest,omitempty"`     // digest of the parity manifest
-	Versions     map[string]string `json:"versions,omitempty"`     // of programs that took part, by name
+	Versions     map[string]string `json:"versions,omitempty"`     // of programs, by name
 	Mode         string            `json:"mode,omitempty"`         // "vm" or "k3d"
 	Driver       string            `json:"driver,omitempty"`       // as "docker"
 	Distribution string            `json:"distribution,omitempty"` // "k3s" or "embedded"; "other" if it was measured to be neither
 	Deviations   []string          `json:"deviations,omitempty"`   // from production, in force while it ran
-	Waivers      []string          `json:"waivers,omitempty"`      // in force while it ran, and what narrowed the run
+	Waivers      []string          `json:"waivers,omitempty"`      // that were used, and options that limited the run
 	Duration     time.Duration     `json:"duration"`               // nanoseconds
 	Report       Report            `json:"report"`                 //
 	Breaks       []Break           `json:"breaks,omitempty"`       // only in a record of RestartName, oldest first
@@ -50,13 +50,13 @@ type Break struct {
 // Verdict of a run.
 type Verdict string
 
-// The verdicts. What did not come to an end is red.
+// The verdicts. An incomplete run is red.
 const (
 	Green Verdict = "green"
 	Red   Verdict = "red"
 )
 
-// Report is what a run left for people.
+// Report is the report of a run.
 type Report struct {
 	Path   string `json:"path,omitempty"`
 	SHA256 string `json:"sha256,omitempty"` // hexadecimal

@@ -22,14 +22,14 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Namespace is what signatures of records are for (ssh-keygen -n), so that none
-// made for something else counts.
+// Namespace is the namespace of signatures of records (ssh-keygen -n), so that
+// signatures made for another purpose are invalid.
 const Namespace = "evidence@arcodange.sandbox"
 
-// signingTime bounds one signature: a security token waits for a touch.
+// signingTime is the timeout of one signature; a security token waits for a touch.
 const signingTime = 30 * time.Second
 
-// magic begins an SSH signature and what is signed (OpenSSH, PROTOCOL.sshsig).
+// magic is the prefix of an SSH signature and of the signed data (OpenSSH, PROTOCOL.sshsig).
 const magic = "SSHSIG"
 
 // SSHSigner signs with ssh-keygen and the key at path: a private key, or a
@@ -65,7 +65,7 @@ type signature struct {
 	Signature []byte
 }
 
-// signed is what the key really signs.
+// signed is the data that the key signs.
 type signed struct {
 	Magic     [6]byte
 	Namespace string
@@ -87,7 +87,7 @@ type signer struct {
 }
 
 // ReadAllowed reads a file of allowed signers. Certificate authorities are
-// refused: records are signed by keys. A file that allows no signer is refused.
+// not supported. A file that allows no signer is an error.
 func ReadAllowed(file string) (*Allowed, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -145,7 +145,7 @@ func parseSigner(text string) (one signer, good bool, err error) {
 		case "namespaces":
 			good = false
 			for pattern := range strings.SplitSeq(value, ",") {
-				// An error is a pattern that is written badly, which matches nothing.
+				// An invalid pattern is an error, and matches nothing.
 				if matches, err := path.Match(pattern, Namespace); err == nil && matches {
 					good = true
 				}
@@ -181,8 +181,8 @@ func keygenTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("the time %q is not YYYYMMDD[HHMM[SS]][Z]", text)
 }
 
-// claim is a signature that is well formed and by a key that is allowed; what
-// remains is whether the key made it, and when.
+// claim is a well-formed signature by an allowed key. The signature itself and
+// its time are not verified yet.
 type claim struct {
 	holders []signer
 	data    []byte // what the key must have signed
@@ -190,7 +190,7 @@ type claim struct {
 	when    time.Time
 }
 
-// claim reads the signature of body, which was made at the given time, or tells what is wrong with it.
+// claim parses the signature of body, which was made at the given time, or returns an error.
 func (a *Allowed) claim(body []byte, encoded string, when time.Time) (claim, error) {
 	blob, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
@@ -229,7 +229,7 @@ func (a *Allowed) claim(body []byte, encoded string, when time.Time) (claim, err
 	return c, nil
 }
 
-// made reports whether the key made it.
+// made verifies the signature.
 func (c claim) made() error {
 	if err := c.holders[0].key.Verify(c.data, &c.sig); err != nil {
 		return errors.New("carries a signature of something else")
@@ -237,7 +237,7 @@ func (c claim) made() error {
 	return nil
 }
 
-// timely reports whether the key was allowed at that time.
+// timely returns an error if the key was not allowed at the record's time.
 func (c claim) timely() error {
 	for _, holder := range c.holders {
 		if (holder.after.IsZero() || !c.when.Before(holder.after)) && (holder.till.IsZero() || c.when.Before(holder.till)) {
@@ -248,9 +248,8 @@ func (c claim) timely() error {
 }
 
 // Digest is the SHA-256 of a file, or of a folder's files: their paths and
-// contents in order, and which of them can be executed. Links are followed; what
-// is neither file nor folder counts by its name. It is the same whatever the
-// umask was when they were written.
+// contents in order, and their executable bit. Links are followed; of other
+// kinds only the name counts. The digest does not depend on the umask.
 func Digest(root string) (string, error) {
 	h := sha256.New()
 	if err := digestInto(h, root, "", 0); err != nil {

@@ -38,13 +38,13 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Message }
 
-// Check is what Verify holds a ledger to, besides itself.
+// Check lists further requirements of Verify.
 type Check struct {
-	Allowed *Allowed // every record must be signed by one of these; nil asks for no signature
-	Heads   []Head   // what was known of it elsewhere
-	// AllowMissingHead lets a ledger pass of which no head that lies elsewhere is known: one that was carried here from another machine.
+	Allowed *Allowed // every record must be signed by one of these; nil requires no signature
+	Heads   []Head   // noted elsewhere
+	// AllowMissingHead accepts a ledger without a head elsewhere, such as one copied from another machine.
 	AllowMissingHead bool
-	// Keep asks for the entries as well: what was verified, and not what a second look finds.
+	// Keep returns the entries as they were verified, without reading the file again.
 	Keep bool
 }
 
@@ -52,33 +52,33 @@ type Check struct {
 type Verification struct {
 	Records  int       `json:"records"`
 	Head     Head      `json:"head"`     // its last record
-	Torn     int       `json:"torn"`     // bytes of an unfinished record at its end: no harm was done
+	Torn     int       `json:"torn"`     // bytes of an incomplete record at its end; not a problem
 	Problems []Problem `json:"problems"` // by line
-	// Anchored reports whether a head outside of the folder of the ledger says how far
-	// it had come, see Ledger.Anchors.
+	// Anchored is true if a head outside the ledger's folder was compared, see
+	// Ledger.Anchors.
 	Anchored bool    `json:"anchored"`
-	Breaks   []Break `json:"breaks"` // at which the ledger was restarted, oldest first
-	Entries  []Entry `json:"-"`      // if Check.Keep; empty where a line is no record
+	Breaks   []Break `json:"breaks"` // restarts of the ledger, oldest first
+	Entries  []Entry `json:"-"`      // if Check.Keep; empty for lines that are not records
 }
 
-// link is what the chain needs of one line.
+// link is the part of a line that chain needs.
 type link struct {
 	line      int
 	sequence  int
 	previous  string
 	hash      string
-	err       error  // it is no record
-	self      bool   // its hash is that of its content
-	signature string // what is wrong with its signature; empty for nothing
+	err       error  // if it is not a record
+	self      bool   // its hash matches its content
+	signature string // the problem of its signature; empty for none
 	entry     Entry
 }
 
-// Verify reads the whole ledger and tells what is wrong with it. The error is
-// for what could not be done, as when the file cannot be read.
+// Verify reads the whole ledger and returns its problems. The error is
+// for failures, such as a file that cannot be read.
 //
-// A chain alone tells of changes by somebody who did not compute it anew. With
-// heads it tells of everything before them, and with signatures of everything
-// that does not come from a holder of an allowed key.
+// The chain alone detects changes unless all later hashes were recomputed. Heads
+// detect every change of the records before them, and signatures every record
+// that was not signed with an allowed key.
 func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) {
 	links, torn, err := scan(ctx, l.Path, check.Allowed)
 	if err != nil {
@@ -95,7 +95,7 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 			return Verification{}, err
 		}
 		if head.Sequence == 0 && len(links) > 1 {
-			continue // written before the first record; the writer may have been killed right after that one
+			continue // written before the first record; the writer may have been killed after that
 		}
 		if head.Sequence > 0 {
 			heads = append(heads, head)
@@ -131,7 +131,7 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 	return result, nil
 }
 
-// batch is how many lines one worker takes at a time.
+// batch is the number of lines that one worker takes at a time.
 const batch = 256
 
 type work struct {
@@ -140,7 +140,7 @@ type work struct {
 	out   []link
 }
 
-// scan reads every line and checks each by itself.
+// scan reads all lines and checks each of them separately.
 func scan(ctx context.Context, path string, allowed *Allowed) ([]link, int, error) {
 	var (
 		todo    = make(chan *work, 4)
@@ -220,7 +220,7 @@ func (w *work) examine(allowed *Allowed) {
 	}
 }
 
-// unsigned is what is wrong with a record without a signature.
+// unsigned is the problem of a record without a signature.
 const unsigned = "carries no signature"
 
 func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
@@ -230,8 +230,8 @@ func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	}
 	found := link{line: number, sequence: entry.Sequence, previous: entry.Previous, hash: entry.Hash, entry: entry}
 	found.self = hashOf(body, entry.Signature) == entry.Hash
-	// The hash covers body and signature; what else is in the line must be
-	// nothing, or two lines would be one record.
+	// The hash covers body and signature, so the line must contain nothing else:
+	// otherwise two different lines would be one record.
 	if found.self {
 		l, ok := split(raw)
 		found.self = ok && bytes.Equal(l.Body, body)
@@ -239,14 +239,14 @@ func examine(number int, raw []byte) (link, Entry, json.RawMessage) {
 	return found, entry, body
 }
 
-// chain tells what is wrong with the order and the links of the lines.
+// chain returns the problems of the order and hashes of the lines.
 func chain(links []link, heads []Head) []Problem {
 	var problems []Problem
 	add := func(kind problemKind, sequence, line int, format string, words ...any) {
 		problems = append(problems, Problem{Kind: kind, Sequence: sequence, Line: line, Message: fmt.Sprintf(format, words...)})
 	}
 	at := map[int]int{}       // sequence → index in links of its first line
-	suspect := map[int]bool{} // sequences of which something is already said
+	suspect := map[int]bool{} // sequences with a problem already
 	highest := 0
 	for i, l := range links {
 		switch {
@@ -289,8 +289,8 @@ func chain(links []link, heads []Head) []Problem {
 		}
 		before, ok := at[sequence-1]
 		if ok && !suspect[sequence] && !suspect[sequence-1] && links[i].previous != links[before].hash {
-			// The chain does not show which of the two was rewritten
-			// alone: the earlier one could be, with no need to know the later.
+			// The chain does not show which of the two was changed: the
+			// earlier one can be rewritten without the later.
 			add(recordChanged, sequence-1, links[before].line, "record %d (line %d) was changed: record %d carries another hash of it",
 				sequence-1, links[before].line, sequence)
 			suspect[sequence-1] = true
@@ -307,7 +307,7 @@ func chain(links []link, heads []Head) []Problem {
 	return problems
 }
 
-// gaps tells which records are missing, in between or at the end.
+// gaps returns the problems of missing records, in between or at the end.
 func gaps(at map[int]int, links []link, highest int, heads []Head) []Problem {
 	var problems []Problem
 	gap := func(from, to, line int) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package inventory takes a first look at an Ansible inventory without Ansible:
-// INI by relex/aini, YAML and JSON by yaml.v3. What it finds is only good for
-// refusing early. It renders no template, runs no program, loads no plugin and
-// decrypts nothing; whatever it does not follow is listed as unknown, and only
-// Ansible itself can tell. It finds nothing that `ansible-inventory` does not.
+// Package inventory reads the literal parts of an Ansible inventory without
+// Ansible: INI by relex/aini, YAML and JSON by yaml.v3. Its results can only be
+// used to refuse early. It renders no template, runs no program, loads no plugin and
+// decrypts nothing, and lists such parts as unknown. It finds nothing that
+// `ansible-inventory` does not.
 package inventory
 
 import (
@@ -29,8 +29,8 @@ import (
 // Host is a host and the address that it is connected to.
 type Host struct {
 	Name    string
-	Address string // the host's own ansible_host, if it is written out; empty if it is not known
-	File    string // that holds the address, or the name if there is none
+	Address string // the host's literal ansible_host; empty if unknown
+	File    string // with the address, or the name if there is none
 }
 
 // Inventory is what could be read.
@@ -39,13 +39,13 @@ type Inventory struct {
 	Unknown []string // "FILE: why it is not followed", in the order of files
 }
 
-// What Ansible passes over in a directory of sources (INVENTORY_IGNORE_EXTS and INVENTORY_IGNORE_PATTERNS by default).
+// Files that Ansible ignores in a directory of sources (defaults of INVENTORY_IGNORE_EXTS and INVENTORY_IGNORE_PATTERNS).
 var ignored = lazyregexp.New(`(\.pyc|\.pyo|\.swp|\.bak|~|\.rpm|\.md|\.txt|\.rst|\.orig|\.cfg|\.retry)$|^\.|^(group_vars|host_vars|vars_plugins)$`)
 
-// longest is the longest line that aini reads; it drops what is behind a longer one without a word.
+// longest is the maximal length of a line for aini, which silently stops at a longer one.
 const longest = 64*1024 - 1
 
-// Read looks at a file or a directory. An error means that it cannot be read at all.
+// Read reads a file or a directory. An error means that nothing could be read.
 func Read(path string) (*Inventory, error) {
 	r := reader{addresses: map[string]Host{}, taken: map[string]bool{}}
 	info, err := os.Stat(path)
@@ -68,7 +68,7 @@ func Read(path string) (*Inventory, error) {
 	found := &Inventory{Unknown: r.unknown}
 	for _, host := range r.addresses {
 		if r.taken[host.Name] {
-			host.Address = "" // said twice: which one counts is Ansible's to tell
+			host.Address = "" // two values: only Ansible knows which one it uses
 		}
 		found.Hosts = append(found.Hosts, host)
 	}
@@ -103,18 +103,18 @@ func (r *reader) put(name, address, file string) {
 	}
 }
 
-// literal reports whether every reader takes a value as the same text: an address that
-// neither Python nor YAML 1.1 takes for a number, or a name that is no word of
-// theirs. No template, no encryption, no quotes.
+// literal returns whether all parsers read a value as the same text: an address that
+// neither Python nor YAML 1.1 reads as a number, or a name that is not a keyword of
+// theirs, without templates, encryption or quotes.
 func literal(value string) bool {
 	if address, err := netip.ParseAddr(value); err == nil {
-		// 1:2:3:4:5:6:7:8 is a number to base 60 in YAML 1.1.
+		// 1:2:3:4:5:6:7:8 is a base 60 number in YAML 1.1.
 		return address.Zone() == "" && (address.Is4() || strings.Contains(value, "::"))
 	}
 	return plain(value)
 }
 
-// plain reports whether every reader takes a host name as the same plain name.
+// plain returns whether all parsers read a host name as the same text.
 func plain(name string) bool {
 	if address, err := netip.ParseAddr(name); err == nil {
 		return address.Is4()
@@ -124,7 +124,7 @@ func plain(name string) bool {
 
 var plainName = lazyregexp.New(`^[A-Za-z][A-Za-z0-9-]*(\.[A-Za-z0-9-]+)*$`)
 
-// words are what YAML 1.1 or Python read as something else than text.
+// words are keywords of YAML 1.1 or Python.
 var words = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null", "none", "inf", "nan"}
 
 func (r *reader) directory(path string, depth int) error {
@@ -190,7 +190,7 @@ func (r *reader) source(file string) error {
 	return nil
 }
 
-// iniUnknown is what aini and Ansible read differently, or what only Ansible can read.
+// iniUnknown matches syntax that aini and Ansible read differently, or that only Ansible can read.
 var iniUnknown = lazyregexp.New(`(?m)^[^#;\n]*(\{\{|\[[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:|!vault|\$ANSIBLE_VAULT)`)
 
 func (r *reader) ini(file string, data []byte) {
@@ -219,7 +219,7 @@ func (r *reader) ini(file string, data []byte) {
 			continue
 		}
 		r.put(name, host.InventoryVars["ansible_host"], file)
-		// A host that is mentioned again with another address, or a group that gives one, is Ansible's to settle.
+		// If a host has several addresses, or a group sets one, only Ansible knows which one it uses.
 		for _, group := range host.Groups {
 			if _, given := group.InventoryVars["ansible_host"]; given {
 				r.taken[name] = true
@@ -365,7 +365,7 @@ func (r *reader) group(file string, group *yaml.Node, depth int) {
 	}
 }
 
-// hostVars looks at the files of single hosts, which count more than what sources say.
+// hostVars reads host_vars, which override the sources.
 func (r *reader) hostVars(directory string) error {
 	entries, err := os.ReadDir(directory)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -442,12 +442,12 @@ func scalar(n *yaml.Node) (value string, given bool) {
 		return "{", true // given, and not literal
 	}
 	if n.Tag != "!!str" {
-		return "{", true // a number or a date may be spelled anew by Ansible
+		return "{", true // Ansible may change the spelling of a number or a date
 	}
 	return n.Value, true
 }
 
-// unsafe reports whether yaml.v3 and Ansible's loader may read a document differently.
+// unsafe returns whether yaml.v3 and Ansible's loader may read a document differently.
 func unsafe(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&yaml.TaggedStyle != 0 || n.Value == "<<" {
 		return true

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package kubeconfig reads the file by which programs reach a Kubernetes API
-// server, more strictly than they do: of what it would run, ask elsewhere, or
-// act as, nothing is done, so that a file leads where it says and nowhere else.
-// It does not know which servers may be asked: that is the boundary's.
+// Package kubeconfig reads kubeconfig files, more strictly than client-go: it
+// refuses programs, providers, impersonation and proxies, so that requests go to
+// the server in the file, and only there. It does not decide which servers are
+// allowed; package boundary does.
 package kubeconfig
 
 import (
@@ -30,19 +30,18 @@ import (
 	"k8s.io/client-go/transport"
 )
 
-// Access is what a kubeconfig gives to reach one API server.
+// Access has the server and the credentials of one context.
 type Access struct {
 	Server      *url.URL            // https, host and port alone
-	Groups      []string            // that the client certificate puts its holder into; none if there is none
+	Groups      []string            // of the client certificate; empty without one
 	authorities []*x509.Certificate // at least one
 	config      transport.Config
 }
 
-// Read reads a file; context empty is its current one. Nothing is sent, nothing
-// in the environment takes part, and nothing in an error is a secret or an
-// address. Refused are, beside files that cannot be read: credentials out of
-// programs, plugins and passwords, acting as another, proxies, a server that is
-// not https or has no CA, and whatever is not known.
+// Read reads a file; an empty context is the file's current one. It sends nothing,
+// ignores the environment, and returns errors without secrets or
+// addresses. It refuses credentials from programs and plugins, passwords,
+// impersonation, proxies, a server without https or without a CA, and unknown keys.
 func Read(file, context string) (*Access, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -62,9 +61,9 @@ func (a *Access) CASHA256() []string {
 }
 
 // Transport sends requests with the file's credentials, as client-go does.
-// address is asked at each new connection where to connect to; the server's
-// name is resolved only if that is empty. Neither a proxy nor anything else of
-// the environment takes part.
+// It calls address for each new connection, and resolves the server's
+// name only if that returns an empty string. It ignores proxies and other settings
+// of the environment.
 func (a *Access) Transport(address func() string) (http.RoundTripper, error) {
 	config := a.config
 	config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
@@ -104,7 +103,7 @@ func parse(data []byte, home, context string) (a *Access, err error) {
 		Contexts       []entry `yaml:"contexts"`
 	}
 	if err := yaml.Unmarshal(data, &config); err != nil {
-		return nil, errors.New("it is not a kubeconfig that can be read") // yaml.v3 may quote what it could not read
+		return nil, errors.New("it is not a kubeconfig that can be read") // errors of yaml.v3 may quote secrets
 	}
 	if config.Kind != "Config" {
 		return nil, errors.New("it is not a kubeconfig")
@@ -138,7 +137,7 @@ func parse(data []byte, home, context string) (a *Access, err error) {
 	return a, nil
 }
 
-// one is the entry of a name. Of two, programs take the one or the other.
+// one returns the entry with a name. Two are an error, since programs differ in which one they use.
 func one(what string, list []entry, name string) (entry, error) {
 	found := slices.DeleteFunc(slices.Clone(list), func(e entry) bool { return e.Name != name })
 	if name == "" || len(found) != 1 {
@@ -147,7 +146,7 @@ func one(what string, list []entry, name string) (entry, error) {
 	return found[0], nil
 }
 
-// reasons say why a field of a user is refused.
+// reasons are the errors of refused fields of a user.
 var reasons = map[string]string{
 	"exec":                     "it runs a program for its credentials (exec), which could give any; give a token",
 	"auth-provider":            "it asks a provider for its credentials (auth-provider), which could give any; give a token",
@@ -161,7 +160,7 @@ var reasons = map[string]string{
 	"insecure-skip-tls-verify": "it accepts any server (insecure-skip-tls-verify); give the cluster's CA",
 }
 
-// texts reads a mapping of which only the named keys may be set.
+// texts reads a mapping with only the allowed keys.
 func texts(n *yaml.Node, what string, allowed ...string) (map[string]string, error) {
 	if n.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s is empty", what)
@@ -256,7 +255,7 @@ func (a *Access) user(n *yaml.Node, home string) error {
 	return nil
 }
 
-// certificates are those of a PEM text; other blocks are passed over, as crypto/tls does.
+// certificates parses the certificates of a PEM text; like crypto/tls it ignores other blocks.
 func certificates(text []byte) ([]*x509.Certificate, error) {
 	var all []*x509.Certificate
 	for {
@@ -275,7 +274,7 @@ func certificates(text []byte) ([]*x509.Certificate, error) {
 	}
 }
 
-// content is what a field holds in itself (NAME-data, base64) or in a file; nil if neither is set.
+// content returns the value of a field (NAME-data, base64) or of its file; nil if neither is set.
 func content(fields map[string]string, name, home string) ([]byte, error) {
 	if data := fields[name+"-data"]; data != "" {
 		decoded, err := base64.StdEncoding.DecodeString(data)

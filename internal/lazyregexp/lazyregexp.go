@@ -16,8 +16,8 @@ type Regexp struct {
 	compiled func() *regexp.Regexp
 }
 
-// New returns the expression without compiling it. One that cannot be compiled
-// panics where it is used, as [regexp.MustCompile] does.
+// New returns the expression without compiling it. An invalid one
+// panics at its first use, as [regexp.MustCompile] does.
 func New(expression string) *Regexp {
 	return &Regexp{sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package limitedread reads files that others name: regular ones of limited
-// size, without waiting for a pipe and without opening a device. It imports
+// Package limitedread reads regular files up to a size limit. It never blocks on a
+// pipe or opens a device, so it is safe for paths from users. It imports
 // little, since the guard reads the boundary manifest at the start of every ssh.
 package limitedread
 
@@ -14,14 +14,14 @@ import (
 	"syscall"
 )
 
-// MaxManifest is how many bytes a boundary manifest may have. That of a lab has
-// two thousand, and comparing its two sides takes time by the square.
+// MaxManifest is the maximal size of a boundary manifest in bytes. A lab's has
+// two thousand, and comparing its two sides takes quadratic time.
 const MaxManifest = 256 << 10
 
 // File reads a regular file, or a link to one, of at most limit bytes. Its errors are [*fs.PathError].
 func File(path string, limit int64) ([]byte, error) {
 	failed := func(err error) ([]byte, error) { return nil, &fs.PathError{Op: "read", Path: path, Err: err} }
-	// Before it is opened: opening alone has effects on a device.
+	// Check before opening: opening a device has side effects.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func File(path string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return failed(errNotRegular)
 	}
-	// Something else may have its name by now, so that the open must not block.
+	// The path may be another file by now, so the open must not block.
 	in, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package lock lets one process at a time do a thing. It knows files and the
-// kernel's advisory locks; the kernel releases the lock of a process that died,
-// so there is no such thing as a stale lock. It does not know what is protected.
+// Package lock provides locks between processes: files with the kernel's
+// advisory locks. The kernel releases the lock when its process ends,
+// so locks never go stale.
 package lock
 
 import (
@@ -21,15 +21,15 @@ import (
 // ErrHeld means that another process still held the lock at the deadline.
 var ErrHeld = errors.New("still held")
 
-// poll is how often a held lock is tried again.
+// poll is the interval between attempts at a held lock.
 const poll = 20 * time.Millisecond
 
 // Lock is a lock that this process holds.
 type Lock struct{ file *os.File }
 
 // Acquire waits until no other holder has the lock at path, at
-// most for the given time. The file names the holder and its purpose; an error
-// repeats that. Folders that are missing are made.
+// most for the given time. The file contains the holder and its purpose, which
+// ErrHeld's message repeats. Missing folders are created.
 func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -39,7 +39,7 @@ func Acquire(ctx context.Context, path, what string, wait time.Duration) (*Lock,
 			return nil, fmt.Errorf("take lock %s to %s: %w", path, what, err)
 		}
 		if file != nil {
-			// Only for the eyes of those who wait: failing to write it changes nothing.
+			// The text is only for messages, so an error does not matter.
 			_ = file.Truncate(0)
 			_, _ = file.WriteAt(fmt.Appendf(nil, "process %d since %s: %s\n", os.Getpid(), time.Now().Format(time.RFC3339), what), 0)
 			return &Lock{file: file}, nil
@@ -75,8 +75,8 @@ func try(path string) (*os.File, error) {
 		}
 		return nil, err
 	}
-	// The holder before may have removed the file: then this lock is on a file
-	// that no other process can find.
+	// The previous holder may have removed the file: then this lock is on a file
+	// that no other process can open.
 	mine, err := file.Stat()
 	if err != nil {
 		file.Close()
@@ -103,10 +103,10 @@ func holder(path string) string {
 	return "somebody"
 }
 
-// Release gives the lock back.
+// Release releases the lock.
 func (l *Lock) Release() { _ = l.file.Close() }
 
-// Remove gives the lock back and removes its file.
+// Remove releases the lock and removes its file.
 func (l *Lock) Remove() {
 	_ = os.Remove(l.file.Name())
 	l.Release()

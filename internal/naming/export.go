@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// exported is a table as tofu/naming takes it: with everything resolved, and classes of characters as regular expressions.
+// exported is a table in the form of tofu/naming: all references resolved, and classes of characters as regular expressions.
 type exported struct {
 	Reserved exportedWords             `json:"reserved"`
 	Systems  map[string]exportedSystem `json:"systems"`
@@ -37,7 +37,7 @@ type exportedSystem struct {
 	ReservedPrefixes []string `json:"reserved_prefixes"`
 }
 
-// Export is the table as JSON for the OpenTofu module tofu/naming, which fills it by the same rule.
+// Export returns the table as JSON for the OpenTofu module tofu/naming.
 func (t *Table) Export() ([]byte, error) {
 	out := exported{
 		Reserved: exportedWords{slices.Sorted(maps.Keys(t.reservedApps)), slices.Sorted(maps.Keys(t.reservedEnvs))},
@@ -60,10 +60,10 @@ func (t *Table) Export() ([]byte, error) {
 	return data.Bytes(), nil
 }
 
-// orEmpty is words as a JSON list, which null is not.
+// orEmpty returns words as a list that JSON encodes as [] and not as null.
 func orEmpty(words []string) []string { return append([]string{}, words...) }
 
-// pattern is a regular expression (RE2) for what checkPart takes by its characters.
+// pattern returns a regular expression (RE2) for the character rules of checkPart.
 func (r *rule) pattern() string {
 	var single class
 	for b := range single {

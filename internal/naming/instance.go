@@ -12,10 +12,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
-// Prod is the env that elides: its names do not mention it.
+// Prod is the production env. Its names do not contain the env.
 const Prod = "prod"
 
-// maxWord is the most bytes an app or an env may have: a DNS label's.
+// maxWord is the maximal length of an app or an env: a DNS label's.
 const maxWord = 63
 
 // Instance is an application in one env.
@@ -24,7 +24,7 @@ type Instance struct {
 	Env string
 }
 
-// Key names the instance where one word is needed: the app in production, app-env elsewhere.
+// Key returns the instance as one word: the app in production, app-env elsewhere.
 func (i Instance) Key() string {
 	if i.Env == Prod || i.Env == "" {
 		return i.App
@@ -32,7 +32,7 @@ func (i Instance) Key() string {
 	return i.App + "-" + i.Env
 }
 
-// String is the instance in a message.
+// String returns the instance for messages.
 func (i Instance) String() string {
 	switch {
 	case i.App == "":
@@ -49,7 +49,7 @@ func (t *Table) CheckApp(app string) error {
 		return err
 	}
 	if endsInProd(app) {
-		return fmt.Errorf(`app %q: %q is the env that elides and may not be a name or end one; call the app %s and give it the env %s`,
+		return fmt.Errorf(`app %q: %q is reserved for production and may not be an app or its last part; call the app %s and give it the env %s`,
 			app, Prod, orExample(strings.TrimSuffix(strings.TrimSuffix(app, Prod), "-")), Prod)
 	}
 	if t.reservedApps[app] {
@@ -67,7 +67,7 @@ func (t *Table) CheckEnv(env string) error {
 		return err
 	}
 	if endsInProd(env) {
-		return fmt.Errorf("env %q: only production's names may speak of %q, and there it elides; choose another", env, Prod)
+		return fmt.Errorf("env %q: it contains %q, which is reserved for production; choose another", env, Prod)
 	}
 	if t.reservedEnvs[env] {
 		return fmt.Errorf("env %q: the word is reserved; choose another", env)
@@ -128,11 +128,11 @@ func checkWord(what, word string) error {
 // App is an application with the envs it exists in.
 type App struct {
 	Name string
-	Envs []string // none means production alone
+	Envs []string // empty means production only
 }
 
-// Instances spells apps out, in their order. It reports every app and env that
-// cannot be a name, an app that is listed twice, and an env twice in one app.
+// Instances returns the instances of apps, in order. It reports every invalid
+// app and env, an app that is listed twice, and an env twice in one app.
 func (t *Table) Instances(apps []App) ([]Instance, error) {
 	var instances []Instance
 	var problems []error
@@ -178,7 +178,7 @@ func (p problemsError) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap gives the errors one by one.
+// Unwrap returns the single errors.
 func (p problemsError) Unwrap() []error { return p }
 
 func join(problems []error) error {

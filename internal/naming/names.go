@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Systems are the names of the table's systems, sorted.
+// Systems returns the names of the table's systems, sorted.
 func (t *Table) Systems() []string {
 	names := make([]string, len(t.systems))
 	for i, s := range t.systems {
@@ -25,7 +25,7 @@ func (t *Table) system(name string) (*system, error) {
 	return s, nil
 }
 
-// pick gives the systems of these names, all of them for none.
+// pick returns the systems with these names, or all if there are none.
 func (t *Table) pick(names []string) ([]*system, error) {
 	if len(names) == 0 {
 		return t.systems, nil
@@ -43,24 +43,24 @@ func (t *Table) pick(names []string) ([]*system, error) {
 	return picked, nil
 }
 
-// refusedError is a name that a system would refuse, cut, or has for itself.
+// refusedError is a name that a system would refuse, truncate or reserve.
 type refusedError struct {
 	System   string
 	Instance Instance
 	Name     string
 	Rule     string // the rule's name
-	Says     string // what the rule allows
-	Part     string // of the name, what offends
+	Says     string // the rule in words
+	Part     string // the invalid part of the name
 	Why      string
 }
 
-// Error names the instance, the system, the name with its length, what offends and the rule.
+// Error has the instance, the system, the name with its length, the invalid part and the rule.
 func (e *refusedError) Error() string {
 	return fmt.Sprintf("%s: its %s would be %q (%d bytes), which is refused: %s; rule %s: %s; shorten or change %s",
 		e.Instance, e.System, e.Name, len(e.Name), e.Why, e.Rule, e.Says, e.blame())
 }
 
-// blame names the word that a person can change.
+// blame returns the word to change.
 func (e *refusedError) blame() string {
 	if e.Instance.Env != Prod && e.Instance.Env != "" && len(e.Instance.Env) > len(e.Instance.App) {
 		return fmt.Sprintf("the env %q", e.Instance.Env)
@@ -68,7 +68,7 @@ func (e *refusedError) blame() string {
 	return fmt.Sprintf("the app %q", e.Instance.App)
 }
 
-// Name is what one instance is called in one system.
+// Name returns the name of one instance in one system.
 func (t *Table) Name(system string, i Instance) (string, error) {
 	s, err := t.system(system)
 	if err != nil {
@@ -104,9 +104,9 @@ type Named struct {
 	Names    map[string]string // by system
 }
 
-// Names computes what instances are called in the given systems, or in all for
-// none. It reports every name that a system refuses, and every collision as a
-// *Collisions among the errors; the names that could be computed come back even then.
+// Names computes the names of instances in the given systems, or in all. It
+// reports every name that a system refuses, and all collisions as one
+// Collisions; it returns the valid names even then.
 func (t *Table) Names(instances []Instance, systems ...string) ([]Named, error) {
 	picked, err := t.pick(systems)
 	if err != nil {
@@ -135,7 +135,7 @@ func (t *Table) Names(instances []Instance, systems ...string) ([]Named, error) 
 	return named, join(dedupe(problems))
 }
 
-// dedupe drops errors of the same words: a name of scope app is refused once per env.
+// dedupe removes errors with the same text: a name of scope app is refused once per env.
 func dedupe(problems []error) []error {
 	seen := make(map[string]bool, len(problems))
 	return slices.DeleteFunc(problems, func(err error) bool {
@@ -148,10 +148,10 @@ func dedupe(problems []error) []error {
 // Party is one side of a collision.
 type Party struct {
 	System   string
-	Instance Instance // without Env where the name belongs to all envs of the app
+	Instance Instance // without Env if the name belongs to all envs of the app
 }
 
-// String is the party in a message.
+// String returns the party for messages.
 func (p Party) String() string { return fmt.Sprintf("%s as %s", p.Instance, p.System) }
 
 // Collision is one name that two parties would share.
@@ -161,7 +161,7 @@ type Collision struct {
 	Second Party
 }
 
-// String is the collision in a message.
+// String returns the collision for messages.
 func (c Collision) String() string {
 	if c.First.System == c.Second.System {
 		return fmt.Sprintf("%s %q would be both %s and %s", c.First.System, c.Name, c.First.Instance, c.Second.Instance)
@@ -169,10 +169,10 @@ func (c Collision) String() string {
 	return fmt.Sprintf("%q would be both %s and %s", c.Name, c.First, c.Second)
 }
 
-// collisions is an error: names that several would share.
+// Collisions is an error: names that several instances would share.
 type Collisions []Collision
 
-// Error names the first few collisions with both parties, and how many there are.
+// Error has the number of collisions, and the first few with both parties.
 func (c Collisions) Error() string {
 	const shown = 20
 	texts := make([]string, 0, shown)
@@ -204,7 +204,7 @@ func (t *Table) collisions(instances []Instance, picked []*system) []Collision {
 	return found
 }
 
-// collisionsIn looks through one space.
+// collisionsIn returns the collisions in one space.
 func collisionsIn(systems []*system, instances []Instance) []Collision {
 	type key struct{ within, name string }
 	first := make(map[key]Party, len(instances)*len(systems))
@@ -223,7 +223,7 @@ func collisionsIn(systems []*system, instances []Instance) []Collision {
 				continue
 			}
 			if earlier == party && s.Scope == scopeApp || slices.Contains(further[k], party) && s.Scope == scopeApp {
-				continue // the same thing, met again in another env
+				continue // the same object, for another env
 			}
 			found = append(found, Collision{k.name, earlier, party})
 			for _, other := range further[k] {

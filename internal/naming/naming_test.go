@@ -90,7 +90,7 @@ func TestWordsThatAreNoAppAndNoEnv(t *testing.T) {
 		{"an app that is not UTF-8", "e\xffrp", "prod", "not valid UTF-8"},
 		{"an app with a line break", "erp\n", "prod", `has the character '\n'`},
 		{"an app with a slash", "erp/main", "prod", `has the character '/'`},
-		{"prod as an app", "prod", "prod", "is the env that elides"},
+		{"prod as an app", "prod", "prod", "is reserved for production"},
 		{"an app that ends in prod", "erp-prod", "prod", "call the app erp and give it the env prod"},
 		{"postgres as an app", "postgres", "prod", "the word is reserved"},
 		{"kube-system as an app", "kube-system", "prod", "the word is reserved"},
@@ -104,7 +104,7 @@ func TestWordsThatAreNoAppAndNoEnv(t *testing.T) {
 		{"an env that begins with a hyphen", "erp", "-x", "begins with a hyphen"},
 		{"an env of 64 characters", "erp", strings.Repeat("e", 64), "has 64 bytes; at most 63"},
 		{"an env with a look-alike", "erp", "sаndbox", "(U+0430), which is not ASCII"},
-		{"an env that ends in prod", "erp", "pre-prod", "there it elides"},
+		{"an env that ends in prod", "erp", "pre-prod", "is reserved for production"},
 		{"an env that is a reserved word", "erp", "default", "the word is reserved"},
 	}
 	for _, test := range tests {
@@ -168,11 +168,11 @@ func TestNamesThatASystemWouldRefuseOrCut(t *testing.T) {
 		},
 		{
 			"a namespace of Kubernetes itself, put together from app and env", "kubernetes_namespace", Instance{"kube", "system"}, "kube-system",
-			[]string{`names that begin with "kube-" are the system's own`},
+			[]string{`names that begin with "kube-" are reserved by the system`},
 		},
 		{
 			"a role of PostgreSQL itself", "postgres_role", Instance{"pg", "prod"}, "pg_role",
-			[]string{`names that begin with "pg_" are the system's own`},
+			[]string{`names that begin with "pg_" are reserved by the system`},
 		},
 	}
 	for _, test := range tests {

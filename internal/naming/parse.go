@@ -17,19 +17,19 @@ type Ambiguous struct {
 	Candidates []Instance
 }
 
-// Error names every candidate.
+// Error has every candidate.
 func (e *Ambiguous) Error() string {
 	texts := make([]string, len(e.Candidates))
 	for i, candidate := range e.Candidates {
 		texts[i] = candidate.String()
 	}
-	return fmt.Sprintf("%s %q is ambiguous: it could be %s; say which apps and envs there are", e.System, e.Name, strings.Join(texts, " or "))
+	return fmt.Sprintf("%s %q is ambiguous: it could be %s; give the known apps and envs", e.System, e.Name, strings.Join(texts, " or "))
 }
 
-// Parse reads a name back. Where known instances are given, the answer is the
-// one among them; otherwise it is the only instance that could have the name.
-// A name that several could have is an *Ambiguous. An instance without App or
-// Env is one of which the system's names do not speak.
+// Parse returns the instance that has a name: one of the known instances, if
+// given, else the only one that could have it. If several could, the
+// error is an *Ambiguous. App or Env is empty if the system's names do
+// not contain it.
 func (t *Table) Parse(system, name string, known ...Instance) (Instance, error) {
 	s, err := t.system(system)
 	if err != nil {
@@ -83,7 +83,8 @@ func (t *Table) candidates(s *system, name string) []Instance {
 	return found
 }
 
-// among keeps what is known: of the candidates where they say all, of the known ones where the name does not.
+// among returns the known instances that match a candidate; if the system's names
+// lack App or Env, these are taken from the known ones.
 func among(s *system, candidates, known []Instance) []Instance {
 	var found []Instance
 	for _, k := range known {

@@ -45,7 +45,7 @@ func parsePattern(text string) (pattern, error) {
 			return p, fmt.Errorf("%q has the placeholder %s; %s and %s are known", text, mark, appMark, envMark)
 		}
 		if n := len(p.tokens); n > 0 && isMark(p.tokens[n-1]) {
-			return p, fmt.Errorf("%q has %s right after %s, so that no one could tell where one ends; put a joint between them", text, mark, p.tokens[n-1])
+			return p, fmt.Errorf("%q has %s right after %s, so that the boundary is ambiguous; put a separator between them", text, mark, p.tokens[n-1])
 		}
 		p.hasApp = p.hasApp || mark == appMark
 		p.hasEnv = p.hasEnv || mark == envMark
@@ -58,7 +58,7 @@ func parsePattern(text string) (pattern, error) {
 	return p, nil
 }
 
-// fill is the name of an instance.
+// fill returns the name of an instance.
 func (p *pattern) fill(i Instance) string {
 	var out strings.Builder
 	out.Grow(len(p.text) + len(i.App) + len(i.Env))
@@ -75,8 +75,8 @@ func (p *pattern) fill(i Instance) string {
 	return out.String()
 }
 
-// match gives every way in which name can be the pattern filled. What the
-// pattern does not mention stays empty.
+// match returns every instance for which the pattern gives name. Fields without a
+// placeholder stay empty.
 func (p *pattern) match(name string) []Instance {
 	var found []Instance
 	var walk func(tokens []string, rest string, i Instance)
@@ -106,7 +106,7 @@ func (p *pattern) match(name string) []Instance {
 		}
 		first := 1
 		if len(tokens) == 1 {
-			first = len(rest) // the last placeholder takes all that is left
+			first = len(rest) // the last placeholder matches the rest
 		}
 		for n := max(first, 1); n <= min(len(rest), maxWord); n++ {
 			*word = rest[:n]

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// rule is what a system allows, as a table lists it.
+// rule is a rule for the names of systems, as in the table.
 type rule struct {
 	Says             string   `yaml:"says"`
 	MaxBytes         int      `yaml:"max_bytes"`
@@ -30,7 +30,7 @@ type class [128]bool
 
 func (c *class) has(b byte) bool { return b < 128 && c[b] }
 
-// parseClass reads what may stand between the brackets of a regular expression: characters and ranges, a hyphen last.
+// parseClass parses the inside of a regular expression's brackets: characters and ranges, a hyphen last.
 func parseClass(text string) (class, error) {
 	var c class
 	if text == "" {
@@ -100,7 +100,7 @@ func (r *rule) compile(name string) error {
 	return nil
 }
 
-// refusal is why a rule does not allow a name; part is what offends.
+// refusal is the reason why a rule does not allow a name; part is the invalid part.
 type refusal struct {
 	part string
 	why  string
@@ -151,12 +151,12 @@ func (r *rule) checkPart(part string) *refusal {
 	}
 	for _, word := range r.Reserved {
 		if part == word {
-			return &refusal{part, fmt.Sprintf("%q is a name that the system has for itself", part)}
+			return &refusal{part, fmt.Sprintf("%q is reserved by the system", part)}
 		}
 	}
 	for _, prefix := range r.ReservedPrefixes {
 		if strings.HasPrefix(part, prefix) {
-			return &refusal{part, fmt.Sprintf("names that begin with %q are the system's own", prefix)}
+			return &refusal{part, fmt.Sprintf("names that begin with %q are reserved by the system", prefix)}
 		}
 	}
 	return nil

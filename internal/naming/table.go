@@ -17,7 +17,7 @@ import (
 //go:embed systems.yml
 var shipped []byte
 
-// maxConventions is the largest conventions file that is read.
+// maxConventions is the maximal size of a conventions file.
 const maxConventions = 1 << 20
 
 // Scopes: the owner of a name.
@@ -41,7 +41,7 @@ type system struct {
 	rule        *rule
 }
 
-// pattern is the one that names i.
+// pattern returns the pattern for i's name.
 func (s *system) pattern(i Instance) *pattern {
 	if i.Env == Prod || s.Scope == scopeApp {
 		return &s.prod
@@ -49,7 +49,7 @@ func (s *system) pattern(i Instance) *pattern {
 	return &s.other
 }
 
-// owner is the owner of i's name in this system.
+// owner returns the owner of i's name in this system.
 func (s *system) owner(i Instance) Instance {
 	if s.Scope == scopeApp {
 		return Instance{App: i.App}
@@ -88,7 +88,7 @@ type conventionsFile struct {
 	Reserved reservedWords      `yaml:"reserved"`
 }
 
-// What a conventions file may build on.
+// Values of base in a conventions file.
 const (
 	baseShipped = "reference"
 	baseNone    = "none"
@@ -97,7 +97,7 @@ const (
 // Shipped is the table that comes with the collection: the reference lab's.
 func Shipped() (*Table, error) { return compileShipped() }
 
-// compileShipped is the same each time, so that a process that answers many calls reads it once.
+// compileShipped is cached, since one process may answer many calls.
 var compileShipped = sync.OnceValues(func() (*Table, error) {
 	file, err := readShipped()
 	if err != nil {
@@ -114,10 +114,10 @@ func readShipped() (*tableFile, error) {
 	return &file, nil
 }
 
-// Read makes a table of a conventions file, which changes the shipped one: it
-// gives systems other patterns, adds some, removes some, reserves more words.
-// A key, system or rule that it does not know is an error; name is the file's in
-// errors about its YAML.
+// Read returns the shipped table with the changes of a conventions file: other
+// patterns, added and removed systems, more reserved words.
+// An unknown key, system or rule is an error; name is the file's name in
+// YAML errors.
 func Read(name string, conventions []byte) (*Table, error) {
 	if len(conventions) > maxConventions {
 		return nil, fmt.Errorf("the conventions file has %d bytes; %d are read at most", len(conventions), maxConventions)
@@ -211,7 +211,7 @@ func orNone(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// compile checks every row and makes the table of them.
+// compile checks all rows and returns the table.
 func (file *tableFile) compile() (*Table, error) {
 	t := &Table{byName: map[string]*system{}, reservedApps: map[string]bool{}, reservedEnvs: map[string]bool{}}
 	var problems []error
@@ -270,7 +270,7 @@ func (s *system) compile(name string, rules map[string]*rule) error {
 	for _, sample := range []Instance{{"a", Prod}, {"a", "b"}} {
 		filled := s.pattern(sample).fill(sample)
 		if found := s.rule.check(filled); found != nil {
-			return fmt.Errorf("%q can name nothing: %s (rule %q: %s)", s.pattern(sample).text, found.why, s.rule.name, s.rule.Says)
+			return fmt.Errorf("%q matches no valid name: %s (rule %q: %s)", s.pattern(sample).text, found.why, s.rule.name, s.rule.Says)
 		}
 	}
 	return nil
@@ -282,10 +282,10 @@ func (s *system) compilePatterns() error {
 		return fmt.Errorf("prod: %w", err)
 	}
 	if s.prod.hasEnv {
-		return fmt.Errorf("prod: %q speaks of %s, and in production it elides", s.Prod, envMark)
+		return fmt.Errorf("prod: %q contains %s, which production's names must not", s.Prod, envMark)
 	}
 	if !s.prod.hasApp && s.Scope != scopeWithinApp {
-		return fmt.Errorf("prod: %q forgets %s, so that all apps would have one name", s.Prod, appMark)
+		return fmt.Errorf("prod: %q lacks %s, so that all apps would have one name", s.Prod, appMark)
 	}
 	switch s.Scope {
 	case scopeApp:
@@ -301,10 +301,10 @@ func (s *system) compilePatterns() error {
 		return fmt.Errorf("other: %w", err)
 	}
 	if !s.other.hasEnv {
-		return fmt.Errorf("other: %q forgets %s, so that all envs of an app would have one name", s.Other, envMark)
+		return fmt.Errorf("other: %q lacks %s, so that all envs of an app would have one name", s.Other, envMark)
 	}
 	if !s.other.hasApp && s.Scope != scopeWithinApp {
-		return fmt.Errorf("other: %q forgets %s, so that all apps would have one name", s.Other, appMark)
+		return fmt.Errorf("other: %q lacks %s, so that all apps would have one name", s.Other, appMark)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package oneline fits text of any origin into a message of one line.
+// Package oneline converts any text to one line of limited length, for messages.
 package oneline
 
 import "strings"
 
-// Join returns text with every run of white space, line ends among it, as one space.
+// Join returns text with every run of white space, including line ends, replaced by one space.
 func Join(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // Cut returns text, or its first bytes up to most and "…".

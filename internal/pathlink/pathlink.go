@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package pathlink follows symbolic links in paths, of which the end need not exist.
+// Package pathlink resolves symbolic links in paths whose end need not exist.
 package pathlink
 
 import (
@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// maxLinks is how many links Linux follows in one path (path_resolution(7)).
+// maxLinks is the number of links that Linux follows in one path (path_resolution(7)).
 const maxLinks = 40
 
 // Resolve follows the links in an absolute path as the kernel does: `..` is the
-// parent of what a link points to, and dangling links are followed too. The part
-// that does not exist stays as it is. More than 40 links are an error.
+// parent of a link's target, and dangling links are followed too. The part
+// that does not exist is kept. More than 40 links are an error.
 func Resolve(path string) (string, error) {
 	at := "/"
 	left := strings.Split(path, "/")
@@ -53,15 +53,15 @@ func Resolve(path string) (string, error) {
 	return at, nil
 }
 
-// Canonical is the absolute path without links, or with them if they cannot be
-// followed: equal results mean the same file, unequal ones need not mean different files.
+// Canonical returns the absolute path with links resolved, or unresolved if that
+// fails. Equal results mean the same file; different results may be the same file.
 func Canonical(path string) string {
 	if !filepath.IsAbs(path) {
 		here, err := os.Getwd()
 		if err != nil {
 			return filepath.Clean(path)
 		}
-		path = here + "/" + path // filepath.Join would take `..` away before links are followed
+		path = here + "/" + path // filepath.Join would remove `..` before links are resolved
 	}
 	if resolved, err := Resolve(path); err == nil {
 		return resolved

@@ -14,8 +14,8 @@ author:
 description:
   - Computes the names of an application and env, by the same binary and the same table as
     M(arcodange.sandbox.app_env_name).
-  - In production (O(env=prod)) the env elides. In any other env names take it, each system in its own way.
-  - A name that a system would refuse, cut or already has for itself is an error. So are two apps of one list that
+  - Names in production (O(env=prod)) do not contain the env. Names in any other env contain it, in the form of the system.
+  - A name that a system would refuse, truncate or reserve is an error. So are two apps of one list that
     would share a name.
   - One process answers all the names that one worker of Ansible asks for.
 positional: env

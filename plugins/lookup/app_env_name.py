@@ -13,7 +13,7 @@ author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Computes the names of applications, by the same binary and the same table as M(arcodange.sandbox.app_env_name).
-  - A name that a system would refuse, cut or already has for itself is an error. So are two instances that would
+  - A name that a system would refuse, truncate or reserve is an error. So are two instances that would
     share a name.
 options:
   _terms:

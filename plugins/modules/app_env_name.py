@@ -16,9 +16,9 @@ author:
   - The arcodange.sandbox authors (@arcodange-org)
 description:
   - Computes the names of applications in every system from two coordinates, the app and the env.
-  - In production (O(env=prod)) the env elides, so that production's names are what they were before there were envs.
+  - Names in production (O(env=prod)) do not contain the env, so they are the names from before envs existed.
     In any other env names take it, each system in its own way.
-  - Refuses a name that a system would refuse, cut or already has for itself, and tells the system, the rule, the length
+  - Refuses a name that a system would refuse, truncate or reserve, and returns the system, the rule, the length
     and the offending part.
   - Refuses two instances that would share a name, in one system or in two systems that share their names, and tells
     both.
@@ -50,7 +50,7 @@ options:
   conventions:
     description:
       - Path on the controller of a YAML file that changes the shipped table of systems.
-      - A system that the table does not have, or a pattern that forgets C(<env>), is an error.
+      - A system that the table does not have, or a pattern without C(<env>), is an error.
     type: path
   with_table:
     description: Whether to return the table as well, as the OpenTofu module C(tofu/naming) takes it.

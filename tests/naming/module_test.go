@@ -151,7 +151,7 @@ func TestArgumentsThatCannotBeMeant(t *testing.T) {
 		{"an unknown system", map[string]any{"app": "erp", "systems": []any{"mysql"}}, `unknown system "mysql"`},
 		{"a conventions file that is not there", map[string]any{"app": "erp", "conventions": "/nonexistent/x.yml"}, "reading the conventions: open /nonexistent/x.yml"},
 		{"a conventions file with an unknown system", map[string]any{"app": "erp", "conventions": file(t, "systems: {mysql: {prod: <app>}}")}, `unknown system "mysql"`},
-		{"a conventions file that forgets the env", map[string]any{"app": "erp", "conventions": file(t, "systems: {dns: {other: <app>.x}}")}, "forgets <env>"},
+		{"a conventions file without the env", map[string]any{"app": "erp", "conventions": file(t, "systems: {dns: {other: <app>.x}}")}, "lacks <env>"},
 		{"an expectation without names", map[string]any{"app": "erp", "expect": []any{map[string]any{"app": "erp", "names": map[string]any{}}}}, "has no names"},
 		{"an unknown argument", map[string]any{"app": "erp", "enviroment": "prod"}, "enviroment"},
 	}

@@ -69,7 +69,7 @@ GOOD = {
     "a name within what is the app's": file({"scope": "within_app", "prod": "x", "other": "x-<env>"}),
     "parts": file({"prod": "x/<app>", "other": "x/<app>-<env>"}, {"split": "/", "parts": 2, "part_max_bytes": 20}),
     "a shared space": file({"space": "buckets", "what": "Bucket"}),
-    "names that the system has for itself": file(rule={"reserved": ["x-root"], "reserved_prefixes": ["kube-"]}),
+    "reserved names": file(rule={"reserved": ["x-root"], "reserved_prefixes": ["kube-"]}),
 }
 
 BAD = {
@@ -81,11 +81,11 @@ BAD = {
     "a system without a name in production": file({"prod": None}),
     "a system without a name elsewhere": file({"other": None}),
     "a system without a rule": file({"allows": None}),
-    "a production that speaks of the env": file({"prod": "x-<app>-<env>"}),
-    "a production that forgets the app": file({"prod": "x"}),
-    "another env that forgets the env": file({"other": "x-<app>"}),
-    "another env that forgets the app": file({"other": "x-<env>"}),
-    "a change that forgets the env": {"systems": {"dns": {"other": "<app>.example.org"}}},
+    "a production pattern with the env": file({"prod": "x-<app>-<env>"}),
+    "a production pattern without the app": file({"prod": "x"}),
+    "a pattern of another env without the env": file({"other": "x-<app>"}),
+    "a pattern of another env without the app": file({"other": "x-<env>"}),
+    "a change without the env": {"systems": {"dns": {"other": "<app>.example.org"}}},
     "placeholders without a joint": file({"other": "x-<app><env>"}),
     "a placeholder that is none": file({"prod": "x-<application>"}),
     "a bracket that is open": file({"prod": "x-<app"}),

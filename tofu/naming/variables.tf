@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 variable "apps" {
-  description = "The applications, each with the envs it exists in. `prod` elides: its names do not mention it."
+  description = "The applications, each with the envs it exists in. Names in `prod` do not contain the env."
   type = list(object({
     name = string
     envs = optional(list(string), ["prod"])

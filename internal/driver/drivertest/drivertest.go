@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package drivertest is the contract of driver.Driver as one suite that every
-// driver must pass. It checks what a machine must do under any driver; what
-// depends on the driver (occupy a name, remove a machine behind the driver's
-// back) comes from Subject.
+// Package drivertest tests the contract of driver.Driver. Every driver must pass.
+// Operations that depend on the driver (occupying a name, removing a machine
+// without the driver) come from Subject.
 package drivertest
 
 import (
@@ -31,40 +30,40 @@ import (
 
 // Subject is a driver under test.
 type Subject struct {
-	// New gives the driver for a sandbox whose state lies in home. It is also
+	// New returns the driver for a sandbox with its state in home. It is also
 	// called in helper processes that will be killed.
 	New func(home driver.Home) driver.Driver
 	// Image makes a machine; OtherImage makes one too, and is another image.
 	Image, OtherImage string
-	// Subnet gives the n-th /24 that the tests may use.
+	// Subnet returns the n-th /24 that the tests may use.
 	Subnet func(n int) string
-	// OccupyMachine, OccupyNetwork and OccupyDisk put something of somebody
-	// else's where the wanted machine, its network, or its disk would be. What
-	// they return reports whether that is still untouched. They clean up after t.
+	// OccupyMachine, OccupyNetwork and OccupyDisk create an object of another
+	// owner with the name of the machine, its network, or its disk. The returned
+	// function reports whether it is unchanged. They clean up after t.
 	OccupyMachine, OccupyNetwork, OccupyDisk func(t *testing.T, want driver.Spec) (untouched func() bool)
 	// RemoveByHand removes the machine but not its disks, as a person would.
 	RemoveByHand func(t *testing.T, want driver.Spec)
-	// Leftovers names everything that still carries the sandbox's label.
+	// Leftovers lists all objects with the sandbox's label.
 	Leftovers func(t *testing.T, sandbox string) []string
-	// Wipe removes all of that, whatever state it is in.
+	// Wipe removes all of them, in any state.
 	Wipe func(sandbox string)
 }
 
-// limit is how long one machine may take to answer.
+// limit is the timeout for one machine to answer.
 const limit = 90 * time.Second
 
 // order is the input of a helper process.
 type order struct {
 	Home    driver.Home
 	Request driver.Request
-	KillAt  int           // die in this step, counted from 1
-	After   time.Duration // so long after the step began
+	KillAt  int           // number of the step to be killed in, from 1
+	After   time.Duration // time between the start of the step and the kill
 }
 
 const orderVariable = "SANDBOX_DRIVERTEST_ORDER"
 
-// Main runs the tests, or, in a process that the suite started to kill it, what
-// it was ordered. Call it from TestMain.
+// Main runs the tests, or, in a helper process of the suite, its order. Call it
+// from TestMain.
 func Main(m *testing.M, newDriver func(home driver.Home) driver.Driver) int {
 	text := os.Getenv(orderVariable)
 	if text == "" {
@@ -151,7 +150,7 @@ func (s site) check(t *testing.T, power driver.Power) driver.Outcome {
 	return out
 }
 
-// foretold asks in check mode, then does it, and demands that both say the same.
+// foretold runs check mode, then the real run, and requires the same differences from both.
 func (s site) foretold(t *testing.T, power driver.Power) driver.Outcome {
 	t.Helper()
 	said := s.check(t, power)
@@ -170,8 +169,7 @@ func names(out driver.Outcome) []string {
 	return found
 }
 
-// ssh runs a command in the machine, logged in with the sandbox's key and
-// knowing it only by the known_hosts that was written.
+// ssh runs a command in the machine with the sandbox's key and known_hosts.
 func (s site) ssh(t *testing.T, out driver.Outcome, command string) string {
 	t.Helper()
 	res, err := run.Exec{}.Run(t.Context(), run.Cmd{Name: "ssh", Args: []string{
@@ -192,8 +190,8 @@ func (s site) gone(t *testing.T) {
 	assert.Empty(t, s.ensure(t, driver.Absent).Differences, "removing what is gone changed something")
 }
 
-// killed runs the request in a process that dies in the given step. It tells
-// whether the process lived long enough to be killed.
+// killed runs the request in a process that is killed in the given step. It
+// returns whether the process reached that step.
 func (s site) killed(t *testing.T, request driver.Request, event int, after time.Duration) bool {
 	t.Helper()
 	text, err := json.Marshal(order{Home: s.home, Request: request, KillAt: event, After: after})
@@ -392,7 +390,7 @@ func foreign(t *testing.T, s site) {
 					request.Check = checking
 					out, err := s.manager.Ensure(t.Context(), request)
 					if what == "network" && power == driver.Absent {
-						// Not in the way of removing: simply not ours.
+						// Removing succeeds and leaves the other owner's object.
 						assert.NoError(t, err)
 						assert.Empty(t, out.Differences)
 						continue
@@ -556,7 +554,7 @@ func keeping(t *testing.T, s site) {
 	assert.NotEmpty(t, s.subject.Leftovers(t, s.want.Sandbox))
 	assert.Equal(t, "pi1", s.ssh(t, s.ensure(t, driver.Started), "hostname"), "the next run goes on from there")
 
-	// What was there before a run that fails is not that run's to remove.
+	// A failed run must not remove objects that existed before it.
 	s.ensure(t, driver.Stopped)
 	request = s.request(driver.Started)
 	request.Timeout = time.Millisecond
@@ -576,12 +574,12 @@ func byHand(t *testing.T, s site) {
 	s.gone(t)
 }
 
-// inside is how long after the begin of a step a run is killed that is to die
-// in the middle of it: most steps are one command of about 50 ms.
+// inside is the time after which a run is killed in the middle of a step: most
+// steps are one command of about 50 ms.
 const inside = 15 * time.Millisecond
 
-// atEveryStep kills the request in its first step, its second, and so on, each
-// time from the state that before makes, until one run has no such step.
+// atEveryStep kills the request in its first step, its second, and so on, until
+// a run has no such step. before restores the state before each run.
 func (s site) atEveryStep(t *testing.T, delay time.Duration, request func() driver.Request, before, after func()) {
 	t.Helper()
 	for step := 1; ; step++ {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package page shows a ledger as one HTML page that needs nothing else: no
-// network, no script, no other file. It decides nothing about the records; what
-// a verification found wrong with them is on top.
+// Package page renders a ledger as one HTML page without scripts, network access
+// or other files. It does not verify the ledger; it shows the given problems.
 package page
 
 import (
@@ -28,17 +27,17 @@ import (
 //go:embed page.html.tmpl
 var source string
 
-// How much is shown in full. A browser on a phone has to lay it out.
+// Limits of the page, so that a phone's browser can render it.
 const (
 	inFull  = 500      // newest records of the timeline; those before are counted by month
 	inPlot  = 60       // newest runs of a trend
 	maximum = 64 << 20 // bytes of a report whose digest is taken
 )
 
-// Options are what a page depends on besides the ledger.
+// Options of a page.
 type Options struct {
 	Title  string
-	Folder string    // where the page will lie: reports below it become links
+	Folder string    // of the page: reports below it become links
 	Now    time.Time // ages count from here, in days
 }
 
@@ -106,10 +105,10 @@ type one struct {
 type fact struct{ Name, Value string }
 
 type report struct {
-	Link   string // relative to the page; empty if it lies elsewhere
+	Link   string // relative to the page; empty if it is not below the page's folder
 	Path   string
 	Digest string
-	Wrong  string // why it is not the report that was left
+	Wrong  string // why it is not the recorded report
 }
 
 type month struct {
@@ -181,7 +180,7 @@ func matrix(entries []evidence.Entry, now time.Time) ([]string, []class) {
 	return columns, classes
 }
 
-// gatesFirst orders gates by name, and drills behind them.
+// gatesFirst orders by name, drills after gates.
 func gatesFirst(a, b string) int {
 	drill := func(name string) int {
 		if strings.HasPrefix(name, "drill") {
@@ -260,7 +259,7 @@ func oneOf(entry evidence.Entry, folder string) one {
 
 func short(digest string) string { return oneline.Cut(digest, 16) }
 
-// reportOf looks whether the report is still the one that was left.
+// reportOf checks whether the report is still the recorded one.
 func reportOf(left evidence.Report, folder string) report {
 	r := report{Path: left.Path, Digest: short(left.SHA256)}
 	if left.Path == "" {
@@ -286,7 +285,7 @@ func reportOf(left evidence.Report, folder string) report {
 	return r
 }
 
-// months counts what is too old to be shown in full, newest first.
+// months counts older runs by month, newest first.
 func months(entries []evidence.Entry) []month {
 	var counted []month
 	for _, entry := range slices.Backward(entries) {
@@ -314,7 +313,7 @@ func join(between string, words ...string) string {
 	return strings.Join(slices.DeleteFunc(words, func(word string) bool { return word == "" }), between)
 }
 
-// took is a duration as people say it.
+// took formats a duration with one unit.
 func took(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:

@@ -23,7 +23,7 @@ type trend struct {
 	Name        string
 	ID          string
 	Runs        int
-	Told        string // the plot in words
+	Caption     string // description of the plot
 	Line        string // points of the line
 	Marks       []mark
 	Ticks       []tick
@@ -96,7 +96,7 @@ func trendOf(name, id string, runs []evidence.Entry) trend {
 		t.Marks = append(t.Marks, m)
 	}
 	t.Line = strings.Join(points, " ")
-	t.Told = fmt.Sprintf("%s, %d red. Fastest %s, half below %s, slowest %s, last %s.", plural(len(runs), "run"), red, took(sorted[0]),
+	t.Caption = fmt.Sprintf("%s, %d red. Fastest %s, half below %s, slowest %s, last %s.", plural(len(runs), "run"), red, took(sorted[0]),
 		took(sorted[len(sorted)/2]), took(slowest), took(runs[len(runs)-1].Duration))
 	return t
 }

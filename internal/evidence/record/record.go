@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package record writes the record of a run to the ledger: the option `evidence`
-// of a module, and the record, which is written however the run ends. It does
-// not know what is run.
+// Package record implements the option `evidence` of modules: it runs a function
+// and writes its record to the ledger, also after an error. It does not depend on
+// what is run.
 package record
 
 import (
@@ -24,10 +24,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// writeTimeout is how long writing the record may take after the run was cancelled.
+// writeTimeout is the timeout of writing the record after the run was cancelled.
 const writeTimeout = 15 * time.Second
 
-// Evidence is the option `evidence` of a module. Its fields mean what those of evidence.Record do.
+// Evidence is the option `evidence` of a module. Its fields have the meaning of those of evidence.Record.
 type Evidence struct {
 	Ledger       string         `arg:"ledger"`
 	Repositories map[string]any `arg:"repositories"` // name → path of the working tree
@@ -51,15 +51,15 @@ type Outcome struct {
 	Verdict evidence.Verdict
 	Summary string   // one line for people
 	Report  string   // path of the report; empty for none
-	Waivers []string // in force, besides those that the option names
+	Waivers []string // that were used, in addition to the option's
 
-	Deviations   []string // from production, besides those that the option names
+	Deviations   []string // from production, in addition to the option's
 	Distribution string   // of Kubernetes, measured; empty if it was not
 
-	// Versions are measured; they replace those that the option names.
+	// Versions are measured; they replace the option's.
 	Versions map[string]string
 
-	// Trees are what was checked, if that is not a working tree.
+	// Trees that were checked, if they are not working trees.
 	Trees []tree.State
 }
 
@@ -74,11 +74,11 @@ func Reserved(what string) bool {
 	return slices.Contains(reserved[:], name) || strings.HasSuffix(name, "_gate") || strings.HasSuffix(name, "_assert")
 }
 
-// Run runs action and appends its record, red ones too, and also if action ends
-// with an error or is cancelled. The record is red if a tree, the inventory or
-// a manifest changed meanwhile, since it is then not known what was run. Without
-// evidence (asked is nil) and in check mode nothing is written. The error is
-// action's, or that the record could not be written; a red outcome is none.
+// Run runs action and appends its record, green or red, also if action returns
+// an error or is cancelled. The record is red if a tree, the inventory or
+// a manifest changed meanwhile, since it is then unknown what was run. Without
+// evidence (asked is nil) and in check mode nothing is written. Run returns
+// action's error, or that of writing the record; a red outcome is not an error.
 func Run(ctx context.Context, c *ansible.Call, runner run.Runner, asked *Evidence, what string, action func(context.Context) (Outcome, error)) error {
 	if asked == nil || c.CheckMode {
 		_, err := action(ctx)
@@ -139,7 +139,7 @@ func Run(ctx context.Context, c *ansible.Call, runner run.Runner, asked *Evidenc
 	return failed
 }
 
-// Append writes a record of something that was run elsewhere, as a drill.
+// Append writes a record of a run elsewhere, such as a drill.
 func (e Evidence) Append(ctx context.Context, runner run.Runner, record evidence.Record) (evidence.Entry, error) {
 	about, err := e.describe(ctx, runner)
 	if err != nil {
@@ -161,7 +161,7 @@ func (e Evidence) append(ctx context.Context, runner run.Runner, record evidence
 	return ledger.Append(ctx, record, sign)
 }
 
-// describe is a record of what is under test now, without a result.
+// describe returns a record of the current trees and files, without a result.
 func (e Evidence) describe(ctx context.Context, runner run.Runner) (evidence.Record, error) {
 	record := evidence.Record{
 		Classes: e.Classes, Mode: e.Mode, Driver: e.Driver, Distribution: e.Distribution,
@@ -203,7 +203,7 @@ func (e Evidence) describe(ctx context.Context, runner run.Runner) (evidence.Rec
 	return record, nil
 }
 
-// difference names what differs between two descriptions; empty for nothing.
+// difference names the differences between two descriptions; empty for none.
 func difference(before, after evidence.Record) string {
 	for i, tree := range before.Trees {
 		if after.Trees[i] != tree {
@@ -233,5 +233,5 @@ func reportOf(path string) (evidence.Report, error) {
 	return evidence.Report{Path: path, SHA256: fmt.Sprintf("%x", sha256.Sum256(data))}, nil
 }
 
-// oneLine is text as a summary holds it.
+// oneLine shortens text to a summary.
 func oneLine(text string) string { return oneline.Cut(oneline.Join(text), 2000) }

@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// Subject is what a run uses. What it does not use is empty.
+// Subject lists the inputs of a run; unused ones are empty.
 type Subject struct {
 	ReadsInventory bool     // it runs Ansible
 	Inventory      []string // sources: paths, or lists of hosts as Ansible takes them
@@ -29,15 +29,15 @@ type Subject struct {
 	Path string // of what is checked
 }
 
-// Location is where in a repository something is.
+// Location is a path in a repository.
 type Location struct {
-	Repository string `json:"repository"` // the name by which the evidence knows it
+	Repository string `json:"repository"` // its name in the evidence
 	Path       string `json:"path"`       // relative to its working tree, with slashes
 }
 
-// Complete fills in what the option leaves out of what the run uses, and refuses
-// what differs from it, before anything runs. If the option names repositories,
-// what is checked must be in one of them: it returns where. Nil stays nil.
+// Complete fills in the inputs that the option leaves out, and returns an error
+// if the option differs from the run's inputs. If the option has repositories,
+// one of them must contain the subject: Complete returns its location. Nil stays nil.
 func (e *Evidence) Complete(ctx context.Context, runner run.Runner, subject Subject) (*Evidence, *Location, error) {
 	if e == nil {
 		return nil, nil, nil
@@ -132,8 +132,8 @@ func (e Evidence) repository(name string) (string, error) {
 	return dir, nil
 }
 
-// inventory is the digest of what the option names, or of the sources: one for
-// all of them, in their order.
+// inventory returns one digest of the option's inventory, or of all sources in
+// order.
 func (e Evidence) inventory() (string, error) {
 	if e.Inventory != "" {
 		return evidence.Digest(e.Inventory)
@@ -163,7 +163,7 @@ func hostList(source string) bool { return strings.Contains(source, ",") }
 
 func same(a, b string) bool { return pathlink.Canonical(a) == pathlink.Canonical(b) }
 
-// below is path relative to folder, and whether it is in it.
+// below returns path relative to folder; ok is false if it is outside.
 func below(folder, path string) (string, bool) {
 	relative, err := filepath.Rel(folder, path)
 	if err != nil || relative == ".." || strings.HasPrefix(relative, ".."+string(filepath.Separator)) {
