@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// annotations are workflow commands of GitHub and Gitea Actions: printed by a
-// job, one a line, they show findings in a pull request.
+// annotations formats findings as workflow commands of GitHub and Gitea Actions.
+// A job prints them, one per line, to show the findings in a pull request.
 func annotations(r *Report) ([]byte, error) {
 	var out strings.Builder
 	command := func(level string, f Finding, text string) {
@@ -28,8 +28,8 @@ func annotations(r *Report) ([]byte, error) {
 	return []byte(out.String()), nil
 }
 
-// escaped is the value of a workflow command, property that of one of its
-// properties: the runner undoes exactly these.
+// escaped and property escape the value of a workflow command and of its
+// properties, as the runner decodes them.
 func escaped(text string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(text)
 }

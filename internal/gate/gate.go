@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package gate is what every gate is built on: rules, findings, waivers, the
-// report and the run of a module that carries one out. Each gate is a package
-// below it, with one file per rule. This package does not know what any gate
-// checks.
+// Package gate is the common part of all gates: rules, findings, waivers, the
+// report, and the run of a gate's module. Each gate is a package
+// below it, with one file per rule. This package does not depend on any gate.
 package gate
 
 import (
@@ -19,16 +18,16 @@ type Info struct {
 	ID      string // lower case with underscores, unique within its gate
 	Summary string // what it reports, one clause: "A task would change something"
 
-	// NeverWaive is why findings of the rule cannot be waived; empty if they can.
+	// NeverWaive is the reason why findings of the rule cannot be waived; empty if they can.
 	NeverWaive string
 }
 
-// Rule is one requirement of a gate on its subject, an S.
+// Rule is one requirement of a gate on its subject, a value of type S.
 type Rule[S any] interface {
 	Info() Info
 
 	// Check MUST add a finding to report for each violation, and nothing else.
-	// It sees what the rules before it reported.
+	// The report has the findings of earlier rules.
 	Check(ctx context.Context, subject S, report *Report)
 }
 
@@ -39,7 +38,7 @@ func Check[S any](ctx context.Context, rules []Rule[S], subject S, report *Repor
 	}
 }
 
-// Infos describes rules, and what a gate reports outside of them.
+// Infos returns the descriptions of rules, and of further findings of a gate.
 func Infos[S any](rules []Rule[S], more ...Info) []Info {
 	out := make([]Info, 0, len(rules)+len(more))
 	for _, rule := range rules {
@@ -56,7 +55,7 @@ type Change struct {
 	Prepared string `json:"prepared,omitempty"`
 }
 
-// Finding is one violation of a rule. What does not apply to a gate is empty.
+// Finding is one violation of a rule. Fields that do not apply are empty.
 type Finding struct {
 	Rule     string   `json:"rule"`
 	Path     string   `json:"path,omitempty"`     // of a file, or in a manifest: nodes/pi1/roles
@@ -72,11 +71,11 @@ type Finding struct {
 	Diff     []Change `json:"diff,omitempty"`
 	Message  string   `json:"message"` // one line; composed from the rest if empty
 
-	// Order sorts findings that have a place in time; 0 for the others, which come first.
+	// Order sorts findings by time; findings without a time have 0 and come first.
 	Order int `json:"-"`
 }
 
-// sentence is the finding on one line.
+// sentence returns the finding on one line.
 func (f Finding) sentence() string {
 	var subject []string
 	switch {
@@ -103,5 +102,5 @@ func (f Finding) sentence() string {
 	return strings.Join(append(parts, f.Found), ": ")
 }
 
-// OneLine is text on one line of at most limit bytes.
+// OneLine returns text on one line of at most limit bytes.
 func OneLine(text string, limit int) string { return oneline.Cut(oneline.Join(text), limit) }

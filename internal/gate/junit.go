@@ -77,7 +77,7 @@ func junit(r *Report) ([]byte, error) {
 	return append([]byte(xml.Header), append(out, '\n')...), nil
 }
 
-// details are the lines of a finding that its message may not show.
+// details returns the fields of a finding that its message may lack.
 func details(f Finding) string {
 	var lines []string
 	for _, row := range []struct{ name, value string }{{"expected", f.Expected}, {"found", f.Found}, {"where", f.Where}} {
@@ -88,7 +88,7 @@ func details(f Finding) string {
 	return strings.Join(lines, "\n")
 }
 
-// printable is text without the control characters that XML 1.0 cannot hold.
+// printable returns text without the control characters that XML 1.0 forbids.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' || r == '\uFFFE' || r == '\uFFFF' {

@@ -16,11 +16,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// Result is the report of a gate: it embeds Report.
+// Result is the report of a gate, a struct that embeds Report.
 type Result interface{ common() *Report }
 
-// Formats are what a report can be written as beside JSON, and the extension
-// that takes the place of .json.
+// Formats are the formats of reports in addition to JSON, with the extension
+// that replaces .json.
 var formats = map[string]struct {
 	extension string
 	render    func(*Report) ([]byte, error)
@@ -31,7 +31,7 @@ var formats = map[string]struct {
 	"text":        {".txt", text},
 }
 
-// Folder is the folder of the user for what gates leave behind, see xdg.State.
+// Folder returns the user's folder for reports of gates, see xdg.State.
 func Folder(getenv func(string) string) (string, error) {
 	state, err := xdg.State(getenv)
 	if err != nil {
@@ -40,8 +40,8 @@ func Folder(getenv func(string) string) (string, error) {
 	return filepath.Join(state, "gates"), nil
 }
 
-// reportPath is the absolute path of a report: given, or a new one in Folder,
-// named by the gate and the time.
+// reportPath returns the absolute path of a report: the given one, or a new one
+// in Folder, named after the gate and the time.
 func reportPath(given, gate string, getenv func(string) string) (string, error) {
 	if given != "" {
 		path, err := filepath.Abs(given)
@@ -57,20 +57,20 @@ func reportPath(given, gate string, getenv func(string) string) (string, error) 
 	return filepath.Join(folder, fmt.Sprintf("%s-%s-%d.json", gate, time.Now().UTC().Format("20060102T150405Z"), os.Getpid())), nil
 }
 
-// Write writes a report as JSON to path, for its owner alone.
+// Write writes a report as JSON to path, readable by its owner only.
 func Write(path string, result Result) error {
 	_, err := write(path, result, nil)
 	return err
 }
 
-// write writes a report as JSON to path, and in other formats beside it. It
+// write writes a report as JSON to path, and in other formats next to it. It
 // returns the paths by format.
 func write(path string, result Result, also []string) (map[string]string, error) {
 	data, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("report %s: %w", path, err)
 	}
-	// For the owner alone: a report may show what templates and states hold.
+	// Readable by its owner only: a report may contain values of templates and states.
 	if err := atomicfile.Write(path, append(data, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
@@ -94,7 +94,7 @@ func text(r *Report) ([]byte, error) {
 	return []byte(strings.Join(lines, "\n") + "\n"), nil
 }
 
-// position is a file, relative to the repository that it is in, and a line; 0 for none.
+// position is a file, relative to its repository, and a line; 0 for none.
 type position struct {
 	file string
 	line int
@@ -102,17 +102,17 @@ type position struct {
 
 var fileAndLine = regexp.MustCompile(`^(.+?):(\d+)(?::\d+)?$`)
 
-// position is where a finding is shown: at the line that it names, else at what
-// the gate checked.
+// position returns where a finding is shown: at its line, else at the gate's
+// subject.
 func (r *Report) position(f Finding) position {
 	for _, where := range []string{f.Where, f.Path, r.Subject} {
 		at := position{file: where}
 		if m := fileAndLine.FindStringSubmatch(where); m != nil {
 			at.file = m[1]
-			at.line, _ = strconv.Atoi(m[2]) // digits; one that is too large is no line
+			at.line, _ = strconv.Atoi(m[2]) // digits; a number that is too large becomes 0
 		}
 		if _, err := os.Stat(at.file); err != nil {
-			continue // not a file: the path of a manifest, or what was read
+			continue // not a file, but a path in a manifest or a source of the value
 		}
 		at.file = inRepository(at.file)
 		return at
@@ -120,8 +120,8 @@ func (r *Report) position(f Finding) position {
 	return position{file: "."}
 }
 
-// inRepository is path relative to the working tree of Git that it is in; path
-// itself if it is in none.
+// inRepository returns path relative to its Git working tree; path
+// itself if it has none.
 func inRepository(path string) string {
 	path, err := filepath.Abs(path)
 	if err != nil {

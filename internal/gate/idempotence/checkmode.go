@@ -9,19 +9,18 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// keyword is a keyword of a task or a play as it is in its file.
+// keyword is a keyword of a task or a play, as written in its file.
 type keyword struct {
 	Name  string   `json:"keyword"`
-	Value string   `json:"value"` // for people, cut
+	Value string   `json:"value"` // for messages, shortened
 	Texts []string `json:"texts"` // expressions in it
 }
 
-// checkMode finds what depends on check mode: an expression that mentions it, or
-// a variable whose templates do, however many steps away. It goes by the names of
-// variables, wherever one of that name is set, so it finds too much rather than
-// too little.
+// checkMode finds expressions that depend on check mode, directly or through the
+// templates of variables. It identifies variables by name alone, so it may report
+// too much, but not too little.
 type checkMode struct {
-	set       map[string]bool            // variables that a task of this run set from what depends on it
+	set       map[string]bool            // variables that a task of this run set from a dependent value
 	templates map[string]map[string]bool // of the play's variables, its hosts' and its roles', by name
 	cache     map[string]bool            // by name of a variable
 	imported  map[string]bool            // values of files that were reported
@@ -65,7 +64,7 @@ func (c *checkMode) learn(templates map[string][]string) {
 	clear(c.cache)
 }
 
-// play sets the dependencies of a play, and of what it leaves out before it begins.
+// play sets the dependencies of a play, also of its keywords that take effect before its first task.
 func (c *checkMode) play(e *event) {
 	for _, k := range e.Keywords {
 		if !c.depends(k.Texts, nil, nil) {
@@ -93,7 +92,7 @@ func (c *checkMode) task(e *event) (when []string) {
 			e.Dependencies = append(e.Dependencies, k)
 		}
 	}
-	// A result tells that its task was skipped; nothing tells what meta does.
+	// A skipped task has a result; meta has none.
 	for _, condition := range e.When {
 		if c.depends([]string{condition}, e.Vars, nil) {
 			when = append(when, condition)
@@ -112,15 +111,15 @@ func (c *checkMode) task(e *event) (when []string) {
 	return when
 }
 
-// unreadable counts what the callback could not read as a dependency.
+// unreadable treats keywords that the callback could not read as dependencies.
 func (e *event) unreadable() {
 	if e.Unreadable != "" {
 		e.Dependencies = append(e.Dependencies, keyword{Name: "?", Value: "it cannot be read: " + e.Unreadable})
 	}
 }
 
-// depends reports whether one of the expressions depends on check mode. own are
-// the variables of the task, seen those on the way here.
+// depends returns whether one of the expressions depends on check mode. own are
+// the task's variables, seen the variables that are being resolved.
 func (c *checkMode) depends(expressions []string, own map[string][]string, seen []string) bool {
 	for _, text := range expressions {
 		if mentionsCheckMode.MatchString(text) {
@@ -142,7 +141,7 @@ func (c *checkMode) variable(name string, own map[string][]string, seen []string
 	if slices.Contains(seen, name) {
 		return false
 	}
-	// The variables of a task are for that task alone.
+	// Variables of a task are visible in that task only.
 	if found, ok := c.cache[name]; ok && len(own) == 0 {
 		return found
 	}
@@ -154,7 +153,7 @@ func (c *checkMode) variable(name string, own map[string][]string, seen []string
 		}
 		found = c.depends([]string{text}, own, inner)
 	}
-	// Within a cycle a negative answer may be wrong for another way in.
+	// In a cycle, a negative result depends on the variable at which it was entered, so it is not cached.
 	if len(own) == 0 && (found || len(seen) == 0) {
 		c.cache[name] = found
 	}

@@ -20,29 +20,29 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// snapshotScript takes the snapshot of one machine. It is Python, which Ansible needs there anyway.
+// snapshotScript takes the snapshot of one machine. It is in Python, which Ansible requires on every machine.
 //
 //go:embed snapshot.py
 var snapshotScript string
 
-// thing is one file, package, unit, container or object: what it is, and when that last changed by its machine's clock.
+// thing is the state of one file, package, unit, container or object, and the time of its last change by its machine's clock.
 type thing struct {
 	State string  `json:"state"`
 	Time  float64 `json:"time"`
 }
 
-// machine is what one machine looked like.
+// machine is the snapshot of one machine.
 type machine struct {
 	Now      float64          `json:"now"`
 	Things   map[string]thing `json:"things"`
 	Problems []string         `json:"problems"`
-	offset   time.Duration    // its clock minus ours, where that is more than the way here may have taken
+	offset   time.Duration    // its clock minus the controller's, if that exceeds the transfer time
 }
 
 // difference is one thing that changed during the runs.
 type difference struct {
 	what, before, after string
-	at                  time.Time // by our clock; zero if not known
+	at                  time.Time // by the controller's clock; zero if unknown
 	precision           time.Duration
 }
 
@@ -59,7 +59,7 @@ type play struct {
 // snapshot takes a snapshot of the machines. Machines that could not be read are missing from the result.
 func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts []string) (map[string]machine, error) {
 	argv := append([]string{"python3", "-", strings.Join(o.Snapshot, ","), o.Sandbox}, o.Watch...)
-	// On the controller the user's own rights are enough, and become is often not available.
+	// On the controller the user's privileges are enough, and become is often not available.
 	become := fmt.Sprintf("{{ %t and ansible_connection | default('ssh') is not search('local$') }}", o.Become)
 	playbook, err := yaml.Marshal([]play{{
 		Name: "Take a snapshot of the machines", Hosts: hosts, Strategy: "ansible.builtin.linear",
@@ -72,7 +72,7 @@ func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts [
 	if err != nil {
 		return nil, fmt.Errorf("writing the playbook of the snapshot: %w", err)
 	}
-	// The script must not be read as a template.
+	// Ansible must not template the script.
 	text := strings.Replace(string(playbook), "stdin: ", "stdin: !unsafe ", 1)
 	file := filepath.Join(dir, name+".yml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -81,7 +81,7 @@ func (g Gate) snapshot(ctx context.Context, o Options, dir, name string, hosts [
 	looking := o
 	looking.Playbook, looking.Tags, looking.SkipTags = file, nil, nil
 	if o.Limit != "" {
-		looking.Limit = o.Limit + ",localhost" // which a play may delegate to, and which a limit leaves out
+		looking.Limit = o.Limit + ",localhost" // plays may delegate to it in spite of the limit
 	}
 	events, broken, ended := g.play(ctx, looking, dir, name, "--forks=20")
 	if broken != nil {
@@ -146,13 +146,13 @@ func (g Gate) converge(ctx context.Context, o Options, dir string, before map[st
 		}
 		differences := compare(cluster, now, 0, o.Ignore)
 		for i := range differences {
-			differences[i].precision = time.Second // the API server keeps whole seconds
+			differences[i].precision = time.Second // times of the API server are in seconds
 		}
 		second.attribute("", differences, ran, report)
 	}
 }
 
-// participants are the machines on which something was done.
+// participants returns the machines on which a task ran.
 func participants(runs ...*recording) []string {
 	set := map[string]bool{}
 	for _, j := range runs {
@@ -172,7 +172,7 @@ func machineOf(e event) string {
 	return e.Host
 }
 
-// onlyConverged reports tasks, and items of loops, that ran in the converge and
+// onlyConverged reports tasks, and items of loops, that ran in the real run but
 // not in the check, whatever the cause: a condition that does not mention check
 // mode, a play that ended early, another loop or include.
 func onlyConverged(first, second *recording, report *gate.Report) {
@@ -234,7 +234,7 @@ func onlyConverged(first, second *recording, report *gate.Report) {
 	})
 }
 
-// waived are the findings that waivers cover.
+// waived returns the findings that waivers cover.
 func waived(report *gate.Report) []gate.Finding {
 	var out []gate.Finding
 	for _, w := range report.Waived {
@@ -243,7 +243,7 @@ func waived(report *gate.Report) []gate.Finding {
 	return out
 }
 
-// compare lists what differs, in the order in which it changed.
+// compare returns the differences between snapshots, in the order of their times.
 func compare(before, after map[string]thing, offset time.Duration, ignore []Ignore) []difference {
 	var out []difference
 	for what := range after {
@@ -254,7 +254,7 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		d := difference{what: what, before: was.State, after: after[what].State}
 		d.at = moment(after[what].Time, offset)
 		if ok && strings.HasPrefix(what, "unit ") && sameRun(was.State, d.after) {
-			// Enabling a unit does not touch its own time.
+			// Enabling a unit does not change its time.
 			d.at = moment(after["clock units"].Time, offset)
 		}
 		out = append(out, d)
@@ -264,7 +264,7 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 			continue
 		}
 		d := difference{what: what, before: was.State}
-		// What is gone has no time of its own; its folder has.
+		// A removed file has no time; use its folder's.
 		kind, name, _ := strings.Cut(what, " ")
 		parent := "clock " + kind + "s"
 		if kind == "file" {
@@ -274,7 +274,7 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 		if own := moment(after["clock "+what].Time, offset); !own.IsZero() {
 			d.at = own
 			if kind == "package" {
-				d.precision = time.Second // as dpkg's log keeps it
+				d.precision = time.Second // times in dpkg's log are in seconds
 			}
 		}
 		out = append(out, d)
@@ -288,7 +288,7 @@ func compare(before, after map[string]thing, offset time.Duration, ignore []Igno
 	return out
 }
 
-// moment is a machine's time by our clock; zero if it is not known.
+// moment converts a machine's time to the controller's clock; zero if unknown.
 func moment(seconds float64, offset time.Duration) time.Time {
 	if seconds <= 0 {
 		return time.Time{}
@@ -296,7 +296,7 @@ func moment(seconds float64, offset time.Duration) time.Time {
 	return time.UnixMicro(int64(seconds * 1e6)).Add(-offset)
 }
 
-// sameRun reports whether only the first field of a unit's state differs: whether it is enabled.
+// sameRun returns whether only the first field of a unit's state differs: enabled or not.
 func sameRun(before, after string) bool {
 	_, was, _ := strings.Cut(before, " ")
 	_, is, _ := strings.Cut(after, " ")
@@ -319,8 +319,8 @@ var (
 	noSnapshot        = gate.Info{ID: "no_snapshot", Summary: "A machine or the cluster could not be compared", NeverWaive: "leave out by snapshot what the machine does not have"}
 )
 
-// attribute reports each difference on a host at the task during which it came
-// up, one finding per task. A task that returned changed is reported for that.
+// attribute adds one finding per task for the differences that appeared while the
+// task ran. A task that returned changed has a finding already.
 func (r *recording) attribute(host string, differences []difference, ran []event, report *gate.Report) {
 	byTask := map[string]*gate.Finding{}
 	var order []string
@@ -364,7 +364,7 @@ func (r *recording) attribute(host string, differences []difference, ran []event
 	}
 }
 
-// doubt tells how sure it is that the first of the suspects made a difference.
+// doubt returns why it is uncertain that the first of the suspects made a difference.
 func doubt(d difference, suspects []event) string {
 	text := ""
 	if when := suspects[0].ChangedWhen; len(when) > 0 {
@@ -389,16 +389,16 @@ func describe(d difference) string {
 	return d.what + " differs: " + d.before + " → " + d.after
 }
 
-// suspectsOf are the tasks that ran when a difference came up, the likeliest
-// first; all tasks if the time is not known. An empty host is the cluster: any
-// task may have changed it.
+// suspectsOf returns the tasks that ran when a difference appeared, the most
+// likely first; all tasks if the time is unknown. An empty host is the cluster:
+// any task may have changed it.
 func suspectsOf(host string, d difference, ran []event) []event {
 	var during []event
 	for _, e := range ran {
 		if e.Kind != "result" || e.Result == "skipped" || host != "" && machineOf(e) != host && e.Host != host {
 			continue
 		}
-		// File systems keep the time of the last tick of the kernel's clock, at most 10 ms ago.
+		// File times are those of the kernel's last clock tick, at most 10 ms ago.
 		if from := e.began().Add(-10*time.Millisecond - d.precision); !d.at.IsZero() && (d.at.Before(from) || d.at.After(e.at())) {
 			continue
 		}

@@ -36,15 +36,15 @@ type event struct {
 	Files      []keyword           `json:"files"` // that the task includes, or was imported from
 	Args       []string            `json:"args"`  // templates
 	Sets       []string            `json:"sets"`  // variables that the task registers or sets
-	Vars       map[string][]string `json:"vars"`  // templates of its own variables
+	Vars       map[string][]string `json:"vars"`  // templates of its variables
 	Unreadable string              `json:"unreadable"`
 
 	// variables: templates by name
 	Templates map[string][]string `json:"templates"`
 
-	// Dependencies are the keywords by which check mode decides what a task or a
-	// play does, where no result tells; DependentWhen are the conditions of a
-	// result that depend on it. See resolve.
+	// Dependencies are keywords that depend on check mode without an effect in a
+	// result; DependentWhen are the conditions of a result that depend on it. See
+	// resolve.
 	Dependencies  []keyword `json:"-"`
 	DependentWhen []string  `json:"-"`
 
@@ -55,14 +55,14 @@ type event struct {
 	Task        string    `json:"task"`
 	Where       string    `json:"where"` // file:line; also of a play
 	Action      string    `json:"action"`
-	Implicit    bool      `json:"implicit"` // the facts that a play gathers unasked
+	Implicit    bool      `json:"implicit"` // the automatic fact gathering of a play
 	Rescued     bool      `json:"rescued"`  // it is in a block that has a rescue
 	ChangedWhen []string  `json:"changed_when"`
 	FailedWhen  []string  `json:"failed_when"`
 	When        []string  `json:"when"`
-	CheckMode   *bool     `json:"check_mode"` // what the task or play itself asks for
+	CheckMode   *bool     `json:"check_mode"` // keyword of the task or play
 	Host        string    `json:"host"`
-	On          string    `json:"on"` // whom it was delegated to
+	On          string    `json:"on"` // host that it was delegated to
 	Result      string    `json:"kind"`
 	Began       float64   `json:"began"`
 	Ignored     bool      `json:"ignored"`
@@ -70,7 +70,7 @@ type event struct {
 	outcome
 }
 
-// outcome is what a task, or one item of its loop, said of itself.
+// outcome is the result of a task, or of one item of its loop.
 type outcome struct {
 	Item           string        `json:"item"`
 	Changed        bool          `json:"changed"`
@@ -99,7 +99,7 @@ type counts struct {
 
 func (e event) at() time.Time { return time.UnixMicro(int64(e.Time * 1e6)) }
 
-// began is when the task started on its host; its end, if that is not known.
+// began returns the start of the task on its host; its end, if that is unknown.
 func (e event) began() time.Time {
 	if e.Began == 0 {
 		return e.at()
@@ -107,8 +107,8 @@ func (e event) began() time.Time {
 	return time.UnixMicro(int64(e.Began * 1e6))
 }
 
-// readEvents reads what the callback wrote. A line that is cut, out of order or
-// not an event is an error: what follows cannot be trusted to be everything.
+// readEvents reads the callback's events. A truncated line, a gap in the order or
+// a line that is not an event is an error: later events may be missing.
 func readEvents(r io.Reader) ([]event, error) {
 	var events []event
 	lines := bufio.NewReaderSize(r, 1<<16)

@@ -3,8 +3,8 @@
 // Package idempotence checks that a playbook changes nothing on machines that
 // have converged. It runs ansible-playbook in check mode and checks the events
 // of the callback gate_events; with Converge it also runs it for real and
-// compares the machines before and after. It does not read what Ansible prints
-// for people, and what it did not see is a finding.
+// compares the machines before and after. It does not parse Ansible's
+// output, and missing events are a finding.
 package idempotence
 
 import (
@@ -29,7 +29,7 @@ const (
 	converge = "converge"
 )
 
-// Ignore is something on a machine that may change by itself, and why.
+// Ignore is an entry of option ignore: something that may change without a task, and the reason.
 type Ignore struct {
 	What   string `json:"what" arg:"what"` // "file /etc/x", "unit y.service"; * within a name, ** at the end for all below
 	Reason string `json:"reason" arg:"reason"`
@@ -44,8 +44,8 @@ type Options struct {
 	Tags      []string
 	SkipTags  []string
 	Dir       string   // to run in; empty: the current one
-	Hosts     []string // that have to take part; empty: those that a play matches
-	Converge  bool     // run for real too, and compare the machines
+	Hosts     []string // that must run tasks; empty: those that a play matches
+	Converge  bool     // also run for real, and compare the machines
 	Watch     []string // folders whose files are compared
 	Snapshot  []string // kinds: packages, units, files, containers
 	Become    bool     // for the snapshot
@@ -65,7 +65,7 @@ type Gate struct {
 	Objects func(ctx context.Context) (map[string]thing, error)
 }
 
-// Report is what was found.
+// Report is the report of the gate.
 type Report struct {
 	*gate.Report
 	Limit     string   `json:"limit,omitempty"`
@@ -73,12 +73,12 @@ type Report struct {
 	Expected  []string `json:"expected_hosts,omitempty"`
 	Core      string   `json:"ansible_core,omitempty"` // version of ansible-core
 	Converged bool     `json:"converged"`              // it ran for real, and the machines were compared
-	Hosts     []string `json:"hosts"`                  // that took part
+	Hosts     []string `json:"hosts"`                  // that ran tasks
 	Tasks     int      `json:"tasks"`                  // results that were checked
 }
 
-// Evaluate runs the playbook and checks it. The error is about what keeps it
-// from running at all; a run that breaks is a finding.
+// Evaluate runs the playbook and checks it. It returns an error only if the
+// playbook could not be run; a failed run is a finding.
 func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	for _, i := range o.Ignore {
 		if strings.TrimSpace(i.Reason) == "" {
@@ -120,8 +120,8 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-// before takes the snapshots before the runs. It is not known yet which hosts
-// take part, and a task that runs in check mode may change any of them.
+// before takes the snapshots before the runs, of all hosts: it is unknown which
+// ones run tasks, and tasks with check_mode: false change hosts in the check, too.
 func (g Gate) before(ctx context.Context, o Options, dir string, report *gate.Report) (machines map[string]machine, cluster map[string]thing) {
 	machines, err := g.snapshot(ctx, o, dir, "before", []string{"all", "localhost"})
 	if err != nil {
@@ -167,7 +167,7 @@ func (o Options) narrowed(first *recording) []string {
 	return out
 }
 
-// describe writes facts and lines for people.
+// describe fills in the facts and the summary of the report.
 func (r *Report) describe(first *recording) {
 	r.Hosts = append(r.Hosts, slices.Sorted(maps.Keys(first.active))...)
 	for _, e := range first.events {
@@ -187,8 +187,8 @@ func (r *Report) describe(first *recording) {
 	}
 }
 
-// play runs ansible-playbook and reads its events. broken is why the events
-// cannot be trusted, ended how the program failed.
+// play runs ansible-playbook and reads its events. broken is the reason why events
+// may be missing, ended the error of the program.
 func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...string) (events []event, broken, ended error) {
 	file := filepath.Join(dir, name+".jsonl")
 	args := append([]string{"--diff"}, more...)
@@ -216,7 +216,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 		args = append(args, "--extra-vars=@"+vars)
 	}
 	env := clean(g.Env)
-	// The guard refuses a variable that names a folder of plugins, so only tests name one.
+	// Only tests set the folder: the guard refuses variables with plugin folders.
 	if g.Callbacks == "" {
 		env = append(env, "ANSIBLE_CALLBACKS_ENABLED=arcodange.sandbox.gate_events")
 	} else {
@@ -243,7 +243,7 @@ func (g Gate) play(ctx context.Context, o Options, dir, name string, more ...str
 	return events, broken, ended
 }
 
-// clean removes variables that decide on events, on output, or on which tasks run.
+// clean removes variables that affect events, output, or the tasks that run.
 func clean(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

@@ -16,7 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// restless are the kinds that a cluster writes itself, all the time.
+// restless are the kinds that a cluster writes continuously.
 var restless = []string{
 	"events", "events.events.k8s.io", "leases.coordination.k8s.io", "leasecandidates.coordination.k8s.io", "endpoints", "endpointslices.discovery.k8s.io",
 	"componentstatuses", "nodes.metrics.k8s.io", "pods.metrics.k8s.io", "csinodes.storage.k8s.io", "csistoragecapacities.storage.k8s.io",
@@ -24,17 +24,17 @@ var restless = []string{
 	"ipaddresses.networking.k8s.io", "resourceslices.resource.k8s.io",
 }
 
-// Cluster looks at every object of a cluster through kubectl.
+// Cluster reads the objects of a cluster with kubectl.
 type Cluster struct {
 	Runner     run.Runner
 	Kubectl    string
 	Kubeconfig string
 }
 
-// Objects is every object that no controller in the cluster keeps: by its
-// generation, which counts changes of what is wanted and not of what is, and by
-// a digest of all but its status. Kinds that are defined in the cluster go by
-// the digest alone, since some count their status too.
+// Objects returns every object without a controller: its
+// generation, which counts changes of the spec and not of the status, and
+// a digest of all fields but the status. For custom resources it has only
+// the digest, since some count changes of the status too.
 func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 	ask := func(args ...string) ([]byte, error) {
 		res, err := c.Runner.Run(ctx, run.Cmd{Name: c.Kubectl, Args: append([]string{"--kubeconfig=" + c.Kubeconfig, "--request-timeout=30s"}, args...)})
@@ -62,11 +62,11 @@ func (c Cluster) Objects(ctx context.Context) (map[string]thing, error) {
 	return objects(data)
 }
 
-// passing are the annotations by which a cluster keeps time on an object.
+// passing are annotations that a cluster updates continuously.
 var passing = []string{"control-plane.alpha.kubernetes.io/leader", "endpoints.kubernetes.io/last-change-trigger-time"}
 
-// ofCondition are the taints by which the cluster itself tells a node's
-// condition, which is its status, and a cordon, which its spec says beside them.
+// ofCondition are taints that the cluster sets for a node's conditions, which are
+// status, and for a cordon, which is another field of the spec.
 // Source: k8s.io/api/core/v1, well_known_taints.go.
 var ofCondition = []string{
 	"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/memory-pressure", "node.kubernetes.io/disk-pressure",
@@ -91,7 +91,7 @@ func objects(data []byte) (map[string]thing, error) {
 		}
 		m := o.Metadata
 		if slices.ContainsFunc(m.OwnerReferences, func(owner owner) bool { return owner.Controller }) {
-			continue // a controller keeps it as its owner wants it, which is looked at; other owners only take it along when they go
+			continue // its controller's spec is compared; owners that are not controllers only matter for deletion
 		}
 		state := m.UID
 		if group, _, named := strings.Cut(o.APIVersion, "/"); m.Generation > 0 && o.Kind != "Node" && (!named || !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")) {
@@ -113,7 +113,7 @@ func objects(data []byte) (map[string]thing, error) {
 	return out, nil
 }
 
-// object is what the gate knows of one.
+// object has the fields of an object that the gate reads.
 type object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -129,7 +129,7 @@ type object struct {
 	}
 }
 
-// owner is a reference to another object. At most one of an object's is its controller.
+// owner is an owner reference. At most one of an object's is its controller.
 type owner struct{ Controller bool }
 
 func objectOf(item map[string]any) (object, error) {
@@ -141,10 +141,10 @@ func objectOf(item map[string]any) (object, error) {
 	return o, err
 }
 
-// wanted is a digest of what is wanted of an object: all but its status and
-// what the API server counts. A node's kubelet annotates it by itself, and the
-// cluster taints it by its condition. The digest is short, and with the object's
-// UID, so that it does not tell a secret's value.
+// wanted returns a digest of all fields of an object but its status, the fields
+// that the API server counts, and a node's annotations and taints that the kubelet
+// and the cluster set. The digest is short and includes the object's
+// UID, so that it does not reveal a secret's value.
 func wanted(kind string, item map[string]any) string {
 	rest := maps.Clone(item)
 	delete(rest, "status")
@@ -180,7 +180,7 @@ func wanted(kind string, item map[string]any) string {
 	}
 	data, err := json.Marshal(rest)
 	if err != nil {
-		return err.Error() // of a map that was JSON there is none
+		return err.Error() // cannot happen for a map that was decoded from JSON
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(data))[:12]
 }

@@ -14,28 +14,28 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// recording is one run of the playbook as the rules see it.
+// recording is one run of the playbook, for the rules.
 type recording struct {
 	run      string // check or converge
 	events   []event
-	broken   error // the events cannot be trusted
-	ended    error // the program did not end well
+	broken   error // why events may be missing
+	ended    error // the program's error
 	expected expected
 	first    int // order of the first event's findings
 
 	plays   int
 	active  map[string]bool   // hosts on which a task ran; gathering facts does not count
 	matched map[string]bool   // hosts that a play matched
-	counted map[string]counts // results by host, as the events tell them
+	counted map[string]counts // results by host, counted from the events
 }
 
 // expected is what a run is checked against.
 type expected struct {
-	Hosts    []string // that take part; empty: those that a play matches
+	Hosts    []string // that must run tasks; empty: those that a play matches
 	Tags     []string
 	SkipTags []string
-	// Converged tells that a real run is compared with this one, which shows what
-	// check mode left out. Without it, what might have been left out is a finding.
+	// Converged is true if a real run is compared with this one, which reveals tasks
+	// that check mode skipped. Without it, every possible skip is a finding.
 	Converged bool
 }
 
@@ -46,14 +46,14 @@ func record(name string, events []event, broken, ended error, expected expected)
 		active: map[string]bool{}, matched: map[string]bool{}, counted: map[string]counts{},
 	}
 	if name == converge {
-		r.first = 1 << 30 // behind the findings of the check
+		r.first = 1 << 30 // after the findings of the check
 	}
 	for _, e := range events {
 		switch e.Kind {
 		case "play":
 			r.plays++
 			var hosts []string
-			_ = json.Unmarshal(e.Hosts, &hosts) // a play that names no host matched none
+			_ = json.Unmarshal(e.Hosts, &hosts) // a play without hosts matched none
 			for _, host := range hosts {
 				r.matched[host] = true
 			}
@@ -93,12 +93,12 @@ func (r *recording) count(e event) {
 	r.counted[e.Host] = c
 }
 
-// tellsChange reports whether a result has a statement about changes.
+// tellsChange returns whether a result says that something changed or did not.
 func (e event) tellsChange() bool {
 	return e.Kind == "result" && e.Result != "unreachable" && (e.Result != "failed" || e.Changed)
 }
 
-// checkRules are the rules about one run, in the order in which they see what was reported.
+// checkRules are the rules about one run, in the order of evaluation.
 var checkRules = []gate.Rule[*recording]{
 	notCheck{}, narrowed{}, noHosts{}, failed{}, rescuedFailure{}, ignoredFailure{}, unreachable{}, checkModeSkip{},
 	changed{}, hiddenChange{}, incomplete{}, nothingRan{}, missingHost{},
@@ -109,7 +109,7 @@ func Rules() []gate.Info {
 	return gate.Infos(checkRules, undeclaredChange, unexplainedChange, noSnapshot)
 }
 
-// check reports what one run violates. Of a run without events only that is reported.
+// check reports the violations of one run. For a run without events it reports only that.
 func (r *recording) check(ctx context.Context, report *gate.Report, rules []gate.Rule[*recording]) {
 	if !r.began() {
 		rules = []gate.Rule[*recording]{nothingRan{}}
@@ -119,7 +119,7 @@ func (r *recording) check(ctx context.Context, report *gate.Report, rules []gate
 
 func (r *recording) began() bool { return len(r.events) > 0 && r.events[0].Kind == "begin" }
 
-// at is a finding about the run at an event.
+// at returns a finding about the run at an event.
 func (r *recording) at(e event, rule string) gate.Finding {
 	f := gate.Finding{Rule: rule, Run: r.run, Task: e.Task, Where: e.Where, Host: e.Host, Order: r.first + e.Number}
 	if e.On != "" && e.On != e.Host {
@@ -128,19 +128,19 @@ func (r *recording) at(e event, rule string) gate.Finding {
 	return f
 }
 
-// whole is a finding about the run as a whole.
+// whole returns a finding about the whole run.
 func (r *recording) whole(rule, expected, found string) gate.Finding {
 	return gate.Finding{Rule: rule, Run: r.run, Expected: expected, Found: found, Order: r.first + len(r.events)}
 }
 
-// has reports whether this run has an unwaived finding of one of the rules.
+// has returns whether this run has an unwaived finding of one of the rules.
 func (r *recording) has(report *gate.Report, rules ...string) bool {
 	return slices.ContainsFunc(report.Findings, func(f gate.Finding) bool { return f.Run == r.run && slices.Contains(rules, f.Rule) })
 }
 
 func oneLine(text string) string { return gate.OneLine(text, 300) }
 
-// how tells on one line how a program ended: by the first error that it printed.
+// how returns the first error that a program printed, on one line.
 func how(ended error) string {
 	var failed *run.Error
 	if !errors.As(ended, &failed) || failed.Result.Code < 0 {
@@ -158,7 +158,7 @@ func how(ended error) string {
 	return status
 }
 
-// reason is why a task failed.
+// reason returns why a task failed.
 func (e event) reason() string {
 	for _, item := range e.Items {
 		if item.Failed && item.Msg != "" {

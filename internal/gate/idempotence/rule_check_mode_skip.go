@@ -11,10 +11,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// checkModeSkip is reported for what check mode leaves out: a task that was
-// skipped because of it, and, unless a real run is compared, a task or play in
-// which check mode decides something that no result tells (whether a play ends,
-// what a loop or an include holds, what a failure or a change is).
+// checkModeSkip is reported for a task that was skipped because of check mode.
+// Unless a real run is compared, it is also reported for a task or play with a
+// keyword that depends on check mode without an effect in a result (whether a
+// play ends, the items of a loop, an include, failed_when, changed_when).
 type checkModeSkip struct{}
 
 func (checkModeSkip) Info() gate.Info {
@@ -44,10 +44,10 @@ func (checkModeSkip) Check(_ context.Context, r *recording, report *gate.Report)
 	}
 }
 
-// skipped reports whether a result, or an item of its loop, was skipped because of check mode.
+// skipped returns whether a result, or an item of its loop, was skipped because of check mode.
 func (r *recording) skipped(e event) (reason, item string, ok bool) {
 	if !e.tellsChange() || r.run != check && (e.CheckMode == nil || !*e.CheckMode) {
-		return "", "", false // in a real run check mode holds nothing back
+		return "", "", false // a real run skips nothing because of check mode
 	}
 	dependent := e.DependentWhen
 	if r.expected.Converged {
@@ -70,9 +70,9 @@ var (
 	emptyLoop         = lazyregexp.New(`(?i)no items in the list`)
 )
 
-// skipReason reports whether check mode is why something was skipped: because of a
-// condition that mentions it, or depends on it by variables; or by the module
-// itself, with a message that mentions it or, as the raw module, with none.
+// skipReason returns whether a task was skipped because of check mode: by a
+// condition that depends on it directly or through variables; or by the module,
+// with a message that mentions it or, like the raw module, without a message.
 func (o outcome) skipReason(when, dependent []string) (string, bool) {
 	if !o.Skipped {
 		return "", false
@@ -93,7 +93,7 @@ func (o outcome) skipReason(when, dependent []string) (string, bool) {
 	case mentionsCheckMode.MatchString(message):
 		return oneLine(message), true
 	case o.SkipReason != "":
-		// Ansible skipped it by a condition that it does not name.
+		// Ansible skipped it by a condition that the result does not contain.
 		if joined := strings.Join(when, " and "); mentionsCheckMode.MatchString(joined) {
 			return "its condition is: " + oneLine(joined), true
 		}

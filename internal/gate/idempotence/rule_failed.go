@@ -9,7 +9,7 @@ import (
 )
 
 // failed is reported for a task that failed and was not rescued: its host did
-// not get to the tasks behind it.
+// not run the tasks after it.
 type failed struct{}
 
 func (failed) Info() gate.Info {

@@ -12,9 +12,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// incomplete is reported for a run of which not everything was seen: events are
-// missing, Ansible's recap counts more than they tell, or the program ended
-// with an error that no event explains.
+// incomplete is reported for a run with missing events, with higher counts in
+// Ansible's recap than in the events, or with an error of the program
+// that no event explains.
 type incomplete struct{}
 
 func (incomplete) Info() gate.Info {

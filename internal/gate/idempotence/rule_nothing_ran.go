@@ -27,7 +27,7 @@ func (nothingRan) Check(_ context.Context, r *recording, report *gate.Report) {
 			found = how(r.ended)
 		}
 		report.Add(r.whole("nothing_ran", "a run", found))
-	case r.has(report, "incomplete"): // who would have taken part is not known
+	case r.has(report, "incomplete"): // it is unknown which tasks would have run
 	case r.plays == 0:
 		report.Add(r.whole("nothing_ran", "at least one play", "no play began"))
 	case len(r.active) == 0 && !r.has(report, "no_hosts", "failed", "rescued_failure", "unreachable", "check_mode_skip", "ignored_failure"):

@@ -26,16 +26,16 @@ var rules = []gate.Rule[subject]{
 // Rules describes all rules of the gate.
 func Rules() []gate.Info { return gate.Infos(rules) }
 
-// Evaluate compares what was found with the manifest. subject names the manifest
-// in the report. The deviations are known differences, not findings: the
-// embedded distribution, as long as it has production's version of Kubernetes.
+// Evaluate compares the sandbox with the manifest. subject is the manifest's name
+// in the report. Deviations are known differences, not findings: the
+// embedded distribution, if it has production's version of Kubernetes.
 func Evaluate(name string, m *Manifest, found Found, waivers []gate.Waiver) (report *gate.Report, deviations []string, err error) {
 	report, err = gate.NewReport("parity", name, Rules(), waivers)
 	if err != nil {
 		return nil, nil, err
 	}
 	s := subject{m, found}
-	gate.Check(context.Background(), rules, s, report) // the rules do not wait for anything
+	gate.Check(context.Background(), rules, s, report) // the rules never block
 	report.Finish(true)
 	deviations = s.deviations()
 	if len(report.Findings) == 0 {
@@ -67,13 +67,13 @@ func (s subject) add(report *gate.Report, rule, expected, found, source string, 
 	})
 }
 
-// base is a version of Kubernetes without what its distributor adds.
+// base returns a version of Kubernetes without the distribution's suffix.
 func base(version string) string {
 	release, _, _ := strings.Cut(version, "+")
 	return release
 }
 
-// meets reports whether a version is the manifest's, or the embedded distribution's of the same release.
+// meets returns whether a version is the manifest's, or the embedded distribution's of the same release.
 func meets(found, expected string) bool {
 	return found == expected || DistributionOf(found) == embedded && base(found) == base(expected)
 }

@@ -2,8 +2,8 @@
 
 package parity
 
-// Found is what was read of a sandbox. A list that is empty means that there
-// is nothing of the kind; what could not be read is an error of the reader,
+// Found is the state of a sandbox. An empty list means that there
+// are no such objects; a failed read is an error of the reader,
 // never an empty list.
 type Found struct {
 	Version      string // gitVersion of the API server
@@ -20,7 +20,7 @@ type Found struct {
 	Hosts        map[string]foundHost // by name in the inventory
 }
 
-// FoundNode is a node as its object has it.
+// FoundNode is a Node object.
 type FoundNode struct {
 	Name         string
 	Roles        []string // as those of Node
@@ -36,7 +36,7 @@ type FoundRelease struct {
 	Revision                                         int
 }
 
-// FoundHelmChart is a HelmChart of k3s: what its Helm controller is asked to install.
+// FoundHelmChart is a HelmChart object of k3s: a chart that its Helm controller should install.
 type FoundHelmChart struct {
 	Namespace, Name, TargetNamespace, Chart, Version string
 }
@@ -47,7 +47,7 @@ type FoundImage struct {
 	Workload  string // kind and name, as Deployment vault
 	Container string
 	Reference string
-	Ports     []int             // that the container names as served; it may serve others
+	Ports     []int             // that the container declares; it may serve others
 	Labels    map[string]string // of the pods, by which Services find them
 	Ends      bool              // of a Job: it runs to its end
 }
@@ -66,8 +66,8 @@ type FoundGroup struct {
 	Versions  []string
 }
 
-// FoundApplication is an Application of ArgoCD. Its sources are as they stand
-// there: the URL, path, chart and targetRevision.
+// FoundApplication is an Application of ArgoCD, with its sources unchanged:
+// the URL, path, chart and targetRevision.
 type FoundApplication struct {
 	Namespace, Name string
 	Sources         []Source
@@ -84,8 +84,8 @@ type FoundVolume struct {
 	Name, Driver, Handle string // of CSI; empty if it is not one
 }
 
-// FoundLonghorn is what Longhorn knows of volumes and of their backups. Longhorn
-// looks into one namespace, its own; objects of others are found all the same.
+// FoundLonghorn are Longhorn's volumes, jobs and targets. Longhorn uses only
+// those in its own namespace; objects in others are listed too.
 type FoundLonghorn struct {
 	Volumes []FoundLonghornVolume
 	Jobs    []FoundJob
@@ -117,7 +117,7 @@ type FoundTarget struct {
 	Unavailable bool // Longhorn says so
 }
 
-// foundHost is what was read of a host outside Kubernetes.
+// foundHost is the state of a host outside Kubernetes.
 type foundHost struct {
 	Groups     []string
 	Containers []foundContainer
@@ -129,8 +129,8 @@ type foundContainer struct {
 	Project     string // of docker compose; empty if another started it
 	Service     string
 	Image       string            // reference
-	Environment map[string]string // only what tells a version
-	Labels      map[string]string // only what tells a version
-	Status      string            // Docker's word: running, restarting, exited, …
-	Health      string            // Docker's word: healthy, unhealthy, starting; empty or none without a health check
+	Environment map[string]string // only variables with a version
+	Labels      map[string]string // only labels with a version
+	Status      string            // as Docker reports it: running, restarting, exited, …
+	Health      string            // as Docker reports it: healthy, unhealthy, starting; empty or none without a health check
 }

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// ReadHosts reads what a play gathered: host → groups, and containers of its
-// Docker engine. A host whose containers were not read is an error, since it
-// would look like one that runs nothing; so is a key that is not known.
+// ReadHosts parses the hosts that a play gathered: for each host its groups and
+// the containers of its Docker engine. A host without a list of containers is an
+// error, since it would look like one that runs nothing; so is an unknown key.
 func ReadHosts(given map[string]any) (map[string]foundHost, error) {
 	type container struct {
 		Name        string            `json:"name"`

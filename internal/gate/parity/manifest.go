@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package parity holds what production is, as the parity manifest says it, and
-// tells in what a live sandbox differs from it. It knows nothing of Ansible and
-// opens no connection: the sandbox is read by the package live.
+// Package parity reads the parity manifest, which describes production, and
+// compares a sandbox with it. It opens no connection: the package live reads the
+// sandbox.
 package parity
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// Manifest is what production is. Lists are sorted as Sort has it.
+// Manifest describes production. Lists are sorted, see Sort.
 type Manifest struct {
 	Kubernetes   Kubernetes
 	Nodes        []Node // at least one
@@ -25,10 +25,10 @@ type Manifest struct {
 	Backups      []Backup
 }
 
-// Distribution is who made a Kubernetes.
+// Distribution is a distribution of Kubernetes.
 type Distribution string
 
-// The distributions. A version names its distribution behind the plus:
+// The distributions. A version has its distribution after the plus:
 // v1.34.3+k3s1, v1.34.3+embedded.
 const (
 	k3s      Distribution = "k3s"
@@ -36,17 +36,17 @@ const (
 	other    Distribution = "other"
 )
 
-// Kubernetes is what the API server reports about itself.
+// Kubernetes is the version that the API server reports.
 type Kubernetes struct {
 	Distribution Distribution
-	Version      string // as gitVersion of /version has it
+	Version      string // gitVersion of /version
 }
 
 // Node is one machine of the cluster.
 type Node struct {
 	Name string
 	// Roles are "server" (a control plane) or "agent", and any further
-	// node-role.kubernetes.io/ROLE by its name. Sorted.
+	// node-role.kubernetes.io/ROLE. Sorted.
 	Roles        []string
 	Architecture string // GOARCH, as arm64
 }
@@ -54,7 +54,7 @@ type Node struct {
 // Component is a piece of software in the cluster.
 type Component struct {
 	Name    string
-	Version string // in the terms of FoundBy
+	Version string // see FoundBy
 	FoundBy FoundBy
 }
 
@@ -87,7 +87,7 @@ type Image struct {
 	Repository string // as hashicorp/vault; see SameRepository
 }
 
-// Applications are ArgoCD's, all of one namespace: one that is not listed is one too many.
+// Applications lists all Applications of ArgoCD in one namespace; any other there is a drift.
 type Applications struct {
 	Namespace string
 	Items     []Application
@@ -110,11 +110,11 @@ type Source struct {
 // Outside is a service that must run outside Kubernetes, by docker compose.
 type Outside struct {
 	Name    string
-	Hosts   string // group of the inventory; it runs on each host of it
+	Hosts   string // group of the inventory; the service runs on each of its hosts
 	Version string // 17 means every 17.x
 	Compose Compose
-	// Images are repositories that hold it too, besides Compose.Image and those
-	// that are well known: in the cluster it is found by them. See SameRepository.
+	// Images are further repositories that contain it, in addition to Compose.Image
+	// and well-known ones. They identify it in the cluster. See SameRepository.
 	Images []string
 }
 
@@ -125,16 +125,16 @@ type Compose struct {
 	Image   string // repository; see SameRepository
 }
 
-// Backup is what must be backed up by Longhorn: one claim, or every claim of a
-// storage class. Either Namespace and Claim are set or StorageClass is.
+// Backup lists claims that Longhorn must back up: one claim, or every claim of a
+// storage class. Either Namespace and Claim or StorageClass is set.
 type Backup struct {
 	Namespace    string
 	Claim        string
 	StorageClass string
-	MayBeEmpty   bool // no claim of the class is no drift
+	MayBeEmpty   bool // accept a class without claims
 }
 
-// DistributionOf tells the distribution of a version.
+// DistributionOf returns the distribution of a version.
 func DistributionOf(version string) Distribution {
 	_, build, _ := strings.Cut(version, "+")
 	switch {
@@ -172,9 +172,9 @@ func Policy(targetRevision string) string {
 	return "branch"
 }
 
-// RepositoryOf is the URL of a repository as a manifest has it: owner/name for
+// RepositoryOf converts the URL of a repository to the manifest's form: owner/name for
 // Git, since production's forge and the sandbox's differ; host and path for a
-// repository of charts. It is lower case and without .git.
+// chart repository; in lower case and without .git.
 func RepositoryOf(url string, chart bool) string {
 	rest := strings.ToLower(strings.TrimSpace(url))
 	if _, after, isURL := strings.Cut(rest, "://"); isURL {
@@ -183,7 +183,7 @@ func RepositoryOf(url string, chart bool) string {
 		rest = host + "/" + path // git@host:owner/name
 	}
 	if at := strings.LastIndexByte(strings.SplitN(rest, "/", 2)[0], '@'); at >= 0 {
-		rest = rest[at+1:] // never repeat who logs in
+		rest = rest[at+1:] // remove credentials
 	}
 	rest = strings.TrimSuffix(strings.Trim(rest, "/"), ".git")
 	if chart {
@@ -193,8 +193,8 @@ func RepositoryOf(url string, chart bool) string {
 	return strings.Join(parts[max(0, len(parts)-2):], "/")
 }
 
-// SplitImage takes an image's reference apart. The tag is "latest" if there is
-// none, or the digest if that is all there is.
+// SplitImage splits an image's reference. Without a tag, tag is the digest or,
+// without a digest, "latest".
 func SplitImage(reference string) (repository, tag string) {
 	name, digest, _ := strings.Cut(reference, "@")
 	slash := strings.LastIndexByte(name, '/')
@@ -207,16 +207,16 @@ func SplitImage(reference string) (repository, tag string) {
 	return name, "latest"
 }
 
-// SameRepository reports whether a repository of images is the one that is
-// meant: the same, or the same below a registry or another owner, so that a
-// mirror counts. "postgres" means docker.io/library/postgres and
-// registry.example/mirror/postgres, and not postgres-exporter.
+// SameRepository returns whether an image repository is the expected one, also
+// below another registry or owner, so that mirrors match. "postgres" matches
+// docker.io/library/postgres and registry.example/mirror/postgres, but not
+// postgres-exporter.
 func SameRepository(found, meant string) bool {
 	return found == meant || strings.HasSuffix(found, "/"+meant)
 }
 
-// Sort brings a manifest into its canonical order: lists by name, backups by
-// storage class first. The sources of an Application keep theirs.
+// Sort sorts a manifest: lists by name, backups by storage class first. The order
+// of an Application's sources stays.
 func (m *Manifest) Sort() {
 	for i := range m.Nodes {
 		slices.Sort(m.Nodes[i].Roles)

@@ -16,10 +16,9 @@ import (
 // parser reads the nodes of a manifest.
 type parser struct{ strictyaml.File }
 
-// Parse reads a manifest from memory; file says in messages where
-// it comes from. Whatever it does not understand is an error that gives file,
-// line and column, and so is a section that is missing: a manifest half read
-// would hold a sandbox to half of production.
+// Parse parses a manifest; file is its name in messages. Unknown keys and missing
+// sections are errors with file, line and column, since otherwise parts of
+// production would not be compared.
 func Parse(file string, data []byte) (*Manifest, error) {
 	m := &Manifest{}
 	p := parser{strictyaml.File(file)}
@@ -272,7 +271,7 @@ func (p parser) matching(into *string, form *lazyregexp.Regexp, what string) fun
 	}
 }
 
-// name reads what may be a segment of a drift's path.
+// name reads a name that is valid as a segment of a drift's path.
 func (p parser) name(into *string) func(*yaml.Node) error {
 	return p.matching(into, nameText, "a name of letters, digits, dots, dashes and underscores")
 }
@@ -295,7 +294,7 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 	}
 }
 
-// yes reads what can only be true: what is not so is left out.
+// yes reads a key whose only valid value is true.
 func (p parser) yes(n *yaml.Node, into *bool) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil || !*into {
 		return p.At(n, "only true may stand here; leave the key out otherwise")

@@ -51,7 +51,7 @@ func (application) Check(_ context.Context, s subject, report *gate.Report) {
 	}
 }
 
-// applicationName is the segment of a path for an Application: with its namespace if that is another one.
+// applicationName returns the path segment of an Application, with its namespace if that differs from the manifest's.
 func applicationName(app FoundApplication, namespace string) string {
 	if app.Namespace == namespace {
 		return app.Name
@@ -82,7 +82,7 @@ func (s subject) compareSource(report *gate.Report, expected, found Source, sour
 	}
 }
 
-// folder is a path of a repository in one spelling.
+// folder returns the canonical spelling of a path in a repository.
 func folder(text string) string {
 	if text == "" {
 		return ""
@@ -90,7 +90,7 @@ func folder(text string) string {
 	return path.Clean(strings.Trim(text, "/"))
 }
 
-// canonical are sources as a manifest would have them.
+// canonical converts sources to the manifest's form.
 func canonical(found []Source) []Source {
 	out := make([]Source, len(found))
 	for i, s := range found {

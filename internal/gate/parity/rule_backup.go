@@ -44,7 +44,7 @@ func (backup) Check(_ context.Context, s subject, report *gate.Report) {
 		case there || expected.MayBeEmpty:
 		case expected.StorageClass == "":
 			s.add(report, "backup", "backed up", "no such claim", source, "backups", expected.Namespace, expected.Claim)
-		default: // all of them may have another class, which is not backed up
+		default: // all claims may have another class, which is not backed up
 			s.add(report, "backup", "claims that are backed up", "no claim of the class", source, "backups", expected.StorageClass)
 		}
 	}
@@ -71,7 +71,7 @@ func (s subject) uncovered(claim FoundClaim) string {
 			continue
 		}
 		there = true
-		// Of two with that name one is Longhorn's, and it is not known which.
+		// If two volumes have that name, it is unknown which one Longhorn uses.
 		if why := s.unsaved(volume); why != "" {
 			return why
 		}
@@ -107,9 +107,9 @@ func (s subject) unsaved(volume FoundLonghornVolume) string {
 	return "no job covers it: " + strings.Join(unique(why), ", ")
 }
 
-// passesOver returns why a job does not back up a volume; empty if it does. A job
-// runs for the volumes that carry its label or that of one of its groups; what
-// carries none of either belongs to the group default, as Longhorn has it.
+// passesOver returns why a job does not back up a volume; empty if it does. In
+// Longhorn a job runs for the volumes with its label or that of one of its groups;
+// a volume without such labels is in the group default.
 func (job FoundJob) passesOver(volume FoundLonghornVolume) string {
 	if job.Namespace != volume.Namespace {
 		return fmt.Sprintf("is of the namespace %s, and the volume of %s", job.Namespace, volume.Namespace)

@@ -11,7 +11,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// component is reported for each component that is not there or not of the version.
+// component is reported for each component that is missing or has another version.
 type component struct{}
 
 func (component) Info() gate.Info {
@@ -30,7 +30,7 @@ func (component) Check(_ context.Context, s subject, report *gate.Report) {
 	}
 }
 
-// versions returns a component's versions, where they were read, and, without any, what was found instead.
+// versions returns a component's versions and their source, or, without any, a description of what was found instead.
 func (s subject) versions(by FoundBy) (versions []string, source, why string) {
 	switch {
 	case by.HelmRelease != nil:

@@ -33,7 +33,7 @@ func (outside) Check(_ context.Context, s subject, report *gate.Report) {
 	}
 }
 
-// hosts are those that an entry has to run on.
+// hosts returns the hosts on which an entry must run.
 func (s subject) hosts(expected Outside) []string {
 	var hosts []string
 	for _, name := range slices.Sorted(maps.Keys(s.found.Hosts)) {
@@ -67,14 +67,14 @@ func (s subject) onHost(report *gate.Report, expected Outside, host string) {
 	}
 }
 
-// container is the one of an entry's service on a host, nothing if there is
-// none; and what else is there of its image.
+// container returns the container of an entry's service on a host, or nil;
+// and other containers with its image.
 func (s subject) container(expected Outside, host string) (container *foundContainer, others []string) {
 	for i, c := range s.found.Hosts[host].Containers {
 		repository, _ := SplitImage(c.Image)
 		switch {
 		case c.Project == expected.Compose.Project && c.Service == expected.Compose.Service:
-			if container == nil || c.state() == running { // one that replaces another runs beside it for a moment
+			if container == nil || c.state() == running { // during a replacement both exist for a moment
 				container = &s.found.Hosts[host].Containers[i]
 			}
 		case SameRepository(repository, expected.Compose.Image) && c.Project == "":
@@ -88,9 +88,9 @@ func (s subject) container(expected Outside, host string) (container *foundConta
 
 const running = "running"
 
-// state is "running" for what does, and what there is to say otherwise. Docker
-// lists one that restarts over and over as running in between, and one that does
-// not answer as running; so one with a health check has to be healthy.
+// state returns "running", or a description of another state. Docker
+// lists a container as running between restarts, and also if it does
+// not answer; so a container with a health check must be healthy.
 func (c foundContainer) state() string {
 	switch {
 	case c.Status != running:
@@ -101,12 +101,12 @@ func (c foundContainer) state() string {
 	return running + ", and its health is " + c.Health
 }
 
-// versionTag is a tag that tells a version, and no digest or name.
+// versionTag matches tags that are versions, not digests or names.
 var versionTag = lazyregexp.New(`^v?[0-9]{1,6}(\.[0-9]{1,9})*([-+._][0-9A-Za-z._+-]*)?$`)
 
-// version is the one that a container tells, and by what: the tag if it is a
-// version, as that is what production's compose file asks for; else what the
-// image says of itself.
+// version returns the version of a container, and its source: the tag if it is a
+// version, since production's compose file sets that; else the image's labels or
+// environment.
 func (c foundContainer) version() (version, from string) {
 	_, tag := SplitImage(c.Image)
 	if versionTag.MatchString(tag) {
@@ -118,7 +118,7 @@ func (c foundContainer) version() (version, from string) {
 	for _, ending := range []string{"_VERSION", "_MAJOR"} {
 		for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
 			if strings.HasSuffix(name, ending) {
-				value, _, _ := strings.Cut(c.Environment[name], "-") // without what a packager adds
+				value, _, _ := strings.Cut(c.Environment[name], "-") // without the packager's suffix
 				return value, name + " of " + c.Image
 			}
 		}
@@ -126,7 +126,7 @@ func (c foundContainer) version() (version, from string) {
 	return tag, "tag of " + c.Image
 }
 
-// sameVersion reports whether a version is the one expected, or a finer one of it.
+// sameVersion returns whether a version is the expected one, or a more specific one (17.2 for 17).
 func sameVersion(found, expected string) bool {
 	return found == expected || strings.HasPrefix(found, expected+".")
 }

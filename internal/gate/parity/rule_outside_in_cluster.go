@@ -25,7 +25,7 @@ func (outsideInCluster) Check(_ context.Context, s subject, report *gate.Report)
 	}
 }
 
-// inside looks among the workloads for services that must run outside Kubernetes: by
+// inside finds workloads that are services which must run outside Kubernetes, by
 // their images, else by their port. Components of the manifest are allowed.
 func (s subject) inside(report *gate.Report, expected Outside) {
 	port := expected.Port()
@@ -47,7 +47,7 @@ func (s subject) inside(report *gate.Report, expected Outside) {
 	if len(named) > 0 {
 		s.add(report, "outside_in_cluster", "outside Kubernetes", strings.Join(unique(named), ", "), source, "outside", expected.Name, "kubernetes")
 	}
-	if port != 0 && len(named)+len(serving) == 0 { // what was found has a Service too
+	if port != 0 && len(named)+len(serving) == 0 { // workloads that were found may have a Service, too
 		serving = s.behind(expected, port)
 	}
 	if len(serving) > 0 {
@@ -55,8 +55,8 @@ func (s subject) inside(report *gate.Report, expected Outside) {
 	}
 }
 
-// behind are the workloads that a Service forwards a port to, whether their
-// containers name it or not.
+// behind returns the workloads to which a Service forwards a port, even if their
+// containers do not declare it.
 func (s subject) behind(expected Outside, port int) []string {
 	var where []string
 	for _, service := range s.found.Services {
@@ -64,7 +64,7 @@ func (s subject) behind(expected Outside, port int) []string {
 			continue
 		}
 		images := map[string][]string{}
-		passes := map[string]bool{} // workloads that pass it on, or are meant to be there
+		passes := map[string]bool{} // workloads that are proxies or components of the manifest
 		for _, image := range s.found.Images {
 			if image.Namespace != service.Namespace || image.Ends || !selects(service.Selector, image.Labels) {
 				continue
@@ -91,7 +91,7 @@ func selects(selector, labels map[string]string) bool {
 	return true
 }
 
-// component reports whether an image is one of a component of the manifest.
+// component returns whether a component of the manifest has this image.
 func (s subject) component(namespace, repository string) bool {
 	return slices.ContainsFunc(s.manifest.Components, func(c Component) bool {
 		by := c.FoundBy.Image

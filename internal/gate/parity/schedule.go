@@ -10,14 +10,14 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// rarest is how long a schedule may leave between two times: one of every
-// month is the rarest that is still a backup.
+// rarest is the maximal time between two runs of a schedule: a backup must run at
+// least once a month.
 const rarest = 35 * 24 * time.Hour
 
 // never returns why a schedule never runs, or too rarely; empty if it
-// runs often enough. Longhorn makes a CronJob of it, whose controller in Kubernetes reads it
-// with the same parser. The whole of a year is looked at, and no clock: a gate
-// that is green only in the month of a yearly job proves nothing.
+// runs often enough. Longhorn makes a CronJob of it, for which Kubernetes uses
+// the same parser. A whole year is checked, so that the result does not depend on
+// the current date.
 func never(schedule string) string {
 	if strings.TrimSpace(schedule) == "" {
 		return "has no schedule"
@@ -30,7 +30,7 @@ func never(schedule string) string {
 	if err != nil {
 		return fmt.Sprintf("has the schedule %q, which is none: %s", schedule, err)
 	}
-	// A year of 365 days has the longest gaps. The time at its end is in the next one, which is such a year too.
+	// Years of 365 days have the longest gaps. The last gap ends in the next year, which also has 365 days.
 	for at, end := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); at.Before(end); {
 		next := times.Next(at)
 		if next.IsZero() {

@@ -4,10 +4,10 @@ package parity
 
 import "strings"
 
-// Versions are those that were measured, by name, as evidence keeps them:
-// "kubernetes" as the API server has it, the distribution with it; and what the
-// manifest names, components and services outside, as far as they were found.
-// Several at once are joined by a comma.
+// Versions returns the measured versions for the evidence, by name: "kubernetes"
+// with the API server's version, including the distribution; and the
+// components and services outside of the manifest that were found. Several versions
+// of one are joined by a comma.
 func Versions(m *Manifest, found Found) map[string]string {
 	s := subject{m, found}
 	all := map[string]string{}

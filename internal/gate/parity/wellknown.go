@@ -8,15 +8,14 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// software is what many images hold, under names that do not tell it by
-// themselves.
+// software is a program that many images contain under other names.
 type software struct {
-	names *lazyregexp.Regexp // of its images, the last part alone; exporters and operators are not it
-	port  int                // that it serves by default; 0 for one that anything might serve
+	names *lazyregexp.Regexp // matches the last part of its images' names, but not exporters and operators
+	port  int                // its default port; 0 if other programs use it, too
 }
 
-// wellKnown is software that tends to run outside of a cluster, and to come
-// in as a dependency of a third party's chart.
+// wellKnown is software that often runs outside of a cluster, and that charts of
+// third parties often have as a dependency.
 var wellKnown = [...]software{
 	{
 		lazyregexp.New(`^(postgres(ql)?(-(ha|repmgr|gis|[0-9].*))?|(docker-)?postgis|pgvector|pgvecto-rs|vchord-postgres|timescaledb(-ha)?|spilo(-[0-9]+)?` +
@@ -29,11 +28,11 @@ var wellKnown = [...]software{
 	{lazyregexp.New(`^(gitea(-rootless)?|forgejo)$`), 0},
 }
 
-// goesBetween matches images that serve another's port to pass it on: an
-// application's proxy to the service outside, not the service itself.
+// goesBetween matches images of proxies: they serve the port of a service outside,
+// but are not the service.
 var goesBetween = lazyregexp.New(`proxy|bouncer|pgpool|pgcat|odyssey|supavisor|maxscale|router|gateway|tunnel|envoy|traefik|nginx|klipper-lb|socat`)
 
-// software is what an entry is, by its name or its image; nothing if it is not well known.
+// software returns the well-known software of an entry, by its name or its image; nil if none.
 func (o Outside) software() (software, bool) {
 	for _, known := range wellKnown {
 		if known.names.MatchString(o.Name) || known.names.MatchString(path.Base(o.Compose.Image)) {
@@ -43,13 +42,13 @@ func (o Outside) software() (software, bool) {
 	return software{}, false
 }
 
-// Port is the one that it serves by default; 0 if that tells nothing.
+// Port returns its default port; 0 if other programs use it, too.
 func (o Outside) Port() int {
 	known, _ := o.software()
 	return known.port
 }
 
-// is reports whether a repository of images holds what an entry is about.
+// is returns whether an image repository contains an entry's service.
 func (o Outside) is(repository string) bool {
 	last := path.Base(repository)
 	if last == path.Base(o.Compose.Image) || last == o.Name {

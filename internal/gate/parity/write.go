@@ -13,8 +13,8 @@ import (
 const heading = "SPDX-License-Identifier: GPL-3.0-or-later\n\nWhat production is: the sandbox is held to it by the parity gate. All that may\nstand here: docs/schema/parity.schema.json.\n"
 
 // Marshal writes a manifest as YAML in its canonical order: equal manifests
-// give equal bytes, and Parse of them gives the manifest. What Parse would
-// refuse is an error here too.
+// give equal bytes, and Parse returns the same manifest. A manifest that Parse
+// would refuse is an error.
 func Marshal(m *Manifest) ([]byte, error) {
 	sorted := m.clone()
 	sorted.Sort()
@@ -99,7 +99,7 @@ func text(value string) *yaml.Node {
 	return node
 }
 
-// optional is nothing for an empty text.
+// optional returns nil for an empty string.
 func optional(value string) *yaml.Node {
 	if value == "" {
 		return nil
@@ -107,7 +107,7 @@ func optional(value string) *yaml.Node {
 	return text(value)
 }
 
-// mark is nothing for what is not so.
+// mark returns nil for false.
 func mark(is bool) *yaml.Node {
 	if !is {
 		return nil
@@ -115,7 +115,7 @@ func mark(is bool) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
 }
 
-// block is a mapping of keys and values, without null values.
+// block returns a mapping of keys and values, without null values.
 func block(pairs ...any) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.MappingNode}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -126,7 +126,7 @@ func block(pairs ...any) *yaml.Node {
 	return node
 }
 
-// row is a block on one line.
+// row returns a block on one line.
 func row(pairs ...any) *yaml.Node { return flow(block(pairs...)) }
 
 func flow(node *yaml.Node) *yaml.Node {

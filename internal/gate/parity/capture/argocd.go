@@ -22,16 +22,15 @@ type application struct {
 	Where       string
 }
 
-// AppOfApps is a list in a values file of which a chart makes Applications,
-// each by the same template. Name, SourceRepository and the rest say what the
-// template makes of an entry: {key} is the entry's key, or the entry itself if
-// the list is one of texts; {field} is a field of it, {field|main} a field
-// with what counts if it is not there.
+// AppOfApps is a list in a values file from which a chart makes Applications with
+// one template. Name, SourceRepository and the rest are the template's results
+// for an entry: {key} is the entry's key, or the entry itself in a list of
+// strings; {field} is a field of it, {field|main} a field with a default.
 type AppOfApps struct {
 	Repository       string `arg:"repository"`
 	Values           string `arg:"values"`            // path of the file
 	List             string `arg:"list"`              // keys to the list, with dots
-	Template         string `arg:"template"`          // path of the chart's template that goes through the list
+	Template         string `arg:"template"`          // path of the chart's template that iterates over the list
 	Name             string `arg:"name"`              // of the Application
 	SourceRepository string `arg:"source_repository"` // owner/name, or a URL
 	SourcePath       string `arg:"source_path"`
@@ -64,7 +63,7 @@ func (s *scan) applicationSpec(where string, spec *yaml.Node) (application, erro
 	}
 	sources := items(get(spec, "sources"))
 	if single := get(spec, "source"); is(single) {
-		// ArgoCD takes sources if both are there.
+		// ArgoCD uses sources if both are set.
 		if len(sources) == 0 {
 			sources = append(sources, single)
 		}
@@ -110,8 +109,8 @@ func (s *scan) applicationSpec(where string, spec *yaml.Node) (application, erro
 	return found, nil
 }
 
-// source is a source as a manifest has it. Of Git the kind of revision counts,
-// since the sandbox's forge has other branches; of a chart its version.
+// source returns a source in the manifest's form. For Git the revision is its
+// kind, since the sandbox's forge has other branches; for a chart its version.
 func source(url, folder, chartName, revision string) parity.Source {
 	out := parity.Source{Repository: parity.RepositoryOf(url, chartName != ""), Chart: chartName, Revision: parity.Policy(revision)}
 	if chartName != "" && revision != "" {
@@ -126,11 +125,11 @@ func source(url, folder, chartName, revision string) parity.Source {
 	return out
 }
 
-// setVariable is what an ApplicationSet's template may hold to be followed: {{name}} or, with goTemplate, {{.name}}.
+// setVariable matches the supported expressions of an ApplicationSet's template: {{name}} or, with goTemplate, {{.name}}.
 var setVariable = lazyregexp.New(`\{\{\s*\.?([A-Za-z0-9_.-]+)\s*\}\}`)
 
-// applicationSet follows an ApplicationSet whose generators are lists. What
-// another generator finds, it finds when it runs.
+// applicationSet reads an ApplicationSet whose generators are lists. The results of
+// other generators are known only at run time.
 func (s *scan) applicationSet(where string, n *yaml.Node) error {
 	if _, err := plain(get(n, "metadata", "name"), "its name"); err != nil {
 		return err
@@ -170,7 +169,7 @@ func (s *scan) applicationSet(where string, n *yaml.Node) error {
 	return nil
 }
 
-// flatten writes the texts in a tree by their keys with dots.
+// flatten adds the strings in a tree by their keys, joined with dots.
 func flatten(n *yaml.Node, prefix string, into map[string]string) {
 	for _, p := range pairs(n) {
 		if value := real(p.Value); value.Kind == yaml.ScalarNode {
@@ -181,7 +180,7 @@ func flatten(n *yaml.Node, prefix string, into map[string]string) {
 	}
 }
 
-// filled is a copy of a template with its variables filled; what is not known stays.
+// filled returns a copy of a template with its variables filled; unknown ones stay.
 func filled(n *yaml.Node, fields map[string]string) *yaml.Node {
 	n = real(n)
 	out := *n
@@ -200,7 +199,7 @@ func filled(n *yaml.Node, fields map[string]string) *yaml.Node {
 	return &out
 }
 
-// declared reads the Applications of a list that a chart goes through.
+// declared reads the Applications of an AppOfApps.
 func (s *scan) declared(a AppOfApps, values, template *file) error {
 	keys := strings.Split(a.List, ".")
 	text := string(template.Data)
@@ -279,7 +278,7 @@ func expand(pattern string, fields map[string]string) (string, error) {
 	return out, bad
 }
 
-// destinations are the namespaces that the Applications of a file install into.
+// destinations returns the namespaces that the Applications of a file install into.
 func destinations(applications []application, where string) []string {
 	repository, name, _ := strings.Cut(where, ":")
 	var found []string

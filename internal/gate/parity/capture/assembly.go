@@ -15,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/oneline"
 )
 
-// assembly puts a manifest together from what the sources say.
+// assembly builds a manifest from the sources.
 type assembly struct {
 	options   Options
 	scan      *scan
@@ -29,8 +29,8 @@ func (a *assembly) problem(rule, where, format string, args ...any) {
 	a.scan.problem(rule, where, format, args...)
 }
 
-// believe is who is believed of two that differ: the value of one side, or
-// false and a problem. An empty side never wins.
+// believe returns the value to use if the two sides differ, or false with a
+// problem. An empty value is never used.
 func (a *assembly) believe(what, declared, whereDeclared, found, whereFound string) (string, bool) {
 	switch {
 	case declared == "" || found == "" || declared == found:
@@ -88,7 +88,7 @@ func (a *assembly) kubernetes() {
 
 var kubernetesVersion = lazyregexp.New(`^v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
 
-// machines are the nodes as the inventory has them.
+// machines returns the nodes of the inventory.
 func (a *assembly) machines() []parity.Node {
 	inv := a.options.Inventory
 	servers := a.inventory.groups[inv.ServerGroup]
@@ -97,7 +97,7 @@ func (a *assembly) machines() []parity.Node {
 		out = append(out, parity.Node{Name: host, Roles: []string{"server"}})
 	}
 	for _, host := range a.inventory.groups[inv.AgentGroup] {
-		if !slices.Contains(servers, host) { // a server runs workloads as well
+		if !slices.Contains(servers, host) { // a server may also be in the group of agents
 			out = append(out, parity.Node{Name: host, Roles: []string{"agent"}})
 		}
 	}
@@ -150,7 +150,7 @@ func (a *assembly) nodes() {
 		}
 		node.Roles = strings.Fields(roles)
 		if isFound && slices.Equal(mainRoles(there.Roles), node.Roles) {
-			node.Roles = slices.Clone(there.Roles) // with those that only the cluster knows, such as etcd
+			node.Roles = slices.Clone(there.Roles) // includes roles that the inventory lacks, such as etcd
 		}
 		if node.Architecture, ok = a.believe("the architecture of "+name, here.Architecture, theInventory, there.Architecture, theCluster); !ok {
 			continue
@@ -166,7 +166,7 @@ func (a *assembly) nodes() {
 	}
 }
 
-// mainRoles are those that an inventory can tell.
+// mainRoles returns the roles that an inventory has.
 func mainRoles(roles []string) []string {
 	var out []string
 	for _, role := range roles {
@@ -195,7 +195,7 @@ func (a *assembly) components() {
 			}
 		}
 		if sameVersion(declared, found) {
-			declared = cmp.Or(found, declared) // the cluster's spelling is what the sandbox's will be held to
+			declared = cmp.Or(found, declared) // the sandbox is compared with the cluster's spelling
 		}
 		version, ok := a.believe("the version of "+c.Name, declared, whereDeclared, found, theCluster)
 		switch {
@@ -224,7 +224,7 @@ func lookedFor(by parity.FoundBy) string {
 	return "what a cluster serves of " + by.APIGroup + ", only a cluster tells"
 }
 
-// declaredVersion is what the repositories say of a component; false if they contradict each other.
+// declaredVersion returns the version of a component in the repositories; false if they contradict each other.
 func (a *assembly) declaredVersion(c Component) (version, where string, ok bool) {
 	var all []said
 	if c.Version != "" {
@@ -288,10 +288,10 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 	return version, where, true
 }
 
-// liveVersion reads versions by the comparison that is used for the sandbox, so
-// that both mean the same thing.
+// liveVersion finds versions with the code that compares the sandbox, so
+// that both agree.
 func (a *assembly) liveVersion(c Component) (version string, several bool, why string) {
-	const none = "0" // no version that anything has
+	const none = "0" // a version that no component has
 	drifts, _ := parity.Compare(&parity.Manifest{Components: []parity.Component{{Name: c.Name, Version: none, FoundBy: c.FoundBy}}}, *a.live)
 	for _, d := range drifts {
 		switch d.Path {
@@ -301,7 +301,7 @@ func (a *assembly) liveVersion(c Component) (version string, several bool, why s
 			why = d.Found
 		}
 	}
-	// Without Helm's secrets a release is not seen, but k3s's own objects say what is asked for.
+	// Without Helm's secrets the release is unknown, but k3s's HelmChart has the requested version.
 	if by := c.FoundBy.HelmRelease; by != nil && by.VersionOf == parity.OfChart {
 		for _, chart := range a.live.HelmCharts {
 			if chart.Name == by.Name && cmp.Or(chart.TargetNamespace, chart.Namespace) == by.Namespace && exact.MatchString(chart.Version) {
@@ -416,8 +416,8 @@ func (a *assembly) outside(ctx context.Context, trees map[string]*tree) {
 	}
 }
 
-// agreed are the variables that all hosts of a group have with the same value.
-// What they differ in is a hole, which wins over a role's default as well.
+// agreed returns the variables that have the same value on all hosts of a group.
+// A variable with different values is a hole, which overrides a role's default.
 func (h *hosts) agreed(group string) variables {
 	out := variables{}
 	for n, host := range h.groups[group] {
@@ -517,7 +517,7 @@ func keys[V any](m map[string]V) []string {
 	return out
 }
 
-// addresses refuses to write one down: the manifest is for every eye, and the
+// addresses adds a problem for each address: the manifest may be public, and the
 // sandbox must have none of production's.
 func (a *assembly) addresses() {
 	for _, app := range a.manifest.Applications.Items {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package capture writes the parity manifest from what production is kept in:
-// the repositories of GitOps at a commit, the inventory as Ansible reads it,
-// the compose files of what runs outside Kubernetes and, if there is one, the
-// cluster itself through a kubeconfig that can only read (package readonly).
+// Package capture writes the parity manifest from production's sources: GitOps
+// repositories at a commit, the inventory as Ansible reads it,
+// the compose files of services outside Kubernetes and, optionally, the
+// cluster through a kubeconfig that can only read (package readonly).
 //
-// Nothing is fetched, rendered, applied or written but the manifest. Whatever
-// cannot be read is a problem with its name, and with a problem there is no
-// manifest: what was not read could be what differs. The package knows nothing
-// of Ansible's modules.
+// It fetches, renders and applies nothing, and writes only the manifest. A source
+// that cannot be read is a problem, and with a problem no manifest is written,
+// since it could be incomplete.
 package capture
 
 import (
@@ -26,23 +25,23 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Component is a component that the manifest has to list, and the place of its version.
+// Component is a component of the manifest, and the source of its version.
 type Component struct {
 	Name       string
 	FoundBy    parity.FoundBy
 	Version    string // as given; empty to look for it
 	Chart      string // repository:folder of the chart that the release is made of
-	Dependency string // of that chart, if it is the dependency's version that counts
-	From       string // pattern of repository:path; only files that it covers say this component's version
+	Dependency string // of that chart, to use the dependency's version
+	From       string // pattern of repository:path; only matching files are read for this component's version
 }
 
-// Unread is a file that may stay unread, and why.
+// Unread is a file that need not be read, and the reason.
 type Unread struct {
 	Path   string `arg:"path"` // repository:path; * matches any characters
 	Reason string `arg:"reason"`
 }
 
-// Prefer is the side that wins if the repositories and the cluster differ.
+// Prefer is the side to use if the repositories and the cluster differ.
 type Prefer string
 
 // The sides of a conflict. Empty means that a conflict is a problem.
@@ -56,19 +55,19 @@ type Options struct {
 	Repositories   []Repository
 	Unread         []Unread
 	Inventory      *Inventory
-	Variables      map[string]string // of templates; they win over every other
+	Variables      map[string]string // of templates; they override all others
 	Components     []Component
 	AppOfApps      []AppOfApps
 	Applications   string // namespace of ArgoCD's Applications
 	Outside        []Outside
-	StorageClasses []string // that are Longhorn's, where no manifest of them says it
+	StorageClasses []string // of Longhorn, if the repositories have no manifest of them
 	Prefer         Prefer
 }
 
-// Result is what was found.
+// Result is the result of a capture.
 type Result struct {
 	Manifest *parity.Manifest // nil if there is a problem
-	Text     []byte           // the manifest as it is written, with its sources; nil if there is a problem
+	Text     []byte           // the manifest's YAML, with its sources; nil if there is a problem
 	Sources  []Pinned
 	Problems []Problem // sorted
 	Warnings []string
@@ -78,12 +77,12 @@ type Result struct {
 // Capturer captures.
 type Capturer struct {
 	Runner run.Runner
-	// Live is what was read from the cluster, without hosts; nil without a cluster.
+	// Live is the state of the cluster, without hosts; nil without a cluster.
 	Live *parity.Found
 }
 
-// Capture reads all sources and puts the manifest together. An error means that
-// a source could not be opened at all.
+// Capture reads all sources and builds the manifest. An error means that
+// a source could not be opened.
 func (c Capturer) Capture(ctx context.Context, o Options) (*Result, error) {
 	result := &Result{}
 	trees := map[string]*tree{}
@@ -172,7 +171,7 @@ func (c Capturer) scanAll(ctx context.Context, s *scan, o Options, trees map[str
 		lists = append(lists, list{a, values, template})
 	}
 	for _, entry := range o.Outside {
-		s.templates[entry.Repository+":"+path.Clean(entry.Compose)] = true // read on its own
+		s.templates[entry.Repository+":"+path.Clean(entry.Compose)] = true // read separately
 	}
 	common := variables{}
 	if inventory != nil {
@@ -215,7 +214,7 @@ func (c Capturer) scanAll(ctx context.Context, s *scan, o Options, trees map[str
 	return nil
 }
 
-// forgive takes out what may stay unread, and tells which entries were of no use.
+// forgive removes problems that entries of unread cover, and warns about unused entries.
 func forgive(problems *[]Problem, allowed []Unread) []string {
 	used := make([]bool, len(allowed))
 	kept := (*problems)[:0]
@@ -240,7 +239,7 @@ func forgive(problems *[]Problem, allowed []Unread) []string {
 	return warnings
 }
 
-// covers reports whether a pattern, in which * is any run of characters, covers a text.
+// covers returns whether a pattern, in which * matches any characters, matches a text.
 func covers(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	for i := range parts {
@@ -249,7 +248,7 @@ func covers(pattern, text string) bool {
 	return regexp.MustCompile(`(?s)^` + strings.Join(parts, ".*") + `$`).MatchString(text)
 }
 
-// withSources puts down behind the heading what a manifest was made of.
+// withSources adds the sources after the heading of a manifest.
 func withSources(text []byte, sources []Pinned, cluster bool) []byte {
 	var lines strings.Builder
 	lines.WriteString("# Captured, so that changes made here are overwritten, from:\n")
@@ -265,7 +264,7 @@ func withSources(text []byte, sources []Pinned, cluster bool) []byte {
 	return []byte(strings.TrimRight(head, "\n") + "\n#\n" + lines.String() + "kubernetes:" + rest)
 }
 
-// literal finds what may be an address in a text.
+// literal matches possible addresses in a text.
 var literal = lazyregexp.New(`[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*[0-9A-Fa-f]`)
 
 // holdsAddress reports whether a text has a literal address in it.

@@ -21,15 +21,14 @@ type Asked struct {
 	Context     string
 	Engine      boundary.Checker
 	Production  bool // a cluster of production may be read
-	HelmSecrets bool // Helm's releases may be read, which lie in secrets
-	Releases    bool // they are needed
+	HelmSecrets bool // Helm's releases may be read from secrets
+	Releases    bool // Helm's releases are required
 }
 
-// ReadCluster reads a cluster that the boundary knows through a kubeconfig that
-// can only read. In this order, and nothing after what failed: the file is
-// looked at; the boundary is asked whether its cluster is the sandbox's or, if
-// that is said to be meant, production's; the API server is asked what the
-// credentials may do; it is read.
+// ReadCluster reads a cluster that the boundary lists, with a kubeconfig that can
+// only read. It stops at the first failure of: checking the file; checking that
+// the boundary lists the cluster as sandbox or, if Production is set, as
+// production; checking the permissions of the credentials; reading.
 func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) {
 	access, err := readonly.Open(readonly.Options{Kubeconfig: a.Kubeconfig, Context: a.Context, HelmSecrets: a.HelmSecrets})
 	if err != nil {
@@ -66,7 +65,7 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 	if err != nil {
 		return nil, warnings, err
 	}
-	// The address may serve another cluster by now, so ask the cluster for its identity.
+	// The address may belong to another cluster by now, so check the cluster's identity.
 	identity := a.Engine.Decide(ctx, boundary.Target{Kind: boundary.Kube, ClusterUID: uid, From: a.Kubeconfig})
 	if ofProduction(identity) && !a.Production {
 		return nil, warnings, fmt.Errorf("it is a cluster of production by its UID (%s); to read it, set read_production", identity.Rule)
@@ -79,8 +78,8 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 	return &cluster, slices.Compact(warnings), nil
 }
 
-// decide asks the boundary. Production is read only if that is meant; what is
-// neither production nor sandbox is never read.
+// decide checks the cluster against the boundary. Production is read only if
+// requested; an unlisted cluster is never read.
 func (a Asked) decide(ctx context.Context, f references.Finding) (production bool, d boundary.Decision, err error) {
 	d = f.Decide(ctx, a.Engine)
 	switch {

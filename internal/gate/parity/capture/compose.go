@@ -18,11 +18,11 @@ type Outside struct {
 	Compose    string `arg:"compose"`    // path of the file, which may be a template of Jinja
 	Service    string `arg:"service"`
 	Project    string `arg:"project"` // if not given: the file's name key
-	// Images hold it too, which no file of production's can tell.
+	// Images are further images that contain the service. They are not in production's files.
 	Images []string `arg:"images"`
 }
 
-// composed reads the image of a service out of a compose file.
+// composed reads the image of a service from a compose file.
 func composed(o Outside, f *file, known variables) (parity.Outside, error) {
 	out := parity.Outside{Name: o.Name, Hosts: o.Hosts, Images: o.Images, Compose: parity.Compose{Project: o.Project, Service: o.Service}}
 	text, err := jinja(string(f.Data), known)
@@ -50,7 +50,7 @@ func composed(o Outside, f *file, known variables) (parity.Outside, error) {
 	}
 	out.Compose.Image, out.Version = bareImage(repository), tag
 	if out.Compose.Project == "" {
-		// Without it, the project has the name of a folder of the machine, which no file tells.
+		// Without it, the project has the name of a folder on the machine, which is unknown here.
 		if out.Compose.Project, err = plain(get(docs[0], "name"), "the project's name"); err != nil {
 			return out, fmt.Errorf("%w; give project", err)
 		}
@@ -58,8 +58,8 @@ func composed(o Outside, f *file, known variables) (parity.Outside, error) {
 	return out, nil
 }
 
-// roleVariables are the plain texts of the role that holds a file: its
-// defaults, and its vars, which win.
+// roleVariables returns the plain strings of the role that contains a file: its
+// defaults, overridden by its vars.
 func roleVariables(f file, roles map[string]roleFiles) (defaults, vars variables) {
 	for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
 		if role, ok := roles[f.Repository+":"+dir]; ok {
@@ -69,7 +69,7 @@ func roleVariables(f file, roles map[string]roleFiles) (defaults, vars variables
 	return nil, nil
 }
 
-// roleFiles is what a role sets.
+// roleFiles are the variables that a role sets.
 type roleFiles struct{ defaults, vars variables }
 
 // roles finds the roles of a tree: folders with defaults/main or vars/main.
@@ -107,7 +107,7 @@ func roles(t *tree) map[string]roleFiles {
 	return out
 }
 
-// plainOrTemplate is a text that may name other variables.
+// plainOrTemplate returns a string that may contain other variables.
 func plainOrTemplate(p pair) (string, error) {
 	value := real(p.Value)
 	text := *value

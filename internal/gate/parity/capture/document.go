@@ -13,13 +13,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-// maxNodes is how many nodes a document may have with its aliases followed. It
-// ends what is made to grow without end.
+// maxNodes is the maximal number of nodes of a document with its aliases expanded,
+// against exponential growth.
 const maxNodes = 200_000
 
-// documents reads every document of a YAML or JSON file. What programs read
-// differently is an error, and so is a text that is not a manifest, such as a
-// vault or a pointer to a large file.
+// documents reads all documents of a YAML or JSON file. Ambiguous YAML is an
+// error, and so is a file that is not a manifest, such as a
+// vault or a git-lfs pointer.
 func documents(data []byte) ([]*yaml.Node, error) {
 	if !bytes.ContainsFunc(data, func(r rune) bool { return r > ' ' }) {
 		return nil, nil
@@ -44,8 +44,8 @@ func documents(data []byte) ([]*yaml.Node, error) {
 	return all, nil
 }
 
-// sane refuses a repeated key, of which programs take one or the other,
-// and what is nested or repeated without measure.
+// sane refuses a duplicate key, since programs differ in the one that they use,
+// and excessive nesting or aliases.
 func sane(n *yaml.Node, depth int, budget *int) error {
 	if depth > 100 {
 		return errors.New("it is nested too deep")
@@ -71,7 +71,7 @@ func sane(n *yaml.Node, depth int, budget *int) error {
 	return nil
 }
 
-// get is the value at a path of keys, or an empty node. Aliases and merges are followed.
+// get returns the value at a path of keys, or an empty node. It follows aliases and merges.
 func get(n *yaml.Node, keys ...string) *yaml.Node {
 	n = real(n)
 	for _, key := range keys {
@@ -114,7 +114,7 @@ func lookup(n *yaml.Node, key string) *yaml.Node {
 	return &yaml.Node{}
 }
 
-// items are the entries of a list.
+// items returns the entries of a list.
 func items(n *yaml.Node) []*yaml.Node {
 	if n = real(n); n.Kind != yaml.SequenceNode {
 		return nil
@@ -142,8 +142,8 @@ func pairs(n *yaml.Node) []pair {
 // is reports whether a node is not null.
 func is(n *yaml.Node) bool { return n.Kind != 0 && n.Tag != "!!null" }
 
-// plain is the text of a scalar; of anything else, and of what a template is
-// still to fill, it is an error with the line.
+// plain returns the text of a scalar. Anything else, and a text with unfilled
+// variables, is an error with the line.
 func plain(n *yaml.Node, what string) (string, error) {
 	switch {
 	case n.Kind == 0 || n.Tag == "!!null":
@@ -156,7 +156,7 @@ func plain(n *yaml.Node, what string) (string, error) {
 	return n.Value, nil
 }
 
-// optional is plain, or nothing.
+// optional is plain, with an empty string for a missing node.
 func optional(n *yaml.Node, what string) (string, error) {
 	if !is(n) {
 		return "", nil

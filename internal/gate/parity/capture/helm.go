@@ -14,7 +14,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// exact is a version of a chart that means one version; a range does not.
+// exact matches a single version of a chart, as opposed to a range.
 var exact = lazyregexp.New(`^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$`)
 
 func at(where string, n *yaml.Node) string { return fmt.Sprintf("%s:%d", where, n.Line) }
@@ -28,8 +28,8 @@ func (s *scan) image(namespace, reference, where string) {
 	s.images = append(s.images, image{Namespace: namespace, Repository: bareImage(repository), Tag: said{tag, where}})
 }
 
-// bareImage is the repository of an image without the registry and the owner
-// that Docker Hub adds, since the sandbox's may be a mirror.
+// bareImage returns the repository of an image without Docker Hub's registry and
+// default owner, since the sandbox may use a mirror.
 func bareImage(repository string) string {
 	if first, rest, ok := strings.Cut(repository, "/"); ok && (strings.ContainsAny(first, ".:") || first == "localhost") {
 		repository = rest
@@ -148,7 +148,7 @@ func (s *scan) chart(t *tree, f *file) *chart {
 		pinned, isLocked := locked[name]
 		switch {
 		case isLocked:
-			// Helm refuses to build what the lock does not fit; an exact version that differs is such a thing.
+			// Helm refuses to build a chart whose lock does not match, such as by another exact version.
 			if exact.MatchString(version.Value) && !sameVersion(version.Value, pinned.Value) {
 				s.problem(conflict, f.where(), "the dependency %s has version %s here and %s in Chart.lock", name, version.Value, pinned.Value)
 			}
@@ -156,7 +156,7 @@ func (s *scan) chart(t *tree, f *file) *chart {
 		case exact.MatchString(version.Value):
 			c.Dependencies[name] = version
 		default:
-			c.Dependencies[name] = said{"", version.Where} // a range without a lock tells no version
+			c.Dependencies[name] = said{"", version.Where} // the version of a range without a lock is unknown
 		}
 	}
 	return c
@@ -169,7 +169,7 @@ func cause(err error, otherwise string) string {
 	return otherwise
 }
 
-// values reads images out of a values file of a chart.
+// values reads images from a values file of a chart.
 func (s *scan) values(f *file, c *chart) {
 	docs, err := documents(f.Data)
 	if err != nil {
@@ -181,9 +181,9 @@ func (s *scan) values(f *file, c *chart) {
 	}
 }
 
-// valueImages finds images in values: repository and tag side by side, or a
+// valueImages finds images in values: repository and tag in one mapping, or a
 // reference under a key that ends in image. An empty tag is the chart's
-// appVersion, as `helm create` has it, unless a dependency's chart decides.
+// appVersion, as in charts of `helm create`, except in values of a dependency.
 func (s *scan) valueImages(where string, n *yaml.Node, namespace string, c *chart, key string) {
 	n = real(n)
 	if repository := get(n, "repository"); repository.Kind == yaml.ScalarNode && is(repository) && !strings.Contains(repository.Value, "://") {
@@ -227,7 +227,7 @@ func dependencyKey(c *chart, key string) bool {
 // sameVersion reports whether two texts are the same version: Helm takes v1.2.3 for 1.2.3.
 func sameVersion(a, b string) bool { return strings.TrimPrefix(a, "v") == strings.TrimPrefix(b, "v") }
 
-// selected is what a storage class puts its new volumes into.
+// selected is a job or group into which a storage class puts its new volumes.
 type selected struct {
 	Name    string `json:"name"`
 	IsGroup bool   `json:"isGroup"`

@@ -36,8 +36,8 @@ type hosts struct {
 	vars   map[string]map[string]any
 }
 
-// ask lets ansible-inventory list an inventory. It opens no connection; only
-// sources that are files of data are let in, so that no program is run.
+// ask lists an inventory with ansible-inventory. It opens no connection, and
+// refuses sources that are not data files, so that no program is run.
 func (v Inventory) ask(ctx context.Context, runner run.Runner, trees map[string]*tree) (*hosts, error) {
 	h, err := v.list(ctx, runner, trees)
 	if err != nil {
@@ -89,7 +89,7 @@ func (v Inventory) list(ctx context.Context, runner run.Runner, trees map[string
 	if err != nil {
 		var failed *run.Error
 		if errors.As(err, &failed) && !run.NotFound(err) {
-			// What Ansible prints may quote the inventory; its own first words do not.
+			// Ansible's error may quote the inventory; only its beginning does not.
 			return nil, fmt.Errorf("`%s --list` failed; run it by hand to see why (a vaulted file needs vault_password_file)", v.Program)
 		}
 		return nil, err
@@ -97,8 +97,8 @@ func (v Inventory) list(ctx context.Context, runner run.Runner, trees map[string
 	return listed(res.Stdout)
 }
 
-// inventoryEnv is a process environment in which Ansible reads files of data
-// and nothing of the user's own settings.
+// inventoryEnv returns an environment in which Ansible reads only data files and
+// ignores the user's settings.
 func inventoryEnv(env []string, home string) []string {
 	var kept []string
 	for _, entry := range env {
@@ -112,7 +112,7 @@ func inventoryEnv(env []string, home string) []string {
 		"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true", "ANSIBLE_INVENTORY_UNPARSED_FAILED=true", "ANSIBLE_COLLECTIONS_PATH="+home, "ANSIBLE_NOCOLOR=1")
 }
 
-// dataOnly refuses an inventory that is a program, or holds one, or a link.
+// dataOnly returns an error for an inventory that is a program, or contains a program or a link.
 func dataOnly(source string) error {
 	return filepath.WalkDir(source, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -133,7 +133,7 @@ func dataOnly(source string) error {
 	})
 }
 
-// export writes an inventory of a commit to a folder, with the variables beside it.
+// export writes an inventory of a commit to a folder, with the variables next to it.
 func (t *tree) export(ctx context.Context, name, into string) (string, error) {
 	name = path.Clean(name)
 	folder := name
@@ -147,7 +147,7 @@ func (t *tree) export(ctx context.Context, name, into string) (string, error) {
 			continue
 		}
 		if f.Path != name && folder != name && !within(f.Path, []string{path.Join(folder, "group_vars"), path.Join(folder, "host_vars")}) {
-			continue // beside one file only the variables count
+			continue // next to a single file only the variables are needed
 		}
 		switch {
 		case f.Mode != "100644":
@@ -226,7 +226,7 @@ func listed(data []byte) (*hosts, error) {
 	return out, nil
 }
 
-// text is a variable of a host, if it is a text, with the variables in it filled by the host's own.
+// text returns a string variable of a host, filled with the host's other variables.
 func (h *hosts) text(host, name string) (string, bool) {
 	value, ok := h.vars[host][name].(string)
 	if !ok {
@@ -242,7 +242,7 @@ func (h *hosts) text(host, name string) (string, bool) {
 	return value, !unfilled(value)
 }
 
-// common are the variables that have one value on every host that has them.
+// common returns the variables that have the same value on all hosts that have them.
 func (h *hosts) common() variables {
 	out, differ := variables{}, map[string]bool{}
 	for host := range h.vars {

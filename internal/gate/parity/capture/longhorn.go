@@ -21,7 +21,7 @@ const (
 	labelGroup  = "recurring-job-group.longhorn.io/"
 )
 
-// recurringJob notes a job that makes backups; one of snapshots saves nothing from a lost disk.
+// recurringJob records a job that makes backups; snapshots do not survive a lost disk.
 func (s *scan) recurringJob(where string, n *yaml.Node) error {
 	name, err := plain(get(n, "metadata", "name"), "its name")
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *scan) addClaim(where, namespace, name string, n *yaml.Node) error {
 	return nil
 }
 
-// statefulSet notes the claims that it makes: TEMPLATE-NAME-N for each replica.
+// statefulSet records its claims: TEMPLATE-NAME-N for each replica.
 func (s *scan) statefulSet(where string, n *yaml.Node) error {
 	templates := items(get(n, "spec", "volumeClaimTemplates"))
 	if len(templates) == 0 {
@@ -146,7 +146,7 @@ func (s *scan) statefulSet(where string, n *yaml.Node) error {
 	return nil
 }
 
-// backups are the claims that some job really covers, and those that none does.
+// backups returns the claims that a job covers, and the others.
 func (f *facts) backups(classes []string) (covered []parity.Backup, bare []string) {
 	for _, c := range f.claims {
 		longhorn, known := f.longhorn[c.Class]
@@ -162,9 +162,9 @@ func (f *facts) backups(classes []string) (covered []parity.Backup, bare []strin
 	return covered, bare
 }
 
-// covered reports whether a job makes backups of a claim's volume. A volume that
-// is in no job and no group is in the group default; a job whose list of groups
-// is empty has only the volumes that name it.
+// covered returns whether a job backs up a claim's volume. A volume without a
+// job or group is in the group default; a job with an empty list of groups
+// covers only the volumes that name it.
 func (f *facts) covered(c claim) bool {
 	var in []selected
 	if c.Labels[labelSource] == "enabled" {

@@ -16,11 +16,11 @@ import (
 	worktree "github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// Repository is a git repository, with a working tree or bare, and what of it is read.
+// Repository is a git repository, with a working tree or bare, and the paths to read.
 type Repository struct {
-	Name string   `arg:"name"` // by which everything else names it
+	Name string   `arg:"name"` // in all other options
 	Path string   `arg:"path"` // its top folder on this machine
-	Ref  string   `arg:"ref"`  // what is read; HEAD if empty
+	Ref  string   `arg:"ref"`  // to read; HEAD if empty
 	Read []string `arg:"read"` // folders and files below the top; all of it if empty
 }
 
@@ -29,12 +29,12 @@ type Pinned struct {
 	Repository string `json:"repository"`
 	Ref        string `json:"ref"`
 	Commit     string `json:"commit"`
-	// Dirty means that the working tree differs from HEAD. It is
-	// the commit that is read, never the working tree.
+	// Dirty means that the working tree differs from HEAD. Only
+	// the commit is read, never the working tree.
 	Dirty bool `json:"dirty"`
 }
 
-// maxFile is the size in bytes up to which a file is read. Far more than any manifest has.
+// maxFile is the maximal size of a file in bytes, far larger than any manifest.
 const maxFile = 4 << 20
 
 // file is one entry of a commit's tree.
@@ -47,10 +47,10 @@ type file struct {
 	Data       []byte // nil until it is fetched
 }
 
-// where is how a file is named in everything that is shown: no path of this machine.
+// where returns the name of a file in messages, without a path of this machine.
 func (f file) where() string { return f.Repository + ":" + f.Path }
 
-// tree is all of a repository at a commit.
+// tree is the list of files of a repository at a commit.
 type tree struct {
 	Pinned
 	Files []file // in git's order, which is that of the bytes
@@ -58,7 +58,7 @@ type tree struct {
 	git   git
 }
 
-// find is a file by its path, or nil.
+// find returns a file by its path, or nil.
 func (t *tree) find(name string) *file {
 	for i := range t.Files {
 		if t.Files[i].Path == name {
@@ -78,8 +78,8 @@ func within(name string, folders []string) bool {
 	return false
 }
 
-// git runs git on one repository. Nothing is fetched, no hook is run, and no
-// variable of the environment resolves to another repository.
+// git runs git in one repository. It fetches nothing, runs no hook, and ignores
+// variables of the environment that set another repository.
 type git struct {
 	runner run.Runner
 	path   string
@@ -91,8 +91,8 @@ func newGit(runner run.Runner, where string) (git, error) {
 	if err != nil {
 		return git{}, err
 	}
-	// A blob that a partial clone has not got would be fetched without a word.
-	// The ceiling keeps git from finding a repository around the given one.
+	// Git would silently fetch missing blobs of a partial clone.
+	// The ceiling keeps git from using a repository in a parent folder.
 	env := append(worktree.GitEnv(os.Environ()), "GIT_ALLOW_PROTOCOL=none", "GIT_NO_LAZY_FETCH=1", "GIT_CEILING_DIRECTORIES="+filepath.Dir(where))
 	return git{runner: runner, path: where, env: env}, nil
 }
@@ -102,7 +102,7 @@ func (g git) run(ctx context.Context, stdin []byte, args ...string) (run.Result,
 	return g.runner.Run(ctx, run.Cmd{Name: "git", Args: append(settings, args...), Env: g.env, Stdin: bytes.NewReader(stdin)})
 }
 
-// open pins a repository to the commit that its ref names now, and lists its files.
+// open pins a repository to the current commit of its ref, and lists its files.
 func open(ctx context.Context, runner run.Runner, r Repository) (*tree, error) {
 	t, err := openTree(ctx, runner, r)
 	if err != nil {
@@ -169,7 +169,7 @@ func openTree(ctx context.Context, runner run.Runner, r Repository) (*tree, erro
 	return t, nil
 }
 
-// entries reads what git ls-tree -r -z -l prints: mode, type, object and size, a tab, the path.
+// entries parses the output of git ls-tree -r -z -l: mode, type, object and size, a tab, the path.
 func entries(repository string, listed []byte) ([]file, error) {
 	var out []file
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(listed), "\x00"), "\x00") {
@@ -193,7 +193,7 @@ func entries(repository string, listed []byte) ([]file, error) {
 	return out, nil
 }
 
-// fetch reads the content of files out of the repository, all by one process.
+// fetch reads the content of files from the repository with one process.
 func (t *tree) fetch(ctx context.Context, files []*file) error {
 	var ask bytes.Buffer
 	var wanted []*file

@@ -14,7 +14,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// Problem is why a manifest cannot be written from what was read.
+// Problem is a reason why the manifest cannot be written.
 type Problem struct {
 	Rule    string `json:"rule"`    // unread, conflict, missing, unknown, address
 	Where   string `json:"where"`   // repository:path, "the inventory", "the cluster", or the option
@@ -26,13 +26,13 @@ func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Rule, p.Wh
 // The rules of Problem.
 const (
 	unread   = "unread"   // a file, or its content, cannot be read
-	conflict = "conflict" // two sources say different things
-	missing  = "missing"  // no source says it
-	unknown  = "unknown"  // it is said in a way that is not understood
-	address  = "address"  // what was found holds an address
+	conflict = "conflict" // two sources differ
+	missing  = "missing"  // no source has the value
+	unknown  = "unknown"  // the value has an unsupported form
+	address  = "address"  // the value contains an address
 )
 
-// said is one value from one source.
+// said is a value and its source.
 type said struct {
 	Value string
 	Where string
@@ -76,7 +76,7 @@ type job struct {
 	Where  string
 }
 
-// facts is everything that the repositories say.
+// facts are the facts from all repositories.
 type facts struct {
 	releases     []release
 	images       []image
@@ -84,24 +84,24 @@ type facts struct {
 	applications []application
 	claims       []claim
 	jobs         []job
-	selectors    map[string][]selected // by storage class: what its new volumes are put into
-	longhorn     map[string]bool       // storage classes that are Longhorn's, if a manifest says so either way
+	selectors    map[string][]selected // by storage class: jobs and groups of its new volumes
+	longhorn     map[string]bool       // whether a storage class is Longhorn's, if a manifest exists
 	problems     []Problem
 }
 
 // scan reads the files of repositories.
 type scan struct {
 	facts
-	layers    func(f file, inventory variables) variables // what the plain variables of a file stand for
-	common    variables                                   // the inventory's, where all hosts agree
-	templates map[string]bool                             // files that are accounted for by something declared, by where
+	layers    func(f file, inventory variables) variables // values of the plain variables of a file
+	common    variables                                   // of the inventory, with the same value on all hosts
+	templates map[string]bool                             // files that an option declares, by where
 }
 
 func (s *scan) problem(rule, where, format string, args ...any) {
 	s.problems = append(s.problems, Problem{rule, where, fmt.Sprintf(format, args...)})
 }
 
-// manifestFile reports whether a file may hold manifests, and whether its name is that of a Jinja template.
+// manifestFile returns whether a file may contain manifests, and whether its name is that of a Jinja template.
 func manifestFile(name string) (jinjaTemplate, ok bool) {
 	for _, ending := range []string{".j2", ".jinja2", ".tmpl", ".gotmpl", ".tpl"} {
 		if rest, cut := strings.CutSuffix(name, ending); cut {
@@ -115,7 +115,7 @@ func manifestFile(name string) (jinjaTemplate, ok bool) {
 	return false, false
 }
 
-// read goes through all files of a tree that may hold manifests.
+// read reads all files of a tree that may contain manifests.
 func (s *scan) read(ctx context.Context, t *tree) error {
 	var wanted []*file
 	var dirs []string // of charts, longest first
@@ -185,7 +185,7 @@ func inTemplates(name string, charts []string) bool {
 	return false
 }
 
-// file reads a file of manifests, whatever lies around them.
+// file reads the manifests in a file, also inside other content.
 func (s *scan) file(f *file, charts []string) {
 	if s.templates[f.where()] {
 		return
@@ -212,7 +212,7 @@ func (s *scan) file(f *file, charts []string) {
 	}
 }
 
-// embedded reports whether a text in a file holds a manifest, as an Ansible task that copies one has it.
+// embedded returns whether a string in a file contains a manifest, as in an Ansible task that copies one.
 var embedded = lazyregexp.New(`(?s)apiVersion:.*\n.*kind:|kind:.*\n.*apiVersion:`)
 
 // walk finds every object in a document, at whatever depth.
@@ -225,7 +225,7 @@ func (s *scan) walk(where string, n *yaml.Node, known variables) {
 				s.problem(unread, where, "line %d: what kind of object it is, is left to a template", n.Line)
 				return
 			}
-			if kind.Value != "ApplicationSet" { // which has its own templates
+			if kind.Value != "ApplicationSet" { // its templates are expanded separately
 				fillAll(n, known, 0)
 			}
 			if err := s.object(where, version.Value, kind.Value, n); err != nil {
@@ -262,10 +262,10 @@ func (s *scan) walk(where string, n *yaml.Node, known variables) {
 	}
 }
 
-// shift gives the nodes of a text in a file the lines that they have in the file.
+// shift adjusts the lines of nodes inside a string to the file's lines.
 func shift(n, text *yaml.Node) {
 	if text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
-		return // a quoted text has no lines
+		return // a quoted string is on one line
 	}
 	n.Line += text.Line
 	for _, child := range n.Content {
@@ -280,7 +280,7 @@ func named(n *yaml.Node) string {
 	return fmt.Sprintf("(line %d)", n.Line)
 }
 
-// relevant are the words without which a text holds nothing that is looked for.
+// relevant are words of which every relevant text contains at least one.
 var relevant = lazyregexp.New(`helm\.cattle\.io/|argoproj\.io/|longhorn\.io/|PersistentVolumeClaim|StatefulSet|StorageClass|image:`)
 
 // fillAll fills plain variables in the texts of an object in an Ansible file.
@@ -296,8 +296,8 @@ func fillAll(n *yaml.Node, known variables, depth int) {
 	}
 }
 
-// object reads the values of one object. An error means that it is one of
-// those that are looked for, and cannot be read.
+// object reads one object. An error means that a relevant object
+// cannot be read.
 func (s *scan) object(where, version, kind string, n *yaml.Node) error {
 	group, _, _ := strings.Cut(version, "/")
 	if !strings.Contains(version, "/") {
@@ -327,7 +327,7 @@ func (s *scan) object(where, version, kind string, n *yaml.Node) error {
 	return nil
 }
 
-// workload notes the images of an object that runs pods.
+// workload records the images of an object that runs pods.
 func (s *scan) workload(where string, n *yaml.Node) {
 	namespace := get(n, "metadata", "namespace").Value
 	if unfilled(namespace) {

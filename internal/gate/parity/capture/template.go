@@ -13,8 +13,8 @@ import (
 // variables are the values of a template's plain variables.
 type variables map[string]string
 
-// hole replaces in a text what could not be filled. It is of Unicode's
-// private use, which no manifest has.
+// hole replaces expressions that could not be filled. It is in Unicode's
+// private use area, which manifests do not use.
 const hole = '\uE000'
 
 func unfilled(text string) bool {
@@ -25,14 +25,14 @@ var (
 	expression = lazyregexp.New(`(?s)\{\{.*?\}\}`)
 	comment    = lazyregexp.New(`(?s)\{#.*?#\}`)
 	variable   = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// simple is a scalar that needs no quotes anywhere in YAML.
+	// simple matches scalars that never need quotes in YAML.
 	simple  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+/@:-]*$`)
 	control = lazyregexp.New(`^(if|else|end|range|with|define|block|template|break|continue)\b`)
 )
 
-// jinja fills the plain variables of a Jinja template, {{ name }}. Another
-// expression leaves a hole; a statement decides what is there at all, so
-// that the text cannot be read.
+// jinja fills the plain variables of a Jinja template, {{ name }}. Other
+// expressions become holes. A statement is an error, since it can add or remove
+// text.
 func jinja(text string, known variables) (string, error) {
 	text = comment.ReplaceAllString(text, "")
 	if strings.Contains(text, "{%") {
@@ -41,7 +41,7 @@ func jinja(text string, known variables) (string, error) {
 	return expression.ReplaceAllStringFunc(text, func(found string) string { return fill(found, known, 0) }), nil
 }
 
-// fill is the value of {{ name }}, or a hole.
+// fill returns the value of {{ name }}, or a hole.
 func fill(found string, known variables, depth int) string {
 	name := strings.Trim(strings.TrimSuffix(strings.TrimPrefix(found, "{{"), "}}"), "- \t\n")
 	value, ok := known[name]
@@ -55,8 +55,8 @@ func fill(found string, known variables, depth int) string {
 	return value
 }
 
-// goTemplate leaves a hole for each expression of a template of Helm: what it
-// gives depends on values that the one who installs may set anywhere.
+// goTemplate replaces each expression of a Helm template by a hole, since its
+// value depends on the values of the installation.
 func goTemplate(text string) (string, error) {
 	var bad error
 	text = expression.ReplaceAllStringFunc(text, func(found string) string {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package live reads a cluster, by GET alone and without a
-// client for every type: a kit has to stay small. It decides nothing.
+// Package live reads a cluster with GET requests only, and without typed
+// clients, which would make the kit large. It compares nothing.
 //
-// What is not served is absent. Everything else that is not an answer (403,
-// 500, a proxy's page) is an error, so that nothing passes for absent that
-// could only not be read.
+// An API that is not served counts as absent. Every other failure (403,
+// 500, a proxy's page) is an error, so that unreadable objects are not taken for
+// absent ones.
 package live
 
 import (
@@ -32,7 +32,7 @@ type Client struct {
 	base *url.URL
 }
 
-// Server is where a kubeconfig leads.
+// Server is the server of a kubeconfig.
 type Server struct {
 	URL      string
 	CASHA256 []string // hexadecimal, of each certificate of its CA; at least one
@@ -42,9 +42,9 @@ type Server struct {
 // an empty one its name is resolved. It is called before the first packet.
 type Allow func(ctx context.Context, file string, server Server) (address string, err error)
 
-// Connect makes a client of a kubeconfig file; context empty is its current
-// one. Nothing is sent yet. Refused are a server that allow refuses, and what
-// the package kubeconfig refuses.
+// Connect returns a client for a kubeconfig file; an empty context is its current
+// one. It sends nothing yet. It fails if allow or the package kubeconfig refuses
+// the server.
 func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Client, error) {
 	access, err := kubeconfig.Read(file, kubeContext)
 	if err != nil {
@@ -54,7 +54,7 @@ func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Clien
 	if err != nil {
 		return nil, err
 	}
-	// What was allowed, whatever the name means by now.
+	// Connect to the address that was checked, without resolving the name again.
 	transport, err := access.Transport(func() string { return address })
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
@@ -65,8 +65,8 @@ func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Clien
 	return &Client{http: client, base: access.Server}, nil
 }
 
-// Within is Allow by a boundary: everything that the file refers to, whichever context
-// is current, must be the sandbox's.
+// Within returns an Allow that requires all servers of the file, in every context,
+// to be listed as sandbox.
 func Within(engine boundary.Checker) Allow {
 	return func(ctx context.Context, file string, server Server) (string, error) {
 		for _, finding := range references.System().Read(ctx, references.Sources{Kubeconfigs: []string{file}}) {
@@ -140,8 +140,8 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	return nil
 }
 
-// list reads all objects at a path, page by page. A list that the server forgot
-// on the way (410) is begun once more.
+// list reads all objects at a path, page by page. If the continue token expires
+// (410), it starts over once.
 func list[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
 	for again := true; ; again = false {
 		all, err := pages[T](ctx, c, path, query)

@@ -22,13 +22,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/parity"
 )
 
-// Wanted is what to read in addition to what is always read.
+// Wanted selects optional objects to read.
 type Wanted struct {
-	Releases bool // of Helm, which lie in secrets
+	Releases bool // of Helm, from secrets
 	Services bool
 }
 
-// Of is what a manifest has to be compared with.
+// Of returns the objects that a manifest requires.
 func Of(m *parity.Manifest) Wanted {
 	return Wanted{
 		Releases: slices.ContainsFunc(m.Components, func(c parity.Component) bool { return c.FoundBy.HelmRelease != nil }),
@@ -166,7 +166,7 @@ func (c *Client) nodes(ctx context.Context) ([]parity.FoundNode, error) {
 	return nodes, err
 }
 
-// rolesOf are the roles that labels give a node: a control plane is a server, everything else an agent.
+// rolesOf returns the roles of a node by its labels: a control plane is a server, any other node an agent.
 func rolesOf(labels map[string]string) []string {
 	first, roles := "agent", []string{}
 	for label := range labels {
@@ -198,7 +198,7 @@ func (c container) ports() []int {
 
 type podSpec struct{ Containers, InitContainers []container }
 
-// lasting are the containers that run as long as their pod: initial ones only if they are sidecars.
+// lasting returns the containers that run as long as their pod: init containers only if they are sidecars.
 func (s podSpec) lasting() []container {
 	all := slices.Clone(s.Containers)
 	for _, c := range s.InitContainers {
@@ -257,8 +257,8 @@ func (c *Client) images(ctx context.Context) ([]parity.FoundImage, error) {
 	return images, nil
 }
 
-// services lists those with a selector: one without has no pods, as one that
-// names a service outside.
+// services lists Services with a selector; others have no pods, such as those for
+// a service outside the cluster.
 func (c *Client) services(ctx context.Context) ([]parity.FoundService, error) {
 	type service struct {
 		Metadata metadata
@@ -289,7 +289,7 @@ func (c *Client) services(ctx context.Context) ([]parity.FoundService, error) {
 	return services, err
 }
 
-// storageClassAnnotation is where claims had their class before there was a field for it.
+// storageClassAnnotation is the annotation of older claims, from before the field storageClassName.
 const storageClassAnnotation = "volume.beta.kubernetes.io/storage-class"
 
 func (c *Client) claims(ctx context.Context) ([]parity.FoundClaim, error) {
@@ -338,7 +338,7 @@ func (c *Client) applications(ctx context.Context, served []parity.FoundGroup) (
 	read, err := custom[application](ctx, c, served, "argoproj.io", "applications")
 	var apps []parity.FoundApplication
 	for _, one := range read {
-		sources := one.Spec.Sources // where both stand there, ArgoCD takes these
+		sources := one.Spec.Sources // if both are set, ArgoCD uses these
 		if len(sources) == 0 && one.Spec.Source != nil {
 			sources = []source{*one.Spec.Source}
 		}
@@ -417,8 +417,8 @@ func (c *Client) targets(ctx context.Context, served []parity.FoundGroup) ([]par
 	return targets, err
 }
 
-// releases reads the newest deployed revision of every release. What the
-// release was given as values is passed over.
+// releases reads the newest deployed revision of every release, without its
+// values.
 func (c *Client) releases(ctx context.Context) ([]parity.FoundRelease, error) {
 	type secret struct {
 		Metadata metadata
@@ -456,7 +456,7 @@ func (c *Client) releases(ctx context.Context) ([]parity.FoundRelease, error) {
 	return releases, nil
 }
 
-// decode reads a chart's versions out of a release: base64 of JSON, mostly compressed by gzip.
+// decode reads a chart's versions from a release: base64 of JSON, usually compressed with gzip.
 func decode(data []byte, into *parity.FoundRelease) error {
 	plain, err := base64.StdEncoding.DecodeString(string(data))
 	if err != nil {
@@ -477,7 +477,7 @@ func decode(data []byte, into *parity.FoundRelease) error {
 		}
 	}
 	if err := json.Unmarshal(plain, &release); err != nil || release.Chart.Metadata.Version == "" {
-		return errors.New("its release names no chart") // the parser's own words may quote values
+		return errors.New("its release names no chart") // the parser's error may quote values
 	}
 	into.Chart, into.ChartVersion, into.AppVersion = release.Chart.Metadata.Name, release.Chart.Metadata.Version, release.Chart.Metadata.AppVersion
 	return nil

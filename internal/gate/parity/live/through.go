@@ -7,6 +7,6 @@ import (
 	"net/url"
 )
 
-// Through is a client of the API server at base that asks through another's
-// HTTP client, which decides where it leads and what it lets through.
+// Through returns a client of the API server at base that uses another HTTP
+// client, whose transport restricts addresses and requests.
 func Through(client *http.Client, base *url.URL) *Client { return &Client{http: client, base: base} }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package readonly opens a kubeconfig that can only read, and refuses every
-// other. It looks at the file before anything is sent, asks the API server what
-// the credentials may do before anything is read, and lets nothing through but
-// reading. Which clusters may be asked at all is not its question: that is the
-// boundary's.
+// Package readonly opens kubeconfigs that can only read, and refuses all others.
+// It checks the file before anything is sent, checks the permissions of the
+// credentials before anything is read, and sends only requests that
+// read. It does not decide which clusters are allowed; package boundary does.
 package readonly

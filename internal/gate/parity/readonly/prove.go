@@ -26,8 +26,8 @@ const masters = "system:masters"
 type Options struct {
 	Kubeconfig string
 	Context    string // the current one if empty
-	// HelmSecrets lets the credentials read secrets, of which only Helm's
-	// releases are then asked for.
+	// HelmSecrets accepts credentials that can read secrets; only Helm's
+	// releases are requested.
 	HelmSecrets bool
 }
 
@@ -46,10 +46,10 @@ func (r *Refused) Error() string {
 	return "the kubeconfig could do more than read: " + strings.Join(shown, "; ") + more
 }
 
-// maxAnswer is the size in bytes up to which an answer is read.
+// maxAnswer is the maximal size of a response in bytes.
 const maxAnswer = 64 << 20
 
-// Access is a way to a cluster that only reads.
+// Access is read-only access to a cluster.
 type Access struct {
 	options Options
 	server  *url.URL
@@ -58,12 +58,12 @@ type Access struct {
 	client  *http.Client
 }
 
-// At makes it connect to an address instead of what the server's name resolves to,
-// so that no second resolution can differ from the one that was looked at.
+// At sets the address to connect to, so that a second resolution of the server's
+// name cannot differ from the checked one.
 func (a *Access) At(address string) { a.address = address }
 
-// Open looks at a kubeconfig and sends nothing. An error that is a *Refused
-// says that the file alone shows that it could do more than read.
+// Open checks a kubeconfig without sending anything. A *Refused error means
+// that the file itself allows more than reading.
 func Open(o Options) (*Access, error) {
 	file, err := kubeconfig.Read(o.Kubeconfig, o.Context)
 	if err != nil {
@@ -87,11 +87,11 @@ func Open(o Options) (*Access, error) {
 // Server is the URL of the API server.
 func (a *Access) Server() *url.URL { return a.server }
 
-// Client lets through only what reads; until Prove has passed, only the
-// questions that Prove asks.
+// Client returns a client that sends only requests that read; until Prove has
+// passed, only those of Prove.
 func (a *Access) Client() *http.Client { return a.client }
 
-// ClusterUID is the UID of the namespace kube-system, by which a cluster is known.
+// ClusterUID returns the UID of the namespace kube-system, which identifies a cluster.
 func (a *Access) ClusterUID(ctx context.Context) (string, error) {
 	var space struct{ Metadata struct{ UID string } }
 	if err := a.call(ctx, http.MethodGet, namespaces+"/kube-system", "", &space); err != nil {
@@ -103,9 +103,9 @@ func (a *Access) ClusterUID(ctx context.Context) (string, error) {
 	return space.Metadata.UID, nil
 }
 
-// Prove asks the API server for all rights of the credentials, and enables
-// Client if they are read-only. A *Refused names the other rights. Rights
-// granted after this call are not noticed.
+// Prove reads all permissions of the credentials from the API server, and enables
+// Client if they are read-only. A *Refused error lists the other permissions.
+// Permissions that are granted later are not detected.
 func (a *Access) Prove(ctx context.Context) error {
 	reasons, err := a.ask(ctx)
 	if err != nil {
@@ -138,7 +138,7 @@ func (a *Access) ask(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if spaces == nil {
-		// What is granted in a namespace of which nothing is known cannot be asked for.
+		// Permissions in unknown namespaces cannot be checked.
 		reasons = append(reasons, "it cannot list namespaces, so that it cannot be asked what it may do in each: let it get and list them")
 		spaces = []string{"default", "kube-system"}
 	}
@@ -183,7 +183,7 @@ func (a *Access) ask(ctx context.Context) ([]string, error) {
 	return reasons, nil
 }
 
-// spaces are the names of all namespaces; nil if they may not be listed.
+// spaces returns the names of all namespaces; nil if listing is forbidden.
 func (a *Access) spaces(ctx context.Context) ([]string, error) {
 	var list struct {
 		Items    []struct{ Metadata struct{ Name string } }
@@ -207,8 +207,8 @@ func (a *Access) spaces(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// rules are what a SelfSubjectRulesReview finds of more than reading: what is
-// granted in a namespace and what is granted in all of them.
+// rules returns the permissions beyond reading in a SelfSubjectRulesReview, which
+// covers a namespace and cluster-wide rules.
 func (a *Access) rules(ctx context.Context, space string) ([]string, error) {
 	var answer struct {
 		Status *struct {
@@ -243,8 +243,8 @@ func (a *Access) rules(ctx context.Context, space string) ([]string, error) {
 	return reasons, nil
 }
 
-// access are the questions that are answered with yes. Without a namespace they
-// are about all of them at once.
+// access returns the attributes that SelfSubjectAccessReviews allow. Without a
+// namespace they are about all namespaces.
 func (a *Access) access(ctx context.Context, space string, questions []attributes) ([]string, error) {
 	var reasons []string
 	for _, q := range questions {

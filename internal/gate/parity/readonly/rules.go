@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// resourceRule and nonResourceRule are what SelfSubjectRulesReview answers with.
+// resourceRule and nonResourceRule are the rules in a SelfSubjectRulesReview's status.
 type resourceRule struct {
 	Verbs, APIGroups, Resources, ResourceNames []string
 }
@@ -17,11 +17,11 @@ type nonResourceRule struct {
 	Verbs, NonResourceURLs []string
 }
 
-// reads are the verbs that change nothing, on what does not act on a GET.
+// reads are the verbs that change nothing, except on resources that act on a GET.
 func reads(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" }
 
-// writes tells what a rule allows that is more than reading. That it is for
-// certain names only does not help: one is enough.
+// writes returns the permissions of a rule beyond reading, also those for
+// single names.
 func (r resourceRule) writes(secrets bool) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -50,7 +50,7 @@ func (r resourceRule) writes(secrets bool) []string {
 	return out
 }
 
-// review reports whether a resource is a review of the caller's own rights, which is read with the verb create.
+// review returns whether a resource is a review of the caller's permissions, which is read with the verb create.
 func review(group, resource string) bool {
 	return group == "authorization.k8s.io" && (resource == "selfsubjectaccessreviews" || resource == "selfsubjectrulesreviews") ||
 		group == "authentication.k8s.io" && resource == "selfsubjectreviews"
@@ -66,10 +66,10 @@ func (r nonResourceRule) writes() []string {
 	return out
 }
 
-// attributes is one question of a SelfSubjectAccessReview.
+// attributes are those of one SelfSubjectAccessReview.
 type attributes struct {
 	Verb, Group, Resource, Subresource string
-	Path                               string // of what is no resource; then Verb alone counts beside it
+	Path                               string // of a non-resource URL; then only Verb is set too
 	Cluster                            bool   // the resource belongs to no namespace
 }
 
@@ -87,8 +87,8 @@ func (a attributes) String() string {
 	return a.Verb + " " + name
 }
 
-// questions are what is asked beside the rules: an authorizer need not be able
-// to tell its rules, but has to answer these.
+// questions are checked in addition to the rules, because an authorizer may be
+// unable to list its rules but must answer access reviews.
 func questions(secrets bool) []attributes {
 	all := []attributes{}
 	for _, verb := range []string{"*", "create", "update", "patch", "delete", "deletecollection", "impersonate", "escalate", "bind"} {

@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 )
 
-// The reviews: questions that are POSTs and change nothing, which everyone who
-// is logged in may ask (ClusterRole system:basic-user).
+// The reviews: POSTs that change nothing, and that every authenticated user may
+// make (ClusterRole system:basic-user).
 const (
 	rulesReview  = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 	accessReview = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -19,13 +19,13 @@ const (
 	namespaces   = "/api/v1/namespaces"
 )
 
-// acting are the subresources that act on a GET, by what it is upgraded to or
-// passed on to. The last ones are of virtual machines (kubevirt.io).
+// acting are subresources that act on a GET, through an upgraded connection or a
+// proxy. The last ones are of virtual machines (kubevirt.io).
 func acting() []string {
 	return []string{"exec", "attach", "portforward", "proxy", "console", "vnc", "usbredir", "vsock"}
 }
 
-// gate lets through what only reads, and nothing else.
+// gate is a transport that sends only requests that read.
 type gate struct {
 	next    http.RoundTripper
 	host    string
@@ -44,7 +44,7 @@ func (g *gate) RoundTrip(req *http.Request) (*http.Response, error) {
 	return g.next.RoundTrip(req)
 }
 
-// refuses tells why a request is not sent; empty if it only reads.
+// refuses returns why a request is not sent; empty if it only reads.
 func (g *gate) refuses(req *http.Request) string {
 	path := req.URL.EscapedPath()
 	switch {
