@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command controller is the modules that only run on the controller, and the
-// guard, which also wraps ssh, scp and sftp. The name that it is called by selects
-// one. It is one binary because they share most of their code, and the size of a
-// collection is limited.
+// Command controller contains the modules that only run on the controller, and
+// the guard, which also wraps ssh, scp and sftp. The name of the executable
+// selects one. It is one binary because they share most of their code, and the
+// size of a collection is limited.
 package main
 
 import (

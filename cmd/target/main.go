@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command target holds the modules that run where their task runs. It is
-// transferred for every call, so nothing heavy may be linked into it.
+// Command target contains the modules that run where their task runs. It is
+// transferred for every call, so it must stay small.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence/record"
 )
 
-// Rules that every gate has: they are about its waivers.
+// Rules of every gate, about its waivers.
 var (
 	expiredWaiver = Info{ID: "expired_waiver", Summary: "A waiver has expired", NeverWaive: "renew it, or remove it"}
 	unusedWaiver  = Info{ID: "unused_waiver", Summary: "A waiver waived nothing", NeverWaive: "remove it"}
@@ -28,14 +28,14 @@ type Waived struct {
 	Waiver Waiver `json:"waiver"`
 }
 
-// Report is what a gate found. Each gate embeds it in a struct that
-// adds facts and no verdict. Make it with NewReport.
+// Report is the report of a gate. Each gate embeds it in a struct with
+// further facts. Make it with NewReport.
 type Report struct {
 	Gate     string           `json:"gate"`
 	Verdict  evidence.Verdict `json:"verdict"`              // green only if there is no finding
-	Subject  string           `json:"subject"`              // what was checked: a playbook, a root module, a manifest
+	Subject  string           `json:"subject"`              // the checked playbook, root module or manifest
 	In       *record.Location `json:"subject_in,omitempty"` // where Subject is in the repositories of the evidence
-	Narrowed []string         `json:"narrowed,omitempty"`   // options that made this less than a check of all of Subject
+	Narrowed []string         `json:"narrowed,omitempty"`   // options that limited the check to a part of Subject
 	Began    time.Time        `json:"began"`
 	Seconds  float64          `json:"seconds"`
 	Findings []Finding        `json:"findings"`
@@ -48,8 +48,8 @@ type Report struct {
 	mask    func(string) string
 }
 
-// NewReport starts the report of a gate on subject. Waivers that do not fit the
-// rules are an error, see Waiver.
+// NewReport returns the empty report of a gate on subject. Waivers that are invalid
+// for the rules are an error, see Waiver.
 func NewReport(gate, subject string, rules []Info, waivers []Waiver) (*Report, error) {
 	r := &Report{
 		Gate: gate, Verdict: evidence.Red, Subject: subject, Began: time.Now().UTC(), Findings: []Finding{}, Waived: []Waived{}, Lines: []string{},
@@ -68,14 +68,14 @@ func NewReport(gate, subject string, rules []Info, waivers []Waiver) (*Report, e
 	return r, nil
 }
 
-// common is the part that all gates have.
+// common returns the part that all gates have.
 func (r *Report) common() *Report { return r }
 
-// MaskWith passes texts of findings that are added from now on through mask.
+// MaskWith applies mask to the texts of findings that are added later.
 func (r *Report) MaskWith(mask func(string) string) { r.mask = mask }
 
 // Add adds a finding: to Waived if a waiver covers it, else to Findings. It
-// reports whether it was not waived. The rule MUST be one of the gate's.
+// returns false if it was waived. The rule MUST be one of the gate's.
 func (r *Report) Add(f Finding) (added bool) {
 	if _, ok := r.rules[f.Rule]; !ok {
 		panic(fmt.Sprintf("gate %s has no rule %q", r.Gate, f.Rule))
@@ -89,8 +89,8 @@ func (r *Report) Add(f Finding) (added bool) {
 	return true
 }
 
-// Covered reports whether a waiver covers a finding, which is then added to Waived
-// and not to be added again.
+// Covered returns whether a waiver covers a finding. It adds such a finding to
+// Waived, so it must not be added again.
 func (r *Report) Covered(f Finding) bool {
 	if r.rules[f.Rule].NeverWaive != "" {
 		return false
@@ -103,7 +103,7 @@ func (r *Report) Covered(f Finding) bool {
 	return ok
 }
 
-// waive is the first waiver that covers a finding. All that do count as used.
+// waive returns the first waiver that covers a finding, and marks all that do as used.
 func (r *Report) waive(f Finding) (first Waiver, ok bool) {
 	for i, w := range r.waivers {
 		if w.expired(r.Began) || !w.covers(f) {
@@ -117,14 +117,14 @@ func (r *Report) waive(f Finding) (first Waiver, ok bool) {
 	return first, ok
 }
 
-// Has reports whether there is a finding of one of the rules that is not waived.
+// Has returns whether there is an unwaived finding of one of the rules.
 func (r *Report) Has(rules ...string) bool {
 	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return slices.Contains(rules, f.Rule) })
 }
 
-// Finish adds what is wrong with the waivers, sorts the findings and sets the
-// verdict. A gate that could not look at everything passes checked false: then
-// nothing is known about waivers that were not used.
+// Finish adds the findings about waivers, sorts the findings and sets the
+// verdict. checked is false if the gate did not check everything; then unused
+// waivers are not reported.
 func (r *Report) Finish(checked bool) {
 	for i, w := range r.waivers {
 		f := Finding{Path: "waivers/" + w.subject(), Where: w.Where}
@@ -145,7 +145,7 @@ func (r *Report) Finish(checked bool) {
 	r.Seconds = time.Since(r.Began).Seconds()
 }
 
-// usedWaivers are those that were used and what narrowed the run, as evidence holds them.
+// usedWaivers returns the used waivers and the options that limited the run, for the evidence.
 func (r *Report) usedWaivers() []string {
 	var out []string
 	for _, n := range r.Narrowed {
@@ -159,7 +159,7 @@ func (r *Report) usedWaivers() []string {
 	return out
 }
 
-// first is the first finding on one line, with the number of the others.
+// first returns the first finding on one line, with the number of the others.
 func (r *Report) first() string {
 	if len(r.Findings) == 0 {
 		return ""
@@ -170,7 +170,7 @@ func (r *Report) first() string {
 	return r.Findings[0].Message
 }
 
-// Text is the report for people: Lines, then every finding and waived finding.
+// Text returns the report as text: Lines, then every finding and waived finding.
 func (r *Report) Text() []string {
 	out := slices.Clone(r.Lines)
 	for _, f := range r.Findings {

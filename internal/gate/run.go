@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Arguments are the options of the documentation fragment gate: embed them.
+// Arguments are the options of the documentation fragment gate, for embedding.
 type Arguments struct {
 	Waivers    []Waiver         `arg:"waivers"`
 	WaiverFile string           `arg:"waiver_file"`
@@ -27,7 +27,7 @@ type Arguments struct {
 	Evidence   *record.Evidence `arg:"evidence"`
 }
 
-// WaiversFor are the waivers of the option and of the file, for a gate.
+// WaiversFor returns the waivers for a gate from the option and the file.
 func (a Arguments) WaiversFor(gate string) ([]Waiver, error) {
 	if a.WaiverFile == "" {
 		return a.Waivers, nil
@@ -45,12 +45,12 @@ type Task struct {
 	Subject record.Subject
 }
 
-// Run evaluates a gate as its module does: it completes the evidence, runs
-// evaluate between two descriptions of what is under test, writes the report and
-// the record, and returns the report's parts. The error of a red report is its
-// first finding. A result without a report is one that could not be evaluated. evaluate gets the path of the
-// report in the outcome, and may leave more for the record there; its verdict and
-// waivers are set here, and its summary unless evaluate did and it is green.
+// Run runs a gate for its module: it completes the evidence, calls evaluate,
+// writes the report and the record, and returns parts of the report in the
+// module's result. If the report is red, the error is its first finding. A result
+// without a report means that evaluate failed. evaluate gets the path of the
+// report in the outcome, and may add to the record there; Run sets verdict and
+// waivers, and the summary unless evaluate set one and the report is green.
 func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Context, outcome *record.Outcome) (R, error), tell func(R)) error {
 	about, in, err := t.Evidence.Complete(ctx, run.Exec{}, t.Subject)
 	if err != nil {
@@ -98,7 +98,7 @@ func Run[R Result](ctx context.Context, t Task, evaluate func(ctx context.Contex
 	return nil
 }
 
-// Summary is the report on one line: the first finding, or its first line for people.
+// Summary returns the report on one line: the first finding, or the first line of its summary.
 func (r *Report) Summary() string {
 	if len(r.Findings) > 0 {
 		return r.first()
@@ -121,7 +121,7 @@ func Absolute(paths ...*string) error {
 	return nil
 }
 
-// Limit is ctx with a limit of seconds.
+// Limit returns ctx with a timeout in seconds.
 func Limit(ctx context.Context, seconds int) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
 }

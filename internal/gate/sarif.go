@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// sarif is the report in the Static Analysis Results Interchange Format 2.1.0
-// of OASIS. Forges show its results at their lines.
+// sarif formats the report in the Static Analysis Results Interchange Format
+// 2.1.0 of OASIS. Forges show its results at their lines.
 func sarif(r *Report) ([]byte, error) {
 	type message struct {
 		Text string `json:"text"`

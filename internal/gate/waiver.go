@@ -15,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-// longest is how far ahead a waiver may expire: after a year a person has to look at it again.
+// longest is the maximal validity of a waiver: after a year a person must renew it.
 const longest = 366 * 24 * time.Hour
 
 // Waiver accepts findings of one rule, for a reason, until a date. Path, Task,
@@ -33,12 +33,12 @@ type Waiver struct {
 	Where    string `json:"where,omitempty"`       // file:line
 }
 
-// String is the waiver as evidence holds it.
+// String returns the waiver for the evidence.
 func (w Waiver) String() string {
 	return fmt.Sprintf("%s %s until %s: %s", w.Rule, w.subject(), w.Expires, w.Reason)
 }
 
-// subject is what the waiver is about.
+// subject returns the patterns of the waiver.
 func (w Waiver) subject() string {
 	var out []string
 	for _, part := range []string{w.Path, w.Task, w.Resource} {
@@ -110,7 +110,7 @@ func parseWaivers(file string, data []byte, gate string) ([]Waiver, error) {
 	return waivers, nil
 }
 
-// validFor tells what is wrong with a waiver for a gate with these rules.
+// validFor returns an error if a waiver is invalid for a gate with these rules.
 func (w Waiver) validFor(rules map[string]Info, now time.Time) error {
 	name := fmt.Sprintf("waiver %q", strings.TrimSpace(w.Rule+" "+w.subject()))
 	if w.Where != "" {
@@ -139,7 +139,7 @@ func (w Waiver) validFor(rules map[string]Info, now time.Time) error {
 	return nil
 }
 
-// expired reports whether the last day of a valid waiver is over.
+// expired returns whether the last day of a valid waiver is over.
 func (w Waiver) expired(now time.Time) bool {
 	day, err := time.Parse(time.DateOnly, w.Expires)
 	return err != nil || !now.Before(day.AddDate(0, 0, 1))
@@ -153,7 +153,7 @@ func (w Waiver) covers(f Finding) bool {
 		(w.Host == "" || match(w.Host, f.Host, ".*"))
 }
 
-// match reports whether a pattern matches the whole of a text; star is the
+// match returns whether a pattern matches a whole text; star is the
 // regular expression for *.
 func match(pattern, text, star string) bool {
 	if pattern == text {

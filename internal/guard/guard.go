@@ -26,10 +26,10 @@ import (
 // status, and 255 if they refuse, as ssh has without a connection.
 const (
 	statusOK          = 0
-	statusFailed      = 1 // something could not be done; nothing was let through
+	statusFailed      = 1 // an error; nothing was allowed
 	statusUsage       = 2 // the command line is wrong
 	statusRefused     = 3 // at least one target is outside the sandbox
-	statusUnsupported = 4 // this system cannot do it (netns)
+	statusUnsupported = 4 // not supported by this system (netns)
 )
 
 // Process is the process of a command.

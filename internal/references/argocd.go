@@ -126,7 +126,7 @@ func (a *argo) destination(n *yaml.Node) {
 	}
 }
 
-// values of a chart, and what Kustomize is given, may be fetched from elsewhere.
+// values of a chart, and resources of Kustomize, may be URLs.
 func (a *argo) values(source *yaml.Node) {
 	files := slices.Clone(items(get(source, "helm", "valueFiles")))
 	for _, parameter := range items(get(source, "helm", "fileParameters")) {
@@ -147,7 +147,7 @@ func (a *argo) values(source *yaml.Node) {
 	}
 }
 
-// cluster is a Secret's: its server, and in its configuration what tells who answers there.
+// cluster reads the cluster in a Secret: its server, and its CA and server name.
 func (a *argo) cluster(server, config *yaml.Node) {
 	var given struct {
 		TLS struct {
@@ -207,7 +207,7 @@ func (a *argo) repository(n *yaml.Node, chart bool) {
 	}
 }
 
-// generators of an ApplicationSet may say in many places what the template gets.
+// generators of an ApplicationSet may set the template's values in many places.
 func (a *argo) generators(n *yaml.Node) {
 	walk(n, func(key string, value *yaml.Node) {
 		switch {
@@ -233,7 +233,7 @@ func (a *argo) generators(n *yaml.Node) {
 	})
 }
 
-// secret is a value of a Secret, plain.
+// secret returns a decoded value of a Secret.
 func (a *argo) secret(doc *yaml.Node, key string) *yaml.Node {
 	if plain := get(doc, "stringData", key); is(plain) {
 		return plain

@@ -40,7 +40,7 @@ func (r Reader) environment() []Finding {
 		seen[name] = true
 		value, from := r.getenv(name), "environment variable "+name
 		if value == "" {
-			continue // programs take an empty variable for one that is not there
+			continue // programs treat an empty variable as unset
 		}
 		if (name == "GIT_SSH_COMMAND" || name == "RSYNC_RSH") && r.guardsOwn(value) {
 			continue
@@ -53,7 +53,7 @@ func (r Reader) environment() []Finding {
 			found = append(found, target(boundary.Vault, value, from))
 		case name == "PGHOST" || name == "PGHOSTADDR":
 			found = append(found, r.pghost(value, from)...)
-		case name == "PGDATABASE" && strings.ContainsAny(value, "/="): // some programs take it for a whole connection string
+		case name == "PGDATABASE" && strings.ContainsAny(value, "/="): // some programs accept a connection string here
 			found = append(found, target(boundary.Database, value, from))
 		case databaseVariable.MatchString(name):
 			if strings.ContainsAny(value, "/=(") {
@@ -99,7 +99,7 @@ func (r Reader) environment() []Finding {
 	return found
 }
 
-// kubeconfigs reads a list of files; client-go passes over those that are not there, but not if none is.
+// kubeconfigs reads a list of files; client-go ignores missing ones, unless all are missing.
 func (r Reader) kubeconfigs(list, from string) []Finding {
 	var found []Finding
 	files := 0

@@ -18,8 +18,8 @@ import (
 // setting is one entry of git's configuration.
 type setting struct{ key, value, from string }
 
-// git asks git itself for the configuration of a repository, with everything
-// that it includes, and turns every remote into what a fetch and a push reach.
+// git reads the configuration of a repository with git, including all included
+// files, and returns the URLs that a fetch and a push of each remote use.
 func (r Reader) git(ctx context.Context, directory string) []Finding {
 	settings, at, err := r.gitConfig(ctx, directory)
 	if err != nil {
@@ -89,8 +89,8 @@ func proxyOf(s setting) []Finding {
 
 // whereabouts are the directories of a repository, by absolute paths.
 type whereabouts struct {
-	top    string // that git goes to before it does anything: of the work tree, or of a bare repository
-	common string // that its work trees have in common
+	top    string // of the work tree, or of a bare repository; git changes to it
+	common string // of all its work trees
 }
 
 // gitConfig returns the settings of a repository, and its directories.
@@ -100,12 +100,12 @@ func (r Reader) gitConfig(ctx context.Context, directory string) (settings []set
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// These would show another repository than the one that is asked about.
+	// These variables would select another repository.
 	env := slices.DeleteFunc(slices.Clone(r.Environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_CONFIG"}, name)
 	})
-	// Outside a repository git would show the user's own configuration alone.
+	// Outside a repository git would only print the user's configuration.
 	git := func(args ...string) (string, error) {
 		result, err := r.Runner.Run(ctx, run.Cmd{Name: "git", Args: append([]string{"-C", directory}, args...), Env: env})
 		return string(result.Stdout), err
@@ -140,7 +140,7 @@ func (r Reader) gitConfig(ctx context.Context, directory string) (settings []set
 		return nil, lies, err
 	}
 	lies.top = strings.TrimSuffix(top, "\n")
-	// What a repository brings along counts as soon as it is asked for.
+	// Files of the repository are included if its configuration asks for them.
 	for name, wanted := range map[string]func(key string) bool{
 		".gitmodules": func(key string) bool { return strings.HasPrefix(key, "submodule.") && strings.HasSuffix(key, ".url") },
 		".lfsconfig": func(key string) bool {
@@ -203,8 +203,8 @@ func (g gitReader) has(key string) bool {
 	return slices.ContainsFunc(g.settings, func(s setting) bool { return s.key == key })
 }
 
-// remote is what git makes of a URL: the longest url.<base>.insteadOf that fits
-// replaces its beginning, and for a push without pushurl a pushInsteadOf before it.
+// remote rewrites a URL as git does: the longest matching url.<base>.insteadOf
+// replaces its beginning; for a push without pushurl, pushInsteadOf comes first.
 func (g gitReader) remote(s setting, push bool) Finding {
 	value := s.value
 	_, _, key := g.parts(s.key)
@@ -237,7 +237,7 @@ func (g gitReader) hooks(at whereabouts) []Finding {
 	from := setting{"hooks", filepath.Join(at.common, "hooks"), filepath.Join(at.common, "hooks")}
 	for _, s := range g.settings {
 		if s.key == "core.hookspath" {
-			from = s // the last one counts
+			from = s // git uses the last one
 		}
 	}
 	if from.value == os.DevNull {
@@ -276,7 +276,7 @@ func (g gitReader) submodule(url string) []string {
 		}
 		separator := "/"
 		if !strings.Contains(base, "/") && !strings.HasSuffix(base, ":") && strings.HasPrefix(s.value, base+":") {
-			separator = ":" // nothing but user and host is left
+			separator = ":" // only user and host are left
 		}
 		all = append(all, base+separator+rest)
 	}

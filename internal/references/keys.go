@@ -12,7 +12,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
-// keys reads a file with keys: known_hosts, public keys, a private key. Any other file is taken for a Vault's unseal keys, which only its place tells.
+// keys reads a file with keys: known_hosts, public keys, a private key. Any other file counts as unseal keys of a Vault, and is checked by its path.
 func (r Reader) keys(file string) []Finding {
 	data, err := read(file)
 	if err != nil {
@@ -50,7 +50,7 @@ func publicKey(line, from string) []Finding {
 	found := []Finding{known(boundary.HostKey, fingerprint, from)}
 	hosts, _, _ := strings.Cut(line, " ")
 	if isKeyType(hosts) || strings.Contains(hosts, "=") || strings.HasPrefix(hosts, "|") {
-		return found // no hosts, options of authorized_keys, or hashed hosts: the key alone tells
+		return found // without readable hosts (a .pub file, authorized_keys, hashed hosts) only the key is checked
 	}
 	for _, host := range strings.Split(hosts, ",") {
 		switch {
@@ -73,7 +73,7 @@ func isKeyType(word string) bool {
 	return false
 }
 
-// privateKey tells a private key by its public half, which OpenSSH's format holds in the clear.
+// privateKey identifies a private key by its public key, which OpenSSH's format contains in clear text.
 func privateKey(file string, block *pem.Block) []Finding {
 	const magic = "openssh-key-v1\x00"
 	if rest, ok := bytes.CutPrefix(block.Bytes, []byte(magic)); ok && block.Type == "OPENSSH PRIVATE KEY" {
@@ -99,7 +99,7 @@ func privateKey(file string, block *pem.Block) []Finding {
 	return publicKey(strings.TrimSpace(string(data)), file+".pub:1")
 }
 
-// cutString takes a string of the SSH wire format: four bytes of length, then the bytes.
+// cutString splits off a string of the SSH wire format: four bytes of length, then the bytes.
 func cutString(data []byte) (field, rest []byte, ok bool) {
 	if len(data) < 4 {
 		return nil, nil, false

@@ -13,7 +13,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
-// kubeconfig reads every cluster of a kubeconfig file, whichever context is current: any of them is one word away.
+// kubeconfig reads every cluster of a kubeconfig file, not only the current context's, since --context selects any of them.
 func (r Reader) kubeconfig(file string) []Finding {
 	data, err := read(file)
 	if err != nil {
@@ -51,7 +51,7 @@ func kubeconfig(file string, data []byte) []Finding {
 		if proxy := get(cluster, "proxy-url"); proxy.Value != "" {
 			found = append(found, target(boundary.Endpoint, proxy.Value, at(file, proxy.Line)))
 		}
-		if name := get(cluster, "tls-server-name"); name.Value != "" { // who answers behind a forwarded port
+		if name := get(cluster, "tls-server-name"); name.Value != "" { // the server behind a forwarded port
 			found = append(found, known(boundary.Host, name.Value, at(file, name.Line)))
 		}
 		sums, err := caSums(cluster2ca(file, get(cluster, "certificate-authority-data").Value, get(cluster, "certificate-authority").Value))
@@ -72,7 +72,7 @@ func kubeconfig(file string, data []byte) []Finding {
 			found = append(found, problem("context "+get(entry, "name").Value, at(file, entry.Line), "its cluster is in another file"))
 		}
 	}
-	// A current context that is not there is an error to every client, so nothing is fallen back to.
+	// A missing current context is an error in every client: there is no fallback.
 	nowhere := get(root, "current-context").Value != "" && len(items(get(root, "contexts"))) == 0
 	if len(found) == 0 && len(clusters) == 0 && !nowhere {
 		return []Finding{problem("kubeconfig", at(file, root.Line), "it has no cluster, so programs use another file")}
@@ -115,7 +115,7 @@ func cluster2ca(file, data, path string) ([]byte, error) {
 	return pem, nil
 }
 
-// caSums are the SHA-256 of the certificates in a PEM file; none if there is no file.
+// caSums returns the SHA-256 of the certificates in a PEM file; none if there is no file.
 func caSums(data []byte, err error) ([]string, error) {
 	if err != nil || data == nil {
 		return nil, err

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package references finds the external references of a run besides its
+// Package references finds the external references of a run other than its
 // inventory: kubeconfig files, the environment, OpenTofu roots, ArgoCD manifests,
 // git remotes and key files. It returns the targets of each with its position. It
-// does not connect, and never repeats a secret.
+// makes no connections, and its messages contain no secrets.
 //
-// What it cannot read or resolve to a target is a finding with a problem, which
-// is refused like an unknown target.
+// A reference that it cannot read or resolve to a target is a finding with a
+// problem, which is refused like an unknown target.
 package references
 
 import (
@@ -45,10 +45,10 @@ type Root struct {
 // Finding is one external reference.
 type Finding struct {
 	Target boundary.Target // From is always set
-	// Problem is why it is refused whatever the target is; empty if the checker decides.
+	// Problem is the reason for a refusal regardless of the target; empty if the checker decides.
 	Problem string
-	// Known means that it is refused only if the manifest lists it as production:
-	// it changes each time a sandbox is made, and cannot be listed.
+	// Known means that it is refused only if the manifest lists it as production. It
+	// is different in each sandbox, so it cannot be listed there.
 	Known bool
 	// Text is searched for mentions of production; it is not a target itself.
 	Text string
@@ -91,8 +91,8 @@ type Result struct {
 	Decision boundary.Decision
 }
 
-// Decide checks findings. A text without a mention gives no result, nor does one
-// at a position that is refused already.
+// Decide checks findings. A text without a mention has no result, nor has one
+// at a position that is already refused.
 func Decide(ctx context.Context, checker boundary.Checker, found []Finding) []Result {
 	results := make([]Result, 0, len(found))
 	refused := map[string]bool{}
@@ -225,7 +225,7 @@ func (r Reader) getenv(name string) string {
 	return ""
 }
 
-// expand is what the programs make of ~/ in a path, and of a relative path in a file.
+// expand resolves ~/ in a path, and a relative path in a file, as the programs do.
 func (r Reader) expand(path, directory string) string {
 	if rest, ok := strings.CutPrefix(path, "~/"); ok {
 		return filepath.Join(r.Home, rest)
@@ -236,7 +236,7 @@ func (r Reader) expand(path, directory string) string {
 	return path
 }
 
-// shortened cleans an absolute path if that is the same file; behind a link, `..` may not be.
+// shortened cleans an absolute path, unless that is another file because of `..` after a link.
 func shortened(path string) string {
 	short := filepath.Clean(path)
 	if a, err := pathlink.Resolve(path); err == nil {

@@ -135,12 +135,12 @@ func (t *tofuReader) data(block *hcl.Block) {
 	}
 }
 
-// renamed finds providers that a module calls by the name of another.
+// renamed finds providers with the local name of another one.
 func (t *tofuReader) renamed(block *hcl.Block) {
 	for _, required := range t.inside(block, "required_providers") {
 		for name, value := range (&tofu.Evaluator{}).Values(required) {
 			source, known := tofu.Text(tofu.Object(value), "source")
-			// Its registry is asked before anything of it is run.
+			// init sends requests to its registry.
 			if parts := strings.Split(source, "/"); len(parts) == 3 && !slices.Contains([]string{"registry.opentofu.org", "registry.terraform.io"}, strings.ToLower(parts[0])) {
 				t.registries[parts[0]] = tofu.Position(required)
 			}
@@ -152,7 +152,7 @@ func (t *tofuReader) renamed(block *hcl.Block) {
 	}
 }
 
-// given finds what the environment adds to the command line or to the configuration, which no file shows.
+// given finds arguments and settings from the environment, which are in no file.
 func (t *tofuReader) given() {
 	for _, entry := range t.Environ {
 		name, _, _ := strings.Cut(entry, "=")
@@ -166,7 +166,7 @@ func (t *tofuReader) given() {
 
 var elsewhere = lazyregexp.New(`-(?:backend|var|state|chdir|from-module|plugin-dir)`)
 
-// provisioners are run on this machine, or connect to another without any provider.
+// provisioners run on this machine, or connect to another without a provider.
 func (t *tofuReader) provisioners(block *hcl.Block) {
 	what := block.Labels[0] + "." + block.Labels[1]
 	connections, others := 0, false
@@ -195,7 +195,7 @@ func (t *tofuReader) provisioners(block *hcl.Block) {
 	}
 }
 
-// implicit checks the registries of providers, and the providers that resources need though no block configures them: the environment does.
+// implicit checks the registries of providers, and providers that resources need without a provider block: the environment configures them.
 func (t *tofuReader) implicit(configured []*hcl.Block) {
 	for _, host := range slices.Sorted(maps.Keys(t.registries)) {
 		(&need{t: t, from: t.registries[host]}).endpoint(host)
@@ -207,7 +207,7 @@ func (t *tofuReader) implicit(configured []*hcl.Block) {
 	}
 }
 
-// calls follows the modules that lie beside the root, since they may hold providers as well.
+// calls reads the local modules that the root calls, since they may have providers too.
 func (t *tofuReader) calls(module *tofu.Module, evaluator *tofu.Evaluator) {
 	for _, block := range module.Blocks("module") {
 		n := &need{t: t, what: "module " + block.Labels[0], from: tofu.Position(block), values: evaluator.Values(block)}
@@ -250,7 +250,7 @@ var (
 	registry = lazyregexp.New(`^(?:([^/]+\.[^/]+)/)?[^/:.]+/[^/:.]+/[^/:.]+$`)
 )
 
-// source is where a module is fetched from. Registries serve providers as well, and need be named only if they are not the usual one.
+// source checks the source of a module. A registry, which serves providers too, must be listed unless it is the default one.
 func (t *tofuReader) source(n *need, source string) {
 	bare, _, _ := strings.Cut(source, "?")
 	scheme, rest, found := strings.Cut(bare, "://")

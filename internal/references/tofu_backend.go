@@ -17,7 +17,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// backend turns a backend's settings into the state that it keeps and the hosts that it asks.
+// backend returns the state of a backend and the hosts that it connects to.
 func (t *tofuReader) backend(kind string, values map[string]cty.Value, from string) {
 	n := &need{t: t, what: "backend " + kind, from: from, values: values}
 	switch kind {
@@ -48,7 +48,7 @@ func (t *tofuReader) backend(kind string, values map[string]cty.Value, from stri
 	case "s3":
 		n.endpoints("endpoint", "endpoints", "iam_endpoint", "sts_endpoint", "dynamodb_endpoint", "http_proxy", "https_proxy")
 		n.add(boundary.TofuState, "s3:"+n.must("bucket")+"/"+n.must("key"))
-		// States of workspaces lie beside that of the default one.
+		// States of workspaces are next to that of the default one.
 		if prefix := strings.Trim(n.maybe("workspace_key_prefix"), "/"); prefix != "" {
 			n.add(boundary.TofuState, "s3:"+n.must("bucket")+"/"+prefix+"/"+n.must("key"))
 		}
@@ -94,8 +94,8 @@ func (t *tofuReader) merged(values map[string]cty.Value) map[string]cty.Value {
 	return values
 }
 
-// withoutUser is a URL without user and password. Its query stays: there are
-// servers that keep several states at one path.
+// withoutUser returns a URL without user and password. It keeps the query, since
+// some servers have several states at one path.
 func withoutUser(url string) string {
 	scheme, rest, ok := strings.Cut(url, "://")
 	if !ok {
@@ -115,7 +115,7 @@ func withoutUser(url string) string {
 	return scheme + "://" + authority + path
 }
 
-// encryption checks who is asked for the keys of states and plans.
+// encryption checks the key providers of states and plans.
 func (t *tofuReader) encryption(block *hcl.Block) {
 	for _, inside := range t.inside(block, "key_provider", "method") {
 		kind := inside.Labels[0]
@@ -151,7 +151,7 @@ func (t *tofuReader) remoteState(block *hcl.Block) {
 	}
 }
 
-// initialised reads what `tofu init` wrote down: this is the backend that counts until the next one.
+// initialised reads the backend that `tofu init` recorded: the program uses it until the next init.
 func (t *tofuReader) initialised() {
 	path := filepath.Join(t.dataDirectory(), "terraform.tfstate")
 	data, err := read(path)

@@ -16,7 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// need hands out attributes as strings and adds a problem for each that is unknown, or missing though required.
+// need returns attributes as strings, and adds a problem for each that is unknown, or missing but required.
 type need struct {
 	t      *tofuReader
 	what   string
@@ -82,8 +82,8 @@ func (n *need) jump() {
 var nowhere = []string{"archive", "cloudinit", "local", "null", "random", "template", "terraform", "time", "tls"}
 
 // Providers whose endpoint depends on credentials or resources.
-// A place that one of them names is that of one service among many: its others
-// are still asked where they always are.
+// A configured endpoint is that of a single service; the others keep their
+// default endpoints.
 var anywhere = []string{
 	// clouds, and others with many services
 	"alicloud", "aws", "awscc", "azapi", "azuread", "azuredevops", "azurerm", "azurestack", "cloudscale", "cloudstack", "confluent", "databricks", "digitalocean", "exoscale",
@@ -97,7 +97,7 @@ var anywhere = []string{
 
 var (
 	kindOfProvider = lazyregexp.New(`^[a-z0-9_-]+$`)
-	// endpointName is what most providers call their endpoint; otherEndpoint is what further ones are called.
+	// endpointName matches the usual attribute of a provider's endpoint, otherEndpoint those of further endpoints.
 	endpointName  = lazyregexp.New(`^(?:address|addresses|api_url|auth_url|base_url|endpoint|endpoints|host|hosts|hostname|server|server_addr|uri|url)$`)
 	otherEndpoint = lazyregexp.New(`_(?:url|urls|uri|uris|endpoint|endpoints|host|hosts|hostname|server|servers)$`)
 )
@@ -184,12 +184,12 @@ func (t *tofuReader) provider(kind string, values map[string]cty.Value, from str
 		asked = true
 	}
 	n.endpoints("http_proxy", "https_proxy")
-	if !asked && !slices.Contains([]string{"kubernetes", "kubectl", "kustomization"}, kind) { // those have been asked
+	if !asked && !slices.Contains([]string{"kubernetes", "kubectl", "kustomization"}, kind) { // these were checked above
 		n.endpoints("proxy_url")
 	}
 }
 
-// mentions searches all of a provider's block for production: known values, and
+// mentions searches a provider's block for production: known values, and
 // the text of unknown ones.
 func (t *tofuReader) mentions(block *hcl.Block) {
 	written := t.evaluator.Texts(block)

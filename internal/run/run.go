@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package run starts external programs. It knows how to run one command, stop
-// it when the context ends, and tell what happened in one line that can be
-// pasted into a shell. It does not know what any program means.
+// Package run runs external programs. It stops a program when the context ends,
+// and describes errors on one line with a command that can be pasted into a shell.
+// It does not interpret the output of programs.
 package run
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// killAfter is how long a program may take to end after SIGTERM before it is killed.
+// killAfter is the time between SIGTERM and SIGKILL.
 const killAfter = 5 * time.Second
 
 // Cmd is one command line. Name is looked up on PATH as exec.Command does.
@@ -27,12 +27,12 @@ type Cmd struct {
 	Dir   string    // working directory; empty means the caller's
 	Env   []string  // the whole environment; nil means the caller's
 	Stdin io.Reader // nil means no input
-	// Live gets what the program prints, on both streams, as it comes; nil
+	// Live gets the output of both streams as it is printed; nil
 	// discards it. It MUST be safe for concurrent use, as *os.File is.
 	Live io.Writer
 }
 
-// String is the command as it can be pasted into a POSIX shell.
+// String returns the command quoted for a POSIX shell.
 func (c Cmd) String() string {
 	words := make([]string, 0, 1+len(c.Args))
 	for _, word := range append([]string{c.Name}, c.Args...) {
@@ -41,7 +41,7 @@ func (c Cmd) String() string {
 	return strings.Join(words, " ")
 }
 
-// Quote writes word so that a POSIX shell reads it back as one word.
+// Quote quotes word for a POSIX shell.
 func Quote(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
@@ -53,7 +53,7 @@ func Quote(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// Result is what a finished command left behind.
+// Result is the output and exit status of a command.
 type Result struct {
 	Stdout []byte
 	Stderr []byte
@@ -62,20 +62,20 @@ type Result struct {
 
 // Runner runs commands. Tests replace it.
 type Runner interface {
-	// Run waits for the command to end. A command that could not be started,
-	// that ended with a status other than zero or that the context stopped
-	// MUST give an *Error; Result then holds what was printed until then.
+	// Run waits for the command to end. If the command could not be started,
+	// failed, or was stopped by the context, Run MUST return an *Error; Result then
+	// has the output so far.
 	Run(ctx context.Context, c Cmd) (Result, error)
 }
 
-// Error is a command that did not end well.
+// Error is the failure of a command.
 type Error struct {
 	Cmd    Cmd
 	Result Result
 	Err    error // why: exec's error, or the context's
 }
 
-// Error is one line: the command, why it failed, and the last line it printed on stderr.
+// Error returns one line: the command, why it failed, and the last line of its stderr.
 func (e *Error) Error() string {
 	msg := fmt.Sprintf("command `%s` failed: %v", e.Cmd, e.Err)
 	if last := LastLine(e.Result.Stderr); last != "" {
@@ -88,16 +88,16 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// NotFound reports whether err says that the program is not installed.
+// NotFound returns whether err means that the program is not installed.
 func NotFound(err error) bool { return errors.Is(err, exec.ErrNotFound) }
 
-// LastLine is the last line of out that is not blank.
+// LastLine returns the last line of out that is not blank.
 func LastLine(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// Exec is the Runner that starts real processes. A context that ends sends
+// Exec is the Runner that starts real processes. When the context ends it sends
 // SIGTERM, and SIGKILL five seconds later.
 type Exec struct{}
 

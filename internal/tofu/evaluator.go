@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Evaluator knows the values of a module's variables and locals. The zero value knows none.
+// Evaluator evaluates expressions with a module's variables and locals. The zero value has none.
 type Evaluator struct {
 	variables, locals map[string]cty.Value
 	scope             *hcl.EvalContext
@@ -25,7 +25,7 @@ func (e *Evaluator) refresh() {
 	}}
 }
 
-// value is what an expression comes to; unknown if only a run can tell, or if it is larger than any setting.
+// value returns the value of an expression; unknown if it is known only at run time, or larger than any setting.
 func (e *Evaluator) value(expression hcl.Expression) cty.Value { return evaluate(e.scope, expression) }
 
 func evaluate(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
@@ -46,7 +46,7 @@ func evaluate(scope *hcl.EvalContext, expression hcl.Expression) cty.Value {
 	return limited(value)
 }
 
-// Values are the attributes of a block, and the blocks within it as objects,
+// Values returns the attributes of a block, and its inner blocks as objects,
 // several of one type as a tuple.
 func (e *Evaluator) Values(block *hcl.Block) map[string]cty.Value { return e.valuesOf(block.Body) }
 
@@ -78,8 +78,8 @@ func (e *Evaluator) valuesOf(body hcl.Body) map[string]cty.Value {
 	return values
 }
 
-// Texts are the strings and numbers in a block, by the name of its attribute or
-// inner block: those of known values, and of others what is written there.
+// Texts returns the strings and numbers in a block, by the name of the attribute or
+// inner block: the known values, and the literals in unknown ones.
 func (e *Evaluator) Texts(block *hcl.Block) map[string][]string {
 	all := map[string][]string{}
 	var look func(body hcl.Body, within string)
@@ -109,7 +109,7 @@ func (e *Evaluator) Texts(block *hcl.Block) map[string][]string {
 	return all
 }
 
-// literals are the string literals in an expression.
+// literals returns the string literals in an expression.
 func literals(expression hcl.Expression) []string {
 	if _, native := expression.(hclsyntax.Node); !native {
 		raw, _ := expression.Value(nil)
@@ -125,8 +125,8 @@ func literals(expression hcl.Expression) []string {
 	return all
 }
 
-// nodes are the parts of an expression. In JSON those are of the templates that
-// its strings and keys are; ok is false if they are not known, or are nested too deep.
+// nodes returns the parts of an expression. In JSON these are the parts of the templates in
+// its strings and keys; ok is false if they are unknown, or nested too deep.
 func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
 	visit := func(node hclsyntax.Node) {
 		_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
@@ -156,8 +156,8 @@ func nodes(expression hcl.Expression) (all []hclsyntax.Node, ok bool) {
 	return all, true
 }
 
-// limited is a value that others may be made of. One that is larger than any
-// setting is unknown: a few lines, each twice the one before, would fill the memory.
+// limited returns a value for use in other expressions. A value that is larger
+// than any setting becomes unknown: locals that each double another would fill the memory.
 func limited(value cty.Value) cty.Value {
 	left := 16 << 10
 	var fits func(cty.Value) bool

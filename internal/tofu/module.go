@@ -22,7 +22,7 @@ var moduleSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "ephemeral", LabelNames: []string{"type", "name"}},
 }}
 
-// Load reads the module in directory: what can be read of it, and an error for each file that cannot.
+// Load reads the module in directory. It returns the readable files, and an error for each other one.
 func Load(directory string) (*Module, []*Error) {
 	m := &Module{directory, map[string][]*hcl.Block{}}
 	files, err := ConfigFiles(directory)
@@ -52,7 +52,7 @@ func (m *Module) add(path string) *Error {
 	}
 	for _, block := range content.Blocks {
 		m.blocks[block.Type] = append(m.blocks[block.Type], block)
-		if block.Type == "check" { // it may hold a data source
+		if block.Type == "check" { // it may contain a data source
 			data, err := Inside(block, "data")
 			if err != nil {
 				return err
@@ -63,8 +63,8 @@ func (m *Module) add(path string) *Error {
 	return nil
 }
 
-// Blocks are the module's blocks of one type, those of overriding files last.
-// Sources of data within a check are among "data".
+// Blocks returns the module's blocks of one type, those of override files last.
+// "data" includes data sources inside check blocks.
 func (m *Module) Blocks(kind string) []*hcl.Block { return m.blocks[kind] }
 
 // Inside lists the blocks of these types within a block.
@@ -87,7 +87,7 @@ func Inside(block *hcl.Block, types ...string) ([]*hcl.Block, *Error) {
 	return content.Blocks, nil
 }
 
-// Position is where a block begins, as file:line.
+// Position returns the position of a block as file:line.
 func Position(block *hcl.Block) string {
 	return fmt.Sprintf("%s:%d", block.DefRange.Filename, block.DefRange.Start.Line)
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package tofu reads OpenTofu and Terraform configuration without running it:
-// files, blocks, and what expressions come to. What is known only at run time is
-// an unknown value. Its errors do not quote files.
+// files, blocks, and values of expressions. A value that is known only at run time
+// is unknown. Its errors do not quote files.
 package tofu
 
 import (
@@ -33,7 +33,7 @@ func (e *Error) Error() string { return e.At + ": " + e.Reason }
 var endings = []string{".tf", ".tofu", ".tf.json", ".tofu.json"}
 
 // ConfigFiles lists the configuration files of the module in dir in the order
-// in which OpenTofu merges them: files that override come last.
+// in which OpenTofu merges them: override files come last.
 func ConfigFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -58,7 +58,7 @@ func ConfigFiles(dir string) ([]string, error) {
 	return append(ordinary, overrides...), nil
 }
 
-// IsJSON reports whether a file is read as JSON.
+// IsJSON returns whether a file is read as JSON.
 func IsJSON(path string) bool { return strings.HasSuffix(path, ".json") }
 
 // maxFile is far more than a configuration file holds.
@@ -91,7 +91,7 @@ func read(path string) ([]byte, error) {
 	return data, err
 }
 
-// withoutPath is an error as [Error] wants it, which has the path.
+// withoutPath removes the path from an error, since [Error] has it.
 func withoutPath(err error) string {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -100,8 +100,8 @@ func withoutPath(err error) string {
 	return err.Error()
 }
 
-// tooDeep reports whether brackets or templates are nested so deep that hcl,
-// which has no limit, would run out of stack or of time.
+// tooDeep returns whether brackets or templates are nested so deep that hcl,
+// which has no limit, would exhaust the stack or take too long.
 func tooDeep(data []byte) bool {
 	if bytes.Count(data, []byte("%{")) > 1000 || bytes.Count(data, []byte("<<")) > 1000 {
 		return true
@@ -121,7 +121,7 @@ func tooDeep(data []byte) bool {
 	return false
 }
 
-// diagnosed keeps position and summary of the first error; its detail may quote a value.
+// diagnosed returns position and summary of the first error, without its detail, which may quote a value.
 func diagnosed(path string, diagnostics hcl.Diagnostics) *Error {
 	for _, d := range diagnostics {
 		if d.Severity != hcl.DiagError {

@@ -11,7 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// Text is an attribute as a string, empty if it is not set; known is false if it is set and has no known string.
+// Text returns an attribute as a string, empty if it is not set; known is false if its value is not a known string.
 func Text(values map[string]cty.Value, name string) (value string, known bool) {
 	v, ok := values[name]
 	if !ok || v.IsKnown() && v.IsNull() {
@@ -25,7 +25,7 @@ func Text(values map[string]cty.Value, name string) (value string, known bool) {
 	return s.AsString(), true
 }
 
-// Texts are an attribute's strings, be it one, a list of them, or an object of them.
+// Texts returns the strings of an attribute that is a string, a list or an object.
 func Texts(values map[string]cty.Value, name string) (all []string, known bool) {
 	v, ok := values[name]
 	if !ok || v.IsKnown() && v.IsNull() {
@@ -49,7 +49,7 @@ func Texts(values map[string]cty.Value, name string) (all []string, known bool) 
 	return all, true
 }
 
-// Object are the attributes of an object, or of the first one in a list, unknown ones included.
+// Object returns the attributes of an object, or of the first one in a list, including unknown ones.
 func Object(v cty.Value) map[string]cty.Value {
 	if v == cty.NilVal || !v.IsKnown() || v.IsNull() {
 		return nil
@@ -67,7 +67,7 @@ func Object(v cty.Value) map[string]cty.Value {
 	return v.AsValueMap()
 }
 
-// Objects lists values and the attributes of every object in them.
+// Objects returns the attributes of every object in values.
 func Objects(values map[string]cty.Value) []map[string]cty.Value {
 	all := []map[string]cty.Value{values}
 	var within func(cty.Value)
@@ -89,14 +89,14 @@ func Objects(values map[string]cty.Value) []map[string]cty.Value {
 	return all
 }
 
-// appendStrings adds all strings and numbers that are known of a value, keys included.
+// appendStrings adds all known strings and numbers in a value, including keys.
 func appendStrings(all []string, v cty.Value) []string {
 	v, _ = v.Unmark()
 	switch {
 	case v == cty.NilVal || !v.IsKnown() || v.IsNull():
 	case v.Type() == cty.String:
 		all = append(all, v.AsString())
-	case v.Type() == cty.Number: // an address is one as well
+	case v.Type() == cty.Number: // an IPv4 address can be written as a number
 		all = append(all, v.AsBigFloat().Text('f', -1))
 	case v.CanIterateElements():
 		for it := v.ElementIterator(); it.Next(); {
@@ -107,7 +107,7 @@ func appendStrings(all []string, v cty.Value) []string {
 	return all
 }
 
-// FromJSON is a value that encoding/json has decoded.
+// FromJSON converts a value that encoding/json decoded.
 func FromJSON(value any) cty.Value {
 	switch v := value.(type) {
 	case nil:

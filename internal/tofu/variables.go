@@ -12,9 +12,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Evaluator knows the module as a root that is run with these files of
-// variables (-var-file). Variables have their defaults, TF_VAR_* of the
-// environment, the files that OpenTofu loads automatically, then varFiles.
+// Evaluator returns the evaluator of the module as a root. Values of variables
+// come, in this order, from defaults, TF_VAR_* of the
+// environment, the files that OpenTofu loads automatically, and varFiles (-var-file).
 func (m *Module) Evaluator(getenv func(string) string, varFiles []string) (*Evaluator, []*Error) {
 	e := &Evaluator{variables: map[string]cty.Value{}, locals: map[string]cty.Value{}}
 	for _, block := range m.Blocks("variable") {
@@ -97,7 +97,7 @@ func (e *Evaluator) addLocals(blocks []*hcl.Block) {
 				next[name], more = value, true
 				delete(all, name)
 			} else if !value.RawEquals(e.locals[name]) {
-				next[name], more = value, true // known in parts
+				next[name], more = value, true // partly known
 			}
 		}
 		if !more {

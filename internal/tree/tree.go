@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package tree identifies the content of a Git working tree by the files that
-// lie in it, byte for byte. It does not say what that is good for.
+// Package tree computes the hash of a Git working tree from the files on disk,
+// byte by byte.
 package tree
 
 import (
@@ -27,21 +27,21 @@ import (
 
 // State is the content of a working tree.
 type State struct {
-	Repository string `json:"repository"`       // the name by which a promotion policy knows it
+	Repository string `json:"repository"`       // its name in the promotion policy
 	Commit     string `json:"commit"`           // hash of HEAD
 	Tree       string `json:"tree"`             // hash of the files, uncommitted changes and untracked files included
 	Dirty      bool   `json:"dirty"`            // Tree is not that of Commit
 	Reason     string `json:"reason,omitempty"` // the first difference, if Dirty
 }
 
-// Of returns the state of the working tree of the repository at dir, as its
-// files are on disk: bytes, kind and executable bit. None of git's conversions
-// takes part (clean filters, ident, line ends, encodings, core.symlinks,
-// core.fileMode, core.worktree, flags of the index), since what ran are the
-// files and not what git would commit of them.
+// Of returns the state of the working tree of the repository at dir from its
+// files on disk: bytes, kind and executable bit. It applies none of git's
+// conversions (clean filters, ident, line ends, encodings, core.symlinks,
+// core.fileMode, core.worktree, flags of the index), since the files ran, not
+// their committed form.
 //
-// Untracked files count unless a .gitignore of the tree names them; exclusions
-// outside the tree (info/exclude, core.excludesFile) hide nothing. Submodules
+// Untracked files count unless a .gitignore of the tree matches them; exclusions
+// outside the tree (info/exclude, core.excludesFile) are ignored. Submodules
 // are compared the same way.
 //
 // The repository is only read: a private index and object folder are used and
@@ -63,7 +63,7 @@ func Top(ctx context.Context, runner run.Runner, dir string) (string, error) {
 	return g.dir, nil
 }
 
-// Holds reports whether the tree that Of returns for top contains path, or anything below it.
+// Holds returns whether the tree that Of returns for top contains path, or anything below it.
 func Holds(ctx context.Context, runner run.Runner, top, path string) (bool, error) {
 	failed := func(err error) (bool, error) {
 		return false, fmt.Errorf("looking for %s in the repository %s: %w", path, top, err)
@@ -81,12 +81,12 @@ func Holds(ctx context.Context, runner run.Runner, top, path string) (bool, erro
 		return failed(err)
 	}
 	g.env = append(g.env, "GIT_LITERAL_PATHSPECS=1")
-	// The private index holds HEAD: what is only in the repository's own index is in no tree.
+	// The private index has HEAD: changes that are only in the repository's index are ignored.
 	found, err := g.run(ctx, nil, "ls-files", "-z", "--cached", "--others", "--exclude-per-directory=.gitignore", "--", path)
 	if err != nil {
 		return failed(err)
 	}
-	// A repository within is listed as a folder, and its files are not in the tree.
+	// A nested repository is listed as a folder, and its files are not in the tree.
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(found), "\x00"), "\x00") {
 		if name != "" && !strings.HasSuffix(name, "/") {
 			return true, nil
@@ -156,7 +156,7 @@ func stateOf(ctx context.Context, runner run.Runner, dir string) (State, error) 
 		}
 		l.differs(path, "not committed")
 		if strings.HasSuffix(path, "/") {
-			continue // a repository within that is no submodule: its files belong to no tree of this one
+			continue // a nested repository that is not a submodule: its files are not in this tree
 		}
 		found, ok, err := l.entry(ctx, path, entry{})
 		if err != nil {
@@ -188,16 +188,16 @@ type lister struct {
 	git
 	top     string
 	newHash func() hash.Hash
-	folders map[string]bool // relative path → is a folder and no link
+	folders map[string]bool // relative path → is a folder, not a link
 	reasons []string
-	missing bool // a file of the commit does not exist, or misses its executable bit
+	missing bool // a file of the commit does not exist, or lacks its executable bit
 }
 
 func (l *lister) differs(path, how string) {
 	l.reasons = append(l.reasons, fmt.Sprintf("%q: %s", path, how))
 }
 
-// reason is the first difference, how many there are, and what explains them.
+// reason returns the first difference, the number of others, and a possible cause.
 func (l *lister) reason(ctx context.Context) string {
 	if len(l.reasons) == 0 {
 		return ""
@@ -217,13 +217,13 @@ func (l *lister) reason(ctx context.Context) string {
 	return text
 }
 
-// entry reads one file. wanted is what the commit has there, empty for nothing;
-// ok is false if the path holds nothing that a tree can list.
+// entry reads one file. wanted is the commit's entry at that path, empty for none;
+// ok is false if a tree cannot contain the file.
 func (l *lister) entry(ctx context.Context, path string, wanted entry) (found entry, ok bool, err error) {
 	full := filepath.Join(l.top, filepath.FromSlash(path))
 	info, err := os.Lstat(full)
 	switch {
-	case err == nil && !l.inside(path): // a link on the way leads out of the tree
+	case err == nil && !l.inside(path): // a parent folder is a link
 		l.differs(path, "a folder above it is a link")
 		return entry{}, false, nil
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
@@ -265,7 +265,7 @@ func (l *lister) entry(ctx context.Context, path string, wanted entry) (found en
 	return found, true, nil
 }
 
-// inside reports whether all folders above path are folders of the tree.
+// inside returns whether all parents of path are folders of the tree.
 func (l *lister) inside(path string) bool {
 	folder, _ := filepath.Split(filepath.FromSlash(path))
 	folder = filepath.Clean(folder)
@@ -389,8 +389,8 @@ func (g *git) indexOf(ctx context.Context, scratch, commit string) (indexFile st
 	return indexFile, err
 }
 
-// openGit finds the repository that holds dir by the folder or file .git at or
-// above it. core.worktree could name another working tree, so both are given to git.
+// openGit finds the repository that contains dir by the folder or file .git at or
+// above it. It passes both paths to git, since core.worktree could set another working tree.
 func openGit(ctx context.Context, runner run.Runner, dir string) (git, error) {
 	g := git{runner: runner, dir: dir, env: GitEnv(os.Environ())}
 	gitDir, err := g.text(ctx, "rev-parse", "--path-format=absolute", "--git-dir") // checks the owner too
@@ -418,8 +418,8 @@ func openGit(ctx context.Context, runner run.Runner, dir string) (git, error) {
 	return g, nil
 }
 
-// GitEnv is env without what would point git to another repository or change
-// what it shows of this one.
+// GitEnv returns env without variables that select another repository or change
+// git's view of this one.
 func GitEnv(env []string) []string {
 	kept := make([]string, 0, len(env)+4)
 	for _, entry := range env {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package appenvname is the module app_env_name: apps and envs in, their names
-// out. The rule is internal/naming's.
+// Package appenvname is the module app_env_name: it binds arguments and calls
+// internal/naming.
 package appenvname
 
 import (
@@ -66,7 +66,7 @@ type difference struct {
 	Env      string  `json:"env"`
 	System   string  `json:"system"`
 	Expected string  `json:"expected"`
-	Found    *string `json:"found"` // null: there is no such instance or system any more
+	Found    *string `json:"found"` // null: the instance or system no longer exists
 }
 
 func run(_ context.Context, c *ansible.Call) error {
@@ -139,7 +139,7 @@ func (a *arguments) instances(table *naming.Table) ([]naming.Instance, error) {
 	return table.Instances(apps)
 }
 
-// app reads one element of apps: a name, which means production alone, or a mapping of name and envs.
+// app reads one element of apps: a name, which means only production, or a mapping of name and envs.
 func app(element any) (naming.App, error) {
 	const form = "it must be a name, or a mapping of name and envs"
 	switch element := element.(type) {
@@ -218,7 +218,7 @@ func compare(c *ansible.Call, table *naming.Table, named []naming.Named, args ar
 		}
 		for _, system := range slices.Sorted(maps.Keys(expected.Names)) {
 			if len(args.Systems) > 0 && !slices.Contains(args.Systems, system) && slices.Contains(known, system) {
-				continue // not asked about
+				continue // not requested
 			}
 			text, ok := expected.Names[system].(string)
 			if !ok {

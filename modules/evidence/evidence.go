@@ -138,7 +138,7 @@ func appendRecord(ctx context.Context, c *ansible.Call, args arguments, about re
 	return nil
 }
 
-// restart replaces a ledger that does not verify; one that does is left alone.
+// restart replaces a ledger that does not verify; any other stays unchanged.
 func restart(ctx context.Context, c *ansible.Call, args arguments, about record.Evidence) error {
 	book, err := ledger.Open(about.Ledger)
 	if err != nil {
@@ -157,8 +157,8 @@ func restart(ctx context.Context, c *ansible.Call, args arguments, about record.
 	return nil
 }
 
-// verify reports whether the ledger can be trusted, and renders it if asked to:
-// also one that cannot, with the problems on top of the page.
+// verify returns an error if the ledger cannot be trusted. If requested it renders
+// the page, also then, with the problems on top.
 func verify(ctx context.Context, c *ansible.Call, args arguments, path string) error {
 	book, err := ledger.Open(path)
 	if err != nil {
@@ -207,8 +207,8 @@ func verify(ctx context.Context, c *ansible.Call, args arguments, path string) e
 	return nil
 }
 
-// render writes the page, unless it already is what it would be. Ages are in
-// days, so that a page made twice on a day is the same.
+// render writes the page if it differs from the existing one. Ages are in
+// days, so that two pages of one day are equal.
 func render(c *ansible.Call, args arguments, path string, verified ledger.Verification) error {
 	target, err := filepath.Abs(args.Page)
 	if err != nil {
@@ -219,7 +219,7 @@ func render(c *ansible.Call, args arguments, path string, verified ledger.Verifi
 		if len(verified.Problems) == 0 {
 			return err
 		}
-		entries = nil // a line that is no record any more: the page says so
+		entries = nil // the ledger has an unreadable line, which the page shows as a problem
 	}
 	var out bytes.Buffer
 	if err := page.Render(&out, entries, verified, page.Options{Title: args.Title, Folder: filepath.Dir(target), Now: time.Now()}); err != nil {

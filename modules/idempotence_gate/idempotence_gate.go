@@ -101,7 +101,7 @@ func evaluate(ctx context.Context, c *ansible.Call) error {
 	})
 }
 
-// in is a path as the playbook's folder of execution resolves it.
+// in returns a path relative to the folder in which the playbook runs.
 func (a arguments) in(path string) string {
 	if a.Dir == "" || filepath.IsAbs(path) {
 		return path

@@ -133,7 +133,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 	if c.CheckMode || !c.Changed() {
 		return nil
 	}
-	// Its folder and the manifest are for everyone to read: they hold no secret.
+	// The folder and the manifest are readable by all users: they contain no secret.
 	err = os.MkdirAll(filepath.Dir(args.Manifest), 0o755)
 	if err == nil {
 		err = atomicfile.Write(args.Manifest, result.Text, 0o644)

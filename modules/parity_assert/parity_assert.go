@@ -52,7 +52,7 @@ func Module() ansible.Module {
 	}
 }
 
-// report is what a comparison found.
+// report is the report of a comparison.
 type report struct {
 	*gate.Report
 	Distribution string            `json:"distribution"`

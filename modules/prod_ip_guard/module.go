@@ -37,7 +37,7 @@ type Root struct {
 	VarFiles       []string `arg:"var_files"`
 }
 
-// none returns whether nothing is asked to be read.
+// none returns whether there are no references to read.
 func (c *References) none() bool {
 	return c == nil || !c.Environment && len(c.Kubeconfigs)+len(c.Tofu)+len(c.ArgoCD)+len(c.Git)+len(c.Keys) == 0
 }
@@ -54,7 +54,7 @@ type arguments struct {
 // Reader reads external references and decides about each.
 type Reader func(context.Context, boundary.Checker, References) []boundary.Decision
 
-// Module describes prod_ip_guard as it is on a target, where no external references are read: what reads them is large.
+// Module describes prod_ip_guard for a target. It reads no external references, since the code for that is large.
 func Module() ansible.Module { return With(nil) }
 
 // With describes prod_ip_guard with a reader of external references.

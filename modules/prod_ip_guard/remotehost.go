@@ -33,9 +33,9 @@ var clusterCAs = []string{
 }
 
 // checkRemoteHost checks this machine by its addresses, host keys, hostname,
-// machine-id and cluster, however it was reached. One that production lists
-// refuses. One that sandbox lists is needed to allow; others that neither lists
-// are ignored then, since every machine has some.
+// machine-id and cluster, whatever the connection. An identity that is listed as
+// production refuses it. At least one must be listed as sandbox; unlisted ones are
+// then ignored, since every machine has some.
 func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) []boundary.Decision {
 	if m.addresses == nil {
 		m.addresses = net.InterfaceAddrs
@@ -71,7 +71,7 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 			refuse(boundary.Address, address.String(), "its interfaces", "it is an address that cannot be read")
 			continue
 		}
-		// Every machine has a loopback and link-local addresses: they tell nothing.
+		// Loopback and link-local addresses do not identify a machine.
 		own := prefix.Addr().Unmap()
 		ask(boundary.Target{Kind: boundary.Address, Value: own.WithZone("").String(), From: "its interfaces"}, !own.IsLoopback() && !own.IsLinkLocalUnicast())
 	}
@@ -83,7 +83,7 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 	}
 
 	file := func(path string) string { return filepath.Join(m.root, path) }
-	// read hands over a file that is there; one that is closed to this user tells nothing, and one that is broken refuses.
+	// read passes the content of an existing file to each. It ignores a file that this user may not read; any other error refuses.
 	read := func(kind boundary.Kind, path string) string {
 		data, err := os.ReadFile(path)
 		switch {

@@ -26,11 +26,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/xdg"
 )
 
-// runVariable is the variable by which the action plugin passes what it knows of
-// the run. The environment of a task cannot replace it.
+// runVariable is the variable with the action plugin's facts about the run. The
+// environment of a task cannot replace it.
 const runVariable = "SANDBOX_PROMOTION_RUN"
 
-// playRun is what that variable holds.
+// playRun is the content of that variable.
 type playRun struct {
 	Request     *override.Request  `json:"request"`     // null if i_mean_prod is not set
 	State       string             `json:"state"`       // directory of the log of overrides
@@ -118,7 +118,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 	return gate.Run(ctx, gate.Task{Call: c, Name: "promotion", What: what, Arguments: args.Arguments}, t.evaluate, t.tell)
 }
 
-// request is what the arguments ask for, with absolute paths.
+// request returns the arguments as a request, with absolute paths.
 func (a arguments) request() (promotion.Request, error) {
 	q := promotion.Request{
 		Repository: a.Repository, Path: a.Path, Base: a.Base, Head: a.Head, Policy: a.Policy, Ledger: a.Ledger, AllowedSigners: a.AllowedSigners,
@@ -165,8 +165,8 @@ type task struct {
 	gate     promotion.Gate
 }
 
-// evaluate evaluates the request and does what the state asks for if it is green.
-// In check mode it only evaluates.
+// evaluate evaluates the request and, if it is green, grants or deploys as the
+// state requires. In check mode it only evaluates.
 func (t task) evaluate(ctx context.Context, outcome *record.Outcome) (promotion.Report, error) {
 	launch, err := t.launch(outcome.Report)
 	if err != nil {
@@ -247,7 +247,7 @@ func (t task) deploy(ctx context.Context, launch promotion.Launch, report promot
 	return err
 }
 
-// override asks the guard whether this run may leave the sandbox.
+// override requests the guard's override for this run.
 func (t task) override(ctx context.Context, launch promotion.Launch, report promotion.Report) error {
 	if path := t.manifest.Policy.Evidence; path != "" {
 		if _, err := t.gate.Grant(path, t.request, report); err != nil {
@@ -266,7 +266,7 @@ func (t task) override(ctx context.Context, launch promotion.Launch, report prom
 	return err
 }
 
-// launch is the run that state: promoted asks for. Its log is next to the report.
+// launch returns the run of state: promoted. Its log is next to the report.
 func (t task) launch(report string) (promotion.Launch, error) {
 	out := promotion.Launch{
 		Playbook: t.args.Playbook, Inventory: t.args.Production, Limit: t.args.Limit, Vars: t.args.Variables, Arguments: t.args.Extra,
@@ -285,7 +285,7 @@ func (t task) launch(report string) (promotion.Launch, error) {
 	return out, gate.Absolute(&out.Log)
 }
 
-// restored is env as it was before the guard removed production from it.
+// restored returns env with the variables that the guard changed.
 func (r playRun) restored(env []string) []string {
 	var out []string
 	for _, entry := range env {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sandboximage is the module sandbox_image: arguments in, an image in
-// the engine out. Recipes and how they are built are described in internal/image.
+// Package sandboximage is the module sandbox_image: it binds arguments and calls
+// internal/image.
 package sandboximage
 
 import (
@@ -70,8 +70,8 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		return nil
 	}
 	if !plan.Empty() && !c.CheckMode {
-		// The plan tells what changed: a build that somebody else finished while this
-		// one waited for the lock was still missing when the task began.
+		// The plan determines `changed`: an image that another process built while this
+		// one waited for the lock was missing when the task began.
 		if img, err = builder.Apply(ctx, want); err != nil {
 			return err
 		}

@@ -133,7 +133,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 	return nil
 }
 
-// show is the machine as a playbook sees it. Every key is there in every state,
+// show returns the machine for the result. It has all keys in every state,
 // so that a template needs no default.
 func show(out driver.Outcome, args arguments) map[string]any {
 	spec := args.spec()

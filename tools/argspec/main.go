@@ -2,7 +2,7 @@
 
 // argspec writes the options of each module, modules/<name>/spec_gen.go, from
 // DOCUMENTATION in plugins/modules/<name>.py and the fragments that it extends.
-// What DOCUMENTATION has no key for is a comment at the option: `# no_log`.
+// no_log, for which DOCUMENTATION has no key, is a comment at the option: `# no_log`.
 package main
 
 import (
@@ -115,7 +115,7 @@ func module(out *bytes.Buffer, top, path string) error {
 	return options(out, strictyaml.File(path), &yaml.Node{Kind: yaml.MappingNode, Content: all})
 }
 
-// fragmentText is one documentation of a file of fragments.
+// fragmentText returns one documentation fragment of a file.
 func fragmentText(file, part string) (string, error) {
 	name := "DOCUMENTATION"
 	if part != "" {
@@ -189,7 +189,7 @@ func option(out *bytes.Buffer, file strictyaml.File, name, n *yaml.Node) error {
 		"default": func(n *yaml.Node) error { byDefault = n; return nil },
 		"choices": func(n *yaml.Node) error {
 			words, step := []string{}, 1
-			if n.Kind == yaml.MappingNode { // of each choice to what it means
+			if n.Kind == yaml.MappingNode { // from choices to their descriptions
 				step = 2
 			}
 			for i := 0; i < len(n.Content); i += step {
@@ -232,7 +232,7 @@ func option(out *bytes.Buffer, file strictyaml.File, name, n *yaml.Node) error {
 	return nil
 }
 
-// value is a default as Go writes it.
+// value returns a default as Go source.
 func value(n *yaml.Node, kind string) (string, error) {
 	switch {
 	case n.Kind == yaml.SequenceNode:

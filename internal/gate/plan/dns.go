@@ -13,8 +13,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// dns are the attributes by which a type names its zone (by id or name), and
-// what is in the zone.
+// dns are the attributes of a type that contain the zone's id or name, and
+// the record's name.
 type dns struct{ zone, names []string }
 
 var dnsTypes = map[string]dns{
@@ -73,13 +73,13 @@ func dnsAttributes(r resource) (attributes dns, ok bool) {
 	return dns{}, false
 }
 
-// attribute is the value of a zone or of a name, before or after a change.
+// attribute is the value of an attribute before or after a change.
 type attribute struct {
 	attribute, value string
 	sensitive        bool
 }
 
-// shown is the value as a finding may repeat it.
+// shown returns the value for messages.
 func (a attribute) shown() string {
 	if a.sensitive {
 		return "(sensitive)"
@@ -87,7 +87,7 @@ func (a attribute) shown() string {
 	return fmt.Sprintf("%q", a.value)
 }
 
-// dnsSide is what a resource names before or after its change.
+// dnsSide are the zone and name of a resource before or after its change.
 type dnsSide struct{ zones, names []attribute }
 
 // touched are the managed resources that change, move or are imported.
@@ -117,7 +117,7 @@ func (d dns) sides(c resourceChange) []dnsSide {
 	for _, side := range []struct{ values, sensitive any }{{c.Before, c.BeforeSensitive}, {c.After, c.AfterSensitive}} {
 		values, ok := side.values.(map[string]any)
 		if !ok {
-			continue // created or deleted: there is no such side
+			continue // created or deleted: this side does not exist
 		}
 		of := func(names []string) (found []attribute) {
 			for _, name := range names {
@@ -132,12 +132,12 @@ func (d dns) sides(c resourceChange) []dnsSide {
 	return out
 }
 
-// ask returns what the boundary decides about a zone, or a name in one.
+// ask returns the boundary's decision about a zone, or a name in one.
 func (s subject) ask(ctx context.Context, r resource, value string) boundary.Decision {
 	return s.boundary.Decide(ctx, boundary.Target{Kind: boundary.DNSZone, Value: value, From: r.Address})
 }
 
-// once adds each finding about a resource once, though both sides have it.
+// once adds each finding about a resource once, even if both sides have it.
 func once(report *gate.Report, r resource) func(rule, expected, found string) {
 	reported := map[string]bool{}
 	return func(rule, expected, found string) {

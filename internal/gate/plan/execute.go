@@ -17,7 +17,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// passed are the variables that are passed on. All others may be production's.
+// passed are the variables that the program gets. All others may be production's.
 var passed = []string{"PATH", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 // detect finds the program and its version.
@@ -65,10 +65,10 @@ func (s *session) run(ctx context.Context, args ...string) (run.Result, error) {
 // lockError is the summary of both programs for a state that is locked.
 const lockError = "Error acquiring the state lock"
 
-// lockRetry is the pause before a plan is tried again for it.
+// lockRetry is the pause before a plan is tried again after a lock error.
 const lockRetry = 200 * time.Millisecond
 
-// plan makes the plan and checks it. It reports whether there was one.
+// plan makes the plan and checks it. ok is false if no plan was made.
 func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	init := []string{"init", "-input=false", "-no-color"}
 	for _, file := range s.o.BackendConfigs {
@@ -84,7 +84,7 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	if !s.initialised(ctx) {
 		return false, nil
 	}
-	// Made first, since the program keeps the mode of a file that is there.
+	// Created first, since the program keeps the mode of an existing file.
 	file := filepath.Join(s.dir, "plan")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return false, fmt.Errorf("making the plan file: %w", err)
@@ -94,8 +94,8 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 		args = append(args, "-var-file="+path)
 	}
 	args = append(append(args, s.o.Arguments...), "-out="+file)
-	// The local backend gives up at once if it reads the lock's file while another
-	// program writes it, whatever -lock-timeout says.
+	// The local backend ignores -lock-timeout if it reads the lock's file while
+	// another program writes it.
 	deadline := time.Now().Add(time.Duration(s.o.LockTimeout) * time.Second)
 	result, err := s.run(ctx, args...)
 	for err != nil && strings.HasPrefix(diagnosed(result.Stdout), lockError) && time.Now().Before(deadline) && ctx.Err() == nil {
@@ -137,7 +137,7 @@ func (s *session) plan(ctx context.Context) (planned bool, err error) {
 	return true, nil
 }
 
-// stale pulls the state again: a plan is for the state that it was made of.
+// stale pulls the state again, since the plan is only valid for the state from which it was made.
 func (s *session) stale(ctx context.Context, planned stateStamp) {
 	pulled, err := s.run(ctx, "state", "pull")
 	if err != nil {
@@ -158,7 +158,7 @@ func (s *session) stale(ctx context.Context, planned stateStamp) {
 	}
 }
 
-// ended reports that a program failed, without the details that it printed: they may quote values.
+// ended adds the failure of a program, without the details of its message, which may quote values.
 func (s *session) ended(ctx context.Context, what, summary string, err error) {
 	summary = plain(summary)
 	rule, found := "errored", fmt.Sprintf("%s %s failed: %s", filepath.Base(s.binary), what, summary)
@@ -178,7 +178,7 @@ func reason(err error) string {
 	return "it could not be run"
 }
 
-// unrefreshed reports whether the state holds resources and none was refreshed.
+// unrefreshed returns whether the state has resources and none was refreshed.
 func unrefreshed(stdout []byte, p planJSON) bool {
 	there, looked := false, false
 	for _, r := range p.Changes {

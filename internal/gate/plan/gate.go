@@ -14,10 +14,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// Options are what is checked. Paths are absolute.
+// Options of an evaluation. Paths are absolute.
 type Options struct {
 	Root           string
-	Base           string // folder to copy; empty for the one that holds root and the modules that it calls
+	Base           string // folder to copy; empty for the common folder of root and the modules that it calls
 	Override       string // file with the sandbox's backend; empty if the root's own is the sandbox's
 	BackendConfigs []string
 	VarFiles       []string
@@ -25,9 +25,9 @@ type Options struct {
 	Environment    map[string]string
 	CLIConfig      string
 	PluginDir      string
-	Arguments      []string // more of them for plan
+	Arguments      []string // further arguments of plan
 	LockTimeout    int      // seconds
-	NoChanges      bool     // nothing may change; else something must
+	NoChanges      bool     // no change is expected; else at least one is
 	Waivers        []gate.Waiver
 	Boundary       boundary.Checker
 }
@@ -40,16 +40,16 @@ type Gate struct {
 	Work   string   // folder for private copies
 }
 
-// plannedChange is what would become of one resource.
+// plannedChange is the planned change of one resource.
 type plannedChange struct {
 	Address    string   `json:"address"`
 	Action     string   `json:"action"`
-	From       string   `json:"from,omitempty"` // former address of one that moves
+	From       string   `json:"from,omitempty"` // former address, if it moves
 	Importing  bool     `json:"importing"`
 	Attributes []string `json:"attributes"` // names of those that differ
 }
 
-// Report is what was found. It holds no value of the plan but names of zones.
+// Report is the report of the gate. It contains no value of the plan but names of zones.
 type Report struct {
 	*gate.Report
 	Product  string          `json:"product"`
@@ -60,8 +60,8 @@ type Report struct {
 	Secrets  []string        `json:"-"` // MUST NOT leave the process; set with an error too
 }
 
-// Evaluate plans and checks. The error is about what keeps it from planning at
-// all; everything else is a finding.
+// Evaluate makes a plan and checks it. It returns an error if it cannot start;
+// everything else is a finding.
 func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	common, err := gate.NewReport("plan", o.Root, Rules(), o.Waivers)
 	if err != nil {
@@ -84,7 +84,7 @@ func (g Gate) Evaluate(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-// evaluate makes and checks the plan. It reports whether there was one.
+// evaluate makes and checks the plan. ok is false if no plan was made.
 func (g Gate) evaluate(ctx context.Context, o Options, report *Report) (planned bool, err error) {
 	gate.Check(ctx, invocationRules, invocation{o, g.Env}, report.Report)
 	if len(report.Findings) > 0 {
@@ -105,7 +105,7 @@ func (g Gate) evaluate(ctx context.Context, o Options, report *Report) (planned 
 	return s.plan(ctx)
 }
 
-// describe writes the lines for people.
+// describe writes the summary.
 func (r *Report) describe(noChanges bool) {
 	for _, c := range r.Changes {
 		line := c.Action + " " + c.Address

@@ -13,8 +13,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// summaries are those of the programs' own errors. A provider's error may quote
-// whatever it was given, and so is not repeated.
+// summaries are those of the programs' errors. Errors of providers may quote
+// values, so they are not shown.
 var summaries = []string{
 	"Argument or block definition required", "Backend configuration changed", "Backend initialization required",
 	"Call to unknown function", "Duplicate output definition", "Duplicate provider configuration", "Duplicate required providers configuration",
@@ -46,7 +46,7 @@ func plain(summary string) string {
 	return text + place
 }
 
-// placeMark separates the summary of an error from its place.
+// placeMark separates the summary of an error from its position.
 const placeMark = "\x00"
 
 // firstError is the line of the first error.
@@ -105,7 +105,7 @@ func diagnosed(stdout []byte) (summary string) {
 
 var userinfo = lazyregexp.New(`://[^/@\s]*@`)
 
-// mask removes secrets from a text. Values of less than 4 characters are left: they occur everywhere.
+// mask removes secrets from a text. It keeps values of less than 4 characters, which occur everywhere.
 func mask(text string, secrets []string) string {
 	text = userinfo.ReplaceAllString(text, "://(masked)@")
 	sorted := slices.Clone(secrets)

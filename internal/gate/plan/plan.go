@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package plan checks what OpenTofu or Terraform would do to a root module.
-// It knows the JSON form of a plan, where its state has to lie, and which
-// changes need a reason. It plans in a private copy, so that nothing of the
-// user's tree changes, and never repeats a value: findings tell addresses and
-// names of attributes, and of values the zone that a record is for, unless it
-// is sensitive.
+// Package plan checks a plan of OpenTofu or Terraform for a root module: its
+// state, its external references, and its changes. It plans in a private copy, so
+// that the user's tree does not change. Findings contain addresses and
+// names of attributes, but no values, except the zones of records that are not
+// sensitive.
 //
-// It does not know what a provider's resources mean, but for DNS records.
+// It does not interpret resources of providers, except DNS records.
 package plan
 
 import (
@@ -24,13 +23,13 @@ import (
 type planJSON struct {
 	Format    string
 	Errored   bool
-	Complete  *bool // only Terraform tells
-	Applyable *bool // likewise
+	Complete  *bool // only set by Terraform
+	Applyable *bool // only set by Terraform
 	Changes   []resource
 	Drift     []resource
 	Outputs   map[string]resourceChange
-	Deferred  int      // actions that were put off
-	Unknown   []string // parts which are not known, and not empty
+	Deferred  int      // deferred actions
+	Unknown   []string // unknown parts that are not empty
 	Checks    []checkResult
 	Sensitive []string // values that must not be shown
 }
@@ -56,7 +55,7 @@ type resourceChange struct {
 	Importing       json.RawMessage `json:"importing"`
 }
 
-// checkResult is the outcome of a check block, or of the conditions of something else.
+// checkResult is the result of a check block, or of the conditions of a resource or output.
 type checkResult struct {
 	Address struct {
 		Display string `json:"to_display"`
@@ -69,7 +68,7 @@ var silent = []string{
 	"format_version", "terraform_version", "variables", "planned_values", "prior_state", "configuration", "relevant_attributes", "timestamp",
 }
 
-// parsePlan reads the JSON form of a plan. Another major version may mean anything by its keys.
+// parsePlan parses the JSON form of a plan. Another major version is an error, since its keys may have another meaning.
 func parsePlan(data []byte) (planJSON, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	var parts map[string]json.RawMessage
@@ -109,7 +108,7 @@ func parsePlan(data []byte) (planJSON, error) {
 	return p, nil
 }
 
-// variables are the values of those that the root declares sensitive.
+// variables returns the values of variables that the root declares sensitive.
 func variables(parts map[string]json.RawMessage) []string {
 	var given map[string]struct {
 		Value any `json:"value"`
@@ -205,7 +204,7 @@ func holds(marks any) bool {
 	return false
 }
 
-// attributes names what would differ.
+// attributes returns the names of attributes that would change.
 func (c resourceChange) attributes() []string {
 	before, _ := c.Before.(map[string]any)
 	after, _ := c.After.(map[string]any)
@@ -232,7 +231,7 @@ func (c resourceChange) attributes() []string {
 	return out
 }
 
-// What an action is called here.
+// The gate's names of actions.
 const (
 	noop    = "no-op"
 	remove  = "delete"
@@ -240,7 +239,7 @@ const (
 	forget  = "forget"
 )
 
-// kind names what a list of actions does; empty if it is not known.
+// kind returns the gate's name for a list of actions; empty if unknown.
 func (c resourceChange) kind() string {
 	switch strings.Join(c.Actions, " ") {
 	case noop, "create", "update", "read", remove, forget:

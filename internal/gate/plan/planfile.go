@@ -12,13 +12,13 @@ import (
 	"io"
 )
 
-// stateStamp tells one version of a state from another.
+// stateStamp identifies a version of a state.
 type stateStamp struct {
 	Serial  uint64 `json:"serial"`
 	Lineage string `json:"lineage"`
 }
 
-// stamp reads the stamp of a state; one that is not there yet has none.
+// stamp returns the stamp of a state; it is empty for a missing state.
 func stamp(state []byte) (stateStamp, error) {
 	var s stateStamp
 	if len(bytes.TrimSpace(state)) == 0 {
@@ -30,21 +30,21 @@ func stamp(state []byte) (stateStamp, error) {
 	return s, nil
 }
 
-// What a plan file holds and its JSON form leaves out.
+// Facts of a plan file that its JSON form lacks.
 type planFile struct {
 	before   stateStamp // of the state that was planned against
 	narrowed bool       // -target, -exclude
 	forced   bool       // -replace
 }
 
-// The fields of the plan's message, which both programs have kept since 2020.
+// The fields of the plan's message, unchanged in both programs since 2020.
 const (
 	fieldTargets  = 5
 	fieldExcludes = 6
 	fieldReplaces = 16
 )
 
-// The most that is read of one part of a plan file.
+// The maximal size of one part of a plan file.
 const partLimit = 512 << 20
 
 func readPlanFile(path string) (planFile, error) {
@@ -62,7 +62,7 @@ func readPlanFile(path string) (planFile, error) {
 		defer func() { _ = file.Close() }()
 		return io.ReadAll(io.LimitReader(file, partLimit))
 	}
-	state, err := part("tfstate") // as refreshed; tfstate-prev, as it was read, comes without a stamp
+	state, err := part("tfstate") // the refreshed state; tfstate-prev, the state before, has no stamp
 	if err != nil {
 		return p, err
 	}

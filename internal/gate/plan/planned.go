@@ -12,8 +12,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// checkPlan checks a plan against the rules. The keys of an unknown format may
-// mean anything, so nothing else is checked then.
+// checkPlan checks a plan against the rules. If its format is unknown, nothing
+// else is checked, since keys may have another meaning.
 func checkPlan(ctx context.Context, p planJSON, o Options, report *gate.Report) {
 	major, _, _ := strings.Cut(p.Format, ".")
 	if n, err := strconv.Atoi(major); err != nil || n != 1 {
@@ -30,7 +30,7 @@ func list(names []string) string {
 	return "no attribute that is shown"
 }
 
-// planned lists what a plan would do, without values.
+// planned lists the changes of a plan, without values.
 func (p planJSON) planned() []plannedChange {
 	out := []plannedChange{}
 	for _, r := range p.Changes {

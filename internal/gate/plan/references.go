@@ -17,7 +17,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// insideBoundary checks everything that the copy refers to, before anything of it is run.
+// insideBoundary checks all external references of the copy, before it is used.
 func (s *session) insideBoundary(ctx context.Context) bool {
 	var environ []string
 	for name, value := range s.o.Environment {
@@ -38,8 +38,8 @@ func (s *session) insideBoundary(ctx context.Context) bool {
 
 const expectedState = "a state that the boundary manifest lists as sandbox"
 
-// check has the boundary decide about the root module and more sources. It tells
-// whether nothing was refused.
+// check checks the references of the root module and of further sources. It
+// returns whether all are allowed.
 func (s *session) check(ctx context.Context, environ []string, sources references.Sources) bool {
 	reader := references.Reader{Environ: environ, Home: filepath.Join(s.dir, "home"), Runner: s.Runner}
 	sources.Tofu = []references.Root{{Directory: s.root, BackendConfigs: s.o.BackendConfigs, VarFiles: s.o.VarFiles}}
@@ -70,8 +70,8 @@ func (s *session) check(ctx context.Context, environ []string, sources reference
 	return len(s.report.Findings) == 0
 }
 
-// initialised checks what init wrote down: where the program will read the
-// state, and whether it can lock it there.
+// initialised checks the backend that init recorded: the state that the program
+// will read, and whether the backend can lock it.
 func (s *session) initialised(ctx context.Context) bool {
 	data := filepath.Join(s.dir, "data")
 	if !s.check(ctx, []string{"TF_DATA_DIR=" + data}, references.Sources{}) {
@@ -98,7 +98,7 @@ func (s *session) initialised(ctx context.Context) bool {
 	return true
 }
 
-// unlockable names what a backend lacks to lock its state; empty for nothing.
+// unlockable returns the setting that a backend lacks to lock its state; empty for none.
 func unlockable(kind string, config map[string]any) string {
 	set := func(name string) bool {
 		switch v := config[name].(type) {
@@ -120,7 +120,7 @@ func unlockable(kind string, config map[string]any) string {
 	return ""
 }
 
-// backend is the type of the root module's backend; empty if the module cannot be read.
+// backend returns the type of the root module's backend; empty if the module cannot be read.
 func (s *session) backend() string {
 	module, failed := tofu.Load(s.root)
 	if len(failed) > 0 {

@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tofu"
 )
 
-// The override's name in the copy: read after every other.
+// The override's file name in the copy, which sorts after all others.
 const overrideName = "zz_backend_override.tf"
 
 // parse reads a file of the root module in HCL, not JSON.
@@ -34,7 +34,7 @@ func parse(path string) (*hclsyntax.Body, []byte, error) {
 	return body, file.Bytes, nil
 }
 
-// backends are the blocks of a file that say where the state lies.
+// backends returns the backend and cloud blocks of a file.
 func backends(body *hclsyntax.Body) []*hclsyntax.Block {
 	var all []*hclsyntax.Block
 	for _, block := range body.Blocks {
@@ -50,9 +50,9 @@ func backends(body *hclsyntax.Body) []*hclsyntax.Block {
 	return all
 }
 
-// override makes the override's backend the only one of the copied root. What
-// it replaces is blanked, so that a reader of the copy sees one backend, and
-// every other line stays where it is.
+// override makes the override's backend the only one of the copied root. It
+// blanks the replaced blocks, so that the copy has one backend, and
+// all other lines keep their numbers.
 func override(root, file string) error {
 	body, data, err := parse(file)
 	if err != nil {
@@ -66,7 +66,7 @@ func override(root, file string) error {
 		return fmt.Errorf("reading the root module: %w", err)
 	}
 	for _, path := range files {
-		// Another ending would take precedence over it.
+		// Files with another ending would override it.
 		if strings.HasPrefix(filepath.Base(path), strings.TrimSuffix(overrideName, "tf")) {
 			return fmt.Errorf("overriding the backend: %s has the name that the override takes in the copy; rename it", filepath.Base(path))
 		}
@@ -122,7 +122,7 @@ func mayHoldBackend(data []byte) bool {
 	})
 }
 
-// base is the folder that holds the root and every module that it calls by a path.
+// base returns the common folder of the root and all modules that it calls by a path.
 func base(root string) (string, error) {
 	seen := map[string]bool{}
 	var walk func(dir string) error
@@ -134,7 +134,7 @@ func base(root string) (string, error) {
 		if _, err := os.ReadDir(dir); err != nil {
 			return fmt.Errorf("reading the root module: %w", err)
 		}
-		// A file that cannot be parsed, or a source that is not known, is refused by the reader of external references.
+		// The check of external references refuses a file that cannot be parsed, and an unknown source.
 		module, _ := tofu.Load(dir)
 		for _, block := range module.Blocks("module") {
 			source, _ := tofu.Text((&tofu.Evaluator{}).Values(block), "source")
@@ -163,12 +163,12 @@ func within(path, dir string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// What a copy does not need, or must not have: other initialisations, states, history.
+// Files that are not copied: other initialisations, states, history.
 func left(name string) bool {
 	return slices.Contains([]string{".terraform", ".git", ".terraform.tfstate.lock.info"}, name) || strings.HasSuffix(name, ".tfstate") || strings.HasSuffix(name, ".tfstate.backup")
 }
 
-// duplicate copies a tree, but for a folder that may lie in it. Links to files become files; other links must stay within.
+// duplicate copies a tree, except one folder. Links to files become files; other links must point inside the tree.
 func duplicate(from, to, without string) error {
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -187,7 +187,7 @@ func duplicate(from, to, without string) error {
 		target := filepath.Join(to, rel)
 		switch info, err := os.Stat(path); {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil // a link that leads nowhere
+			return nil // a dangling link
 		case err != nil:
 			return err
 		case entry.IsDir():

@@ -12,15 +12,15 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lazyregexp"
 )
 
-// invocation is how a plan is asked for.
+// invocation are the arguments and the environment of a plan.
 type invocation struct {
 	Options
-	env []string // that the gate was started with
+	env []string // of the gate's process
 }
 
-// flag is an argument of `plan`, and where it is given.
+// flag is an argument of `plan` and its source.
 type flag struct {
-	word        string // as it is given: -refresh=false
+	word        string // unchanged: -refresh=false
 	text        string // without the value: -refresh
 	name, value string // refresh, false
 	source      string // variable of the environment; empty for the option arguments
@@ -45,7 +45,7 @@ func (i invocation) flags() []flag {
 	return out
 }
 
-// variables are the entries TF_CLI_ARGS* of the environment that are not empty.
+// variables returns the entries TF_CLI_ARGS* of the environment that are not empty.
 func (i invocation) variables() []string {
 	entries := slices.Clone(i.env)
 	for _, name := range slices.Sorted(maps.Keys(i.Environment)) {
@@ -57,8 +57,8 @@ func (i invocation) variables() []string {
 	})
 }
 
-// narrowing is reported for a flag that leaves something out of the plan: the
-// rules targeted, unrefreshed and unlocked, by their flags.
+// narrowing is reported for a flag that limits the plan: the
+// rules targeted, unrefreshed and unlocked, each with its flags.
 type narrowing struct {
 	id      string
 	flags   []string
@@ -69,7 +69,7 @@ func (n narrowing) Info() gate.Info {
 	return gate.Info{ID: n.id, Summary: n.summary, NeverWaive: cannotTrust}
 }
 
-// breaks reports whether a flag violates the rule. refresh and lock do only with a false value.
+// breaks returns whether a flag violates the rule. refresh and lock do so only with a false value.
 func (n narrowing) breaks(f flag) bool {
 	if !slices.Contains(n.flags, f.name) {
 		return false
@@ -98,7 +98,7 @@ func (f flag) place() string {
 // argument is reported for any other argument that is not known to be harmless.
 type argument struct{}
 
-// harmless arguments of `plan` change neither what is planned nor against what.
+// harmless arguments of `plan` affect neither the plan nor its state.
 var harmless = lazyregexp.New(`^-{1,2}(?:parallelism=\d+|compact-warnings|concise|consolidate-(?:warnings|errors)(?:=\w+)?|(?:refresh|lock)=true)$`)
 
 func (argument) Info() gate.Info {

@@ -29,7 +29,7 @@ func (cliConfig) Check(_ context.Context, i invocation, report *gate.Report) {
 	}
 }
 
-// cliConfigProblem tells what a CLI configuration holds that it may not; empty for nothing.
+// cliConfigProblem returns the forbidden setting of a CLI configuration; empty for none.
 func cliConfigProblem(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil {

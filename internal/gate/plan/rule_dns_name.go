@@ -10,9 +10,9 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// dnsName is reported for a record whose full name is outside of the sandbox's zones. A
-// name without a dot at its end may be relative to its zone, and is reported if
-// it is production's.
+// dnsName is reported for a record whose full name is outside the sandbox's
+// zones. A name without a trailing dot may be relative to its zone, so it is only
+// reported if it is production's.
 type dnsName struct{}
 
 func (dnsName) Info() gate.Info {

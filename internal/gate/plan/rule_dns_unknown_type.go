@@ -8,8 +8,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// dnsUnknownType is reported for a type of resource that reads like DNS, and of
-// which the gate does not know how it names its zone.
+// dnsUnknownType is reported for a resource type whose name looks like DNS, but
+// whose zone attribute is unknown.
 type dnsUnknownType struct{}
 
 func (dnsUnknownType) Info() gate.Info {

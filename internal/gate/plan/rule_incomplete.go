@@ -8,8 +8,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// incomplete is reported for a plan after which more would change, one that
-// cannot be applied, and one that was cancelled.
+// incomplete is reported for a plan that does not cover all changes, that cannot
+// be applied, or that was cancelled.
 type incomplete struct{}
 
 func (incomplete) Info() gate.Info {

@@ -10,8 +10,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// unknownAction is reported for what this version of the gate does not know: it
-// may do anything.
+// unknownAction is reported for actions and parts of a plan that this version of
+// the gate does not know.
 type unknownAction struct{}
 
 func (unknownAction) Info() gate.Info {

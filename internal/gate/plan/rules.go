@@ -12,21 +12,21 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// subject is a plan and what it is checked against.
+// subject is a plan and the options of its check.
 type subject struct {
 	planJSON
-	noChanges bool // nothing may change; else something must
+	noChanges bool // no change is expected; else at least one is
 	boundary  boundary.Checker
 }
 
-// planRules are the rules about what a plan contains, in the order of their findings.
+// planRules are the rules about the content of a plan, in the order of their findings.
 var planRules = []gate.Rule[subject]{
 	errored{}, incomplete{}, deferred{}, unknownAction{}, failedCheck{}, drift{},
 	changed{}, moved{}, imported{}, output{}, loss{remove}, loss{replace}, loss{forget},
 	dnsZone{}, dnsZoneUnknown{}, dnsName{}, dnsUnknownType{}, nothingPlanned{}, noChange{},
 }
 
-// invocationRules are the rules about how a plan is made. They are checked before anything runs.
+// invocationRules are the rules about arguments and environment. They are checked before anything runs.
 var invocationRules = []gate.Rule[invocation]{
 	narrowing{"targeted", []string{"target", "target-file", "exclude", "exclude-file"}, "The plan would not be of everything"},
 	narrowing{"unrefreshed", []string{"refresh"}, "Resources would not be, or were not, refreshed"},
@@ -36,7 +36,7 @@ var invocationRules = []gate.Rule[invocation]{
 
 const cannotTrust = "the plan is not one of everything that is there; fix what keeps it from being so"
 
-// Rules that come up while a plan is made.
+// Rules with findings while the plan is made.
 var (
 	format          = gate.Info{ID: "format", Summary: "The plan has an unknown format", NeverWaive: cannotTrust}
 	stale           = gate.Info{ID: "stale", Summary: "The state changed while the plan was made", NeverWaive: "plan again"}
@@ -50,7 +50,7 @@ func Rules() []gate.Info {
 	return slices.Concat(gate.Infos(invocationRules), gate.Infos(planRules, format, stale, boundaryRule, productionState, unknownState))
 }
 
-// known are the changes with actions that the gate knows; see unknownAction.
+// known returns the changes with known actions; see unknownAction.
 func (p planJSON) known() iter.Seq2[resource, string] {
 	return func(yield func(resource, string) bool) {
 		for _, r := range p.Changes {
@@ -61,7 +61,7 @@ func (p planJSON) known() iter.Seq2[resource, string] {
 	}
 }
 
-// strange reports whether the gate does not know the kind of a change.
+// strange returns whether the kind of a change is unknown.
 func (r resource) strange() bool {
 	kind := r.Change.kind()
 	switch r.Mode {
@@ -73,7 +73,7 @@ func (r resource) strange() bool {
 	return true
 }
 
-// movedFrom is the former address of a resource that moves; empty for others.
+// movedFrom returns the former address of a resource that moves; empty for others.
 func (r resource) movedFrom() string {
 	if r.PreviousAddress == r.Address {
 		return ""
@@ -81,7 +81,7 @@ func (r resource) movedFrom() string {
 	return r.PreviousAddress
 }
 
-// changes reports whether anything would change: a move and an import count.
+// changes returns whether anything would change, including moves and imports.
 func (p planJSON) changes() bool {
 	for _, r := range p.Changes {
 		if r.strange() || r.Change.kind() != noop || r.movedFrom() != "" || r.Change.importing() {
@@ -96,7 +96,7 @@ func (p planJSON) changes() bool {
 	return false
 }
 
-// outputs are the outputs that change, by name.
+// outputs returns the outputs that change, sorted by name.
 func (p planJSON) outputs() iter.Seq2[string, resourceChange] {
 	return func(yield func(string, resourceChange) bool) {
 		for _, name := range slices.Sorted(maps.Keys(p.Outputs)) {

@@ -16,7 +16,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lock"
 )
 
-// session is one evaluation: a private copy, and how programs are run in it.
+// session is one evaluation: a private copy, and the settings of programs that run in it.
 type session struct {
 	Gate
 	o      Options
@@ -27,7 +27,7 @@ type session struct {
 	env    []string
 }
 
-// add adds a finding that comes up while the plan is made.
+// add adds a finding while the plan is made.
 func (s *session) add(rule, expected, found string) {
 	s.report.Add(gate.Finding{Rule: rule, Expected: expected, Found: found})
 }
@@ -38,7 +38,7 @@ func (s *session) prepare(ctx context.Context) (func(), error) {
 		return nil, fmt.Errorf("making the folder for private copies: %w", err)
 	}
 	sweep(ctx, s.Work)
-	// Locked before it exists, so that no sweep removes it.
+	// Lock the folder before creating it, so that no sweep removes it.
 	dir := filepath.Join(s.Work, fmt.Sprintf("plan-%d-%d", os.Getpid(), time.Now().UnixNano()))
 	held, err := lock.Acquire(ctx, dir+".lock", "plans "+s.o.Root, 0)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *session) copy() error {
 	return nil
 }
 
-// original replaces paths of the copy by the user's.
+// original replaces paths of the copy by those of the user's tree.
 func (s *session) original(text string) string {
 	if s.o.Override != "" {
 		text = strings.ReplaceAll(text, filepath.Join(s.root, overrideName), s.o.Override)

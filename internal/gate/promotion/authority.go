@@ -19,19 +19,19 @@ import (
 	"github.com/arcodange-org/sandbox/internal/pathlink"
 )
 
-// usual is the documented place of a policy in a repository.
+// usual is the documented path of a policy in a repository.
 const usual = "promotion.yml"
 
-// checkAuthority checks that the given policy may be used. The caller chooses it,
-// so it has to be the one that the boundary manifest names; if that names none, a
-// repository that has a policy has to use its own.
+// checkAuthority checks that the caller may use the given policy: it must be the
+// one that the boundary manifest sets; if that sets none, a
+// repository with a policy must use its own.
 func (ev *evaluation) checkAuthority(ctx context.Context) {
 	red := func(format string, args ...any) { ev.add("policy", format, args...) }
 	named, absent := 0, false
 	at, within := Within(ev.top, ev.request.Boundary)
 	found := ev.versions(ctx, ev.request.Boundary, func(of string, err error) {
 		if _, ok := ev.trees[of][at]; within && !ok {
-			absent = true // which names nothing
+			absent = true // so it sets no policy
 			return
 		}
 		red("the boundary manifest of %s cannot be read: %v", of, err)
@@ -65,9 +65,9 @@ func (ev *evaluation) checkAuthority(ctx context.Context) {
 	}
 }
 
-// own are the files of base and head, but for the given one, that are policies:
-// those at the usual place whatever they hold, and others by what they hold. If
-// the given one is in the repository too, others count if they are for the same name.
+// own returns the other policies in base and head: files at the usual path, and
+// files that look like policies. If the given policy is in the repository, too,
+// others count only if they are for the same repository name.
 func (ev *evaluation) own(ctx context.Context, given string, inside bool) ([]string, error) {
 	found := map[string]bool{}
 	asked := map[string][]string{} // hash → paths
@@ -98,7 +98,7 @@ func (ev *evaluation) own(ctx context.Context, given string, inside bool) ([]str
 	return slices.Sorted(maps.Keys(found)), err
 }
 
-// looksLikePolicy reports whether a text is meant as a policy, even an invalid one, and for which repositories.
+// looksLikePolicy returns whether a text is a policy, even an invalid one, and for which repositories.
 func looksLikePolicy(content []byte) (known []string, ok bool) {
 	if !bytes.Contains(content, []byte("repositories")) || !bytes.Contains(content, []byte("classes")) {
 		return nil, false
@@ -121,7 +121,7 @@ func looksLikePolicy(content []byte) (known []string, ok bool) {
 	return keys(document.Content[0].Content[2*at+1]), true
 }
 
-// small are the blobs within the size limit of a policy.
+// small returns the blobs that do not exceed the size limit of a policy.
 func (h history) small(ctx context.Context, hashes []string) ([]string, error) {
 	if len(hashes) == 0 {
 		return nil, nil
@@ -148,7 +148,7 @@ func (h history) small(ctx context.Context, hashes []string) ([]string, error) {
 	return out, nil
 }
 
-// blobs reads blobs, each held against its hash.
+// blobs reads blobs, and verifies the hash of each.
 func (h history) blobs(ctx context.Context, hashes []string, each func(hash string, content []byte)) error {
 	if len(hashes) == 0 {
 		return nil

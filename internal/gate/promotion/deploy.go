@@ -12,12 +12,12 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// deployment is reported if production's playbook was run and failed.
+// deployment is reported if production's playbook failed.
 var deployment = gate.Info{ID: "deployment", Summary: "The playbook of production ended with an error", NeverWaive: "read the log, and repair production"}
 
 // Deploy runs production's playbook from the tree of a green report. override
-// asks the guard for the way to production; the request is evaluated again behind
-// it, so that what was checked is what runs. A playbook that fails is a finding of
+// requests the guard's override. After it the request is evaluated again, so that
+// the checked tree is the one that runs. A failed playbook is a finding of
 // the report.
 func (g Gate) Deploy(ctx context.Context, q Request, report Report, launch Launch, override func(context.Context) error) (Launched, error) {
 	launched, err := g.launch(ctx, q.Path, report.Tree, launch, func(ctx context.Context) error {

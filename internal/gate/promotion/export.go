@@ -24,12 +24,12 @@ import (
 	"github.com/arcodange-org/sandbox/internal/evidence"
 )
 
-// export writes the tree of commit into the new folder dir, as git holds it:
-// no filter, no line ends and no attribute change a byte. What was written is
-// held against the tree's hash, so that it is that tree or an error.
+// export writes the tree of commit into the new folder dir, byte by byte as git
+// stores it, without filters, line end conversions or attributes. It verifies the
+// written files against the tree's hash.
 //
-// A tree with a submodule, with a link that leads out of it, or with names
-// that one file system or another takes for the same, is refused.
+// A tree with a submodule, with a link that points outside, or with names
+// that a file system may treat as equal, is an error.
 func (g Gate) export(ctx context.Context, repository, tree, dir string) error {
 	h := open(g.Runner, repository, g.Env)
 	files, err := h.files(ctx, tree)
@@ -57,7 +57,7 @@ func (g Gate) export(ctx context.Context, repository, tree, dir string) error {
 	return h.write(ctx, files, dir)
 }
 
-// write writes files below dir, each held against its hash.
+// write writes files below dir, and verifies the hash of each.
 func (h history) write(ctx context.Context, files map[string]file, dir string) error {
 	names := slices.Sorted(maps.Keys(files))
 	var asked bytes.Buffer
@@ -87,7 +87,7 @@ func (h history) write(ctx context.Context, files map[string]file, dir string) e
 	return nil
 }
 
-// object reads one answer of `git cat-file --batch`, which must be the blob of that hash.
+// object reads one answer of `git cat-file --batch`, which must be the blob with that hash.
 func object(in *bufio.Reader, wanted string) ([]byte, error) {
 	head, err := in.ReadString('\n')
 	if err != nil {
@@ -146,7 +146,7 @@ func create(full string, content []byte, mode os.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// treeHash is the hash of the tree that files make, computed from the bottom.
+// treeHash computes the hash of the tree of files, bottom up.
 func treeHash(files map[string]file) string {
 	type entry struct {
 		name, mode, hash string
@@ -166,7 +166,7 @@ func treeHash(files map[string]file) string {
 			}
 		}
 	}
-	// The deepest first, so that each finds the hashes of those within.
+	// The deepest first, since a folder's hash depends on those inside.
 	names := slices.Collect(maps.Keys(folders))
 	slices.SortFunc(names, func(a, b string) int {
 		depth := func(s string) int {
@@ -206,7 +206,7 @@ func treeHash(files map[string]file) string {
 	return ""
 }
 
-// objectHash is the hash by which git knows an object; size is that of the hash in hexadecimal.
+// objectHash returns git's hash of an object; size is the length of the hash in hexadecimal.
 func objectHash(kind string, content []byte, size int) string {
 	var h hash.Hash = sha1.New()
 	if size == hex.EncodedLen(sha256.Size) {
@@ -217,9 +217,9 @@ func objectHash(kind string, content []byte, size int) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// reported tells why a report does not say what it has to; empty if it does.
-// The report is the one that was recorded: its digest is in the record.
-// What was run has to lie in the repository in, which the record tells the tree of.
+// reported returns why a report does not have the required values; empty if it does.
+// The report must have the recorded digest. Its subject must be in the repository
+// in, whose tree must be in the record.
 func reported(report evidence.Report, need gateRequirement, in string) string {
 	if len(need.Report) == 0 && need.In == "" {
 		return ""
@@ -264,7 +264,7 @@ func reported(report evidence.Report, need gateRequirement, in string) string {
 	return ""
 }
 
-// anything is a path that is wanted, in words.
+// anything describes a required path in messages.
 func anything(path string) string {
 	if path == "" {
 		return "one"

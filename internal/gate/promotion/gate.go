@@ -16,13 +16,13 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// clockSkew is by how much clocks of honest machines may differ.
+// clockSkew is the accepted difference between clocks of machines.
 const clockSkew = time.Minute
 
-// Request is what is to be promoted, and what it is checked against. Paths are
-// absolute. A grant holds the request, so that it can be evaluated again.
+// Request is a range of commits to promote, and the sources for its check. Paths are
+// absolute. A grant contains the request, so that it can be evaluated again.
 type Request struct {
-	Repository        string            `json:"repository"`                   // by the name that policy and evidence use
+	Repository        string            `json:"repository"`                   // its name in policy and evidence
 	Path              string            `json:"path"`                         // of a working tree, or a bare repository
 	Base              string            `json:"base"`                         // the commit that production has; zeros for none
 	RequireDescendant bool              `json:"require_descendant,omitempty"` // the ledger's last promotion must be base, or descend from it
@@ -31,12 +31,12 @@ type Request struct {
 	Ledger            string            `json:"ledger"`                       //
 	AllowedSigners    string            `json:"allowed_signers,omitempty"`    // in the repository, or elsewhere
 	LedgerHead        string            `json:"ledger_head,omitempty"`        // "number:hash", noted at an earlier time
-	AllowMissingHead  bool              `json:"allow_missing_head,omitempty"` // the ledger was carried here from another machine
+	AllowMissingHead  bool              `json:"allow_missing_head,omitempty"` // the ledger was copied from another machine
 	LedgerHistory     string            `json:"ledger_history,omitempty"`     // "ref:path": the ledger must contain every version that the branch ever had
-	Boundary          string            `json:"boundary"`                     // evidence must be of runs with exactly these
+	Boundary          string            `json:"boundary"`                     // evidence must be of runs with these files
 	Manifest          string            `json:"manifest,omitempty"`           //
 	Inventory         string            `json:"inventory,omitempty"`          //
-	Related           map[string]string `json:"related,omitempty"`            // name → path of other repositories that the policy asks for
+	Related           map[string]string `json:"related,omitempty"`            // name → path of other repositories that the policy requires
 }
 
 // Gate evaluates requests.
@@ -53,10 +53,10 @@ type Gate struct {
 
 const noWaiver = "the person who asks for a promotion must not decide what counts; change the policy"
 
-// historyRules read what is to be promoted. Nothing else is checked if they find anything.
+// historyRules read and check the range. Further rules run only if these have no findings.
 var historyRules = []gate.Rule[*evaluation]{repositoryRule{}, rangeRule{}}
 
-// promotionRules check it. Each sees what the ones before it read.
+// promotionRules check the promotion. Each uses the results of those before it.
 var promotionRules = []gate.Rule[*evaluation]{
 	policyRule{}, clockRule{}, ledgerRule{}, descendantRule{}, unclassified{}, unusedPattern{}, relatedRepository{}, evidenceRule{},
 }
@@ -66,8 +66,8 @@ func Rules() []gate.Info {
 	return append(gate.Infos(historyRules), gate.Infos(promotionRules, deployment)...)
 }
 
-// Evaluate checks whether the ledger holds everything that the request needs.
-// The error is that it was cancelled; everything else is a finding.
+// Evaluate checks whether the ledger has all evidence that the request needs.
+// It returns an error only if it was cancelled; everything else is a finding.
 func (g Gate) Evaluate(ctx context.Context, q Request) (Report, error) {
 	common, err := gate.NewReport("promotion", q.Repository, Rules(), nil)
 	if err != nil {
@@ -106,32 +106,32 @@ type evaluation struct {
 	trees    map[string]map[string]file // "base" and "head" → files
 	touched  []touched
 	policies []version
-	digests  map[string]string // that evidence has to carry: "boundary manifest" and so on
+	digests  map[string]string // that evidence must have: "boundary manifest" and so on
 	witness  witness
 	entries  []evidence.Entry
-	least    []time.Time // the least time that a record after each states
+	least    []time.Time // for each record, the earliest time of the records after it
 }
 
 func (ev *evaluation) add(rule, format string, args ...any) {
 	ev.addFor(rule, "", format, args...)
 }
 
-// addFor adds a finding by one version of the policy.
+// addFor adds a finding about one version of the policy.
 func (ev *evaluation) addFor(rule, policy, format string, args ...any) {
 	ev.report.Add(gate.Finding{Rule: rule, Policy: policy, Message: fmt.Sprintf(format, args...)})
 }
 
-// version is a policy, and which one it is.
+// version is one version of the policy.
 type version struct {
 	*promotionPolicy
 	of      string          // base, head or file
 	touched map[string]bool // classes of the range's files
-	related []tree.State    // that evidence has to name
+	related []tree.State    // that evidence must have
 }
 
-// versions is the content of a file. If it is in the repository, it is read as
-// base and as head have it, since what the range itself changes must not decide
-// about the range; else from the disk. missing is called for what is not there.
+// versions returns the content of a file. If it is in the repository, it is read
+// from base and head, so that the range cannot change the rules for itself; else
+// from the disk. missing is called for each missing version.
 func (ev *evaluation) versions(ctx context.Context, path string, missing func(of string, err error)) map[string][]byte {
 	out := map[string][]byte{}
 	name, inside := Within(ev.top, path)
@@ -158,7 +158,7 @@ func (ev *evaluation) versions(ctx context.Context, path string, missing func(of
 	return out
 }
 
-// byPolicy names the policy in a message, if there are two.
+// byPolicy returns the policy's name for messages if there are two.
 func (ev *evaluation) byPolicy(p version) string {
 	if len(ev.report.Policies) > 1 {
 		return " by the policy of " + p.of

@@ -54,7 +54,7 @@ func (g Grant) digest() (string, error) {
 	return fmt.Sprintf("%x", sha256.Sum256(data)), nil
 }
 
-// Grant writes the grant of a green report to path, in place of any older one.
+// Grant writes the grant of a green report to path, replacing any older one.
 func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 	if r.Verdict != evidence.Green {
 		return Grant{}, errors.New("grant: the evaluation is not green")
@@ -86,9 +86,9 @@ func (g Gate) Grant(path string, q Request, r Report) (Grant, error) {
 	return grant, nil
 }
 
-// Redeem uses up the grant at path, which is removed in any case. The error is
-// why it is not valid, in words that follow "the grant". spent reports whether a
-// grant of that ID was used before, as a copy of it could be.
+// Redeem verifies the grant at path and always removes it. The error says
+// why it is not valid, in words that follow "the grant". spent returns whether a
+// grant with that ID was used before, which detects copies.
 func (g Gate) Redeem(ctx context.Context, path string, spent func(id string) (bool, error)) (Grant, error) {
 	// Only one of two concurrent callers can rename it.
 	claimed := fmt.Sprintf("%s.%d.used", path, os.Getpid())

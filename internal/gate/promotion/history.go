@@ -23,10 +23,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// history asks git about commits and trees, by plumbing commands alone and
-// with every setting off by which a repository, its files or the environment
-// could change what is seen: replaced and grafted commits, the commit graph's
-// cache, ignored submodules, renames, orders, external programs.
+// history reads commits and trees with git's plumbing commands. It turns off
+// all settings of the repository, its files and the environment that
+// change the result: replaced and grafted commits, the commit graph's
+// cache, ignored submodules, renames, diff orders, external programs.
 type history struct {
 	runner run.Runner
 	dir    string
@@ -41,7 +41,7 @@ func (h history) git(ctx context.Context, stdin []byte, args ...string) (run.Res
 	settings := []string{
 		"-C", h.dir, "--no-pager", "--literal-pathspecs", "-c", "core.commitGraph=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.fsmonitor=false",
 		"-c", "core.warnAmbiguousRefs=true", "-c", "advice.objectNameWarning=true",
-		"-c", "advice.graftFileDeprecated=false", "-c", "protocol.allow=never", // nothing is fetched by the way
+		"-c", "advice.graftFileDeprecated=false", "-c", "protocol.allow=never", // no fetches
 	}
 	return h.runner.Run(ctx, run.Cmd{Name: "git", Args: append(settings, args...), Env: h.env, Stdin: bytes.NewReader(stdin)})
 }
@@ -56,7 +56,7 @@ func (h history) line(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSuffix(string(out), "\n"), err
 }
 
-// whole refuses a repository that does not hold its history.
+// whole returns an error for a shallow or partial clone.
 func (h history) whole(ctx context.Context) error {
 	shallow, err := h.line(ctx, "rev-parse", "--is-shallow-repository")
 	if err != nil {
@@ -67,7 +67,7 @@ func (h history) whole(ctx context.Context) error {
 	}
 	res, err := h.git(ctx, nil, "config", "--get-regexp", `^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$`)
 	if res.Code == 1 {
-		return nil // nothing of the kind is set
+		return nil // not set
 	}
 	if err != nil {
 		return err
@@ -75,8 +75,7 @@ func (h history) whole(ctx context.Context) error {
 	return errors.New("the clone is partial, so files may be missing: clone it whole, without --filter")
 }
 
-// commit is the hash of the commit that name stands for. A name that stands
-// for two things is an error.
+// commit returns the hash of the commit with a name. An ambiguous name is an error.
 func (h history) commit(ctx context.Context, name string) (string, error) {
 	if name == "" {
 		return "", errors.New("no commit is named")
@@ -100,11 +99,10 @@ func isHash(text string) bool {
 	return err == nil && (len(raw) == 20 || len(raw) == 32)
 }
 
-// nothing reports whether name is what git calls a branch that is not there:
-// zeros alone.
+// nothing returns whether name is all zeros, git's name for a missing commit.
 func nothing(name string) bool { return len(name) >= 40 && strings.Trim(name, "0") == "" }
 
-// ancestor reports whether the commit base is head or an ancestor of it.
+// ancestor returns whether the commit base is head or an ancestor of it.
 func (h history) ancestor(ctx context.Context, base, head string) (bool, error) {
 	res, err := h.git(ctx, nil, "merge-base", "--is-ancestor", base, head)
 	if res.Code == 1 {
@@ -113,7 +111,7 @@ func (h history) ancestor(ctx context.Context, base, head string) (bool, error) 
 	return err == nil, err
 }
 
-// when is the time that a commit states.
+// when returns the time in a commit.
 func (h history) when(ctx context.Context, commit string) (time.Time, error) {
 	text, err := h.out(ctx, "cat-file", "commit", commit)
 	if err != nil {
@@ -142,10 +140,10 @@ type touched struct {
 	Net     bool   // it differs between base and head
 }
 
-// touched lists, in order, every file of the range. Merges are compared with
-// each parent, so that what they bring is seen whatever side it comes from; no
-// renames are looked for, so that the old and the new name both count. Without
-// base it is the whole history of head.
+// touched lists every file of the range, in order. It compares merges with
+// each parent, so that changes from all sides are included, and does not
+// detect renames, so that the old and the new name both count. Without
+// base the range is the whole history of head.
 func (h history) touched(ctx context.Context, base, head string) ([]touched, int, error) {
 	args := []string{"rev-list", head}
 	from := ""
@@ -172,7 +170,7 @@ func (h history) touched(ctx context.Context, base, head string) ([]touched, int
 		}
 		return found[path]
 	}
-	last := map[string]string{} // path → commit that was counted, for a merge tells of one several times
+	last := map[string]string{} // path → last counted commit, since a merge lists a path several times
 	err = changes(res.Stdout, func(commit, path string) {
 		if last[path] != commit {
 			last[path] = commit
@@ -202,8 +200,8 @@ func (h history) touched(ctx context.Context, base, head string) ([]touched, int
 	return list, bytes.Count(commits, []byte("\n")), nil
 }
 
-// changes reads what `git diff-tree --raw -z` prints: hashes of commits, each
-// before its changes, and for a change one word about it and one path.
+// changes parses the output of `git diff-tree --raw -z`: each commit's hash
+// and its changes, each with its modes and hashes, and a path.
 func changes(out []byte, each func(commit, path string)) error {
 	commit := ""
 	for len(out) > 0 {
@@ -232,7 +230,7 @@ func changes(out []byte, each func(commit, path string)) error {
 }
 
 func (h history) emptyTree(ctx context.Context) (string, error) {
-	return h.line(ctx, "hash-object", "-t", "tree", "--stdin") // of no input
+	return h.line(ctx, "hash-object", "-t", "tree", "--stdin") // of an empty input
 }
 
 // file is one entry of a tree.
@@ -241,7 +239,7 @@ type file struct {
 	hash string
 }
 
-// files lists a tree, with everything below it.
+// files lists a tree recursively.
 func (h history) files(ctx context.Context, tree string) (map[string]file, error) {
 	out, err := h.out(ctx, "ls-tree", "-r", "-z", "--full-tree", tree)
 	if err != nil {
@@ -261,7 +259,7 @@ func (h history) files(ctx context.Context, tree string) (map[string]file, error
 	return found, nil
 }
 
-// blob is the content of a file of a tree; it must be a file and no link.
+// blob returns the content of a file in a tree; a link is an error.
 func (h history) blob(ctx context.Context, files map[string]file, path string) ([]byte, error) {
 	f, ok := files[path]
 	switch {
@@ -273,7 +271,7 @@ func (h history) blob(ctx context.Context, files map[string]file, path string) (
 	return h.out(ctx, "cat-file", "blob", f.hash)
 }
 
-// Within is path as a tree has it, if it is in the working tree at top.
+// Within returns path relative to the working tree at top, if it is inside.
 func Within(top, path string) (string, bool) {
 	if top == "" {
 		return "", false

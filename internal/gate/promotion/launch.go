@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
-// tailLines is how much of what the run printed is kept for the result.
+// tailLines is the number of lines of the run's output in the result.
 const tailLines = 40
 
 // launch is a run of production's playbook. Playbook and Inventory are paths
@@ -30,26 +30,26 @@ type Launch struct {
 	Vars      map[string]any
 	Arguments []string // more of ansible-playbook's, see launchable
 	Program   string   // ansible-playbook
-	Env       []string // the whole environment; variables that would lead Ansible out of the tree are removed
-	Extra     []string // added to that as it is
-	Work      string   // folder in which the tree is laid out
-	Log       string   // file that gets what the run prints, as it comes
+	Env       []string // the whole environment; variables that set paths outside the tree are removed
+	Extra     []string // added to Env unchanged
+	Work      string   // folder for the exported tree
+	Log       string   // file for the run's output
 }
 
-// Launched is how a run ended.
+// Launched is the result of a run.
 type Launched struct {
 	Command string
 	Code    int
-	Tail    []string // the last lines that it printed
+	Tail    []string // the last lines of its output
 }
 
-// launchable are the arguments that do not change what runs where: with a value, or without.
+// launchable are the arguments that change neither what runs nor where; the value is true if they take one.
 var launchable = map[string]bool{
 	"--become-password-file": true, "--vault-password-file": true, "--vault-id": true, "--private-key": true, "--user": true,
 	"--forks": true, "--timeout": true, "--diff": false, "--check": false, "-v": false, "-vv": false, "-vvv": false, "--force-handlers": false, "--flush-cache": false,
 }
 
-// Valid tells what is wrong with a launch before anything is done.
+// Valid returns an error for an invalid launch. It changes nothing.
 func (l Launch) Valid() error {
 	if len(l.Inventory) == 0 {
 		return errors.New("production_inventory is empty; set it")
@@ -84,9 +84,9 @@ func (l Launch) Valid() error {
 	return nil
 }
 
-// launch writes the tree to a private folder, calls again at the last moment, and
-// runs the playbook there: not in the working tree, which may change at any time.
-// An error of again ends it before anything runs. A run that fails is not an error.
+// launch exports the tree to a private folder, calls again right before the run,
+// and runs the playbook there, since the working tree may change at any time.
+// If again returns an error, nothing is run. A failed run is not an error.
 func (g Gate) launch(ctx context.Context, repository, tree string, l Launch, again func(context.Context) error) (Launched, error) {
 	if err := l.Valid(); err != nil {
 		return Launched{}, err
@@ -140,7 +140,7 @@ func (g Gate) launch(ctx context.Context, repository, tree string, l Launch, aga
 	out := Launched{Command: cmd.String(), Code: res.Code, Tail: tail(res)}
 	var failed *run.Error
 	if errors.As(err, &failed) && ctx.Err() == nil && res.Code > 0 {
-		err = nil // it ran, and has an exit status
+		err = nil // it ran and failed; the result has its exit status
 	}
 	return out, errors.Join(err, log.Sync())
 }
@@ -168,8 +168,8 @@ func (l Launch) arguments(work string) ([]string, error) {
 	return append(append(args, l.Arguments...), l.Playbook), nil
 }
 
-// abandoned is the age at which an unlocked folder is removed. What a killed run
-// started may go on for a while, and reads its files there.
+// abandoned is the age at which an unlocked folder is removed. Child processes of
+// a killed run may use its files for a while.
 const abandoned = 24 * time.Hour
 
 // folder makes a private folder for one run, and removes those of killed runs,
@@ -209,13 +209,13 @@ func (l Launch) folder(ctx context.Context) (string, func(), error) {
 		return failed(err)
 	}
 	return dir, func() {
-		_ = os.RemoveAll(dir) // if it cannot be, the next run does
+		_ = os.RemoveAll(dir) // after a failure the next run tries again
 		held.Remove()
 	}, nil
 }
 
-// clean is an environment without what would lead Ansible out of the tree, or
-// back to the sandbox.
+// clean removes the variables that set Ansible paths outside the tree, or that
+// restrict the run to the sandbox.
 func clean(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		return strings.HasPrefix(entry, "ANSIBLE_") || strings.HasPrefix(entry, "SANDBOX_") || strings.HasPrefix(entry, "GIT_")

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// checkLedgerHistory compares the ledger with all versions of it that a branch
-// ever had, on any side of a merge. Each has to be the beginning of the ledger:
-// so no record was cut or changed since, even if every signature in what is left
-// is good. It returns how many commits hold a version.
+// checkLedgerHistory compares the ledger with all versions in the history of a
+// branch, including merged branches. The ledger must begin with each of them: this
+// detects removed and changed records even if all remaining signatures are valid.
+// It returns the number of commits with a version.
 func (ev *evaluation) checkLedgerHistory(ctx context.Context) (int, error) {
 	ref, path, named := strings.Cut(ev.request.LedgerHistory, ":")
 	if !named || ref == "" || path == "" || strings.ContainsAny(path, "\n\x00") {
@@ -62,7 +62,7 @@ func (ev *evaluation) checkLedgerHistory(ctx context.Context) (int, error) {
 		if good[hash] {
 			continue
 		}
-		// A version is known by its hash, so it is not read: the ledger is hashed up to its length.
+		// A version need not be read: its hash is compared with that of the ledger up to its length.
 		switch {
 		case kind != "blob":
 			return 0, fmt.Errorf("%s is not a file in the commit %s", path, short(hashes[n]))

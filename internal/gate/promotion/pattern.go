@@ -9,30 +9,30 @@ import (
 	"unicode/utf8"
 )
 
-// What bounds a pattern, so that matching stays linear in the path.
+// Limits of a pattern, so that matching is linear in the path.
 const (
 	patternLimit = 1024 // bytes
-	partLimit    = 62   // parts between slashes: the states of a match fit a word
+	partLimit    = 62   // parts between slashes: the states of a match are bits of a uint64
 )
 
-// pattern is a pattern of paths, read as .gitignore reads its lines, without
-// the parts of it that people get wrong (!, \ and [ ]):
+// pattern is a pattern of paths with the syntax of .gitignore, without
+// the error-prone parts of it (!, \ and [ ]):
 //
-//   - a slash at the beginning or in the middle ties it to the top; without
-//     one it means that name in any folder;
-//   - * and ? stand for any run of characters, and for one, within a name;
-//   - ** as a whole part matches any number of folders, none included;
+//   - with a slash at the beginning or in the middle it is relative to the top;
+//     without one it matches a name in any folder;
+//   - * matches any number of characters, ? one, within a name;
+//   - ** as a whole part matches any number of folders, including none;
 //   - a pattern of a folder matches everything in it. With a slash at the end
-//     it can only be a folder.
+//     it matches only a folder.
 //
-// Case counts, as it does to git.
+// It is case-sensitive, like git.
 type pattern struct {
 	Text   string
 	parts  []string // "**" matches any number of parts
-	folder bool     // only what lies within counts
+	folder bool     // matches only paths inside the folder
 }
 
-// parsePattern reads a pattern.
+// parsePattern parses a pattern.
 func parsePattern(text string) (pattern, error) {
 	wrong := func(format string, words ...any) (pattern, error) {
 		return pattern{}, fmt.Errorf("the pattern %q "+format, append([]any{text}, words...)...)
@@ -79,7 +79,7 @@ func parsePattern(text string) (pattern, error) {
 		}
 		p.parts = append(p.parts, part)
 	}
-	// At the end it matches one name at least, and a folder for what is in it.
+	// At the end it matches at least one name, or a folder with everything in it.
 	if n := len(p.parts) - 1; p.parts[n] == "**" {
 		p.parts[n] = "*"
 		if n == 0 {
@@ -92,10 +92,10 @@ func parsePattern(text string) (pattern, error) {
 	return p, nil
 }
 
-// match reports whether the pattern matches path, as git writes it.
-// Paths may hold any bytes.
+// match returns whether the pattern matches a path of git, which may contain any
+// bytes.
 func (p pattern) match(path string) bool {
-	// at has a bit for every number of parts that are used up.
+	// at has a bit for every possible number of matched parts.
 	at := p.rest(1)
 	last := uint64(1) << len(p.parts)
 	for rest := path; ; {
@@ -118,7 +118,7 @@ func (p pattern) match(path string) bool {
 		case !deeper:
 			return at&last != 0 && !p.folder
 		case at&last != 0:
-			return true // a folder that holds the path
+			return true // the pattern matches a parent folder
 		}
 		rest = more
 	}
@@ -134,8 +134,8 @@ func (p pattern) rest(at uint64) uint64 {
 	return at
 }
 
-// matchName reports whether a part of the pattern matches one name: * is any run of
-// characters, ? is one. A byte that is not UTF-8 is one character.
+// matchName returns whether a part of the pattern matches one name: * matches any
+// number of characters, ? one. An invalid byte of UTF-8 is one character.
 func matchName(part, name string) bool {
 	star, mark, at := -1, 0, 0
 	for i := 0; i < len(name); {

@@ -17,11 +17,11 @@ import (
 	"github.com/arcodange-org/sandbox/internal/strictyaml"
 )
 
-// policyLimit is the largest policy that is read.
+// policyLimit is the maximal size of a policy.
 const policyLimit = 1 << 20
 
-// promotionPolicy defines the classes of change and what each needs before it may reach
-// production. docs/schema/promotion.schema.json describes its file.
+// promotionPolicy defines the classes of change and the evidence that each needs
+// to reach production. docs/schema/promotion.schema.json describes its file.
 type promotionPolicy struct {
 	SHA256       string // of the file's bytes
 	Signed       bool   // every record must carry the signature of an allowed signer
@@ -31,41 +31,41 @@ type promotionPolicy struct {
 
 // repository maps its files to classes of change.
 type repository struct {
-	Related []string // repositories that evidence must name too
+	Related []string // further repositories that evidence must list
 	Classes []member
 }
 
-// member is the files of one class in one repository.
+// member defines the files of one class in one repository.
 type member struct {
 	Class    string
-	Paths    []pattern // each has to match a file of base or head
+	Paths    []pattern // each must match a file of base or head
 	Optional []pattern // may match none
 	Excludes []pattern
 }
 
-// holds reports whether path is in the class.
+// holds returns whether path is in the class.
 func (m member) holds(path string) bool {
 	matches := func(p pattern) bool { return p.match(path) }
 	return (slices.ContainsFunc(m.Paths, matches) || slices.ContainsFunc(m.Optional, matches)) && !slices.ContainsFunc(m.Excludes, matches)
 }
 
-// class is what a class of change needs.
+// class lists the requirements of a class of change.
 type class struct {
 	Gates    []gateRequirement
 	Drills   []gateRequirement
 	MaxAge   time.Duration
 	Fidelity fidelity
-	Exempt   string // why it needs no evidence; then it has neither gates nor drills
+	Exempt   string // the reason why it needs no evidence; excludes gates and drills
 }
 
-// gateRequirement is a gate or a drill that has to be green.
+// gateRequirement is a gate or a drill that must be green.
 type gateRequirement struct {
 	Name   string            `json:"name"`
-	Report map[string]string `json:"report,omitempty"` // what its report has to hold, by key
-	In     string            `json:"in,omitempty"`     // repository that has to hold what was run; empty: the promoted one
+	Report map[string]string `json:"report,omitempty"` // required values of its report, by key
+	In     string            `json:"in,omitempty"`     // repository that must contain the report's subject; empty: the promoted one
 }
 
-// fidelity is how much like production the sandbox has to have been.
+// fidelity restricts the sandboxes whose evidence is accepted.
 type fidelity struct {
 	Modes         words `json:"modes"`
 	Drivers       words `json:"drivers"`
@@ -74,33 +74,33 @@ type fidelity struct {
 	Waivers       words `json:"waivers"`
 }
 
-// words are those that are good enough; in deviations and waivers a *
+// words are accepted values; in deviations and waivers a *
 // matches any characters.
 type words struct {
-	Any  bool     `json:"any"` // any value, none included
+	Any  bool     `json:"any"` // any value, or none
 	List []string `json:"list,omitempty"`
 }
 
-// subjectKey is the key of reports that names what was run: a policy names it by
-// its path in a repository, see record.Location.
+// subjectKey is the key of a report's subject. In a policy its value is a path in
+// a repository, see record.Location.
 const subjectKey = "subject"
 
-// plainPath reports whether text is a path as git writes it.
+// plainPath returns whether text is a path in git's form.
 func plainPath(text string) bool {
 	return text == "." || path.Clean(text) == text && !path.IsAbs(text) && text != ".." && !strings.HasPrefix(text, "../")
 }
 
-// gates are those of this collection that a policy can require.
+// gates are the gates that a policy can require.
 var gates = [...]string{"idempotence_gate", "parity_assert", "tofu_plan_gate"}
 
-// drillName is what a drill's records are called by.
+// drillName matches names of drills.
 var drillName = lazyregexp.New(`^drill_[a-z0-9]+(_[a-z0-9]+)*$`)
 
-// word is what a class or a repository may be called.
+// word matches names of classes and repositories.
 var word = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
-// parsePolicy reads a policy; file says in messages where it comes from. What
-// it does not understand is an error with line and column.
+// parsePolicy parses a policy; file is its name in messages. Unknown keys and
+// values are errors with line and column.
 func parsePolicy(file string, data []byte) (*promotionPolicy, error) {
 	policy, err := decodePolicy(reader{strictyaml.File(file)}, data)
 	if err != nil {
@@ -322,7 +322,7 @@ func (r reader) patterns(n *yaml.Node) ([]pattern, error) {
 	return out, err
 }
 
-// needs reads a list of names, each alone or with what its report has to say.
+// needs reads a list of names, each alone or with required values of its report.
 func (r reader) needs(n *yaml.Node, key string, good func(string) error) ([]gateRequirement, error) {
 	var out []gateRequirement
 	err := r.List(n, func(n *yaml.Node) error {

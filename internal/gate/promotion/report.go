@@ -15,12 +15,12 @@ import (
 // touchedFile is a file of the range.
 type touchedFile struct {
 	Path    string   `json:"path"`    // quoted if it is not plain text
-	Classes []string `json:"classes"` // by all policies
+	Classes []string `json:"classes"` // according to all policies
 	Commits int      `json:"commits"` // that touched it
 	Net     bool     `json:"net"`     // whether it differs between base and head
 }
 
-// requirement is what one policy asks of one class.
+// requirement is a requirement of one policy for one class.
 type requirement struct {
 	Policy   string          `json:"policy"`
 	Class    string          `json:"class"`
@@ -46,7 +46,7 @@ type missingRecord struct {
 	Class   string `json:"class"`
 	What    string `json:"what"`
 	Reason  string `json:"reason"`
-	Nearest int    `json:"nearest,omitempty"` // number of the record that comes nearest
+	Nearest int    `json:"nearest,omitempty"` // number of the record that passes most tests
 }
 
 // policyVersion is a policy that was applied.
@@ -55,7 +55,7 @@ type policyVersion struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Report is what was found.
+// Report is the report of the gate.
 type Report struct {
 	*gate.Report
 	Repository string            `json:"repository"`
@@ -66,20 +66,20 @@ type Report struct {
 	Policies   []policyVersion   `json:"policies"`
 	Ledger     string            `json:"ledger"`
 	LedgerHead evidence.Head     `json:"ledger_head"`
-	Versions   int               `json:"ledger_versions,omitempty"` // commits whose version of the ledger was compared with it
-	Breaks     []evidence.Break  `json:"ledger_breaks,omitempty"`   // at which it was restarted
+	Versions   int               `json:"ledger_versions,omitempty"` // number of commits whose version of the ledger was compared
+	Breaks     []evidence.Break  `json:"ledger_breaks,omitempty"`   // restarts of the ledger
 	LedgerID   string            `json:"ledger_id"`                 // hash of its first record
 	Boundary   string            `json:"boundary"`                  // digest
 	Related    []tree.State      `json:"related_repositories,omitempty"`
 	Files      []touchedFile     `json:"files"`
 	Classes    []string          `json:"classes"`
-	Exempt     map[string]string `json:"exempt,omitempty"` // classes that need no evidence, and why
+	Exempt     map[string]string `json:"exempt,omitempty"` // classes that need no evidence, with the reason
 	Required   []requirement     `json:"required"`
 	Matched    []foundRecord     `json:"found"`
 	Missing    []missingRecord   `json:"missing"`
 }
 
-// describe writes the lines for people.
+// describe writes the summary.
 func (r *Report) describe() {
 	if len(r.Findings) == 0 {
 		r.Lines = append(r.Lines, fmt.Sprintf("%s in %s of %s, of the classes %s: the ledger holds all that is required for the tree %s",

@@ -10,7 +10,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// clockRule is reported if now is before a commit, a record or the last evaluation: then ages cannot be trusted.
+// clockRule is reported if now is before a commit, a record or the last evaluation, since ages would be wrong.
 type clockRule struct{}
 
 func (clockRule) Info() gate.Info {

@@ -11,8 +11,8 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// descendantRule compares base with the ledger: the caller says what production
-// has, and commits before base are not checked. So what was promoted last has to
+// descendantRule compares base with the ledger: the caller chooses base, and
+// commits before base are not checked. So the last promoted commit must
 // be base, or descend from it.
 type descendantRule struct{}
 

@@ -31,7 +31,7 @@ func (evidenceRule) Check(_ context.Context, ev *evaluation, report *gate.Report
 	}
 }
 
-// checkClass finds what a class needs, and which of it the ledger holds.
+// checkClass looks up the requirements of a class in the ledger.
 func (ev *evaluation) checkClass(p version, name string, trusted bool) {
 	class := p.Classes[name]
 	if class.Exempt != "" {
@@ -57,8 +57,8 @@ func (ev *evaluation) checkClass(p version, name string, trusted bool) {
 	}
 }
 
-// find returns the newest record that counts. If there is none, reason is why,
-// and entry the record that comes nearest: the one that fails the latest test.
+// find returns the newest record that counts. If there is none, it returns the
+// reason, and the record that passes most tests.
 func (ev *evaluation) find(class class, name string, need gateRequirement, related []tree.State) (entry evidence.Entry, reason string) {
 	reason = "the ledger holds no record of it"
 	nearest := -1
@@ -84,13 +84,13 @@ func (ev *evaluation) find(class class, name string, need gateRequirement, relat
 	return entry, reason
 }
 
-// sameTree reports whether an entry is about the tree that is to be promoted.
+// sameTree returns whether an entry is about the tree to promote.
 func (ev *evaluation) sameTree(e evidence.Entry) bool {
 	return slices.ContainsFunc(e.Trees, func(t tree.State) bool { return t.Repository == ev.request.Repository && t.Tree == ev.report.Tree })
 }
 
-// counts tells how many tests an entry passes, and why it does not count;
-// empty if it does.
+// counts returns the number of tests that an entry passes, and why it does not
+// count; empty if it does.
 func (ev *evaluation) counts(n int, class class, name string, need gateRequirement, related []tree.State) (passed int, why string) {
 	e := ev.entries[n]
 	tests := []func() string{
@@ -145,7 +145,7 @@ func (ev *evaluation) counts(n int, class class, name string, need gateRequireme
 			if in == "" {
 				in = ev.request.Repository
 			}
-			// Of another repository the tree counts only if the policy asks for it.
+			// Trees of other repositories are compared only if the policy requires them.
 			if in != ev.request.Repository && !slices.ContainsFunc(related, func(t tree.State) bool { return t.Repository == in }) {
 				return "what was run has to be in " + in + ", which the policy does not list under related_repositories of " + ev.request.Repository
 			}
@@ -160,7 +160,7 @@ func (ev *evaluation) counts(n int, class class, name string, need gateRequireme
 	return len(tests), ""
 }
 
-// ofTree tells why an entry is not of one tree of a repository; empty if it is.
+// ofTree returns why an entry is not about one tree of a repository; empty if it is.
 func (ev *evaluation) ofTree(e evidence.Entry, repository, wanted string) string {
 	var found []tree.State
 	for _, tree := range e.Trees {
@@ -185,7 +185,7 @@ func (ev *evaluation) ofTree(e evidence.Entry, repository, wanted string) string
 	return ""
 }
 
-// lacks tells why a run was not enough like production; empty if it was.
+// lacks returns the first requirement of fidelity that a run does not meet; empty if it meets all.
 func (f fidelity) lacks(r evidence.Record) string {
 	for _, one := range []struct {
 		name, found string

@@ -91,7 +91,7 @@ func (ev *evaluation) readLedger(ctx context.Context) {
 	ev.order()
 }
 
-// order computes the least time after each record, and checks that none is from the future.
+// order computes the earliest time after each record, and checks that no record is from the future.
 func (ev *evaluation) order() {
 	ev.least = make([]time.Time, len(ev.entries))
 	least, newest := time.Time{}, time.Time{}
@@ -110,9 +110,9 @@ func (ev *evaluation) order() {
 	}
 }
 
-// signerChecks is one check for each version of the allowed signers. Signers that
-// only the range itself allows do not count, so every version has to allow each
-// record. It is empty if none can be read.
+// signerChecks returns one check for each version of the allowed signers. Every
+// version must allow each record, so that the range cannot add signers. It is
+// empty if none can be read.
 func (ev *evaluation) signerChecks(ctx context.Context, check evidence.Check) []evidence.Check {
 	checks := []evidence.Check{check}
 	if ev.request.AllowedSigners == "" {
@@ -135,7 +135,7 @@ func (ev *evaluation) signerChecks(ctx context.Context, check evidence.Check) []
 	return checks
 }
 
-// readDigests reads the digests that evidence has to carry.
+// readDigests computes the digests that evidence must have.
 func (ev *evaluation) readDigests(ctx context.Context) {
 	ev.digests = map[string]string{}
 	for name, path := range map[string]string{"boundary manifest": ev.request.Boundary, "parity manifest": ev.request.Manifest, "inventory": ev.request.Inventory} {
@@ -145,14 +145,14 @@ func (ev *evaluation) readDigests(ctx context.Context) {
 		digest, err := ev.digest(ctx, path)
 		if err != nil {
 			ev.add("repository", "the %s %s: %v", name, path, err)
-			digest = "unknown" // which no record carries
+			digest = "unknown" // equals that of no record
 		}
 		ev.digests[name] = digest
 	}
 	ev.report.Boundary = ev.digests["boundary manifest"]
 }
 
-// digest is evidence.Digest of path: as head has it if it is in the repository.
+// digest returns evidence.Digest of path; if it is in the repository, of its version in head.
 func (ev *evaluation) digest(ctx context.Context, path string) (string, error) {
 	name, inside := Within(ev.top, path)
 	if !inside {

@@ -40,7 +40,7 @@ func (ev *evaluation) readPolicies(ctx context.Context) {
 			continue
 		}
 		if of == "head" && len(ev.policies) == 1 && ev.policies[0].SHA256 == policy.SHA256 {
-			continue // the range does not change it
+			continue // unchanged in the range
 		}
 		ev.report.Policies = append(ev.report.Policies, policyVersion{Of: of, SHA256: policy.SHA256})
 		if _, ok := policy.Repositories[ev.request.Repository]; !ok {

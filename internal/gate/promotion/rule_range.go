@@ -10,7 +10,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// rangeRule reads the commits from base to head, and is reported if they are not a range, or an empty one.
+// rangeRule reads the commits from base to head, and is reported if they are not a range, or if it is empty.
 type rangeRule struct{}
 
 func (rangeRule) Info() gate.Info {

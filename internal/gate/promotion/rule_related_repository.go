@@ -12,7 +12,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-// relatedRepository is reported for a repository that the policy asks for and that is not given, cannot be read, or is not committed.
+// relatedRepository is reported for a required repository that is not given, cannot be read, or has uncommitted changes.
 type relatedRepository struct{}
 
 func (relatedRepository) Info() gate.Info {
@@ -25,11 +25,11 @@ func (relatedRepository) Check(ctx context.Context, ev *evaluation, _ *gate.Repo
 	}
 }
 
-// relatedTrees are the trees of the related repositories that evidence has to name.
+// relatedTrees returns the trees of the related repositories that evidence must have.
 func (ev *evaluation) relatedTrees(ctx context.Context, p version) []tree.State {
 	var out []tree.State
 	for _, name := range p.Repositories[ev.request.Repository].Related {
-		state := tree.State{Repository: name, Tree: "unknown"} // which no record has
+		state := tree.State{Repository: name, Tree: "unknown"} // equals that of no record
 		path := ev.request.Related[name]
 		var err error
 		if path == "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// repositoryRule reads the history, and is reported if it cannot be read or is not whole.
+// repositoryRule opens the repository, and is reported if it cannot be read or lacks history.
 type repositoryRule struct{}
 
 func (repositoryRule) Info() gate.Info {

@@ -8,7 +8,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate"
 )
 
-// unusedPattern is reported for a pattern that matches no file: it is likely to be misspelt, and its files then get a class that asks for less.
+// unusedPattern is reported for a pattern that matches no file: it is likely to be misspelt, so that its files may have a class with fewer requirements.
 type unusedPattern struct{}
 
 func (unusedPattern) Info() gate.Info {

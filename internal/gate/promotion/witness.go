@@ -16,10 +16,10 @@ import (
 	"github.com/arcodange-org/sandbox/internal/lock"
 )
 
-// lockTimeout is how long an evaluation waits for others that write the witness.
+// lockTimeout is the timeout of waiting for other evaluations that write the witness.
 const lockTimeout = 10 * time.Second
 
-// witness is what Gate.Witness holds.
+// witness is the content of Gate.Witness.
 type witness struct {
 	Evaluated time.Time                `json:"evaluated"`
 	Ledgers   map[string]evidence.Head `json:"ledgers"` // by the hash of the first record
@@ -57,7 +57,7 @@ func (g Gate) Note(ctx context.Context, r Report) error {
 	defer held.Release()
 	found, err := g.readWitness()
 	if err != nil {
-		return nil // the evaluation is red for it
+		return nil // the evaluation has a finding for it
 	}
 	if r.Began.After(found.Evaluated) {
 		found.Evaluated = r.Began

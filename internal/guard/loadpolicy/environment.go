@@ -26,8 +26,8 @@ type environment struct {
 	Path  string            `json:"path"` // directory to put first in PATH: its ssh, scp and sftp are the guard
 }
 
-// environment takes credentials and endpoints of production's tools out of the
-// environment, and puts the guard in the place of ssh.
+// environment removes credentials and endpoints of production's tools from the
+// environment, and replaces ssh by the guard.
 func (l Loader) environment(ctx context.Context) (*environment, []string, error) {
 	programs, err := l.programs()
 	if err != nil {
@@ -79,7 +79,7 @@ func (l Loader) environment(ctx context.Context) (*environment, []string, error)
 	return e, warnings, nil
 }
 
-// drops returns why a variable is taken out of the environment whatever its value mentions; empty if it is not.
+// drops returns why a variable is removed from the environment regardless of its value; empty if it is not.
 func (l Loader) drops(ctx context.Context, class references.Class, name, value string) string {
 	switch class {
 	case references.Endpoint:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package nftrules renders what keeps a node away from production: rules for
-// nftables, and lines for /etc/hosts. It does not install them; the role
+// Package nftrules renders the rules for nftables and the lines for /etc/hosts
+// that block production on a node. It does not install them; the role
 // node_fence does.
 package nftrules
 
@@ -15,7 +15,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 )
 
-// node is what a node gets.
+// node are the files of a node.
 type node struct {
 	Rules string `json:"rules"` // for nft --file
 	Hosts string `json:"hosts"` // for /etc/hosts
@@ -49,7 +49,7 @@ func Render(ctx context.Context, production boundary.Side, further []string, loo
 	return node{Rules: rules(t, ports), Hosts: hosts(t.names)}, nil
 }
 
-// targets is what the manifest lists of machines.
+// targets are the machines that the manifest lists.
 type targets struct {
 	ranges    []boundary.Range // whole machines
 	endpoints []endpoint       // one port of a machine
@@ -144,7 +144,7 @@ func element(r boundary.Range) string {
 	return r.String()
 }
 
-// hosts returns the lines of /etc/hosts under which the names lead nowhere.
+// hosts returns the lines of /etc/hosts that make the names unusable.
 func hosts(names []string) string {
 	var out strings.Builder
 	for _, name := range sorted(names) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package override decides whether a run that was given i_mean_prod may leave
-// the sandbox, and writes the log of overrides. It does not know how a run is
-// restricted to the sandbox otherwise.
+// Package override decides whether a run with i_mean_prod may leave
+// the sandbox, and writes the log of overrides. It does not restrict other runs.
 package override
 
 import (
@@ -25,7 +24,7 @@ import (
 // witnessName is the file in the state folder where promotion.Gate records its clock.
 const witnessName = "promotion-evaluated"
 
-// Request is what a run was given about i_mean_prod, as the plugins send it.
+// Request are the settings of a run with i_mean_prod, as the plugins send them.
 type Request struct {
 	Value       json.RawMessage `json:"value"`        // as it was given
 	Origin      string          `json:"origin"`       // where it was given

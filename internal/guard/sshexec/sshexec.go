@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sshexec execs a program of OpenSSH in the place of this process, and
-// finds the files of the user that the wrapper needs. It does not decide where a
-// connection may lead.
+// Package sshexec replaces this process by a program of OpenSSH (execve), and
+// finds the user's files that the wrapper needs. It does not decide which
+// connections are allowed.
 //
 // It must import little: see early.go.
 package sshexec
