@@ -76,7 +76,7 @@ func databaseHosts(text string) ([]string, error) {
 				case "socksproxyhost", "proxyhost", "socketfactory", "localsocket", "pipe": // of JDBC's drivers
 					return nil, errors.New("it uses a proxy or a socket factory, whose target is unknown")
 				case "port", "pgport":
-					return nil, errors.New("its port is in the query; put it beside the host")
+					return nil, errors.New("its port is in the query; put it after the host")
 				}
 			}
 		}

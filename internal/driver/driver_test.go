@@ -84,7 +84,7 @@ func TestWaitingForSSHSaysWhatWasSeenLast(t *testing.T) {
 		answer func(net.Conn)
 		seen   string
 	}{
-		"a server of another kind":          {func(c net.Conn) { fmt.Fprint(c, "220 mail ready\r\n") }, `a server that says "220 mail ready"`},
+		"a server of another kind":          {func(c net.Conn) { fmt.Fprint(c, "220 mail ready\r\n") }, `a server that sent "220 mail ready"`},
 		"a proxy without anything behind":   {func(net.Conn) {}, "connected, but no greeting: "},
 		"a server that accepts and is mute": {func(net.Conn) { time.Sleep(time.Second) }, "connected, but no greeting: "},
 	} {

@@ -149,7 +149,7 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 		}
 	}
 	if out.Machine == nil {
-		return out, fmt.Errorf("machine %s: %w right after it was made: somebody removed it; run again", want.Name, ErrNotFound)
+		return out, fmt.Errorf("machine %s: %w right after it was made: another process removed it; run again", want.Name, ErrNotFound)
 	}
 	out.KnownHosts = out.Machine.knownHosts()
 	return out, m.remember(ctx, &out, want, req)
@@ -179,7 +179,7 @@ func (m Manager) reach(want Spec, before *Machine, settled bool, limit time.Dura
 				return err
 			}
 			if machine == nil {
-				return fmt.Errorf("machine %s: %w right after it was made: somebody removed it", want.Name, ErrNotFound)
+				return fmt.Errorf("machine %s: %w right after it was made: another process removed it", want.Name, ErrNotFound)
 			}
 		}
 		err := waitSSH(ctx, machine.SSHHost, machine.SSHPort, limit)

@@ -107,7 +107,7 @@ func greet(ctx context.Context, endpoint string, deadline time.Time) (string, er
 	case strings.HasPrefix(line, "SSH-"):
 		return line, nil
 	case line != "":
-		return fmt.Sprintf("a server that says %.60q", line), fmt.Errorf("not an SSH server")
+		return fmt.Sprintf("a server that sent %.60q", line), fmt.Errorf("not an SSH server")
 	case err != nil:
 		return "connected, but no greeting: " + err.Error(), err
 	}

@@ -197,7 +197,7 @@ func (l *Ledger) intact(ctx context.Context, file *os.File, last Entry) error {
 		return err
 	}
 	if len(result.Problems) > 0 {
-		return fmt.Errorf("it does not verify: %s; see what happened, then restart it with a reason (module evidence, state: restarted)", result.Problems[0])
+		return fmt.Errorf("it does not verify: %s; find the cause, then restart it with a reason (module evidence, state: restarted)", result.Problems[0])
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (l *Ledger) Restart(ctx context.Context, reason string, sign Signer, dry bo
 		return Break{}, false, fmt.Errorf("restarting the ledger %s: %w", l.Path, err)
 	}
 	if reason = oneline.Join(reason); reason == "" {
-		return failed(errors.New("the reason is empty; say what happened to it"))
+		return failed(errors.New("the reason is empty; describe what happened to the ledger"))
 	}
 	held, err := lock.Acquire(ctx, l.Path+".lock", "restarting the ledger", lockTimeout)
 	if err != nil {
@@ -360,7 +360,7 @@ func tail(file *os.File) (last Entry, end, size int64, err error) {
 	}
 	last, err = parse(data[start:final])
 	if err != nil {
-		return Entry{}, 0, 0, fmt.Errorf("its last line is not a record (%w): have the ledger verified", err)
+		return Entry{}, 0, 0, fmt.Errorf("its last line is not a record (%w): verify the ledger", err)
 	}
 	return last, size - chunk + int64(final) + 1, size, nil
 }
@@ -375,10 +375,10 @@ func (l *Ledger) fits(last Entry) error {
 		case err != nil:
 			return err
 		case head.Sequence > last.Sequence:
-			return fmt.Errorf("it ends with record %d, and had %d according to %s: have it verified; "+
-				"if it was put away on purpose, put that file away too", last.Sequence, head.Sequence, path)
+			return fmt.Errorf("it ends with record %d, and had %d according to %s: verify the ledger; "+
+				"if it was removed on purpose, remove that file too", last.Sequence, head.Sequence, path)
 		case head.Sequence == last.Sequence && head.Hash != last.Hash:
-			return fmt.Errorf("its record %d is not the one of which %s tells: have it verified", last.Sequence, path)
+			return fmt.Errorf("its record %d differs from the one in %s: verify the ledger", last.Sequence, path)
 		}
 	}
 	return nil

@@ -705,7 +705,7 @@ func TestOneForgedSignatureIsNamedAmongManyOfAllKinds(t *testing.T) {
 		require.Len(t, result.Problems, 1)
 		assert.Equal(t, recordForged, result.Problems[0].Kind)
 		assert.Equal(t, forged+1, result.Problems[0].Sequence)
-		assert.Contains(t, result.Problems[0].Message, "carries a signature of something else")
+		assert.Contains(t, result.Problems[0].Message, "carries a signature of other data")
 	}
 }
 

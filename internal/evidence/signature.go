@@ -232,7 +232,7 @@ func (a *Allowed) claim(body []byte, encoded string, when time.Time) (claim, err
 // made verifies the signature.
 func (c claim) made() error {
 	if err := c.holders[0].key.Verify(c.data, &c.sig); err != nil {
-		return errors.New("carries a signature of something else")
+		return errors.New("carries a signature of other data")
 	}
 	return nil
 }
@@ -260,7 +260,7 @@ func Digest(root string) (string, error) {
 
 func digestInto(h io.Writer, full, name string, depth int) error {
 	if depth > 64 {
-		return errors.New("its folders lie more than 64 deep: a link leads back to them")
+		return errors.New("its folders are more than 64 deep: a link points back to them")
 	}
 	info, err := os.Stat(full)
 	if err != nil {

@@ -125,8 +125,8 @@ func (l *Ledger) Verify(ctx context.Context, check Check) (Verification, error) 
 	case !anchored && l.Anchors != "":
 		// A process that can write the ledger can write the head next to it.
 		result.Problems = append(result.Problems, Problem{Kind: headMissing, Message: fmt.Sprintf(
-			"the second head %s is missing: records may have been removed at the end, and the head beside the ledger with them; "+
-				"give a head that was noted elsewhere, or allow_missing_head if the ledger was carried here", l.heads()[1])})
+			"the second head %s is missing: records may have been removed at the end, and the head next to the ledger with them; "+
+				"give a head that was noted elsewhere, or allow_missing_head if the ledger was copied here", l.heads()[1])})
 	}
 	return result, nil
 }
@@ -283,7 +283,7 @@ func chain(links []link, heads []Head) []Problem {
 	for sequence, i := range at {
 		if sequence <= 1 {
 			if sequence == 1 && links[i].previous != "" && !suspect[1] {
-				add(recordForged, 1, links[i].line, "record 1 (line %d) says that another one was before it", links[i].line)
+				add(recordForged, 1, links[i].line, "record 1 (line %d) has the hash of an earlier record", links[i].line)
 			}
 			continue
 		}

@@ -184,7 +184,7 @@ func (r *reader) source(file string) error {
 		case "", ".ini":
 			r.ini(file, data)
 		default:
-			r.skip(file, "its kind is not known by its name")
+			r.skip(file, "unknown kind of file")
 		}
 	}
 	return nil
@@ -394,7 +394,7 @@ func (r *reader) hostVars(directory string) error {
 			return err
 		}
 		if len(paths) > 1 || !info.Mode().IsRegular() {
-			r.skip(paths[0], "the host's variables stand in several files, or in none that is one")
+			r.skip(paths[0], "the host's variables are in several files, or not in a regular file")
 			continue
 		}
 		data, err := os.ReadFile(paths[0])

@@ -175,7 +175,7 @@ func texts(n *yaml.Node, what string, allowed ...string) (map[string]string, err
 			if reason, known := reasons[key]; known {
 				return nil, errors.New(reason)
 			}
-			return nil, fmt.Errorf("%s has %q, of which it is not known what it does", what, key)
+			return nil, fmt.Errorf("%s has an unknown key %q", what, key)
 		}
 		if _, twice := out[key]; twice {
 			return nil, fmt.Errorf("%s has %q twice", what, key)

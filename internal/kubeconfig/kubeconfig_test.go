@@ -94,7 +94,7 @@ func TestWhatIsNotPlainIsRefused(t *testing.T) {
 		"no credentials":                             {"token: abc", "token: ''", "neither a token nor a client certificate"},
 		"a token that would add a header":            {"token: abc", `token: "a\r\nX: b"`, "token: contains whitespace"},
 		"half a client certificate":                  {"token: abc", "client-certificate-data: YWJj", "do not fit together"},
-		"an unknown field":                           {"token: abc", "token: abc\n    impersonate: x", `the user has "impersonate"`},
+		"an unknown field":                           {"token: abc", "token: abc\n    impersonate: x", `the user has an unknown key "impersonate"`},
 		"a proxy":                                    {"    server:", "    proxy-url: http://127.0.0.1:1\n    server:", "it goes through a proxy"},
 		"a server whose certificate is not verified": {"    server:", "    insecure-skip-tls-verify: true\n    server:", "it accepts any server"},
 		"no encryption":                              {"server: https", "server: http", "its server is not https://HOST:PORT"},

@@ -75,7 +75,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 		}
 	}
 	if args.Capture == nil {
-		return errors.New("capture is missing: say what production's sources are")
+		return errors.New("capture is missing: set production's sources")
 	}
 	options, err := args.Capture.options()
 	if err != nil {
@@ -113,7 +113,7 @@ func captured(ctx context.Context, c *ansible.Call) error {
 		c.Warn(warning)
 	}
 	if len(result.Bare) > 0 {
-		c.Warn(fmt.Sprintf("%d claims are in no backup, so that the manifest asks for none: see not_backed_up", len(result.Bare)))
+		c.Warn(fmt.Sprintf("%d claims have no backup, so the manifest requires none: see not_backed_up", len(result.Bare)))
 	}
 	c.Return("sources", append([]capture.Pinned{}, result.Sources...))
 	c.Return("problems", append([]capture.Problem{}, result.Problems...))
@@ -151,7 +151,7 @@ func (a *captureArguments) options() (capture.Options, error) {
 	}
 	for n, u := range a.Unread {
 		if u.Path == "" || u.Reason == "" {
-			return out, fmt.Errorf("capture.unread[%d] has no path or no reason: say why the file may stay unread", n)
+			return out, fmt.Errorf("capture.unread[%d] has no path or no reason: give the reason why the file need not be read", n)
 		}
 	}
 	for _, c := range a.Components {

@@ -63,7 +63,7 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 
 	addresses, err := m.addresses()
 	if err != nil || len(addresses) == 0 {
-		refuse(boundary.Address, "its own addresses", "its interfaces", "they cannot be read, so nothing can be told about it")
+		refuse(boundary.Address, "its own addresses", "its interfaces", "they cannot be read, so the machine cannot be identified")
 	}
 	for _, address := range addresses {
 		prefix, err := netip.ParsePrefix(address.String())
@@ -83,7 +83,7 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 	}
 
 	file := func(path string) string { return filepath.Join(m.root, path) }
-	// read passes the content of an existing file to each. It ignores a file that this user may not read; any other error refuses.
+	// read returns the content of a file, or an empty string if it does not exist or this user may not read it. Any other error refuses.
 	read := func(kind boundary.Kind, path string) string {
 		data, err := os.ReadFile(path)
 		switch {
@@ -129,7 +129,7 @@ func checkRemoteHost(ctx context.Context, checker boundary.Checker, m machine) [
 		}
 	}
 	if !known {
-		refuse("machine", "its identity", "all of the above", "nothing that the machine says of itself is listed as sandbox: neither an address beyond loopback, nor its hostname, machine-id, host keys or cluster")
+		refuse("machine", "its identity", "all of the above", "no identity of the machine is listed as sandbox: neither an address beyond loopback, nor its hostname, machine-id, host keys or cluster")
 	}
 	return decisions
 }

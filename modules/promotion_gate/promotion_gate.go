@@ -86,7 +86,7 @@ func start(ctx context.Context, c *ansible.Call) error {
 		return err
 	}
 	if len(args.Waivers) > 0 || args.WaiverFile != "" {
-		return errors.New("waivers: promotion_gate has none; the promotion policy says what counts")
+		return errors.New("waivers: promotion_gate has none; the promotion policy defines what counts")
 	}
 	request, err := args.request()
 	if err != nil {

@@ -76,7 +76,7 @@ options:
     description: What RV(head) was at an earlier time. The ledger must still hold that record.
     type: str
   allow_missing_head:
-    description: Do not complain that the ledger has no head beside it or no second one, as one that was carried here from another machine.
+    description: Accept a ledger without heads, such as one that was copied from another machine.
     type: bool
     default: false
   page:

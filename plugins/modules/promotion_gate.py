@@ -86,7 +86,7 @@ options:
     description: Number and hash of a record that was last at an earlier time. The ledger must still hold it.
     type: str
   allow_missing_head:
-    description: The ledger was carried here from another machine and has no head. It then needs O(allowed_signers) or O(ledger_head).
+    description: Accept a ledger without heads, which was copied from another machine. It then needs O(allowed_signers) or O(ledger_head).
     type: bool
     default: false
   ledger_history:
@@ -267,7 +267,7 @@ policies:
   elements: dict
   contains:
     of:
-      description: V(base), V(head) if that differs, or V(file) if it lies outside of the repository.
+      description: V(base), V(head) if that differs, or V(file) if it is outside of the repository.
       returned: always
       type: str
     sha256:

@@ -314,7 +314,7 @@ func TestWhatTheClusterAndTheRepositoriesDoNotAgreeInFailsUnlessOneIsPreferred(t
 			require.NoError(t, err)
 			require.Empty(t, result.Problems)
 			require.Len(t, result.Warnings, 1)
-			assert.Contains(t, result.Warnings[0], "as prefer says, the repositories are believed")
+			assert.Contains(t, result.Warnings[0], "prefer selects the repositories")
 			o.Prefer = capture.Cluster
 			result, err = capture.Capturer{Runner: runner, Live: live}.Capture(t.Context(), o)
 			require.NoError(t, err)
@@ -361,7 +361,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		}, "the version ^1.10.0 is a range"},
 		"a version that is not pinned": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, longhorn, "version: {{ longhorn_version }}\n            t", "t")
-		}, "missing: component longhorn: no repository says its version: no HelmChart pins the release longhorn-system/longhorn"},
+		}, "missing: component longhorn: no repository has its version: no HelmChart pins the release longhorn-system/longhorn"},
 		"a kind that is a variable": {func(_ *testing.T, l lab, _ *capture.Options) {
 			l["tools/kind.yaml"] = "apiVersion: v1\nkind: \"{{ kind }}\"\n"
 		},
@@ -378,9 +378,9 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"an app-of-apps that goes through another list": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, apps, ".Values.gitea_applications", ".Values.apps")
 		},
-			"unknown: factory:argocd/values.yaml: factory:argocd/templates/apps.yaml does not go through .Values.gitea_applications"},
+			"unknown: factory:argocd/values.yaml: factory:argocd/templates/apps.yaml does not iterate over .Values.gitea_applications"},
 		"an app-of-apps that goes through two lists": {func(t *testing.T, l lab, _ *capture.Options) { l[apps] += "{{- range .Values.more }}{{- end }}\n" },
-			"goes through more than one list"},
+			"iterates over more than one list"},
 		"an app-of-apps without its list": {func(_ *testing.T, l lab, _ *capture.Options) { l[values] = "applications: {}\n" }, "there is no list gitea_applications"},
 		"an app-of-apps that is empty":    {func(_ *testing.T, l lab, _ *capture.Options) { l[values] = "gitea_applications: {}\n" }, "the list gitea_applications is empty"},
 		"a field that an entry has not": {func(_ *testing.T, _ lab, o *capture.Options) { o.AppOfApps[0].Revision = "{targetRevision}" },
@@ -413,7 +413,7 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 			"the version of the dependency vault-secrets-operator is a range"},
 		"an API group without a cluster": {func(_ *testing.T, _ lab, o *capture.Options) {
 			o.Components = append(o.Components, capture.Component{Name: "x", FoundBy: parity.FoundBy{APIGroup: "x.example"}})
-		}, "missing: component x: no repository says its version: what a cluster serves of x.example, only a cluster tells"},
+		}, "missing: component x: no repository has its version: the versions of x.example are only known from a cluster"},
 		"a compose file with statements": {func(_ *testing.T, l lab, _ *capture.Options) { l[compose] += "{% if x %}{% endif %}\n" },
 			"unknown: " + strings.Replace(compose, "/", ":", 1) + ": it is a template with statements"},
 		"an image of compose by a lookup": {func(t *testing.T, l lab, _ *capture.Options) {
@@ -435,13 +435,13 @@ func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
 		"nodes of two versions": {func(_ *testing.T, l lab, _ *capture.Options) {
 			l["factory/ansible/inventory/host_vars/pi3.yml"] = "k3s_version: v1.33.0+k3s1\n"
 		}, "the nodes have different versions of Kubernetes: v1.33.0+k3s1, v1.34.3+k3s1"},
-		"an unset architecture": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.ArchitectureVariable = "" }, "no source says the architecture of pi1"},
+		"an unset architecture": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory.ArchitectureVariable = "" }, "no source has the architecture of pi1"},
 		"a recurring job by a template": {func(t *testing.T, l lab, _ *capture.Options) {
 			l.replace(t, jobs, "task: backup,", "task: \"{{ task }}\",")
 		},
 			"RecurringJob nightly: line 4: its task is left to a template"},
 		"no inventory at all": {func(_ *testing.T, _ lab, o *capture.Options) { o.Inventory = nil; o.Outside = nil },
-			"missing: kubernetes: no source says which version of Kubernetes runs"},
+			"missing: kubernetes: no source has the version of Kubernetes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -487,7 +487,7 @@ func TestWhatCannotBeOpenedIsAnError(t *testing.T) {
 			o.Repositories[0].Ref = "main"
 		}, "names a branch and a tag"},
 		"a folder to read that is not there":      {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Read = []string{"charts"} }, `"charts" in read is not there`},
-		"a folder to read outside":                {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Read = []string{"../tools"} }, "lies outside of the repository"},
+		"a folder to read outside":                {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Read = []string{"../tools"} }, "is outside of the repository"},
 		"two repositories of one name":            {func(_ *testing.T, _ string, o *capture.Options) { o.Repositories[0].Name = "tools" }, "two repositories are named tools"},
 		"an app-of-apps of an unknown repository": {func(_ *testing.T, _ string, o *capture.Options) { o.AppOfApps[0].Repository = "x" }, `"x" is none of the repositories`},
 		"an inventory that is a program": {func(t *testing.T, dir string, o *capture.Options) {
@@ -531,7 +531,7 @@ func TestAnUnreadThatWasNotNeededIsTold(t *testing.T) {
 	o.Unread = append(o.Unread, capture.Unread{Path: "tools:old/*", Reason: "It was there once."})
 	result, err := capture.Capturer{Runner: run.Exec{}}.Capture(t.Context(), o)
 	require.NoError(t, err)
-	assert.Equal(t, []string{"that tools:old/* stays unread was not needed: take it out of unread"}, result.Warnings)
+	assert.Equal(t, []string{"the entry tools:old/* of unread was not needed: remove it"}, result.Warnings)
 }
 
 func TestAPartialCloneIsNotFilledUp(t *testing.T) {

@@ -164,7 +164,7 @@ func TestAKubeconfigThatCouldWriteIsRefusedWithItsReason(t *testing.T) {
 		"a proxy to the kubelet":                   {rules: []map[string]any{rule("core", "nodes/proxy", "get")}, says: "it may get nodes/proxy, which acts on a GET"},
 		"every proxy":                              {rules: []map[string]any{rule("core", "*/proxy", "get")}, says: "it may get */proxy, which acts on a GET"},
 		"tokens of service accounts":               {namespace: "erp", rules: []map[string]any{rule("core", "serviceaccounts/token", "create")}, says: "it may create serviceaccounts/token"},
-		"one secret":                               {namespace: "tools", rules: []map[string]any{rule("core", "secrets", "get", "vault-keys")}, says: "in the namespace tools it may get secrets, with which it could log in"},
+		"one secret":                               {namespace: "tools", rules: []map[string]any{rule("core", "secrets", "get", "vault-keys")}, says: "in the namespace tools it may get secrets, which can contain credentials"},
 		"watching secrets":                         {rules: []map[string]any{rule("core", "secrets", "watch")}, says: "it may watch secrets"},
 		"evicting pods":                            {namespace: "erp", rules: []map[string]any{rule("core", "pods/eviction", "create")}, says: "it may create pods/eviction"},
 		"a container more in a pod":                {namespace: "erp", rules: []map[string]any{rule("core", "pods/ephemeralcontainers", "patch")}, says: "it may patch pods/ephemeralcontainers"},
@@ -413,7 +413,7 @@ func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {
 	_, warnings, err := capture.ReadCluster(t.Context(), capture.Asked{Kubeconfig: file, Engine: clusterOf(t, "production"), Production: true})
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
-	assert.Contains(t, warnings[0], "production is read, as read_production says")
+	assert.Contains(t, warnings[0], "production is read because of read_production")
 	found, warnings, err := capture.ReadCluster(t.Context(), capture.Asked{Kubeconfig: file, Engine: clusterOf(t, "sandbox")})
 	require.NoError(t, err)
 	assert.Empty(t, warnings)

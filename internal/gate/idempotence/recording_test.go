@@ -51,7 +51,7 @@ func TestARunOfWhichNotEverythingWasSeenIsRed(t *testing.T) {
 		"a line taken out":                        {[]string{begin, onPlay, end}, nil, "has number 3"},
 		"a line that is no event":                 {[]string{begin, onPlay, "ok: [web1]"}, nil, "cannot be read"},
 		"a line of another run":                   {[]string{begin, onPlay, result, begin}, nil, "has number 0"},
-		"a change that only Ansible counted":      {[]string{begin, onPlay, result, strings.Replace(end, `"ok":1`, `"ok":1,"changed":1`, 1)}, nil, "counted 1 changed and the events tell of 0"},
+		"a change that only Ansible counted":      {[]string{begin, onPlay, result, strings.Replace(end, `"ok":1`, `"ok":1,"changed":1`, 1)}, nil, "counted 1 changed and the events have 0"},
 		"a rescue that only Ansible counted":      {[]string{begin, onPlay, result, strings.Replace(end, `"ok":1`, `"ok":1,"rescued":1`, 1)}, nil, "counted 1 failed or rescued"},
 		"a failure that only the status tells of": {[]string{begin, onPlay, result, end}, errors.New("exit status 4"), "incomplete: exit status 4"},
 		"a run that was no check":                 {[]string{strings.Replace(begin, "true", "false", 1), onPlay, result, end}, nil, "not_check"},

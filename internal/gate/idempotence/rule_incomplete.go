@@ -55,7 +55,7 @@ func (incomplete) Check(_ context.Context, r *recording, report *gate.Report) {
 			{"unreachable", recap.Unreachable, seen.Unreachable}, {"skipped", recap.Skipped, seen.Skipped}, {"ignored", recap.Ignored, seen.Ignored},
 		} {
 			if row.recap > row.seen {
-				add(host, fmt.Sprintf("Ansible counted %d %s and the events tell of %d", row.recap, row.what, row.seen))
+				add(host, fmt.Sprintf("Ansible counted %d %s and the events have %d", row.recap, row.what, row.seen))
 			}
 		}
 	}

@@ -91,7 +91,7 @@ func TestAManifestThatIsNotUnderstoodIsRefusedWithItsPlace(t *testing.T) {
 		"a backup of half a claim":               {"{namespace: erp, claim: erp-data}", "{claim: erp-data}", `lab.yml:23:5: either namespace and claim are needed here, or storage_class`},
 		"a backup of a claim and a class":        {"{storage_class: longhorn}", "{storage_class: longhorn, claim: x}", `either namespace and claim are needed here, or storage_class`},
 		"a claim that may be none":               {"{namespace: erp, claim: erp-data}", "{namespace: erp, claim: erp-data, may_be_empty: true}", `lab.yml:23:5: may_be_empty is for a storage_class`},
-		"a class that must not be empty":         {"{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: false}", `lab.yml:24:45: only true may stand here`},
+		"a class that must not be empty":         {"{storage_class: longhorn}", "{storage_class: longhorn, may_be_empty: false}", `lab.yml:24:45: must be true`},
 		"a backup of nothing":                    {"{storage_class: longhorn}", "{}", `either namespace and claim are needed here, or storage_class`},
 		"an alias":                               {"[agent], architecture: arm64}\n  - {name: pi1, roles: [server, etcd]", "&r [agent], architecture: arm64}\n  - {name: pi1, roles: *r", `lab.yml:5:24: not a list`},
 		"a second document":                      {"backups:", "---\nbackups:", `lab.yml:22:1: a second YAML document begins here`},

@@ -297,7 +297,7 @@ func (p parser) choice(into *string, choices ...string) func(*yaml.Node) error {
 // yes reads a key whose only valid value is true.
 func (p parser) yes(n *yaml.Node, into *bool) error {
 	if n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || n.Decode(into) != nil || !*into {
-		return p.At(n, "only true may stand here; leave the key out otherwise")
+		return p.At(n, "must be true; remove the key otherwise")
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func (s *session) ended(ctx context.Context, what, summary string, err error) {
 	if ctx.Err() != nil {
 		rule, found = "incomplete", fmt.Sprintf("%s %s was stopped: the time limit passed, or the run was cancelled", filepath.Base(s.binary), what)
 	} else if summary == "" {
-		found = fmt.Sprintf("%s %s failed, and did not say why (%s)", filepath.Base(s.binary), what, reason(err))
+		found = fmt.Sprintf("%s %s failed without a message (%s)", filepath.Base(s.binary), what, reason(err))
 	}
 	s.add(rule, "a run to its end", s.original(found))
 }

@@ -28,7 +28,7 @@ func (s *session) insideBoundary(ctx context.Context) bool {
 		return false
 	}
 	if kind := s.backend(); s.report.State == "" && kind != "pg" && kind != "kubernetes" {
-		s.add("unknown_state", expectedState, fmt.Sprintf("where the backend %q keeps it is not known", kind))
+		s.add("unknown_state", expectedState, fmt.Sprintf("its location in the backend %q is unknown", kind))
 		return false
 	} else if s.report.State == "" {
 		s.report.State = kind

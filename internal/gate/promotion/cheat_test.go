@@ -227,11 +227,11 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 		"evidence of the embedded distribution for Longhorn": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.evidence(func(r *evidence.Record) { r.Distribution = "embedded" })
-		}, "evidence", "the distribution embedded is not good enough: k3s would be"},
+		}, "evidence", "the distribution embedded is not accepted; the policy accepts k3s"},
 		"evidence of the small sandbox": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(func(r *evidence.Record) { r.Mode = "k3d" })
-		}, "evidence", "the mode k3d is not good enough: vm would be"},
+		}, "evidence", "the mode k3d is not accepted; the policy accepts vm"},
 		"evidence that does not say in which sandbox": {func(l *lab) {
 			l.change("roles/longhorn/x.yml")
 			l.evidence(func(r *evidence.Record) { r.Mode, r.Distribution = "", "" })
@@ -653,7 +653,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.git("tag", "main", l.git("rev-parse", "HEAD"))
 			l.change("bin/deploy")
 			l.request.Head = "main"
-		}, "range", `"main" is not plain`},
+		}, "range", `"main" is ambiguous`},
 		"a head that is a file": {func(l *lab) { l.change("README.md"); l.request.Head = "HEAD:README.md" }, "range", "is not a commit of this repository"},
 		"a shallow clone": {func(l *lab) {
 			l.change("bin/deploy")

@@ -37,7 +37,7 @@ func (g Gate) export(ctx context.Context, repository, tree, dir string) error {
 		return err
 	}
 	if found := treeHash(files); found != tree {
-		return fmt.Errorf("the tree %s of %s is not what its hash says: the repository is damaged", short(tree), repository)
+		return fmt.Errorf("the tree %s of %s does not match its hash: the repository is damaged", short(tree), repository)
 	}
 	seen := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -96,7 +96,7 @@ func object(in *bufio.Reader, wanted string) ([]byte, error) {
 	var found, kind string
 	var size int
 	if _, err := fmt.Sscanf(head, "%s %s %d\n", &found, &kind, &size); err != nil || found != wanted || kind != "blob" || size < 0 {
-		return nil, fmt.Errorf("git says %q of the file %s", strings.TrimSpace(head), wanted)
+		return nil, fmt.Errorf("git printed %q for the file %s", strings.TrimSpace(head), wanted)
 	}
 	content := make([]byte, size+1)
 	if _, err := io.ReadFull(in, content); err != nil {
@@ -104,7 +104,7 @@ func object(in *bufio.Reader, wanted string) ([]byte, error) {
 	}
 	content = content[:size]
 	if objectHash("blob", content, len(wanted)) != wanted {
-		return nil, errors.New("its content is not what its hash says: the repository is damaged")
+		return nil, errors.New("its content does not match its hash: the repository is damaged")
 	}
 	return content, nil
 }
@@ -127,11 +127,11 @@ func put(dir, name, mode string, content []byte) error {
 	case "120000":
 		target := string(content)
 		if path.IsAbs(target) || !inside(path.Join(path.Dir(name), target)) {
-			return fmt.Errorf("it is a link to %s, out of the tree", show(target))
+			return fmt.Errorf("it is a link to %s, outside of the tree", show(target))
 		}
 		return os.Symlink(target, full)
 	}
-	return fmt.Errorf("its mode is %s, which is not known here", mode)
+	return fmt.Errorf("its mode %s is unknown", mode)
 }
 
 func inside(clean string) bool { return clean != ".." && !strings.HasPrefix(clean, "../") }

@@ -51,7 +51,7 @@ type Gate struct {
 	Heads   []evidence.Head // that the ledger must still hold
 }
 
-const noWaiver = "the person who asks for a promotion must not decide what counts; change the policy"
+const noWaiver = "the person who requests a promotion must not choose its rules; change the policy"
 
 // historyRules read and check the range. Further rules run only if these have no findings.
 var historyRules = []gate.Rule[*evaluation]{repositoryRule{}, rangeRule{}}
@@ -148,7 +148,7 @@ func (ev *evaluation) versions(ctx context.Context, path string, missing func(of
 		data, err := ev.git.blob(ctx, ev.trees[of], name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			missing(of, fmt.Errorf("%s is not in %s: commit it, or for the first time give a copy that lies outside of the repository and is named by policy.promotion in the boundary manifest", name, of))
+			missing(of, fmt.Errorf("%s is not in %s: commit it, or for the first time give a copy outside of the repository, and set policy.promotion in the boundary manifest to it", name, of))
 		case err != nil:
 			missing(of, fmt.Errorf("%s in %s: %w", name, of, err))
 		default:

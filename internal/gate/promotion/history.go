@@ -86,7 +86,7 @@ func (h history) commit(ctx context.Context, name string) (string, error) {
 	}
 	hash := strings.TrimSpace(string(res.Stdout))
 	if said := run.LastLine(res.Stderr); said != "" {
-		return "", fmt.Errorf("%q is not plain: git says %q; name the commit by its hash, or refs/heads/ and the branch", name, said)
+		return "", fmt.Errorf("%q is ambiguous: git printed %q; give the hash of the commit, or refs/heads/ and the branch", name, said)
 	}
 	if !isHash(hash) {
 		return "", fmt.Errorf("%q is not a single commit", name)
@@ -207,7 +207,7 @@ func changes(out []byte, each func(commit, path string)) error {
 	for len(out) > 0 {
 		field, rest, ends := bytes.Cut(out, []byte{0})
 		if !ends {
-			return errors.New("what git says of the changes breaks off")
+			return errors.New("git's list of changes is truncated")
 		}
 		out = rest
 		if isHash(string(field)) {
@@ -217,11 +217,11 @@ func changes(out []byte, each func(commit, path string)) error {
 		// ":100644 100644 <hash> <hash> M"
 		words := strings.Fields(string(field))
 		if len(words) != 5 || !strings.HasPrefix(words[0], ":") || len(words[4]) != 1 || !strings.Contains("ADMT", words[4]) || !isHash(words[2]) || !isHash(words[3]) {
-			return fmt.Errorf("git says %q of a change, which is not known here", field)
+			return fmt.Errorf("git printed an unknown change: %q", field)
 		}
 		path, rest, ends := bytes.Cut(out, []byte{0})
 		if !ends || len(path) == 0 {
-			return errors.New("what git says of the changes breaks off")
+			return errors.New("git's list of changes is truncated")
 		}
 		out = rest
 		each(commit, string(path))
@@ -251,7 +251,7 @@ func (h history) files(ctx context.Context, tree string) (map[string]file, error
 		about, path, named := strings.Cut(string(entry), "\t")
 		words := strings.Fields(about)
 		if !ends || !named || len(words) != 3 || !isHash(words[2]) {
-			return nil, fmt.Errorf("git says %q of a file in the tree %s, which is not known here", entry, tree)
+			return nil, fmt.Errorf("git printed %q for a file in the tree %s, which is unknown", entry, tree)
 		}
 		found[path] = file{mode: words[0], hash: words[2]}
 		out = rest

@@ -88,8 +88,8 @@ func TestWhatCannotBeLaidOutAsItWasJudgedIsNotRun(t *testing.T) {
 	}{
 		"a no at the last moment":     {nil, "not any more"},
 		"a submodule":                 {func(l *lab, _ *Launch) { l.submodule("9") }, "vendor/x is a submodule"},
-		"a link out of the tree":      {func(l *lab, _ *Launch) { l.link("../../elsewhere") }, "out of the tree"},
-		"a link to an absolute place": {func(l *lab, _ *Launch) { l.link("/etc/passwd") }, "out of the tree"},
+		"a link out of the tree":      {func(l *lab, _ *Launch) { l.link("../../elsewhere") }, "outside of the tree"},
+		"a link to an absolute place": {func(l *lab, _ *Launch) { l.link("/etc/passwd") }, "outside of the tree"},
 		"two names that differ in case": {func(l *lab, _ *Launch) {
 			l.write("Playbooks/x", "x")
 			l.commit("Case")

@@ -45,7 +45,7 @@ func parsePattern(text string) (pattern, error) {
 	case !utf8.ValidString(text) || strings.ContainsRune(text, utf8.RuneError):
 		return wrong("is not text")
 	case strings.ContainsAny(text, "![]\\"):
-		return wrong("holds one of ! [ ] \\, which mean nothing here: write one pattern for each, and what is left out under excludes")
+		return wrong("holds one of ! [ ] \\, which are not supported: write one pattern for each, and exceptions under excludes")
 	case strings.TrimSpace(text) != text:
 		return wrong("begins or ends with a blank")
 	}

@@ -248,7 +248,7 @@ func (r reader) class(n *yaml.Node) (class, error) {
 	case c.Exempt == "" && c.MaxAge == 0:
 		return c, r.At(n, "max_age is missing")
 	case c.Exempt == "" && !has["fidelity"]:
-		return c, r.At(n, "fidelity is missing; list which sandboxes are good enough")
+		return c, r.At(n, "fidelity is missing; list the accepted sandboxes")
 	}
 	return c, nil
 }

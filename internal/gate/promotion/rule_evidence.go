@@ -135,7 +135,7 @@ func (ev *evaluation) counts(n int, class class, name string, need gateRequireme
 			case age < -clockSkew:
 				return "it is from the future"
 			case !ev.least[n].IsZero() && ev.least[n].Before(e.Time.Add(-clockSkew)):
-				return fmt.Sprintf("it is of %s, and a later record of %s: the clock was set back in between, so its age is not known",
+				return fmt.Sprintf("it is of %s, and a later record of %s: the clock was set back in between, so its age is unknown",
 					e.Time.UTC().Format(time.RFC3339), ev.least[n].UTC().Format(time.RFC3339))
 			}
 			return ""
@@ -196,7 +196,7 @@ func (f fidelity) lacks(r evidence.Record) string {
 		case one.found == "":
 			return "it does not name the " + one.name
 		default:
-			return fmt.Sprintf("the %s %s is not good enough: %s would be", one.name, one.found, strings.Join(one.good.List, ", "))
+			return fmt.Sprintf("the %s %s is not accepted; the policy accepts %s", one.name, one.found, strings.Join(one.good.List, ", "))
 		}
 	}
 	for _, one := range []struct {

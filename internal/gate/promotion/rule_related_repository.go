@@ -33,7 +33,7 @@ func (ev *evaluation) relatedTrees(ctx context.Context, p version) []tree.State 
 		path := ev.request.Related[name]
 		var err error
 		if path == "" {
-			err = errors.New("the policy asks for it; set its path in related_repositories")
+			err = errors.New("the policy requires it; set its path in related_repositories")
 		} else if state, err = tree.Of(ctx, ev.Runner, path); err == nil {
 			state.Repository = name
 			if state.Dirty {

@@ -204,10 +204,10 @@ func (s *scan) declared(a AppOfApps, values, template *file) error {
 	keys := strings.Split(a.List, ".")
 	text := string(template.Data)
 	if !regexp.MustCompile(`\{\{-?\s*range\b[^}]*\.Values\.`+regexp.QuoteMeta(a.List)+`(\s|-?\}\})`).MatchString(text) || !strings.Contains(text, "Application") {
-		return fmt.Errorf("%s does not go through .Values.%s to make Applications; the option app_of_apps is no longer true", template.where(), a.List)
+		return fmt.Errorf("%s does not iterate over .Values.%s to make Applications; correct the option app_of_apps", template.where(), a.List)
 	}
 	if strings.Count(text, "{{- range")+strings.Count(text, "{{ range")+strings.Count(text, "{{range") > 1 {
-		return fmt.Errorf("%s goes through more than one list; its result is not known from one list", template.where())
+		return fmt.Errorf("%s iterates over more than one list; app_of_apps supports one", template.where())
 	}
 	docs, err := documents(values.Data)
 	if err != nil || len(docs) != 1 {

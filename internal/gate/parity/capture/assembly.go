@@ -36,10 +36,10 @@ func (a *assembly) believe(what, declared, whereDeclared, found, whereFound stri
 	case declared == "" || found == "" || declared == found:
 		return cmp.Or(declared, found), true
 	case a.options.Prefer == "":
-		a.problem(conflict, whereDeclared, "%s is %s here and %s in %s; mend one of them, or give prefer", what, declared, found, whereFound)
+		a.problem(conflict, whereDeclared, "%s is %s here and %s in %s; correct one of them, or give prefer", what, declared, found, whereFound)
 		return "", false
 	}
-	a.result.Warnings = append(a.result.Warnings, fmt.Sprintf("%s is %s in %s and %s in %s; as prefer says, the %s are believed", what, declared, whereDeclared, found, whereFound, a.options.Prefer))
+	a.result.Warnings = append(a.result.Warnings, fmt.Sprintf("%s is %s in %s and %s in %s; prefer selects the %s", what, declared, whereDeclared, found, whereFound, a.options.Prefer))
 	if a.options.Prefer == Cluster {
 		return found, true
 	}
@@ -79,7 +79,7 @@ func (a *assembly) kubernetes() {
 	switch {
 	case !ok:
 	case version == "" && a.inventory == nil:
-		a.problem(missing, "kubernetes", "no source says which version of Kubernetes runs; give inventory or kubeconfig")
+		a.problem(missing, "kubernetes", "no source has the version of Kubernetes; give inventory or kubeconfig")
 	case version != "" && !kubernetesVersion.MatchString(version):
 		a.problem(unknown, theInventory, "%q is not a version of Kubernetes, such as v1.34.3+k3s1", version)
 	}
@@ -156,13 +156,13 @@ func (a *assembly) nodes() {
 			continue
 		}
 		if node.Architecture == "" {
-			a.problem(missing, theInventory, "no source says the architecture of %s; give architecture, architecture_variable or kubeconfig", name)
+			a.problem(missing, theInventory, "no source has the architecture of %s; give architecture, architecture_variable or kubeconfig", name)
 			continue
 		}
 		a.manifest.Nodes = append(a.manifest.Nodes, node)
 	}
 	if len(names) == 0 && a.inventory == nil {
-		a.problem(missing, "nodes", "no source says which nodes there are; give inventory or kubeconfig")
+		a.problem(missing, "nodes", "no source lists the nodes; give inventory or kubeconfig")
 	}
 }
 
@@ -202,10 +202,10 @@ func (a *assembly) components() {
 		case !ok:
 			continue
 		case version == "" && a.live != nil:
-			a.problem(missing, where, "neither the repositories nor the cluster say its version (the cluster: %s); give version, chart or from", why)
+			a.problem(missing, where, "neither the repositories nor the cluster have its version (the cluster: %s); give version, chart or from", why)
 			continue
 		case version == "":
-			a.problem(missing, where, "no repository says its version: %s; give version, chart or from, or kubeconfig", lookedFor(c.FoundBy))
+			a.problem(missing, where, "no repository has its version: %s; give version, chart or from, or kubeconfig", lookedFor(c.FoundBy))
 			continue
 		}
 		a.manifest.Components = append(a.manifest.Components, parity.Component{Name: c.Name, Version: version, FoundBy: c.FoundBy})
@@ -221,7 +221,7 @@ func lookedFor(by parity.FoundBy) string {
 	case by.Image != nil:
 		return fmt.Sprintf("no values and no manifest set a tag of %s", by.Image.Repository)
 	}
-	return "what a cluster serves of " + by.APIGroup + ", only a cluster tells"
+	return "the versions of " + by.APIGroup + " are only known from a cluster"
 }
 
 // declaredVersion returns the version of a component in the repositories; false if they contradict each other.
@@ -240,7 +240,7 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 		dir = path.Clean(dir)
 		at := slices.IndexFunc(a.scan.charts, func(x chart) bool { return x.Repository == repository && x.Dir == dir })
 		if at < 0 {
-			a.problem(missing, "component "+c.Name, "there is no chart %s among what is read", c.Chart)
+			a.problem(missing, "component "+c.Name, "the chart %s is in no repository that is read", c.Chart)
 			return "", "", false
 		}
 		found := a.scan.charts[at]
@@ -252,7 +252,7 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 				a.problem(missing, "component "+c.Name, "the chart %s has no dependency %s", c.Chart, c.Dependency)
 				return "", "", false
 			case dependency.Value == "":
-				a.problem(unknown, dependency.Where, "the version of the dependency %s is a range, and there is no Chart.lock that says which it is", c.Dependency)
+				a.problem(unknown, dependency.Where, "the version of the dependency %s is a range, and there is no Chart.lock", c.Dependency)
 				return "", "", false
 			}
 			all = append(all, dependency)
@@ -278,7 +278,7 @@ func (a *assembly) declaredVersion(c Component) (version, where string, ok bool)
 	}
 	for _, s := range all {
 		if s.Value != "" && version != "" && !sameVersion(s.Value, version) {
-			a.problem(conflict, where, "the version of %s is %s here and %s in %s; mend one of them, or narrow it with from", c.Name, version, s.Value, s.Where)
+			a.problem(conflict, where, "the version of %s is %s here and %s in %s; correct one of them, or narrow it with from", c.Name, version, s.Value, s.Where)
 			return "", "", false
 		}
 		if version == "" {
@@ -386,7 +386,7 @@ func (a *assembly) outside(ctx context.Context, trees map[string]*tree) {
 	for _, o := range a.options.Outside {
 		where := o.Repository + ":" + path.Clean(o.Compose)
 		if a.inventory == nil {
-			a.problem(missing, "outside "+o.Name, "no inventory says which hosts are in the group %s; give inventory", o.Hosts)
+			a.problem(missing, "outside "+o.Name, "no inventory has the hosts of the group %s; give inventory", o.Hosts)
 			continue
 		}
 		if len(a.inventory.groups[o.Hosts]) == 0 {
@@ -447,7 +447,7 @@ func (a *assembly) backups() {
 		}
 		into := destinations(a.scan.applications, c.Where)
 		if len(into) == 0 {
-			a.problem(unread, fileOf(c.Where), "the claim %s has no namespace, and no Application that is read says into which it goes", c.Name)
+			a.problem(unread, fileOf(c.Where), "the claim %s has no namespace, and no Application sets one", c.Name)
 		}
 		for _, namespace := range into {
 			c.Namespace = namespace

@@ -233,7 +233,7 @@ func forgive(problems *[]Problem, allowed []Unread) []string {
 	var warnings []string
 	for i, u := range allowed {
 		if !used[i] {
-			warnings = append(warnings, fmt.Sprintf("that %s stays unread was not needed: take it out of unread", u.Path))
+			warnings = append(warnings, fmt.Sprintf("the entry %s of unread was not needed: remove it", u.Path))
 		}
 	}
 	return warnings

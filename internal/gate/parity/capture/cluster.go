@@ -38,7 +38,7 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 	address := ""
 	found := references.System().Read(ctx, references.Sources{Kubeconfigs: []string{a.Kubeconfig}})
 	if len(found) == 0 {
-		return nil, nil, fmt.Errorf("the kubeconfig leads nowhere that the boundary could be asked about")
+		return nil, nil, fmt.Errorf("the kubeconfig has no server that the boundary can check")
 	}
 	for _, f := range found {
 		production, d, err := a.decide(ctx, f)
@@ -46,7 +46,7 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 			return nil, nil, err
 		}
 		if production {
-			warnings = append(warnings, fmt.Sprintf("production is read, as read_production says: %s", d))
+			warnings = append(warnings, fmt.Sprintf("production is read because of read_production: %s", d))
 		}
 		if d.Target == access.Server().String() || strings.TrimSuffix(d.Target, "/") == access.Server().String() {
 			if address = d.Pinned; address == "" && len(d.Addresses) > 0 {
@@ -55,7 +55,7 @@ func ReadCluster(ctx context.Context, a Asked) (*parity.Found, []string, error) 
 		}
 	}
 	if a.HelmSecrets {
-		warnings = append(warnings, "the kubeconfig may read secrets, and with what they hold more than read; only Helm's releases are read, as helm_secrets says")
+		warnings = append(warnings, "the kubeconfig may read secrets, which can contain credentials that write; only Helm's releases are read (helm_secrets)")
 	}
 	access.At(address)
 	if err := access.Prove(ctx); err != nil {

@@ -39,7 +39,7 @@ func (s *scan) recurringJob(where string, n *yaml.Node) error {
 	j := job{Name: name, Where: at(where, n)}
 	groups := get(n, "spec", "groups")
 	if is(groups) && groups.Kind != yaml.SequenceNode {
-		return fmt.Errorf("line %d: its groups are no list", groups.Line)
+		return fmt.Errorf("line %d: its groups are not a list", groups.Line)
 	}
 	for _, item := range items(groups) {
 		group, err := plain(real(item), "a group")

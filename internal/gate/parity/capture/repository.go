@@ -152,7 +152,7 @@ func openTree(ctx context.Context, runner run.Runner, r Repository) (*tree, erro
 	for _, folder := range r.Read {
 		clean := path.Clean(folder)
 		if path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") {
-			return nil, fmt.Errorf("%q in read lies outside of the repository", folder)
+			return nil, fmt.Errorf("%q in read is outside of the repository", folder)
 		}
 		t.read = append(t.read, clean)
 		found := false

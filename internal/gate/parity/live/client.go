@@ -60,7 +60,7 @@ func Connect(ctx context.Context, file, kubeContext string, allow Allow) (*Clien
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", file, err)
 	}
 	client := &http.Client{Transport: transport, Timeout: time.Minute, CheckRedirect: func(request *http.Request, _ []*http.Request) error {
-		return fmt.Errorf("the server leads on to %s, which is not followed", request.URL.Host)
+		return fmt.Errorf("the server redirects to %s, which is not followed", request.URL.Host)
 	}}
 	return &Client{http: client, base: access.Server}, nil
 }

@@ -178,11 +178,11 @@ func TestWhatCannotBeReadIsAnErrorAndNeverAbsent(t *testing.T) {
 		"an object in place of a list": {"/api/v1/pods", `{"kind": "Pod"}`, `the answer is "Pod" and no list`},
 		"a list without items":         {"/api/v1/pods", `{"kind": "PodList"}`, "no list"},
 		"no node":                      {"/api/v1/nodes", `{"kind": "NodeList", "items": []}`, "knows no node"},
-		"no version":                   {"/version", `{}`, "does not tell its version"},
+		"no version":                   {"/version", `{}`, "returned no version"},
 		"no groups":                    {"/apis", `{"kind": "APIGroupList"}`, "names no groups"},
 		"a server that leads elsewhere": {"/api/v1/nodes", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://192.0.2.1/", http.StatusFound)
-		}, "leads on to 192.0.2.1"},
+		}, "redirects to 192.0.2.1"},
 		"a list that is always expired":  {"/api/v1/pods", status(410, "expired"), "410 Gone"},
 		"secrets that may not be read":   {"/api/v1/secrets", status(403, "secrets is forbidden"), "403 Forbidden"},
 		"a release that is not readable": {"/api/v1/secrets", `{"kind": "SecretList", "items": [{"metadata": {"name": "s", "namespace": "n", "labels": {"name": "r", "version": "1"}}, "data": {"release": "e30="}}]}`, "the secret n/s of Helm"},

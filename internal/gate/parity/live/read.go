@@ -45,7 +45,7 @@ func (c *Client) Read(ctx context.Context, wanted Wanted) (parity.Found, error) 
 		return found, fmt.Errorf("reading the cluster: %w", err)
 	}
 	if version.GitVersion == "" {
-		return found, errors.New("reading the cluster: the API server does not tell its version")
+		return found, errors.New("reading the cluster: the API server returned no version")
 	}
 	found.Version = version.GitVersion
 	served, err := c.groups(ctx)

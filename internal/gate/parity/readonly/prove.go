@@ -98,7 +98,7 @@ func (a *Access) ClusterUID(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("asking which cluster it is: %w", err)
 	}
 	if space.Metadata.UID == "" {
-		return "", errors.New("asking which cluster it is: it does not tell")
+		return "", errors.New("reading the cluster's UID: none returned")
 	}
 	return space.Metadata.UID, nil
 }
@@ -232,7 +232,7 @@ func (a *Access) rules(ctx context.Context, space string) ([]string, error) {
 	}
 	var reasons []string
 	if answer.Status.Incomplete || answer.Status.EvaluationError != "" {
-		reasons = append(reasons, "the API server cannot tell all of what it may do (incomplete rules), so that it may be anything")
+		reasons = append(reasons, "the API server returned incomplete rules, so its permissions are unknown")
 	}
 	for _, rule := range answer.Status.ResourceRules {
 		reasons = append(reasons, rule.writes(a.options.HelmSecrets)...)
@@ -273,7 +273,7 @@ func (a *Access) access(ctx context.Context, space string, questions []attribute
 		case answer.Status.Allowed:
 			reasons = append(reasons, "it may "+q.String())
 		case answer.Status.EvaluationError != "":
-			reasons = append(reasons, "the API server cannot tell whether it may "+q.String())
+			reasons = append(reasons, "the API server cannot evaluate whether it may "+q.String())
 		}
 	}
 	return reasons, nil

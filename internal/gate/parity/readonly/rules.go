@@ -42,7 +42,7 @@ func (r resourceRule) writes(secrets bool) []string {
 				case verb == "get" && resource == "*":
 					add("it may get %s, and among what a wildcard covers are pods/exec and the like, which act on a GET, and whatever is added later: name the resources", name)
 				case !secrets && (resource == "secrets" || resource == "*") && (group == "" || group == "*"):
-					add("it may %s secrets, with which it could log in as one who writes: take them away, or set helm_secrets to read Helm's releases", verb)
+					add("it may %s secrets, which can contain credentials that write: remove the permission, or set helm_secrets to read Helm's releases", verb)
 				}
 			}
 		}

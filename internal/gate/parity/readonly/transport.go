@@ -51,12 +51,12 @@ func (g *gate) refuses(req *http.Request) string {
 	case req.URL.Scheme != "https" || req.URL.Host != g.host || req.Host != "" && req.Host != g.host:
 		return "it is for another server"
 	case strings.Contains(path, "%") || strings.Contains(path, "//") || strings.Contains(path, "/.") || !strings.HasPrefix(path, "/"):
-		return "its path may mean another one"
+		return "its path is ambiguous"
 	}
 	for name := range req.Header {
 		switch name = strings.ToLower(name); {
 		case strings.HasPrefix(name, "impersonate-"), name == "upgrade", name == "connection", name == "x-http-method-override", strings.HasPrefix(name, "x-remote-"), strings.HasPrefix(name, "sec-websocket"):
-			return "its header " + name + " asks for more than reading"
+			return "its header " + name + " requests more than reading"
 		}
 	}
 	if req.Method == http.MethodPost {
