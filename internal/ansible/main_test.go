@@ -240,7 +240,7 @@ func TestChangedAndDiffComeFromOneList(t *testing.T) {
 			assert.Equal(t, c.diff, result["diff"])
 			result, _ = play(t, m, `{}`)
 			assert.Equal(t, c.changed, result["changed"])
-			assert.NotContains(t, result, "diff", "nobody asked")
+			assert.NotContains(t, result, "diff", "--diff was not set")
 		})
 	}
 }
@@ -320,7 +320,7 @@ func TestADeadlineFailsEvenIfTheModuleTakesNoNotice(t *testing.T) {
 	}
 }
 
-func TestWhatLeavesIsAlwaysUTF8AndNeverATypeOfAnsibleItself(t *testing.T) {
+func TestOutputIsAlwaysUTF8AndHasNoTypesOfAnsible(t *testing.T) {
 	t.Parallel()
 	result, _ := play(t, does(func(_ context.Context, c *Call) error {
 		c.Return("raw", "a\xffb")

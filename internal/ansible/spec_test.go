@@ -96,7 +96,7 @@ func TestBindFillsAStruct(t *testing.T) {
 	assert.Equal(t, map[string]string{"a": "1", "b": "True", "c": ""}, got.Labels)
 }
 
-func TestAllProblemsAreToldInOneLine(t *testing.T) {
+func TestAllProblemsAreReportedOnOneLine(t *testing.T) {
 	t.Parallel()
 	m := Module{Name: "thing", Run: nothing, Spec: Spec{Options: map[string]Option{
 		"name": {Required: true}, "size": {Type: Bytes}, "disks": {Type: List, Elements: Dict, Spec: &Spec{Options: map[string]Option{

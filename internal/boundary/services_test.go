@@ -214,7 +214,7 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 }
 
 // A repository in the file system is every one that git would end up at.
-func TestALocalRepositoryIsJudgedByWhereItLeads(t *testing.T) {
+func TestALocalRepositoryIsCheckedByThePathsThatGitFollows(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.EvalSymlinks(t.TempDir())
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func TestAFailureOfTheDockerCommandSaysWhatToDo(t *testing.T) {
 		advises string
 	}{
 		"the command is not installed": {says{err: exec.ErrNotFound}, ErrNoEngine, "make engine"},
-		"nobody listens": {
+		"no process listens": {
 			says{stderr: "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", err: status}, ErrNoEngine, "make engine",
 		},
 		"the socket is not ours": {
@@ -65,7 +65,7 @@ func TestAFailureOfTheDockerCommandSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestInspectGivesWhatIsThereAndLeavesOutTheRest(t *testing.T) {
+func TestInspectReturnsExistingObjectsOnly(t *testing.T) {
 	t.Parallel()
 	type thing struct{ Name string }
 	some := says{stdout: `[{"Name":"a"}]`, stderr: "Error: No such volume: b", err: errors.New("exit status 1")}

@@ -27,7 +27,7 @@ func step(name string, fails error, log *[]string) Step {
 	}
 }
 
-func TestAPlanThatFailsTakesBackWhatItBeganLastFirst(t *testing.T) {
+func TestAFailedPlanUndoesItsStepsInReverseOrder(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	var log []string
@@ -38,7 +38,7 @@ func TestAPlanThatFailsTakesBackWhatItBeganLastFirst(t *testing.T) {
 	assert.Equal(t, []string{"do one", "do two", "undo two", "undo one"}, log)
 }
 
-func TestAPlanThatFailsKeepsWhatItMadeWhenTold(t *testing.T) {
+func TestAFailedPlanWithKeepUndoesNothing(t *testing.T) {
 	t.Parallel()
 	var log []string
 	plan := Plan{Steps: []Step{step("one", nil, &log), step("two", errors.New("broken"), &log)}}
@@ -46,7 +46,7 @@ func TestAPlanThatFailsKeepsWhatItMadeWhenTold(t *testing.T) {
 	assert.Equal(t, []string{"do one", "do two"}, log)
 }
 
-func TestAPlanThatIsInterruptedStillHasTimeToTakeBack(t *testing.T) {
+func TestAPlanThatIsInterruptedStillHasTimeToUndo(t *testing.T) {
 	t.Parallel()
 	var log []string
 	ctx, cancel := context.WithCancel(t.Context())
@@ -78,7 +78,7 @@ func serve(t *testing.T, answer func(net.Conn)) (string, int) {
 	return "127.0.0.1", listener.Addr().(*net.TCPAddr).Port
 }
 
-func TestWaitingForSSHSaysWhatWasSeenLast(t *testing.T) {
+func TestWaitingForSSHReportsTheLastFailure(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		answer func(net.Conn)
@@ -141,7 +141,7 @@ func TestAPublicKeyIsReadAsSSHKeygenReadsIt(t *testing.T) {
 	}
 }
 
-func TestKnownHostsNamesEveryPlaceWhereTheMachineIsReached(t *testing.T) {
+func TestKnownHostsHasEveryAddressOfTheMachine(t *testing.T) {
 	t.Parallel()
 	key, err := ParsePublicKey(aKey)
 	require.NoError(t, err)
@@ -185,7 +185,7 @@ func TestTheStateFolderFollowsXDG(t *testing.T) {
 	}
 }
 
-func TestWhatTheLastMachineLeavesIsRemovedAndWhatTheUserBroughtStays(t *testing.T) {
+func TestFilesOfTheLastMachineAreRemovedAndTheUsersStay(t *testing.T) {
 	t.Parallel()
 	own := Home{Dir: filepath.Join(t.TempDir(), "own")}
 	require.NoError(t, atomicfile.Write(own.keyFile(), []byte("k"), 0o600))

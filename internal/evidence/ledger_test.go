@@ -235,7 +235,7 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-func TestTheSecondHeadTellsOfAnEndThatWasCutOffWithTheFirst(t *testing.T) {
+func TestTheSecondHeadRevealsRecordsThatWereRemovedWithTheFirst(t *testing.T) {
 	t.Parallel()
 	l := book(t, 5, nil)
 	lines := content(t, l)
@@ -272,7 +272,7 @@ func TestALedgerWithoutAHeadIsNotTrusted(t *testing.T) {
 	assert.Empty(t, result.Problems)
 }
 
-func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
+func TestTheHeadNextToTheLedgerAloneIsNotEnough(t *testing.T) {
 	t.Parallel()
 	l := book(t, 5, nil)
 	result, err := l.Verify(t.Context(), Check{})
@@ -291,14 +291,14 @@ func TestTheHeadBesideTheLedgerAloneVouchesForNothing(t *testing.T) {
 	assert.Equal(t, headMissing, result.Problems[0].Kind)
 	assert.Contains(t, result.Problems[0].Message, "the second head "+l.heads()[1]+" is missing")
 	assert.False(t, result.Anchored)
-	for name, check := range map[string]Check{"told not to mind": {AllowMissingHead: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
+	for name, check := range map[string]Check{"AllowMissingHead": {AllowMissingHead: true}, "a head noted elsewhere": {Heads: []Head{{Sequence: 3, Hash: entry.Hash}}}} {
 		result, err = l.Verify(t.Context(), check)
 		require.NoError(t, err)
 		assert.Empty(t, result.Problems, name)
 	}
 }
 
-func TestALedgerHasOneSecondHeadHoweverItIsSpelled(t *testing.T) {
+func TestALedgerHasOneSecondHeadForAllSpellingsOfItsPath(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "kept"), 0o700))
@@ -313,7 +313,7 @@ func TestALedgerHasOneSecondHeadHoweverItIsSpelled(t *testing.T) {
 	assert.NotEqual(t, heads("kept/ledger.jsonl"), heads("kept/other.jsonl"))
 }
 
-func TestALedgerThatIsGoneIsMissed(t *testing.T) {
+func TestAMissingLedgerWithAHeadIsReported(t *testing.T) {
 	t.Parallel()
 	l := book(t, 5, nil)
 	require.NoError(t, os.Remove(l.Path))
@@ -323,7 +323,7 @@ func TestALedgerThatIsGoneIsMissed(t *testing.T) {
 	assert.Equal(t, recordRemoved, result.Problems[0].Kind)
 }
 
-func TestWhatACrashLeftIsTakenAwayByTheNextRecord(t *testing.T) {
+func TestTheNextRecordRemovesAnIncompleteOne(t *testing.T) {
 	t.Parallel()
 	for _, records := range []int{0, 1, 7} {
 		l := book(t, records, nil)
@@ -347,7 +347,7 @@ func TestWhatACrashLeftIsTakenAwayByTheNextRecord(t *testing.T) {
 	}
 }
 
-func TestWritersAtOnceLoseNothing(t *testing.T) {
+func TestConcurrentWritersLoseNoRecord(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger.jsonl")
 	var all sync.WaitGroup
@@ -419,7 +419,7 @@ func TestAFullDiskLosesNoEarlierRecord(t *testing.T) {
 	require.NoError(t, err, "with room again it goes on")
 }
 
-func TestWhatIsNoLedgerIsNotWrittenTo(t *testing.T) {
+func TestAFileThatIsNotALedgerIsNotWritten(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(t *testing.T, path string){
 		"a folder": func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) },
@@ -447,7 +447,7 @@ func TestWhatIsNoLedgerIsNotWrittenTo(t *testing.T) {
 	}
 }
 
-func TestARecordThatSaysNothingIsRefused(t *testing.T) {
+func TestAnEmptyRecordIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Record){
 		"no name":              func(r *Record) { r.What = "" },
@@ -578,7 +578,7 @@ func TestForgedSignatures(t *testing.T) {
 
 func line0(option, line string) string { return strings.Replace(line, " ", " "+option+" ", 1) }
 
-func TestAllowedSignersThatCannotBeMeant(t *testing.T) {
+func TestInvalidAllowedSigners(t *testing.T) {
 	t.Parallel()
 	_, public := keys(t, "ed25519")
 	for name, text := range map[string]string{
@@ -598,7 +598,7 @@ func TestAllowedSignersThatCannotBeMeant(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func TestAKeyThatCannotSignLeavesTheLedgerAlone(t *testing.T) {
+func TestAFailedSignatureLeavesTheLedgerUnchanged(t *testing.T) {
 	t.Parallel()
 	l := book(t, 2, nil)
 	locked := filepath.Join(t.TempDir(), "key")

@@ -35,7 +35,7 @@ func reported(t *testing.T) *Report {
 	return report
 }
 
-func TestAReportIsWrittenForItsOwnerInEveryFormat(t *testing.T) {
+func TestReportsOfEveryFormatAreReadableByTheirOwnerOnly(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "report.json")
 	paths, err := write(path, reported(t), []string{"annotations", "junit", "sarif", "text"})

@@ -72,7 +72,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 		"a manifest that never ends":          {statusFailed, "", []string{"check", "--boundary", "/dev/zero", "172.30.0.11"}},
 		"ssh by such a one":                   {255, "", []string{"ssh", "--boundary", "/dev/zero", "--", "172.30.0.11"}},
 		"a pipe without a writer as manifest": {statusFailed, "", []string{"check", "--boundary", pipe, "172.30.0.11"}},
-		"ssh by one that nobody writes":       {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
+		"ssh by a pipe without a writer":      {255, "", []string{"ssh", "--boundary", pipe, "--", "172.30.0.11"}},
 		"a directory with a pipe in it":       {statusFailed, "", []string{"check", "--boundary", good, "--kind", "file", filepath.Dir(pipe)}},
 		"a manifest of a megabyte":            {statusFailed, "", []string{"check", "--boundary", written(t, "l.yml", manifest+"#"+long), "172.30.0.11"}},
 		"ten thousand patterns by as many":    {statusOK, "", []string{"check", "--boundary", crowded, "172.30.0.11"}},
@@ -91,7 +91,7 @@ func TestWhatIsGivenToHurtIsRefusedInTime(t *testing.T) {
 	}
 }
 
-func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
+func TestLongMessagesAreShortened(t *testing.T) {
 	t.Parallel()
 	good := written(t, "b.yml", manifest)
 	long := strings.Repeat("é", 100_000)
@@ -115,7 +115,7 @@ func TestAMessageIsNoLongerThanWhoReadsItCanBear(t *testing.T) {
 	assert.Equal(t, strings.Repeat("é", longest), short(strings.Repeat("é", longest)))
 }
 
-func TestTheExitStatusTellsWhatHappened(t *testing.T) {
+func TestExitStatuses(t *testing.T) {
 	t.Parallel()
 	good, empty := written(t, "b.yml", manifest), written(t, "b.yml", "")
 	for name, c := range map[string]struct {
@@ -229,7 +229,7 @@ func TestUnderTheNameOfSSHTheManifestComesFromTheEnvironment(t *testing.T) {
 	stderr.Reset()
 	p.Env = append(p.Env, sshexec.EnvDigest+"="+strings.Repeat("0", 64))
 	assert.Equal(t, notConnected, Main(p))
-	assert.Contains(t, stderr.String(), "has changed since this run began", "as it is told to the ssh that scp starts")
+	assert.Contains(t, stderr.String(), "has changed since this run began", "as the ssh that scp starts checks it")
 	stderr.Reset()
 	p.Env = nil
 	assert.Equal(t, notConnected, Main(p))
@@ -262,7 +262,7 @@ func TestTargetsComeAsLinesOfJSONAndGoAsJSON(t *testing.T) {
 	}
 }
 
-func TestOnlyThisRunsOwnTrueLetsItThroughAndIsWrittenDown(t *testing.T) {
+func TestAnOverrideNeedsTrueOnThisCommandLineAndIsLogged(t *testing.T) {
 	t.Parallel()
 	good := written(t, "b.yml", manifest)
 	for name, c := range map[string]struct {
@@ -368,7 +368,7 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	require.Equal(t, statusOK, status, out)
 	info, err := os.Stat(log)
 	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "whoever made it")
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "whatever its mode was before")
 	status, out = say("2", "192.168.1.201 port 22", "--reached")
 	assert.Equal(t, statusRefused, status)
 	assert.Contains(t, out, "no override of this run")
@@ -389,7 +389,7 @@ func TestTheLogOfOverridesNamesEveryHostThatIsConnectedTo(t *testing.T) {
 	assert.True(t, strings.HasPrefix(string(data), "half a line\n"), "nothing is taken out")
 }
 
-func TestTheManifestCanAskForMore(t *testing.T) {
+func TestTheManifestCanRequireMore(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "arcodange-sandbox")
 	asking := func(policy, request string) string {

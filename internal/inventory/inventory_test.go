@@ -78,7 +78,7 @@ func FuzzRead(f *testing.F) {
 }
 
 // A pipe in place of a file would be waited for without end.
-func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
+func TestPipesAndDevicesAreNotRead(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(root, "h.yml"), []byte("all: {hosts: {a: }}"), 0o600))
@@ -92,7 +92,7 @@ func TestWhatIsNoFileIsNotWaitedFor(t *testing.T) {
 }
 
 // A range that stands for more hosts than there is memory for is not made. Ansible would make it, so the corpus cannot hold it.
-func TestARangeWithoutEndIsNotMade(t *testing.T) {
+func TestAHugeRangeIsNotExpanded(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"a[0:999999]b[0:999999]c[0:999999]", "a[0:999999999999]", strings.Repeat("a[1:9]", 20), strings.Repeat("b[1:9999]\n", 20)} {
 		root := t.TempDir()

@@ -42,7 +42,7 @@ current-context: x
 `
 }
 
-func TestItLeadsWhereItSaysWithTheCredentialsThatItHolds(t *testing.T) {
+func TestRequestsGoToTheServerWithTheCredentialsOfTheFile(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	server, text := answering(t)
 	access, err := parse([]byte(text), "", "")
@@ -60,7 +60,7 @@ func TestItLeadsWhereItSaysWithTheCredentialsThatItHolds(t *testing.T) {
 	assert.Equal(t, "Bearer abc", string(said[:n]))
 }
 
-func TestTheAddressIsAskedAtEachConnection(t *testing.T) {
+func TestTheAddressIsRequestedForEachConnection(t *testing.T) {
 	t.Parallel()
 	server, text := answering(t)
 	// The certificate of httptest is for this name, which leads elsewhere.

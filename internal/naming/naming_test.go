@@ -71,7 +71,7 @@ func TestAppsOfTheReferenceLabCanLiveTogether(t *testing.T) {
 	assert.Len(t, named, 9)
 }
 
-func TestWordsThatAreNoAppAndNoEnv(t *testing.T) {
+func TestInvalidAppsAndEnvs(t *testing.T) {
 	t.Parallel()
 	table := shippedTable(t)
 	tests := []struct{ name, app, env, want string }{
@@ -122,7 +122,7 @@ func TestWordsThatAreNoAppAndNoEnv(t *testing.T) {
 	}
 }
 
-func TestListsThatSpeakTwiceOfTheSame(t *testing.T) {
+func TestDuplicatesInLists(t *testing.T) {
 	t.Parallel()
 	table := shippedTable(t)
 	_, err := table.Instances([]App{{"erp", []string{"sandbox", "prod", "sandbox"}}})
@@ -205,7 +205,7 @@ func TestTheLongestNamesThatFit(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAnAppThatIsCalledAsAnotherInItsEnv(t *testing.T) {
+func TestAnAppWithTheNameOfAnotherInAnEnv(t *testing.T) {
 	t.Parallel()
 	table := shippedTable(t)
 	instances, err := table.Instances([]App{{"erp", []string{"prod", "sandbox"}}, {"erp-sandbox", nil}})

@@ -51,14 +51,14 @@ reserved: {apps: [intranet], envs: [live]}
 	assert.Equal(t, "erp-sandbox.arcodange.lab", name)
 }
 
-func TestConventionsThatBuildOnNothing(t *testing.T) {
+func TestConventionsWithAnEmptyBase(t *testing.T) {
 	t.Parallel()
 	table, err := Read("names.yml", []byte("base: none\nadd:\n  host: {what: host, prod: <app>, other: <app>-<env>, allows: dns_name}\n"))
 	require.NoError(t, err)
 	assert.Equal(t, []string{"host"}, table.Systems())
 }
 
-func TestConventionsThatCannotBeMeant(t *testing.T) {
+func TestInvalidConventions(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, file, want string }{
 		{"an unknown system", "systems:\n  mysql: {prod: <app>}", `systems: unknown system "mysql"; known are argocd_application`},

@@ -75,8 +75,8 @@ func tree(t *testing.T, files map[string]string) string {
 	return root
 }
 
-// judged reads the sources and says of each finding what became of it, with root for the directory's path.
-func judged(t *testing.T, root string, reader Reader, sources Sources) []string {
+// decisions reads the sources and says of each finding what became of it, with root for the directory's path.
+func decisions(t *testing.T, root string, reader Reader, sources Sources) []string {
 	t.Helper()
 	m, err := boundary.Parse(filepath.Join(root, "boundary.yml"), []byte(manifestText))
 	require.NoError(t, err)
@@ -113,7 +113,7 @@ func config(clusters string) string {
 	return "apiVersion: v1\nkind: Config\nclusters:\n" + clusters + "users: [{name: u, user: {token: SECRET, client-key-data: SECRET}}]\n"
 }
 
-func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
+func TestEveryClusterOfAKubeconfigIsChecked(t *testing.T) {
 	t.Parallel()
 	data := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(pemOf(text))) }
 	for name, c := range map[string]struct {
@@ -159,14 +159,14 @@ func TestEveryClusterOfAKubeconfigIsJudged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{"config": c.text, "two.pem": pemOf("x") + pemOf("abc")})
-			same(t, c.wanted, judged(t, root, Reader{}, Sources{Kubeconfigs: []string{filepath.Join(root, "config")}}))
+			same(t, c.wanted, decisions(t, root, Reader{}, Sources{Kubeconfigs: []string{filepath.Join(root, "config")}}))
 		})
 	}
-	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/none/config"}}))
-	same(t, []string{"not a regular file"}, judged(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
+	same(t, []string{"it cannot be read (no such file or directory)"}, decisions(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/nonexistent/none/config"}}))
+	same(t, []string{"not a regular file"}, decisions(t, t.TempDir(), Reader{}, Sources{Kubeconfigs: []string{"/dev/null"}}))
 }
 
-func TestTheEnvironmentIsJudged(t *testing.T) {
+func TestTheEnvironmentIsChecked(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{
 		"sandbox":           config("- {name: a, cluster: {server: 'https://127.0.0.1:6443'}}\n"),
@@ -237,15 +237,15 @@ func TestTheEnvironmentIsJudged(t *testing.T) {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
 			text := strings.NewReplacer("ROOT", root, "SECRET", secret).Replace(environment)
-			same(t, wanted, judged(t, root, Reader{Environ: strings.Fields(text)}, Sources{Environment: true}))
+			same(t, wanted, decisions(t, root, Reader{Environ: strings.Fields(text)}, Sources{Environment: true}))
 		})
 	}
 	home := filepath.Join(root, "home")
-	same(t, []string{"refused kube https://192.0.2.2:6443", "refused environment PGPASSFILE"}, judged(t, root, Reader{Home: home}, Sources{Environment: true}))
-	same(t, []string{"refused environment PGPASSFILE", "allowed kube"}, judged(t, root, Reader{Home: home, Environ: []string{"KUBECONFIG=" + filepath.Join(root, "sandbox")}}, Sources{Environment: true}))
+	same(t, []string{"refused kube https://192.0.2.2:6443", "refused environment PGPASSFILE"}, decisions(t, root, Reader{Home: home}, Sources{Environment: true}))
+	same(t, []string{"refused environment PGPASSFILE", "allowed kube"}, decisions(t, root, Reader{Home: home, Environ: []string{"KUBECONFIG=" + filepath.Join(root, "sandbox")}}, Sources{Environment: true}))
 }
 
-func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
+func TestATofuRootIsCheckedByItsStateAndItsProviders(t *testing.T) {
 	t.Parallel()
 	const gcs = "terraform {\n  backend \"gcs\" {\n    bucket = \"sandbox-tf\"\n    prefix = \"erp/main\"\n  }\n}\n"
 	ok := "allowed tofu_state gcs:sandbox-tf/erp/main: it is sandbox (ROOT/m/main.tf:2)"
@@ -392,10 +392,10 @@ func TestATofuRootIsJudgedByItsStateAndItsProviders(t *testing.T) {
 			if _, ok := c.files["given.tfvars"]; ok {
 				asked.VarFiles = []string{filepath.Join(root, "m/given.tfvars")}
 			}
-			same(t, c.wanted, judged(t, root, Reader{Environ: []string{"TF_VAR_env=192.0.2.1"}}, Sources{Tofu: []Root{asked}}))
+			same(t, c.wanted, decisions(t, root, Reader{Environ: []string{"TF_VAR_env=192.0.2.1"}}, Sources{Tofu: []Root{asked}}))
 		})
 	}
-	same(t, []string{"it cannot be read (no such file or directory)"}, judged(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent/none"}}}))
+	same(t, []string{"it cannot be read (no such file or directory)"}, decisions(t, t.TempDir(), Reader{}, Sources{Tofu: []Root{{Directory: "/nonexistent/none"}}}))
 }
 
 func TestEnvironmentVariablesHaveOneClass(t *testing.T) {
@@ -417,7 +417,7 @@ func TestEnvironmentVariablesHaveOneClass(t *testing.T) {
 	}
 }
 
-func TestTheContextOfDockerIsJudged(t *testing.T) {
+func TestTheContextOfDockerIsChecked(t *testing.T) {
 	t.Parallel()
 	meta := func(name string) string {
 		return fmt.Sprintf("contexts/meta/%x/meta.json", sha256.Sum256([]byte(name)))
@@ -460,7 +460,7 @@ func TestTheContextOfDockerIsJudged(t *testing.T) {
 			}
 			root := tree(t, files)
 			reader := Reader{Home: filepath.Join(root, "home"), Environ: strings.Fields(strings.ReplaceAll(c.environment, "ROOT", root))}
-			found := judged(t, root, reader, Sources{Environment: true})
+			found := decisions(t, root, reader, Sources{Environment: true})
 			slices.SortFunc(found, func(a, b string) int { return strings.Compare(b, a) }) // by what they say
 			same(t, c.wanted, found)
 		})
@@ -470,7 +470,7 @@ func TestTheContextOfDockerIsJudged(t *testing.T) {
 	files["main.tf"] = "terraform {\n backend \"inmem\" {}\n}\nprovider \"docker\" {}\n"
 	root := tree(t, files)
 	reader := Reader{Environ: []string{"DOCKER_CONFIG=" + root}}
-	same(t, []string{"refused endpoint tcp://192.0.2.1:2376"}, judged(t, root, reader, Sources{Tofu: []Root{{Directory: root}}}))
+	same(t, []string{"refused endpoint tcp://192.0.2.1:2376"}, decisions(t, root, reader, Sources{Tofu: []Root{{Directory: root}}}))
 }
 
 // doubled is a chain of locals, each of which is twice the one before.
@@ -483,7 +483,7 @@ func doubled(n int) string {
 }
 
 // What the environment adds to a root counts where only the root is asked about.
-func TestARootIsJudgedWithWhatTheEnvironmentAdds(t *testing.T) {
+func TestARootIsCheckedWithTheSettingsOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	const state = "terraform {\n backend \"http\" {\n address = \"http://198.51.100.11/state?ws=sandbox\"\n }\n}\n"
 	for environment, wanted := range map[string][]string{
@@ -497,7 +497,7 @@ func TestARootIsJudgedWithWhatTheEnvironmentAdds(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{"main.tf": state})
 			environ := strings.Fields(strings.ReplaceAll(environment, "SECRET", secret))
-			same(t, wanted, judged(t, root, Reader{Environ: environ}, Sources{Tofu: []Root{{Directory: root}}}))
+			same(t, wanted, decisions(t, root, Reader{Environ: environ}, Sources{Tofu: []Root{{Directory: root}}}))
 		})
 	}
 }
@@ -514,7 +514,7 @@ func TestARootIsReadInTime(t *testing.T) {
 		require.NoError(t, os.Symlink(".", filepath.Join(root, link)))
 	}
 	done := make(chan []string)
-	go func() { done <- judged(t, root, Reader{}, Sources{Tofu: []Root{{Directory: root}}}) }()
+	go func() { done <- decisions(t, root, Reader{}, Sources{Tofu: []Root{{Directory: root}}}) }()
 	select {
 	case found := <-done:
 		same(t, []string{"allowed tofu_state gcs:sandbox-tf/x"}, found)
@@ -523,7 +523,7 @@ func TestARootIsReadInTime(t *testing.T) {
 	}
 }
 
-func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
+func TestArgoCDManifestsAreCheckedByDestinationAndSource(t *testing.T) {
 	t.Parallel()
 	app := func(spec string) string {
 		return "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: a}\nspec:\n" + spec
@@ -570,14 +570,14 @@ func TestArgoCDManifestsAreJudgedByDestinationAndSource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{"a.yaml": c.text, "notes.txt": "{{"})
-			same(t, c.wanted, judged(t, root, Reader{}, Sources{ArgoCD: []string{root}}))
+			same(t, c.wanted, decisions(t, root, Reader{}, Sources{ArgoCD: []string{root}}))
 		})
 	}
-	same(t, []string{"there is none"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{t.TempDir()}}))
-	same(t, []string{"they cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{"/nonexistent/none"}}))
+	same(t, []string{"there is none"}, decisions(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{t.TempDir()}}))
+	same(t, []string{"they cannot be read"}, decisions(t, t.TempDir(), Reader{}, Sources{ArgoCD: []string{"/nonexistent/none"}}))
 }
 
-func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
+func TestRemotesAreCheckedByTheURLsThatGitUses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		config string
@@ -629,7 +629,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, file.Close())
 			reader := Reader{Home: root, Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1", "GIT_DIR=/nonexistent"}}
-			found := judged(t, root, reader, Sources{Git: []string{repository}})
+			found := decisions(t, root, reader, Sources{Git: []string{repository}})
 			if name == "a syntax error" { // git repeats the place, never the text
 				require.Len(t, found, 1)
 			}
@@ -657,7 +657,7 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		require.NoError(t, os.WriteFile(root+"/r/.git/remotes/old", []byte("URL: git@192.0.2.1:a/b\n"), 0o600))
 		reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}}
 		for _, directory := range []string{"/r", "/r/sub", "/w"} {
-			found := judged(t, root, reader, Sources{Git: []string{root + directory}})
+			found := decisions(t, root, reader, Sources{Git: []string{root + directory}})
 			for _, wanted := range []string{
 				"it has remotes in an obsolete format", "allowed git git@forge.test:org/app.git", "refused git https://192.0.2.1/a:",
 				"refused git git@forge.test:prod/b.git: it is a repository of production", "refused git https://192.0.2.1/lfs:",
@@ -682,21 +682,21 @@ func TestRemotesAreJudgedByWhatGitMakesOfThem(t *testing.T) {
 		require.NoError(t, os.Symlink("../deep/er", root+"/r/link"))
 		reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_NOSYSTEM=1"}}
 		for _, directory := range []string{"/r", "/r/sub"} {
-			same(t, []string{"refused git ROOT/r/sub/../link/../other"}, judged(t, root, reader, Sources{Git: []string{root + directory}}))
+			same(t, []string{"refused git ROOT/r/sub/../link/../other"}, decisions(t, root, reader, Sources{Git: []string{root + directory}}))
 		}
 		git("remote", "remove", "beside")
 		require.NoError(t, os.Mkdir(root+"/r/.git/hooks", 0o700))
 		require.NoError(t, os.Rename(root+"/lfs/pre-push", root+"/r/.git/hooks/pre-push"))
-		same(t, nil, judged(t, root, reader, Sources{Git: []string{root + "/r"}}))
+		same(t, nil, decisions(t, root, reader, Sources{Git: []string{root + "/r"}}))
 		require.NoError(t, os.RemoveAll(root+"/r/.git/hooks"))
 		require.NoError(t, os.Symlink("../../lfs", root+"/r/.git/hooks"))
-		same(t, []string{"refused external_reference hooks: it names programs outside of the repository"}, judged(t, root, reader, Sources{Git: []string{root + "/r"}}))
+		same(t, []string{"refused external_reference hooks: it names programs outside of the repository"}, decisions(t, root, reader, Sources{Git: []string{root + "/r"}}))
 	})
 	reader := Reader{Runner: run.Exec{}, Environ: []string{"PATH=" + os.Getenv("PATH"), "GIT_CEILING_DIRECTORIES=/"}}
-	same(t, []string{"its configuration cannot be read"}, judged(t, t.TempDir(), reader, Sources{Git: []string{t.TempDir()}}))
+	same(t, []string{"its configuration cannot be read"}, decisions(t, t.TempDir(), reader, Sources{Git: []string{t.TempDir()}}))
 }
 
-func TestKeyFilesAreJudged(t *testing.T) {
+func TestKeyFilesAreChecked(t *testing.T) {
 	t.Parallel()
 	const key = "AAAAC3NzaC1lZDI1NTE5AAAAIBv0bMZxkLWgJ3JjNSyDjKcDUdHnQqHZYyhCJ5GmJ1sD"
 	const prod = "AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -720,15 +720,15 @@ func TestKeyFilesAreJudged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{c.file: c.text})
-			same(t, c.wanted, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, c.file)}}))
+			same(t, c.wanted, decisions(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, c.file)}}))
 		})
 	}
-	same(t, []string{"it cannot be read"}, judged(t, t.TempDir(), Reader{}, Sources{Keys: []string{"/nonexistent/none"}}))
+	same(t, []string{"it cannot be read"}, decisions(t, t.TempDir(), Reader{}, Sources{Keys: []string{"/nonexistent/none"}}))
 
 	// Beside a key may lie what never ends.
 	root := tree(t, map[string]string{"id": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"})
 	require.NoError(t, os.Symlink("/dev/zero", filepath.Join(root, "id.pub")))
-	same(t, []string{"its format does not contain the public key"}, judged(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, "id")}}))
+	same(t, []string{"its format does not contain the public key"}, decisions(t, root, Reader{}, Sources{Keys: []string{filepath.Join(root, "id")}}))
 
 	// A key that ssh-keygen made is told by its public half, which ssh-keygen tells as well.
 	file := filepath.Join(t.TempDir(), "id")
@@ -736,7 +736,7 @@ func TestKeyFilesAreJudged(t *testing.T) {
 	require.NoError(t, err, string(out))
 	out, err = exec.CommandContext(t.Context(), "ssh-keygen", "-lf", file+".pub").Output()
 	require.NoError(t, err)
-	found := judged(t, filepath.Dir(file), Reader{}, Sources{Keys: []string{file}})
+	found := decisions(t, filepath.Dir(file), Reader{}, Sources{Keys: []string{file}})
 	require.Len(t, found, 1)
 	assert.Contains(t, found[0], strings.Fields(string(out))[1])
 }

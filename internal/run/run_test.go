@@ -28,7 +28,7 @@ func TestAnErrorNamesTheCommandTheCauseAndTheLastLinePrinted(t *testing.T) {
 	require.EqualError(t, err, "command `sh -c 'echo first >&2; echo second >&2; exit 3'` failed: exit status 3: second")
 }
 
-func TestAMissingProgramIsToldApart(t *testing.T) {
+func TestAMissingProgramIsDistinguished(t *testing.T) {
 	t.Parallel()
 	_, err := Exec{}.Run(t.Context(), Cmd{Name: "no-such-program-anywhere"})
 	require.Error(t, err)

@@ -46,7 +46,7 @@ func gitIn(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func TestTheTreeIsWhatLiesThere(t *testing.T) {
+func TestTheTreeIsThatOfTheFilesOnDisk(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string
@@ -329,7 +329,7 @@ func TestTwoTreesThatDifferOnlyInWhatIsNotCommitted(t *testing.T) {
 	assert.Equal(t, two.Tree, gitIn(t, dir, "rev-parse", "HEAD^{tree}"), "what was there is what was committed then")
 }
 
-func TestWhatIsNoRepositoryHasNoTree(t *testing.T) {
+func TestAFolderWithoutARepositoryIsAnError(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
 	gitIn(t, empty, "init", "-q")

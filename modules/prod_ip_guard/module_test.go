@@ -99,7 +99,7 @@ func TestTheGuardRefusesAndNamesTargetRuleAndWayOut(t *testing.T) {
 	}
 }
 
-func TestProductionThatIsMeantIsLetThroughWithAWarning(t *testing.T) {
+func TestAnOverrideAllowsProductionWithAWarning(t *testing.T) {
 	t.Parallel()
 	r := guard(t, manifest, `, "targets": [{"host": "b", "address": "192.168.1.201"}], "i_mean_prod": true`)
 	assert.False(t, r.Failed)
@@ -134,7 +134,7 @@ func TestAGuardThatCannotCheckFails(t *testing.T) {
 	}
 }
 
-func TestOnAMachineItsOwnAddressesTellWhetherItIsProduction(t *testing.T) {
+func TestOnAMachineItsOwnAddressesAreChecked(t *testing.T) {
 	t.Parallel()
 	// The machine that runs this test plays both sides, by an address that it has beyond loopback.
 	addresses, err := net.InterfaceAddrs()
@@ -166,7 +166,7 @@ const (
 	caSHA256  = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of "abc"
 )
 
-func TestAMachineIsToldByWhateverItSaysOfItself(t *testing.T) {
+func TestAMachineIsRecognisedByAnyOfItsIdentities(t *testing.T) {
 	t.Parallel()
 	fingerprint, err := boundary.Fingerprint(hostKey)
 	require.NoError(t, err)

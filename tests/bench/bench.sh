@@ -46,7 +46,7 @@ done
 echo
 "$python" tests/bench/module_call.py "$kit"
 "$python" tests/bench/gate_events.py
-${GO:-go} test -run '^$' -bench . -benchtime 5x ./internal/gate/promotion/ | awk '/^BenchmarkJudge/ {printf "%-66s %10.2f s  %s\n", "promotion_gate, 1,000 commits and 10,000 files", $3 / 1e9, "2 s"}'
+${GO:-go} test -run '^$' -bench . -benchtime 5x ./internal/gate/promotion/ | awk '/^BenchmarkEvaluate/ {printf "%-66s %10.2f s  %s\n", "promotion_gate, 1,000 commits and 10,000 files", $3 / 1e9, "2 s"}'
 ${GO:-go} test -run '^$' -bench . -benchtime 5x ./internal/evidence/ | awk '
     /^BenchmarkAppendTo100000Records/ {printf "%-66s %9.1f ms  %s\n", "ledger of 100,000 records, one more", $3 / 1e6, "20 ms"}
     /^BenchmarkAppendSignedTo100000Records/ {printf "%-66s %9.1f ms  %s\n", "  and signed", $3 / 1e6, "20 ms"}

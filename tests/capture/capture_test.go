@@ -238,7 +238,7 @@ func found() *parity.Found {
 	return f
 }
 
-func TestAClusterThatIsWhatItsRepositoriesSayGivesTheSameManifestAndNoDrift(t *testing.T) {
+func TestAClusterThatMatchesItsRepositoriesHasTheSameManifestAndNoDrift(t *testing.T) {
 	t.Parallel()
 	_, repositories := readLab(t).commit(t)
 	o := options(t, repositories)
@@ -264,7 +264,7 @@ func TestAClusterThatIsWhatItsRepositoriesSayGivesTheSameManifestAndNoDrift(t *t
 	assert.Equal(t, both.Manifest, cluster.Manifest)
 }
 
-func TestWhatTheClusterAndTheRepositoriesDoNotAgreeInFailsUnlessOneIsPreferred(t *testing.T) {
+func TestADifferenceOfClusterAndRepositoriesFailsUnlessOneIsPreferred(t *testing.T) {
 	t.Parallel()
 	_, repositories := readLab(t).commit(t)
 	runner := record(t)
@@ -330,7 +330,7 @@ func TestWhatTheClusterAndTheRepositoriesDoNotAgreeInFailsUnlessOneIsPreferred(t
 	}
 }
 
-func TestWhatCannotBeReadOrContradictsItselfGivesNoManifest(t *testing.T) {
+func TestUnreadableOrContradictorySourcesGiveNoManifest(t *testing.T) {
 	t.Parallel()
 	const longhorn, values, apps = "factory/ansible/playbooks/longhorn.yml", "factory/argocd/values.yaml", "factory/argocd/templates/apps.yaml"
 	const project, claims, jobs = "factory/manifests/project.yaml", "erp/chart/templates/claims.yaml", "factory/manifests/longhorn-jobs.yaml"
@@ -524,7 +524,7 @@ func TestWhatCannotBeOpenedIsAnError(t *testing.T) {
 	}
 }
 
-func TestAnUnreadThatWasNotNeededIsTold(t *testing.T) {
+func TestAnUnneededEntryOfUnreadIsAWarning(t *testing.T) {
 	t.Parallel()
 	_, repositories := readLab(t).commit(t)
 	o := options(t, repositories)

@@ -24,7 +24,7 @@ func init() {
 	}
 }
 
-func TestTheModuleWritesTheManifestOnceAndTellsTheTruthAboutIt(t *testing.T) {
+func TestTheModuleWritesTheManifestOnceAndReportsChanges(t *testing.T) {
 	t.Parallel()
 	site := ansibletest.Install(t, ansibletest.Self(t), "")
 	root := site.Root

@@ -215,7 +215,7 @@ func TestAKubeconfigThatCouldWriteIsRefusedWithItsReason(t *testing.T) {
 	}
 }
 
-func TestAUserOfWhomItCannotBeToldIsRefused(t *testing.T) {
+func TestAUserWithUnknownPermissionsIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ token, says string }{
 		"one of system:masters":              {"token-master", "its user is of the group system:masters"},
@@ -241,7 +241,7 @@ func TestAUserOfWhomItCannotBeToldIsRefused(t *testing.T) {
 	require.ErrorContains(t, access.Prove(t.Context()), "certificate signed by unknown authority")
 }
 
-func TestAFileThatShowsItIsRefusedBeforeAnyPacket(t *testing.T) {
+func TestAFileThatCouldWriteIsRefusedBeforeAnyPacket(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -279,7 +279,7 @@ func TestAFileThatShowsItIsRefusedBeforeAnyPacket(t *testing.T) {
 		"a password":                      {kubeconfig{User: map[string]any{"username": "admin", "password": "x"}}, "password"},
 		"an unknown key":                  {kubeconfig{User: map[string]any{"token": "token-0", "magic": "x"}}, `the user has "magic"`},
 		"no credentials":                  {kubeconfig{User: map[string]any{"token": ""}}, "neither a token nor a client certificate"},
-		"whoever answers":                 {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "accepts any server"},
+		"an unverified server":            {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "accepts any server"},
 		"a proxy":                         {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"proxy-url": url}}, "(proxy-url)"},
 		"no CA":                           {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"certificate-authority-data": ""}}, "no certificate-authority"},
 		"a server without TLS":            {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"server": "http://" + listener.Addr().String()}}, "not https"},
@@ -392,7 +392,7 @@ func clusterOf(t *testing.T, side string) boundary.Checker {
 	return boundary.Checker{Manifest: manifest}
 }
 
-func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {
+func TestAClusterIsReadOnlyIfTheBoundaryAndTheTaskAllowIt(t *testing.T) {
 	t.Parallel()
 	s := production
 	s.furnish(t)
@@ -408,7 +408,7 @@ func TestAClusterIsReadOnlyWhereTheBoundaryAndTheTaskSaySo(t *testing.T) {
 		require.ErrorContains(t, err, says, side)
 	}
 	_, _, err := capture.ReadCluster(t.Context(), capture.Asked{Kubeconfig: file, Engine: clusterOf(t, "nobody"), Production: true})
-	require.ErrorContains(t, err, "is refused before anything is sent", "what is nobody's is not production either")
+	require.ErrorContains(t, err, "is refused before anything is sent", "an unlisted cluster is not production")
 
 	_, warnings, err := capture.ReadCluster(t.Context(), capture.Asked{Kubeconfig: file, Engine: clusterOf(t, "production"), Production: true})
 	require.NoError(t, err)

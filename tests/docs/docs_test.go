@@ -322,7 +322,7 @@ func readYAML(t *testing.T, path string, strict bool, dst any) {
 	require.NoError(t, decoder.Decode(dst), path)
 }
 
-func TestEveryRoleSaysWhatItTakes(t *testing.T) {
+func TestEveryRoleDocumentsItsOptions(t *testing.T) {
 	t.Parallel()
 	roles, err := filepath.Glob(filepath.Join(root, "roles", "*", "tasks"))
 	require.NoError(t, err)
@@ -454,7 +454,7 @@ func broken(path, text string) []string {
 	return out
 }
 
-func TestEveryLinkLeadsToAFile(t *testing.T) {
+func TestEveryLinkPointsToAFile(t *testing.T) {
 	t.Parallel()
 	for _, name := range tracked(t) {
 		if strings.HasSuffix(name, ".md") {
@@ -470,7 +470,7 @@ func TestEveryLinkLeadsToAFile(t *testing.T) {
 	assert.Len(t, broken(filepath.Join(directory, "a.md"), text+"[e](missing.md) [f](other.md#x) [g](#x)\n"), 3)
 }
 
-func TestProductionsAddressesStandWhereTheyAreBoundedOrExplained(t *testing.T) {
+func TestProductionsAddressesAreOnlyWhereTheyAreBoundedOrExplained(t *testing.T) {
 	t.Parallel()
 	address := regexp.MustCompile(`192\.168\.1\.20[1-3]\b`)
 	for _, name := range tracked(t) {

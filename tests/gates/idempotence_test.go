@@ -377,7 +377,7 @@ func faults() map[string]fault {
 			site: site{playbook: "\n    - name: Tidy up\n      ansible.builtin.shell: rm -f DIR/watched/there\n      changed_when: false\n      check_mode: false\n", options: proved},
 			rule: "undeclared_change", says: "is gone", where: "site.yml:4",
 		},
-		"one liar among honest tasks": {
+		"one undeclared change among declared ones": {
 			site: site{playbook: `
     - ansible.builtin.stat: {path: DIR/watched/there}
     - name: Lie

@@ -40,7 +40,7 @@ var answers = map[string]string{
 	"/api/v1/persistentvolumes":      `{"kind": "PersistentVolumeList", "items": []}`,
 }
 
-func TestParityIsJudgedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
+func TestParityIsCheckedThroughAnsibleAndItsDifferenceIsShown(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, there := answers[r.URL.Path]
@@ -169,7 +169,7 @@ backups: []
 	for _, entry := range entries {
 		verdicts = append(verdicts, string(entry.Verdict))
 	}
-	assert.Equal(t, []string{"green", "red", "red", "red", "red"}, verdicts, "one that could not be judged is kept too, and none of check mode")
+	assert.Equal(t, []string{"green", "red", "red", "red", "red"}, verdicts, "one that could not be evaluated is kept too, and none of check mode")
 	assert.Equal(t, "embedded", entries[0].Distribution, "as it was measured")
 	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"}, entries[0].Deviations)
 	require.Len(t, entries[0].Waivers, 2)

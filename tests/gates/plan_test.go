@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/plan"
 )
 
-func TestPlansAreJudgedThroughAnsibleAndNoSecretIsShown(t *testing.T) {
+func TestPlansAreCheckedThroughAnsibleAndNoSecretIsShown(t *testing.T) {
 	t.Parallel()
 	tofu := os.Getenv("SANDBOX_TOFU")
 	require.NotEmpty(t, tofu, "set SANDBOX_TOFU to the pinned OpenTofu; `make test-tofuplan` does")
@@ -115,7 +115,7 @@ output "user" {
 	for _, entry := range entries {
 		verdicts = append(verdicts, string(entry.Verdict))
 	}
-	assert.Equal(t, []string{"green", "red", "red", "red"}, verdicts, "one that could not be judged is kept too")
+	assert.Equal(t, []string{"green", "red", "red", "red"}, verdicts, "one that could not be evaluated is kept too")
 	left, err := os.ReadDir(filepath.Join(root, "state/arcodange-sandbox/gates/plans"))
 	require.NoError(t, err)
 	assert.Empty(t, left)

@@ -57,7 +57,7 @@ var behaviours = map[string]behaviour{
 	"files through a pipe":                                {vars: `{ansible_ssh_transfer_method: piped}`, tasks: []string{upload, hashes, big, accents, compare}},
 	"files by whatever works":                             {vars: `{ansible_ssh_transfer_method: smart}`, tasks: []string{upload, hashes, big, accents, compare}},
 	"files by a method that there is not":                 {vars: `{ansible_ssh_transfer_method: pigeon}`, tasks: []string{upload}},
-	"sftp that is asked, not told":                        {vars: `{ansible_ssh_transfer_method: sftp, ansible_sftp_batch_mode: false}`, tasks: []string{upload, hashes}},
+	"sftp without batch mode":                             {vars: `{ansible_ssh_transfer_method: sftp, ansible_sftp_batch_mode: false}`, tasks: []string{upload, hashes}},
 	"arguments for sftp":                                  {vars: `{ansible_ssh_transfer_method: sftp, ansible_sftp_extra_args: "-B 16384 -R 8"}`, tasks: []string{upload, hashes, big}},
 	"arguments for sftp that it does not know":            {vars: `{ansible_ssh_transfer_method: sftp, ansible_sftp_extra_args: "-o NumberOfPasswordPrompts=x"}`, tasks: []string{upload}},
 	"arguments for scp":                                   {vars: `{ansible_ssh_transfer_method: scp, ansible_scp_extra_args: "-O -C"}`, tasks: []string{upload, hashes, big}},

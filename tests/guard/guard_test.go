@@ -654,7 +654,7 @@ func TestARunThatEndsForAnotherReasonHoldsNoAttempt(t *testing.T) {
 	}
 }
 
-func TestARunThatHangsIsToldFromOneThatFails(t *testing.T) {
+func TestAHangingRunIsDistinguishedFromAFailedOne(t *testing.T) {
 	for command, hangs := range map[string]bool{"sleep 60": true, "exit 1": false} {
 		_, err := runFor(2*time.Second, "none", t.TempDir(), os.Environ(), []string{command})
 		require.Error(t, err)

@@ -27,7 +27,7 @@ func meaning(tasks string) script {
 	}
 }
 
-func TestARunThatMeansProductionReachesItAndIsWrittenDown(t *testing.T) {
+func TestAnOverrideReachesProductionAndIsLogged(t *testing.T) {
 	if !mine("a run that means production") {
 		return
 	}

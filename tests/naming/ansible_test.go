@@ -71,7 +71,7 @@ func TestTheFilterOverAThousandItemsStartsOneProcess(t *testing.T) {
 	}
 }
 
-func TestWorkersThatAskAtTheSameTimeDoNotHearEachOther(t *testing.T) {
+func TestConcurrentWorkersGetTheirOwnAnswers(t *testing.T) {
 	t.Parallel()
 	c := install(t)
 	var hosts []string

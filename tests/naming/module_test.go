@@ -121,7 +121,7 @@ func TestNamesThatMustNotHaveChanged(t *testing.T) {
 	assert.Equal(t, true, result["failed"], "an instance that is no more has lost its names")
 }
 
-func TestArgumentsThatCannotBeMeant(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 64)
 	tests := []struct {

@@ -329,7 +329,7 @@ func TestProductionAloneIsANoOp(t *testing.T) {
 }
 
 // The proof has to be able to fail.
-func TestAKeyThatDoesNotElideIsSeen(t *testing.T) {
+func TestAProductionKeyWithTheEnvIsDetected(t *testing.T) {
 	t.Parallel()
 	state := filepath.Join(t.TempDir(), "state")
 	root(t, "today", state).apply(t, map[string]any{"applications": []string{"cms", "erp"}})

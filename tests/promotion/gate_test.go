@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/gate/promotion"
 )
 
-func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
+func TestTheGateRunsThroughAnsibleAndRecordsItsResult(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.change("second", ledger.Green)
@@ -51,11 +51,11 @@ func TestTheGateJudgesThroughAnsibleAndKeepsWhatItFound(t *testing.T) {
 	assert.Contains(t, out, "red: unclassified: the file bin/x has no class")
 	assert.Equal(t, ledger.Red, judged().Verdict)
 	out, err = gate("--check")
-	require.Error(t, err, "check mode judges the same: %s", out)
+	require.Error(t, err, "check mode has the same verdict: %s", out)
 	assert.Equal(t, []string{"idempotence_gate green", "promotion_gate green", "promotion_gate red"}, l.recorded(), "red too, and nothing in check mode")
 
 	out, err = gate("-e", `{"promotion_ranges": []}`)
-	require.Error(t, err, "nothing to judge is red: %s", out)
+	require.Error(t, err, "nothing to check is red: %s", out)
 	out, err = gate("-e", `{"promotion_ranges": [{"base": "`+l.base+`", "head": "HEAD~1"}, {"base": "`+l.base+`", "head": "HEAD"}]}`)
 	require.Error(t, err, "one of two is red: %s", out)
 	out, err = gate("-e", "promotion_path="+filepath.Join(l.root, "nowhere"))
@@ -78,7 +78,7 @@ func TestAGateCannotBeRecordedByHand(t *testing.T) {
 }
 
 // A run out of the working tree, with the guard's own override, and the grant that its policy wants.
-func TestAnOverrideThatWantsEvidenceTakesAGrantOnceAndForWhatWasPromotedAlone(t *testing.T) {
+func TestAnOverrideThatRequiresEvidenceUsesAGrantOnceAndForThePromotedTreeOnly(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	grant := filepath.Join(l.root, "grant.json")

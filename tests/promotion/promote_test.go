@@ -18,7 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/tree"
 )
 
-func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T) {
+func TestAPromotionRunsThePlaybookFromTheCheckedTree(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.boundary("policy:\n  evidence: " + filepath.Join(l.root, "grant.json") + "\n")
@@ -63,7 +63,7 @@ func TestAPromotionRunsProductionsPlaybookOutOfTheTreeThatWasJudged(t *testing.T
 	assert.NoFileExists(t, filepath.Join(l.root, "grant.json"), "it counts once")
 	left, err := os.ReadDir(filepath.Join(l.root, "state/arcodange-sandbox/promotions"))
 	require.NoError(t, err)
-	assert.Empty(t, left, "the tree is taken away")
+	assert.Empty(t, left, "the tree is removed")
 }
 
 func TestAPromotionThatMustNotBeStartsNothing(t *testing.T) {

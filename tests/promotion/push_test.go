@@ -18,7 +18,7 @@ import (
 	ledger "github.com/arcodange-org/sandbox/internal/evidence"
 )
 
-func TestThePrePushHookLetsThroughWhatMayReachProductionAlone(t *testing.T) {
+func TestThePrePushHookOnlyPassesCommitsThatMayReachProduction(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	remote := filepath.Join(l.root, "forge.git")
@@ -78,7 +78,7 @@ func TestThePrePushHookLetsThroughWhatMayReachProductionAlone(t *testing.T) {
 	require.NoError(t, err, "a remote that is not the forge: %s", out)
 }
 
-func TestThePrePushHookTellsWhereOtherRepositoriesLie(t *testing.T) {
+func TestThePrePushHookPassesThePathsOfOtherRepositories(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.write("factory/promotion.yml", strings.Replace(policy, "  factory:\n", "  factory:\n    related_repositories: [tools, gitops]\n", 1))
@@ -121,7 +121,7 @@ type workflow struct {
 }
 
 // The example's steps are run as they stand; only the checkout is git's own here.
-func TestTheWorkflowForAForgeSaysRedAndGreen(t *testing.T) {
+func TestTheWorkflowForAForgeIsRedAndGreen(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	data, err := os.ReadFile("../../promotion/workflow.yml")

@@ -329,7 +329,7 @@ func TestEachSeededDefectIsRedForItsRuleAndNoOther(t *testing.T) {
 		"a secret changes":                {guarded, strings.Replace(guarded, "input = var.pw", "input = \"${var.pw}2\"", 1), nil, "changed"},
 		"an error quotes a secret":        {guarded, guarded + "resource \"terraform_data\" \"b\" {\n  count = nonsensitive(var.pw)\n}\n", nil, "errored"},
 	}
-	require.GreaterOrEqual(t, len(defects), 55, "defects were taken away: what is no longer sown is no longer found")
+	require.GreaterOrEqual(t, len(defects), 55, "defects were removed: they may no longer be found")
 	for name, c := range defects {
 		for _, product := range planners(c.config) {
 			t.Run(product+", "+name, func(t *testing.T) {
@@ -369,7 +369,7 @@ func (w *world) read(name string) string {
 	return string(data)
 }
 
-func TestWhatIsHonestIsGreen(t *testing.T) {
+func TestValidRootsAreGreen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		applied, config string
@@ -496,13 +496,13 @@ func TestTwoGatesAtOnceOnOneStateWaitForEachOther(t *testing.T) {
 	w.judge() // asserts that nothing is left
 }
 
-func TestAModuleThatIsFetchedIsJudgedBeforeItIsPlanned(t *testing.T) {
+func TestAModuleThatIsFetchedIsCheckedBeforeItIsPlanned(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		module  string
 		verdict evidence.Verdict
 	}{
-		"an honest one":                  {one, evidence.Green},
+		"a valid one":                    {one, evidence.Green},
 		"one that runs a program":        {"data \"external\" \"x\" {\n  program = [\"sh\", \"-c\", \"touch DIR/started\"]\n}\n", evidence.Red},
 		"one that reads a state":         {"data \"terraform_remote_state\" \"p\" {\n  backend = \"local\"\n  config  = { path = \"DIR/production/x\" }\n}\n", evidence.Red},
 		"one with a provider of its own": {one + "provider \"vault\" {\n  address = \"https://192.0.2.1\"\n}\n", evidence.Red},

@@ -109,7 +109,7 @@ func TestTheMatrixShowsTheNewestRunOfEachGateForEachClass(t *testing.T) {
 	}, table(doc), "a red run of no class counts for all, until a green one of the class follows")
 }
 
-func TestWhatIsWrongWithTheLedgerStandsOnTop(t *testing.T) {
+func TestProblemsOfTheLedgerAreOnTop(t *testing.T) {
 	t.Parallel()
 	entries := []evidence.Entry{entry(1, "idempotence_gate", evidence.Green, 0)}
 	text, _ := render(t, entries, evidence.Verification{}, "/x")
@@ -201,10 +201,10 @@ func TestThePageNeedsNothingElse(t *testing.T) {
 	assert.NotContains(t, text, "https://")
 	assert.NotContains(t, text, "url(")
 	assert.NotContains(t, text, "@import")
-	assert.Contains(t, text, "default-src 'none'", "and the browser is told so")
+	assert.Contains(t, text, "default-src 'none'", "and the browser enforces it")
 }
 
-func TestThePageIsForEverybody(t *testing.T) {
+func TestThePageIsAccessible(t *testing.T) {
 	t.Parallel()
 	var entries []evidence.Entry
 	for n := range 30 {
@@ -243,10 +243,10 @@ func TestThePageIsForEverybody(t *testing.T) {
 	assert.Equal(t, 1, counts["main"])
 	assert.Equal(t, 2, counts["svg"])
 	assert.Equal(t, counts["table"], counts["caption"])
-	assert.Equal(t, counts["svg"], counts["figcaption"], "a plot is also told in words")
+	assert.Equal(t, counts["svg"], counts["figcaption"], "every plot has a description")
 }
 
-func TestColoursAreTellable(t *testing.T) {
+func TestColoursAreDistinguishable(t *testing.T) {
 	t.Parallel()
 	_, style, found := strings.Cut(source, ":root {")
 	require.True(t, found)
@@ -351,7 +351,7 @@ func TestALongLedgerStaysReadable(t *testing.T) {
 	assert.Less(t, len(text), 1<<20)
 }
 
-func TestDurationsAreSaidAndScaled(t *testing.T) {
+func TestDurationsAreFormattedAndScaled(t *testing.T) {
 	t.Parallel()
 	for d, said := range map[time.Duration]string{
 		0: "0.0 s", 1500 * time.Millisecond: "1.5 s", 84 * time.Second: "84 s", 25 * time.Minute: "25 min", 30 * time.Hour: "30 h",

@@ -40,7 +40,7 @@ func lay(t *testing.T) string {
 	return dir
 }
 
-func TestWhatTheEvidenceNamesIsWhatTheGateRunsOn(t *testing.T) {
+func TestEvidenceMustMatchTheInputsOfTheGate(t *testing.T) {
 	t.Parallel()
 	dir := lay(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -86,7 +86,7 @@ func TestWhatTheEvidenceNamesIsWhatTheGateRunsOn(t *testing.T) {
 	}
 }
 
-func TestWhatTheEvidenceDoesNotNameIsFilledIn(t *testing.T) {
+func TestMissingEvidenceOptionsAreFilledIn(t *testing.T) {
 	t.Parallel()
 	dir := lay(t)
 	at := func(name string) string { return filepath.Join(dir, name) }

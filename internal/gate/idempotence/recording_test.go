@@ -37,7 +37,7 @@ func checked(t *testing.T, ended error, lines ...string) []string {
 	return found
 }
 
-func TestARunOfWhichNotEverythingWasSeenIsRed(t *testing.T) {
+func TestARunWithMissingEventsIsRed(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, checked(t, nil, begin, onPlay, result, end))
 	for name, c := range map[string]struct {
@@ -66,7 +66,7 @@ func TestARunOfWhichNotEverythingWasSeenIsRed(t *testing.T) {
 	}
 }
 
-func TestALineThatWasCutIsNoEvent(t *testing.T) {
+func TestATruncatedLineIsNotAnEvent(t *testing.T) {
 	t.Parallel()
 	_, err := readEvents(strings.NewReader(begin + "\n" + onPlay[:20]))
 	require.ErrorContains(t, err, "cut short")
@@ -95,7 +95,7 @@ func at(n float64, host, task, said string, changed bool) event {
 	}
 }
 
-func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
+func TestAChangeIsAttributedToTheTaskThatRanAtThatTime(t *testing.T) {
 	t.Parallel()
 	ran := []event{
 		at(0, "web1", "first", "ok", false), at(2, "web1", "second", "ok", false), at(4, "web1", "honest", "ok", true),
@@ -154,7 +154,7 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		assert.Contains(t, found[0].Message, `task "first" at first.yml:1 on web1: it returned ok, and container docker c is gone`)
 		assert.Contains(t, found[1].Message, `task "second" at second.yml:1 on web1: it returned ok, and unit u.service differs`)
 	})
-	t.Run("of what went at an unknown time, whoever could is named, and how many others", func(t *testing.T) {
+	t.Run("a removal at an unknown time names a possible task, and the number of others", func(t *testing.T) {
 		t.Parallel()
 		honest := slices.DeleteFunc(slices.Clone(ran), func(e event) bool { return e.Changed })
 		found := attributed(t, "", compare(map[string]thing{"object v1 ConfigMap c": {State: "1"}}, nil, 0, nil), honest)
@@ -172,7 +172,7 @@ func TestWhatChangedIsLaidAtTheTaskThatRanThen(t *testing.T) {
 		require.Len(t, found, 1)
 		assert.Len(t, found[0].Diff, 2)
 	})
-	t.Run("what may change by itself is not told", func(t *testing.T) {
+	t.Run("ignored changes are not reported", func(t *testing.T) {
 		t.Parallel()
 		ignore := []Ignore{{What: "file /x/**"}, {What: "unit *.timer"}}
 		assert.Empty(t, compare(nil, map[string]thing{"file /x/y/z": {"1", 0}, "unit a.timer": {"1", 0}}, 0, ignore))
@@ -201,7 +201,7 @@ func (k kubectl) Run(_ context.Context, c run.Cmd) (run.Result, error) {
 	return run.Result{}, fmt.Errorf("unknown command %s", c)
 }
 
-func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
+func TestAnObjectChangesOnlyWithItsSpec(t *testing.T) {
 	t.Parallel()
 	deployment := func(generation, version int) string {
 		return fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","namespace":"n","uid":"u","generation":%d,"resourceVersion":"%d",
@@ -261,7 +261,7 @@ func TestAnObjectIsAnotherWhenWhatIsWantedOfItIs(t *testing.T) {
 	require.ErrorContains(t, err, "not one object")
 }
 
-func TestWhatNarrowedARunIsKept(t *testing.T) {
+func TestOptionsThatLimitedARunAreRecorded(t *testing.T) {
 	t.Parallel()
 	first := &recording{active: map[string]bool{"a": true}, matched: map[string]bool{"a": true, "b": true}}
 	o := Options{

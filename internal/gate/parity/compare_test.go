@@ -68,7 +68,7 @@ func paths(drifts []gate.Finding) []string {
 	return out
 }
 
-func TestWhatStandsAsProductionDoesDiffersInNothing(t *testing.T) {
+func TestASandboxThatMatchesProductionHasNoDrift(t *testing.T) {
 	t.Parallel()
 	m, found := stand(t)
 	drifts, deviations := Compare(m, found)
@@ -97,7 +97,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 			func(_ *Manifest, f *Found) { f.Version, f.Nodes[0].Version = "v1.35.0+k3s1", "v1.35.0+k3s1" }, []string{"kubernetes/version"}, "",
 		},
 		"a node ahead of the others":        {func(_ *Manifest, f *Found) { f.Nodes[1].Version = "v1.35.0+k3s1" }, []string{"nodes/pi2/version"}, ""},
-		"a node that never told":            {func(_ *Manifest, f *Found) { f.Nodes[1].Ready, f.Nodes[1].Why = false, "it never told" }, []string{"nodes/pi2/ready"}, "not ready: it never told"},
+		"a node without a status":           {func(_ *Manifest, f *Found) { f.Nodes[1].Ready, f.Nodes[1].Why = false, "it never told" }, []string{"nodes/pi2/ready"}, "not ready: it never told"},
 		"a server without its further role": {func(_ *Manifest, f *Found) { f.Nodes[0].Roles = []string{"server"} }, []string{"nodes/pi1/roles"}, "expected etcd, server, found server"},
 		"a chart by its application":        {func(_ *Manifest, f *Found) { f.Releases[0].AppVersion = "v1.10.2" }, []string{"components/longhorn/version"}, ""},
 		"a chart whose own version changed": {func(_ *Manifest, f *Found) { f.Releases[0].ChartVersion = "9" }, nil, ""},
@@ -145,7 +145,7 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 				}
 			}, nil, "",
 		},
-		"an outside thing by its image is not told of by its port too": {
+		"a service that is found by its image is not reported by its port too": {
 			func(_ *Manifest, f *Found) {
 				f.Images = append(f.Images, FoundImage{Namespace: "db", Workload: "Pod x", Reference: "postgres:17", Ports: []int{5432}, Labels: map[string]string{"app": "x"}})
 				f.Services = []FoundService{{Namespace: "db", Name: "main", Selector: map[string]string{"app": "x"}, Ports: []int{5432}}}

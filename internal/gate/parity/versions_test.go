@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestTheVersionsThatWereMeasuredAreToldAndNoneThatWasExpected(t *testing.T) {
+func TestVersionsAreTheMeasuredOnesNotTheExpectedOnes(t *testing.T) {
 	t.Parallel()
 	m, found := stand(t)
 	assert.Equal(t, map[string]string{

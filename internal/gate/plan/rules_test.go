@@ -124,7 +124,7 @@ func TestAnHonestPlanIsGreen(t *testing.T) {
 	}{
 		"nothing changes": {plan(untouched), true},
 		"a drift that is none, and a later minor version": {strings.Replace(with(plan(untouched), `"resource_drift": [`+untouched+`]`), `"1.2"`, `"1.9"`, 1), true},
-		"a check that cannot be told yet":                 {with(plan(untouched), `"checks": [{"address": {"to_display": "check.c"}, "status": "unknown"}]`), true},
+		"a check that is not known yet":                   {with(plan(untouched), `"checks": [{"address": {"to_display": "check.c"}, "status": "unknown"}]`), true},
 		"a record in the throwaway zone of Cloudflare":    {plan(created("cloudflare_record", `{"zone_id": "throwzone", "name": "www"}`)), false},
 		"its full name":      {plan(created("cloudflare_dns_record", `{"zone_id": "throwzone", "name": "www.throwaway.example.net"}`)), false},
 		"a record at OVH":    {plan(created("ovh_domain_zone_record", `{"zone": "throwaway.example.net", "subdomain": "a.b"}`)), false},

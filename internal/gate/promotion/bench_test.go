@@ -45,14 +45,14 @@ func large(b *testing.B) *lab {
 	return l
 }
 
-func BenchmarkJudge1000CommitsAnd10000Files(b *testing.B) {
+func BenchmarkEvaluate1000CommitsAnd10000Files(b *testing.B) {
 	l := large(b)
-	report := l.judge()
+	report := l.evaluate()
 	require.Equal(b, evidence.Green, report.Verdict, report.Findings)
 	require.Len(b, report.Files, 10_000)
 	require.Equal(b, 1000, report.Commits)
 	for b.Loop() {
-		l.judge()
+		l.evaluate()
 	}
 }
 

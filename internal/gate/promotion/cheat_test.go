@@ -256,11 +256,11 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("narrowed: skip_tags site"))
 		}, "evidence", `the waiver "narrowed: skip_tags site" was in force`},
-		"a gate that was told what to skip": {func(l *lab) {
+		"a gate with skip_tags": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("skip Write the configuration: it takes long"))
 		}, "evidence", `the waiver "skip Write the configuration: it takes long" was in force`},
-		"a gate that was told what to overlook": {func(l *lab) {
+		"a gate with waivers": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence(waived("ignore /etc: it moves"))
 		}, "evidence", `the waiver "ignore /etc: it moves" was in force`},
@@ -377,7 +377,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("idempotence_gate", of(evidence.Red))
 			l.request.Ledger, l.request.AllowMissingHead = l.copied(l.lines()[:3]), true
 		}, "ledger", "has no head outside of its folder"},
-		"a signed ledger that was carried here, and cut since it was judged": {func(l *lab) {
+		"a signed ledger that was copied here, and truncated since it was evaluated": {func(l *lab) {
 			l.request.AllowedSigners = filepath.Join(l.dir, "allowed")
 			l.put(l.request.AllowedSigners, l.key("ops"))
 			l.change("playbooks/site.yml")
@@ -385,7 +385,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.record("idempotence_gate", of(evidence.Red))
 			lines := l.lines()
 			l.request.Ledger, l.request.AllowMissingHead = l.copied(lines), true
-			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
+			require.NoError(l.t, l.gate.Note(context.Background(), l.evaluate()))
 			l.request.Ledger = l.copied(lines[:3])
 		}, "ledger", "had 4 records at the last evaluation"},
 		"a witness that cannot be read": {func(l *lab) {
@@ -513,7 +513,7 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence(at(old))
 			l.old(old)
-			require.NoError(l.t, l.gate.Note(context.Background(), l.judge()))
+			require.NoError(l.t, l.gate.Note(context.Background(), l.evaluate()))
 			l.gate.Now = func() time.Time { return old.Add(time.Hour) }
 		}, "clock", "the last evaluation"},
 		"evidence from the future": {func(l *lab) { l.change("playbooks/site.yml"); l.evidence(ago(-time.Hour)) },
@@ -878,13 +878,13 @@ func TestEveryAttemptToCheatIsRefusedWithItsReason(t *testing.T) {
 			other.write("README.md", "dirty\n")
 		}, "related_repository", "its working tree differs from its commit"},
 	}
-	require.GreaterOrEqual(t, len(cheats), 133, "attempts were taken away: what is no longer tried may work")
+	require.GreaterOrEqual(t, len(cheats), 133, "attempts were removed: they may work now")
 	for name, c := range cheats {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			c.cheat(l)
-			report := l.judge()
+			report := l.evaluate()
 			assert.Equal(t, evidence.Red, report.Verdict)
 			var of []string
 			for _, finding := range report.Findings {

@@ -21,7 +21,7 @@ import (
 
 func sum(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 
-func TestWhatIsHonestIsPromoted(t *testing.T) {
+func TestValidPromotionsPass(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		do      func(*lab)
@@ -128,7 +128,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 		}, "ansible policy"},
-		"signed evidence in a ledger that was carried here": {func(l *lab) {
+		"signed evidence in a ledger that was copied here": {func(l *lab) {
 			l.write("allowed_signers", l.key("ops"))
 			l.request.Base = l.commit("Ops may sign")
 			l.write("promotion.yml", "signed: true\n"+policyText)
@@ -139,7 +139,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.request.Ledger, l.request.AllowMissingHead = l.copied(l.lines()), true
 			require.NoError(l.t, os.Remove(l.request.Ledger+".head"))
 		}, "ansible"},
-		"a ledger that was carried here with all that its branch ever held": {func(l *lab) {
+		"a ledger that was copied here with all versions of its branch": {func(l *lab) {
 			l.signed()
 			l.branch(nil)
 			l.record("drill_other")
@@ -151,7 +151,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			l.record("drill_other") // not there yet
 			l.carried(l.lines())
 		}, "ansible"},
-		"a ledger that was carried here, with a head noted elsewhere": {func(l *lab) {
+		"a ledger that was copied here, with a head noted elsewhere": {func(l *lab) {
 			l.change("playbooks/site.yml")
 			l.evidence()
 			entries := l.entries()
@@ -246,7 +246,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 			t.Parallel()
 			l := newLab(t)
 			c.do(l)
-			report := l.judge()
+			report := l.evaluate()
 			assert.Empty(t, report.Findings)
 			assert.Equal(t, evidence.Green, report.Verdict)
 			assert.Empty(t, report.Missing)
@@ -257,7 +257,7 @@ func TestWhatIsHonestIsPromoted(t *testing.T) {
 	}
 }
 
-func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
+func TestTheReportHasTheRequirementsAndTheRecords(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.change("playbooks/site.yml")
@@ -265,7 +265,7 @@ func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
 	head := l.commit("Rename")
 	l.record("parity_assert")
 	entry := l.record("idempotence_gate", ago(time.Hour))
-	report := l.judge()
+	report := l.evaluate()
 	assert.Equal(t, evidence.Green, report.Verdict)
 	assert.Equal(t, head, report.Head)
 	assert.Equal(t, l.base, report.Base)
@@ -287,7 +287,7 @@ func TestTheReportTellsWhatWasAskedAndWhatWasFound(t *testing.T) {
 	assert.Contains(t, strings.Join(report.Text(), "\n"), "found idempotence_gate for ansible: record 2 of ")
 
 	l.record("idempotence_gate", of(evidence.Red))
-	report = l.judge()
+	report = l.evaluate()
 	assert.Equal(t, evidence.Red, report.Verdict)
 	assert.Equal(t, []missingRecord{{Policy: "base", Class: "ansible", What: "idempotence_gate", Nearest: 2,
 		Reason: "record 2 does not count: record 3 after it, of the same tree, is red"}}, report.Missing)
@@ -300,14 +300,14 @@ func TestTheFirstCommitOfAHistoryTouchesItsFilesToo(t *testing.T) {
 	l.request.Base = strings.Repeat("0", 40)
 	l.change("README.md")
 	commits := map[string]int{}
-	for _, f := range l.judge().Files {
+	for _, f := range l.evaluate().Files {
 		commits[f.Path] = f.Commits
 	}
 	assert.Equal(t, 2, commits["README.md"])
 	assert.Equal(t, 1, commits["playbooks/site.yml"])
 }
 
-func TestARunThatIsToldToEndIsNoVerdict(t *testing.T) {
+func TestACancelledEvaluationHasNoVerdict(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	ctx, stop := context.WithCancel(context.Background())
@@ -316,7 +316,7 @@ func TestARunThatIsToldToEndIsNoVerdict(t *testing.T) {
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
-func TestWhatGitSaysIsReadOrRefused(t *testing.T) {
+func TestGitOutputIsParsedOrRefused(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("a", 40)
 	meta := ":100644 100644 " + hash + " " + hash + " M\x00"

@@ -27,14 +27,14 @@ func granted(t *testing.T) (*lab, string) {
 	l.change("playbooks/site.yml")
 	l.evidence()
 	path := filepath.Join(l.dir, "grant.json")
-	_, err := l.gate.Grant(path, l.request, l.judge())
+	_, err := l.gate.Grant(path, l.request, l.evaluate())
 	require.NoError(t, err)
 	return l, path
 }
 
 func never(string) (bool, error) { return false, nil }
 
-func TestAGrantCountsOnceAndSaysWhatWasPromoted(t *testing.T) {
+func TestAGrantIsValidOnceAndNamesThePromotedTree(t *testing.T) {
 	t.Parallel()
 	l, path := granted(t)
 	info, err := os.Stat(path)
@@ -53,7 +53,7 @@ func TestAGrantCountsOnceAndSaysWhatWasPromoted(t *testing.T) {
 	assert.Empty(t, left)
 }
 
-func TestOfTwoThatComeAtOnceOneGetsTheGrant(t *testing.T) {
+func TestOneOfTwoConcurrentRunsGetsTheGrant(t *testing.T) {
 	t.Parallel()
 	l, path := granted(t)
 	var got atomic.Int32
@@ -69,7 +69,7 @@ func TestOfTwoThatComeAtOnceOneGetsTheGrant(t *testing.T) {
 	assert.Equal(t, int32(1), got.Load())
 }
 
-func TestAGrantThatDoesNotHoldIsUsedUpForNothing(t *testing.T) {
+func TestAnInvalidGrantIsRemovedAndRefused(t *testing.T) {
 	t.Parallel()
 	edit := func(change func(*Grant)) func(*lab, string) {
 		return func(l *lab, path string) {
@@ -143,7 +143,7 @@ func TestRedGetsNoGrant(t *testing.T) {
 	l := newLab(t)
 	l.change("playbooks/site.yml")
 	path := filepath.Join(l.dir, "grant.json")
-	_, err := l.gate.Grant(path, l.request, l.judge())
+	_, err := l.gate.Grant(path, l.request, l.evaluate())
 	require.ErrorContains(t, err, "not green")
 	assert.NoFileExists(t, path)
 }

@@ -191,7 +191,7 @@ func (l *lab) evidence(changes ...func(*evidence.Record)) {
 	}
 }
 
-func (l *lab) judge() Report {
+func (l *lab) evaluate() Report {
 	l.t.Helper()
 	report, err := l.gate.Evaluate(context.Background(), l.request)
 	require.NoError(l.t, err)

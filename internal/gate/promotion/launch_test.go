@@ -39,7 +39,7 @@ func (l *lab) run(launch Launch, again func(context.Context) error) (Launched, e
 
 func yes(context.Context) error { return nil }
 
-func TestWhatIsLaunchedRunsInTheTreeAloneAndInAnEnvironmentOfItsOwn(t *testing.T) {
+func TestARunUsesTheExportedTreeAndItsOwnEnvironment(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	launch := l.launch()
@@ -80,7 +80,7 @@ func TestWhatIsLaunchedRunsInTheTreeAloneAndInAnEnvironmentOfItsOwn(t *testing.T
 	assert.Regexp(t, `(?m)^ANSIBLE_CONFIG=\S+/tree/ansible\.cfg$`, string(log), "the tree's own")
 }
 
-func TestWhatCannotBeLaidOutAsItWasJudgedIsNotRun(t *testing.T) {
+func TestATreeThatCannotBeExportedExactlyIsNotRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(*lab, *Launch)
@@ -139,7 +139,7 @@ func (l *lab) link(target string) {
 	l.commit("A link")
 }
 
-func TestATreeIsLaidOutByteByByte(t *testing.T) {
+func TestATreeIsExportedByteByByte(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.write(".gitattributes", "*.crlf text eol=crlf\n*.ident ident\n*.hidden export-ignore\n*.filtered filter=x\n")
@@ -168,7 +168,7 @@ func TestATreeIsLaidOutByteByByte(t *testing.T) {
 	assert.ErrorContains(t, l.gate.export(context.Background(), l.repo, l.git("rev-parse", "HEAD^{tree}"), to), "exist", "never into what is there")
 }
 
-func TestADamagedObjectIsNotLaidOut(t *testing.T) {
+func TestADamagedObjectIsNotExported(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	tree := l.git("rev-parse", "HEAD^{tree}")
@@ -185,7 +185,7 @@ func TestADamagedObjectIsNotLaidOut(t *testing.T) {
 	assert.NotEqual(t, treeHash(files), treeHash(map[string]file{"a": {"100755", strings.Repeat("1", 40)}}))
 }
 
-func TestWhatAKilledRunLeftIsTakenAwayOnceNothingCanReadItAnyMore(t *testing.T) {
+func TestTheFolderOfAKilledRunIsRemovedOnceNoProcessCanReadIt(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	launch := l.launch()
@@ -204,7 +204,7 @@ func TestWhatAKilledRunLeftIsTakenAwayOnceNothingCanReadItAnyMore(t *testing.T) 
 func TestTheWitnessNeverGoesBack(t *testing.T) {
 	t.Parallel()
 	l, _ := granted(t)
-	report := l.judge()
+	report := l.evaluate()
 	require.NoError(t, l.gate.Note(context.Background(), report))
 	before, err := l.gate.readWitness()
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAPatternMeansWhatTheTableSays(t *testing.T) {
+func TestPatternsMatchAsDocumented(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		pattern string

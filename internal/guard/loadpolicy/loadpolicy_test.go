@@ -130,7 +130,7 @@ func TestTheDockerContextOfTheUserIsReplacedUnlessItIsThisMachine(t *testing.T) 
 	}
 }
 
-func TestTheGuardsProgramsAskForThisManifest(t *testing.T) {
+func TestTheGuardsProgramsUseThisManifest(t *testing.T) {
 	t.Parallel()
 	l, _ := loader(t)
 	e := decide(t, l, Request{}).Environment

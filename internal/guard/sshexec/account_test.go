@@ -65,7 +65,7 @@ func TestTheHomeIsTheAccountsWhateverTheEnvironmentSays(t *testing.T) {
 		assert.Equal(t, c.home, who.HomeDir, name)
 		assert.Equal(t, fmt.Sprint(uid), who.Uid, name)
 		if c.answer == "" {
-			assert.Empty(t, asked.asked, "%s: who is known needs nobody else", name)
+			assert.Empty(t, asked.asked, "%s: a known account needs no getent", name)
 		}
 	}
 }

@@ -34,7 +34,7 @@ sandbox:
 type nobody struct{}
 
 func (nobody) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return nil, fmt.Errorf("nobody is asked")
+	return nil, fmt.Errorf("no decider")
 }
 
 // decides hands the engine's decisions over as the guard does.
@@ -183,7 +183,7 @@ func TestWhatSSHIsGivenMeansWhatWasDecided(t *testing.T) {
 		"a block for the address, alone":   {config: "Match host 172.30.0.11\nLocalForward 8080 192.168.1.201:22\n", args: "0254.30.0.11", hasNot: "localforward"},
 		"blanks in the end of a forward":   {config: "LocalForward 8080 \"192.168.1.201 172.30.0.12:22\"\n", args: "172.30.0.11", says: "cannot be read"},
 		"the user among a proxy's words":   {config: "User x;id;\nProxyCommand ssh -W %h:%p %r@172.30.0.12\n", args: "172.30.0.11", says: "x;id;@172.30.0.12"},
-		"an honest user among them":        {config: "User pi\nProxyCommand ssh -W %h:%p -p %p %r@172.30.0.12\n", args: "172.30.0.11", has: "-W '[%h]:%p' -p 22 -- pi@172.30.0.12"},
+		"a valid user among them":          {config: "User pi\nProxyCommand ssh -W %h:%p -p %p %r@172.30.0.12\n", args: "172.30.0.11", has: "-W '[%h]:%p' -p 22 -- pi@172.30.0.12"},
 		"a name among them":                {config: "ProxyCommand ssh -W %h:%p %n@172.30.0.12\n", args: "172.30.0.11", says: "the token %n is not supported"},
 		"a file of jumps by a token":       {args: "-J 172.30.0.12 172.30.0.11", has: "a%%r"},
 		"a port that is open to anything":  {args: "-R 8080 172.30.0.11", says: "lets the remote host connect from here to anywhere"},

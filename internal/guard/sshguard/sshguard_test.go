@@ -147,7 +147,7 @@ func TestAProgramThatConfigurationWouldRunTooEarlyIsFound(t *testing.T) {
 	pipe := filepath.Join(home, "pipe")
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	_, err = configuration(pipe, home)
-	assert.ErrorContains(t, err, "not a regular file", "and nobody waits for it to be written")
+	assert.ErrorContains(t, err, "not a regular file", "without waiting for a writer")
 	_, err = configuration(home, home)
 	assert.ErrorContains(t, err, "not a regular file")
 }
@@ -296,7 +296,7 @@ func TestASettingThatIsNotKnownIsRefused(t *testing.T) {
 		assert.ErrorContains(t, err, "unknown setting, so the guard", args)
 	}
 	_, err := s.Prepare(t.Context(), SSH, []string{"-o", "Tag=x", "node"})
-	assert.NoError(t, err, "what is told to write in the place of -P")
+	assert.NoError(t, err, "the suggested replacement of -P")
 	file := filepath.Join(t.TempDir(), "config")
 	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\n  Host *\n\tUser x\nUseKeychain yes\nLeadElsewhere x\n"), 0o600))
 	_, err = s.Prepare(t.Context(), SSH, []string{"-F", file, "node"})
@@ -380,7 +380,7 @@ func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 		assert.Contains(t, line, setting)
 	}
 	assert.NotContains(t, line, "/other/socket", "another's control socket")
-	assert.NotContains(t, line, "-J", "a jump that nobody checked")
+	assert.NotContains(t, line, "-J", "an unchecked jump")
 	assert.True(t, strings.HasSuffix(line, "-- node id"), line)
 	words, err = newWrapper(t, plain).Prepare(t.Context(), SSH, []string{"node", "--", "-oProxyCommand=evil"})
 	require.NoError(t, err)
@@ -452,10 +452,10 @@ func TestAJumpIsCheckedByTheWrapperOnceMore(t *testing.T) {
 		})
 	}
 	for name, c := range map[string]struct{ answer, says string }{
-		"a jump elsewhere":                  {"proxyjump root@elsewhere\n", "elsewhere"},
-		"a second jump elsewhere":           {"proxycommand ssh -W %h:%p elsewhere\n", "elsewhere"},
-		"a jump that leads back to itself":  {"proxyjump a\nuser itself\n", "jumps"},
-		"a jump with an option nobody know": {"proxycommand ssh -Z -W %h:%p a\n", "unknown, so the guard"},
+		"a jump elsewhere":                 {"proxyjump root@elsewhere\n", "elsewhere"},
+		"a second jump elsewhere":          {"proxycommand ssh -W %h:%p elsewhere\n", "elsewhere"},
+		"a jump that leads back to itself": {"proxyjump a\nuser itself\n", "jumps"},
+		"a jump with an unknown option":    {"proxycommand ssh -Z -W %h:%p a\n", "unknown, so the guard"},
 	} {
 		_, err := newWrapper(t, plain+c.answer).Prepare(t.Context(), SSH, []string{"node"})
 		var refusal *refusedError

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestCouplingsOfEveryKindReachTheEngine(t *testing.T) {
+func TestReferencesOfEveryKindAreChecked(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	for name, content := range map[string]string{

@@ -136,7 +136,7 @@ func TestAJobCoversTheVolumesOfItsGroupsAndThoseThatNameIt(t *testing.T) {
 		assert.Equal(t, c.want, f.covered(c.claim), name)
 	}
 	f.jobs[0].Groups = nil
-	assert.False(t, f.covered(claim{}), "a job whose list of groups is empty covers nobody")
+	assert.False(t, f.covered(claim{}), "a job with an empty list of groups covers no claim")
 }
 
 func TestAnAddressIsFoundInATextAndAVersionIsNone(t *testing.T) {

@@ -104,7 +104,7 @@ func (c cluster) read(t *testing.T, wanted Wanted) (parity.Found, error) {
 	return client.Read(t.Context(), wanted)
 }
 
-func TestWhatStandsIsRead(t *testing.T) {
+func TestAllObjectsAreRead(t *testing.T) {
 	t.Parallel()
 	found, err := small().read(t, Wanted{})
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestWhatStandsIsRead(t *testing.T) {
 	assert.Empty(t, found.Releases)
 }
 
-func TestServicesThatLeadToPodsAreReadIfSomethingOutsideHasAPort(t *testing.T) {
+func TestServicesWithPodsAreReadIfAServiceOutsideHasAPort(t *testing.T) {
 	t.Parallel()
 	served := small()
 	served["/api/v1/services"] = `{"kind": "ServiceList", "items": [
@@ -156,7 +156,7 @@ func TestABackupTargetIsReadWithItsNamespace(t *testing.T) {
 	}, found.Longhorn.Targets)
 }
 
-func TestWhatCannotBeReadIsAnErrorAndNeverAbsent(t *testing.T) {
+func TestAFailedReadIsAnErrorAndNotAbsence(t *testing.T) {
 	t.Parallel()
 	status := func(code int, message string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -256,11 +256,11 @@ func TestAKubeconfigThatCannotBeTrustedIsRefusedBeforeAnythingIsSent(t *testing.
 	t.Parallel()
 	server, asked := small().serve(t)
 	for name, c := range map[string]struct{ url, cluster, user, says string }{
-		"credentials out of a program": {user: `, exec: {apiVersion: client.authentication.k8s.io/v1, command: "false", interactiveMode: Never}`, says: "it runs a program for its credentials (exec)"},
-		"credentials out of a plugin":  {user: `, auth-provider: {name: oidc}`, says: "it asks a provider for its credentials (auth-provider)"},
-		"a proxy":                      {cluster: `, proxy-url: "http://127.0.0.1:3128"`, says: "it goes through a proxy (proxy-url)"},
-		"nobody looks at certificates": {cluster: `, insecure-skip-tls-verify: true`, says: "insecure-skip-tls-verify"},
-		"no encryption":                {url: "http://127.0.0.1:1", says: "its server is not https://HOST:PORT"},
+		"credentials out of a program":  {user: `, exec: {apiVersion: client.authentication.k8s.io/v1, command: "false", interactiveMode: Never}`, says: "it runs a program for its credentials (exec)"},
+		"credentials out of a plugin":   {user: `, auth-provider: {name: oidc}`, says: "it asks a provider for its credentials (auth-provider)"},
+		"a proxy":                       {cluster: `, proxy-url: "http://127.0.0.1:3128"`, says: "it goes through a proxy (proxy-url)"},
+		"certificates are not verified": {cluster: `, insecure-skip-tls-verify: true`, says: "insecure-skip-tls-verify"},
+		"no encryption":                 {url: "http://127.0.0.1:1", says: "its server is not https://HOST:PORT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -282,7 +282,7 @@ func TestAKubeconfigThatCannotBeTrustedIsRefusedBeforeAnythingIsSent(t *testing.
 	assert.Zero(t, asked.Load(), "nothing was sent")
 }
 
-func TestOnlyWhatTheBoundaryListsAsSandboxIsAsked(t *testing.T) {
+func TestRequestsGoOnlyToServersListedAsSandbox(t *testing.T) {
 	t.Parallel()
 	server, asked := small().serve(t)
 	port := server.URL[strings.LastIndex(server.URL, ":")+1:]
@@ -315,7 +315,7 @@ sandbox: {addresses: [172.30.0.0/16], endpoints: ["127.0.0.1:`+port+`"]}
 	assert.Equal(t, before, asked.Load())
 }
 
-func TestTheAddressThatWasAllowedIsTheOneThatIsAsked(t *testing.T) {
+func TestRequestsGoToTheCheckedAddress(t *testing.T) {
 	t.Parallel()
 	server, asked := small().serve(t)
 	port := server.URL[strings.LastIndex(server.URL, ":")+1:]
