@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Builds the kits, and the collection's artifact out of them:
+# Builds the kits, and the collection's artifact:
 #
 #   build.sh kits PLATFORM...    into plugins/, for a checkout used in place
 #   build.sh artifact OUTPUT     for every supported platform, into OUTPUT/
@@ -9,7 +9,7 @@
 # A platform is goos/goarch. GO names the Go command. The same sources give the
 # same bytes: no paths, no times, no build ids.
 set -euo pipefail
-# One order of file names everywhere, in a UTF-8 locale because Ansible wants one.
+# The same order of file names everywhere, in a UTF-8 locale, which Ansible requires.
 LC_ALL=$([ "$(uname -s)" = Darwin ] && echo en_US.UTF-8 || echo C.UTF-8)
 export LC_ALL
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -34,8 +34,8 @@ kits() {
             (cd "$root" && CGO_ENABLED=0 GOOS=${platform%/*} GOARCH=${platform#*/} GOFLAGS=-mod=readonly GOWORK=off \
                 "$go" build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o "$work/${kit}_$name" "./cmd/$kit")
         done
-        # x86's jumps, turned into absolute addresses, repeat: 6 % less. What does the same for arm64
-        # needs a liblzma of 2022 (5.4), which not every Python that unpacks it has.
+        # The x86 filter, which makes jump addresses absolute, saves 6 %. The one for arm64
+        # needs liblzma 5.4 (2022), which some Pythons that unpack the kit lack.
         case $name in
         *_amd64) xz -z -k -T1 --x86 "--lzma2=preset=$level" "$work/controller_$name" ;;
         *) xz -z -k -T1 "-$level" "$work/controller_$name" ;;
@@ -49,7 +49,7 @@ kits() {
         mv "$work/controller_$name.xz" "$plugins/bin/"
     done
     mv "$work/SHA256SUMS" "$plugins/bin/SHA256SUMS"
-    rm -f "$plugins"/bin/guard_* # of checkouts in which the guard was a kit of its own
+    rm -f "$plugins"/bin/guard_* # of older checkouts, in which the guard was a separate kit
     rm -rf "$work"
 }
 
@@ -64,7 +64,7 @@ artifact)
     trap 'rm -rf "$stage"' EXIT
     tree=$stage/ansible_collections/arcodange/sandbox
     mkdir -p "$tree"
-    # Only what git knows, so that no build, cache or secret of this checkout slips in.
+    # Only files that git tracks or would track, so that no build, cache or secret of this checkout is included.
     (cd "$root" && git ls-files -z --cached --others --exclude-standard -- CHANGELOG.md LICENSE README.md galaxy.yml meta plugins roles playbooks \
         inventory site.yml destroy.yml CONTRIBUTING.md docs embedded changelogs tofu promotion ':!docs/site' |
         while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |

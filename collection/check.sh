@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Lets galaxy-importer judge the artifact as Galaxy would on upload, without a
+# Runs galaxy-importer on the artifact, as Galaxy does on upload, without a
 # network. Errors fail; so do warnings that are not listed here with a reason.
 # usage: check.sh ARTIFACT
 set -euo pipefail

@@ -19,7 +19,7 @@ plugins/bin/SHA256SUMS: $(KIT_SOURCES) | packages
 collection: venv packages ## build the artifact that ansible-galaxy installs
 	@GO=$(GO) collection/build.sh artifact build
 
-collection-install-test: collection ## install the artifact into an empty directory, look at all of it, run from there
+collection-install-test: collection ## install the artifact into an empty directory, check it, run from there
 	@tools/once.sh $(CACHE) collection-install-test $(COLLECTION_SOURCES) -- collection/install-test.sh build/arcodange-sandbox-*.tar.gz
 
 reproducible: collection ## build the artifact again elsewhere and compare the bytes
@@ -29,7 +29,7 @@ reproducible: collection ## build the artifact again elsewhere and compare the b
 		rm -r build/again
 		echo "reproducible: two builds are byte-identical"'
 
-collection-check: collection ## let galaxy-importer judge the artifact, as Galaxy would
+collection-check: collection ## run galaxy-importer on the artifact, as Galaxy does
 	@tools/once.sh $(CACHE) collection-check $(COLLECTION_SOURCES) -- collection/check.sh build/arcodange-sandbox-*.tar.gz
 
 collection-sanity: venv packages ## ansible-test sanity

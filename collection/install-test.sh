@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Installs the artifact into an empty directory as a stranger would, without a
-# network; lets ansible-doc read all of it and tolerates no warning; and runs
-# the collection's own playbook from there, with no checkout in sight.
+# Installs the artifact into an empty directory without a network, reads all
+# documentation with ansible-doc without a warning, and runs the collection's
+# playbook from there, without the checkout.
 # usage: install-test.sh ARTIFACT
 set -euo pipefail
 
@@ -24,7 +24,7 @@ mkdir -p "$HOME" "$work/empty"
 cd "$work/empty"
 
 export ANSIBLE_COLLECTIONS_PATH=$work/collections
-# What it depends on is there by way of the package `ansible`; --offline keeps Galaxy out.
+# The package `ansible` contains the dependencies; --offline avoids requests to Galaxy.
 ansible-galaxy collection install --offline --no-deps -p "$work/collections" "$artifact" >/dev/null
 installed=$work/collections/ansible_collections/arcodange/sandbox
 python3 - "$installed/MANIFEST.json" <<'PY'
@@ -48,7 +48,7 @@ done
 quietly() {
     local out
     out=$("$@" 2>&1 >"$work/out") || fail "$* failed: $out"
-    # ansible-core warns of a package of its own whenever it documents a role.
+    # ansible-core warns about one of its own packages whenever it documents a role.
     out=$(grep -v "ansible/_internal/ansible_collections/ansible/_protomatter" <<<"$out" || true)
     [ -z "$out" ] || fail "$* warns: $out"
 }
@@ -70,11 +70,11 @@ for type in module inventory filter lookup connection vars role; do
     [ "$got" -eq "$want" ] || fail "ansible-doc lists $got of $want ${type}s"
 done
 
-# The playbook runs from there: far enough to pass its guard, and no machine is made in check mode.
+# The playbook runs from there and passes its guard; check mode makes no machine.
 ansible-playbook -i "$installed/inventory/sandbox" arcodange.sandbox.site --check --tags always >"$work/out" 2>&1 ||
     fail "arcodange.sandbox.site does not run: $(tail -n 5 "$work/out")"
 grep -q 'failed=0' "$work/out" || fail "arcodange.sandbox.site ran nothing"
-# And its guard is alive: a production address stops it.
+# Its guard works: a production address is refused.
 if ansible-playbook -i "$installed/inventory/sandbox" arcodange.sandbox.site --check --tags always -e ansible_host=192.168.1.201 >"$work/out" 2>&1; then
     fail "arcodange.sandbox.site let a production address pass"
 fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Runs ansible-test sanity on what the artifact holds, without Docker. The
-# environments that it makes are kept in CACHE.
+# Runs ansible-test sanity on the artifact's files, without Docker. Its
+# environments are kept in CACHE.
 # usage: sanity.sh CACHE [ARGUMENT...]
 set -euo pipefail
 
@@ -18,12 +18,12 @@ mkdir -p "$tree"
     while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done |
     tar --null -T - -cf -) | tar -xf - -C "$tree"
 
-# ansible-test would fetch pip from its own site; the one of this Python does as well.
+# ansible-test would download pip from its site; use this Python's instead.
 version=$(python3 -c 'import pathlib, re, ansible_test
 print(re.search(r"pip=\W([0-9.]+)", (pathlib.Path(ansible_test.__path__[0]) / "_internal/python_requirements.py").read_text()).group(1))')
 mkdir -p "$cache/.ansible/test/cache"
 printf 'import ensurepip\n\nensurepip.bootstrap()\n' >"$cache/.ansible/test/cache/get_pip_${version//./_}.py"
-for file in .config/pip/pip.conf .pip/pip.conf; do # where the user has pip look
+for file in .config/pip/pip.conf .pip/pip.conf; do # the user's settings, such as a mirror
     [ ! -f "$HOME/$file" ] || install -D -m 600 "$HOME/$file" "$cache/$file"
 done
 

@@ -48,7 +48,7 @@ from ansible import context
 from ansible.release import __version__
 from ansible.plugins.callback import CallbackBase
 
-# What one difference may take in the file, in characters.
+# Maximal size of one difference in the file, in characters.
 _DIFF_LIMIT = 32768
 
 
@@ -59,7 +59,7 @@ _COLLECTIONS = ("ansible_facts", "hostvars", "groups", "vars")
 
 
 def _texts(value, depth=0):
-    """Every text within a value that may be an expression or hold one."""
+    """Yield every string in a value that may be or contain an expression."""
     if isinstance(value, str):
         yield value
     elif depth < 8 and isinstance(value, dict):
@@ -88,7 +88,7 @@ def _text(value):
 
 
 def _conditions(value):
-    """A condition as a list, which it is only after Ansible has worked it out."""
+    """Return a condition as a list, which Ansible makes of it only when it evaluates it."""
     return [str(one) for one in (value if isinstance(value, list) else [] if value is None else [value])]
 
 
@@ -97,7 +97,7 @@ def _keyword(keyword, value, texts=None):
 
 
 def _differs(diff):
-    """Whether what a module returned as its difference is one."""
+    """Return whether a module's diff shows a difference."""
     if isinstance(diff, list):
         return any(_differs(one) for one in diff)
     if not isinstance(diff, dict):
@@ -108,7 +108,7 @@ def _differs(diff):
 
 
 def _shown(diff):
-    """Return a difference as a list of before and after, cut to a size that a report can hold."""
+    """Return a difference as a list of before and after, shortened for the report."""
     out = []
     for one in diff if isinstance(diff, list) else [diff]:
         if not isinstance(one, dict) or not _differs(one):
@@ -122,7 +122,7 @@ def _shown(diff):
 
 
 class CallbackModule(CallbackBase):
-    """Writes each event as it comes, by one write, so that a killed run leaves whole lines."""
+    """Writes each event with one write, so that a killed run leaves complete lines."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -147,7 +147,7 @@ class CallbackModule(CallbackBase):
             self.disabled = True
             return
         self._with_output = bool(self.get_option("output"))
-        # An exception here is the loader's to report, and the plugin is then not in the run: no file, no verdict.
+        # The loader reports an exception here and disables the plugin: without the file, the gate has no verdict.
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
         arguments = context.CLIARGS
         self._write(
@@ -172,7 +172,7 @@ class CallbackModule(CallbackBase):
             line = line[os.write(self._file, line):]
 
     def _task(self, task):
-        """What every result of a task has in common, found once."""
+        """Return the fields that all results of a task share, computed once."""
         known = self._tasks.get(task._uuid)
         if known is None:
             block, rescued, imports = task._parent, False, []
@@ -207,7 +207,7 @@ class CallbackModule(CallbackBase):
             self._write("variables", {"templates": {name: sorted(texts) for name, texts in known.items()}})
 
     def _describe(self, task, event, imports):
-        """Write a task as it is in its file. What cannot be read is written too."""
+        """Write a task as it is in its file, with the fields that cannot be read."""
         try:
             role = task._role
             if role is not None and id(role) not in self._roles:
@@ -219,7 +219,7 @@ class CallbackModule(CallbackBase):
             for name in _DECIDING:
                 value = getattr(task, name)
                 if value and isinstance(value, (str, list, tuple, dict)):
-                    # All of a condition is an expression, and of the others what is in braces.
+                    # A whole condition is an expression; in other texts only the part in braces.
                     event["keywords"].append(_keyword(name, value, list(_texts(value)) if name.endswith("_when") else None))
             if short in ("include_tasks", "include_role", "include_vars"):
                 imports.append(task.args)
@@ -236,7 +236,7 @@ class CallbackModule(CallbackBase):
         self._write("task", event)
 
     def _play_keywords(self, said):
-        """The keywords of a play, and of its tasks what is decided before it begins."""
+        """Write the keywords of a play, and those of its tasks that are evaluated before it starts."""
         on = [_keyword(name, said[name]) for name in ("hosts", "serial", "vars_files", "tags") if name in said]
         todo = [said.get(section) for section in ("roles", "pre_tasks", "tasks", "post_tasks", "handlers")]
         while todo:
@@ -252,7 +252,7 @@ class CallbackModule(CallbackBase):
         return [one for one in on if one["texts"]]
 
     def _outcome(self, result):
-        """What a result, or one item of a loop, says of itself."""
+        """Return the relevant fields of a result, or of one item of a loop."""
         out = {"changed": bool(result.get("changed"))}
         diff = result.get("diff")
         if diff and _differs(diff):
@@ -308,7 +308,7 @@ class CallbackModule(CallbackBase):
         event = dict(self._play)
         event["check_mode"] = play.check_mode if isinstance(play.check_mode, bool) else None
         inventory = play.get_variable_manager()._inventory
-        # Of a play that goes by batches, every batch begins here; what it matched is all of them.
+        # With serial this is called for every batch; the matched hosts are those of all batches.
         event["hosts"] = [host.get_name() for host in inventory.get_hosts(play.hosts, ignore_restrictions=True)]
         self._roles = set()
         try:
@@ -324,7 +324,7 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_no_hosts_matched(self):
         self._write("no_hosts", dict(self._play or {}))
 
-    # Here a task is still as in its file; that of a result may be templated.
+    # Here the task is still as in its file; a result's task may be templated.
 
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._task(task)
@@ -350,7 +350,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_skipped(self, result):
         self._result(result, "skipped")
 
-    # Ansible takes `failed` and `skipped` out of what it hands to callbacks; of an item only these still tell.
+    # Ansible removes `failed` and `skipped` from an item's result before it calls callbacks; only the kind of the call shows them.
 
     def _item(self, result, kind):
         data = result.result

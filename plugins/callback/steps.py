@@ -129,11 +129,11 @@ class _Log:
 
 
 class _Step:
-    """What is known of one task: who runs it, and how it ended."""
+    """The state of one task: its hosts and their results."""
 
     def __init__(self, task, number, total):
         self.task, self.number, self.total = task, number, total
-        # Now, since Ansible puts templates back into the name once the task was announced.
+        # Read the name now: Ansible restores its templates after the start of the task.
         role, colon, rest = task.get_name().strip().partition(" : ")
         self.name = role.rpartition(".")[2] + ": " + rest if colon and task._role else role + colon + rest
         self.began = time.monotonic()
@@ -172,7 +172,7 @@ def _event(method):
 
 
 class CallbackModule(Default):
-    """The default callback, which writes to a log, with lines for the screen beside it."""
+    """The default callback, which writes to a log, with lines for the screen."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -201,7 +201,7 @@ class CallbackModule(Default):
         sys.stdout.flush()  # Ansible flushes at the end only, and a pipeline wants the line now
 
     def _give_up(self, error):
-        """Go on as the default callback: a fault of this plugin must not end or hide a run."""
+        """Continue as the default callback: an error of this plugin must not end or hide a run."""
         self._broken = True
         self._stop_timer()
         self._display = self._screen
@@ -219,7 +219,7 @@ class CallbackModule(Default):
         self._timer.start()
 
     def _announce(self, step):
-        # In a thread of its own, so past the display and its locks, which a process that is forked now would inherit.
+        # In a separate thread, and without the display's locks, which a process that is forked now would inherit.
         with contextlib.suppress(Exception):
             line = "%s %6s  %s: still running\n" % (step.counter, _duration(time.monotonic() - step.began), step.name)
             os.write(sys.stdout.fileno(), line.encode("utf-8", "replace"))
@@ -244,10 +244,10 @@ class CallbackModule(Default):
             label = ", ".join(sorted(hosts))
             self._show(_indent(text if not label else "%s:\n%s" % (label, _indent(text, 2))))
 
-    # --- how far it is
+    # --- progress
 
     def _count(self, blocks, play=None):
-        """Count the tasks of blocks that are not known yet, those of a rescue left out: they run after a failure only."""
+        """Count the tasks of new blocks, without those of a rescue, which run only after a failure."""
         found = 0
         for item in blocks:
             if hasattr(item, "block"):
@@ -424,7 +424,7 @@ class CallbackModule(Default):
         for summary in self._summary:
             self._show("\n" + summary.rstrip("\n"))
 
-    # --- what goes to the log
+    # --- the log
 
     def _start(self, playbook):
         Default.v2_playbook_on_start(self, playbook)

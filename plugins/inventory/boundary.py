@@ -66,7 +66,7 @@ class InventoryModule(BaseInventoryPlugin):
         return super().verify_file(path) and os.path.basename(path) in ("boundary.yml", "boundary.yaml")
 
     def parse(self, inventory, loader, path, cache=False):
-        # First: Ansible makes a warning of an error here, and continues without the guard.
+        # First: Ansible turns an error here into a warning, and continues without the guard.
         boundary = os.path.abspath(path)
         guard.load(loader, boundary)
         super().parse(inventory, loader, path, cache)

@@ -73,7 +73,7 @@ def run_guard(command, boundary, request, *flags):
 
 
 def _plain(value):
-    """Return a value as JSON can hold it. What it cannot hold might be a secret, and becomes an object with its type."""
+    """Convert a value for JSON. Any other type may be a secret, and becomes an object with the type's name."""
     if value is None or isinstance(value, int) or isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, (str, float, datetime.date)):
@@ -121,7 +121,7 @@ def _record(targets):
 
 
 def record_host(target, boundary):
-    """Record a host that a run with an override connects to. What cannot be recorded is not connected to."""
+    """Record a host before a run with an override connects to it. Without a record there is no connection."""
     status, out = run_guard("override", boundary, json.dumps(_record([target])), "--reached", "--state", state_folder())
     if status:
         raise Refusal(out.strip())
@@ -177,7 +177,7 @@ def load(loader, boundary):
 
 
 def _apply(loader, boundary, early):
-    """Ask for the load policy and apply it, or end the process: of any other error Ansible would make a warning."""
+    """Get the load policy and apply it, or end the process: Ansible would turn any other error into a warning."""
     try:
         policy = _load_policy(loader, boundary, early)
         if policy["refusal"]:
@@ -211,7 +211,7 @@ def _load_policy(loader, boundary, early):
 
 
 def stop(refusal):
-    """End the process. Ansible makes a warning of an exception in an inventory plugin, but not of SystemExit.
+    """End the process. Ansible turns an exception in an inventory plugin into a warning, but not SystemExit.
 
     In a worker that would be taken for a crash, so there only the task fails.
     """

@@ -43,12 +43,12 @@ SUMS = os.path.join(PACKED, "SHA256SUMS")
 _GOOS = {"linux": "linux", "darwin": "darwin"}
 _GOARCH = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
-# How long a binary may take to clean up after SIGTERM: a little more than it allows itself.
+# Timeout for a binary to clean up after SIGTERM, slightly longer than its own.
 _GRACE_SECONDS = 25
 
 
 class KitError(Exception):
-    """A binary that is missing, is for another platform, or is not what was built."""
+    """A binary is missing, is for another platform, or has another digest."""
 
 
 def platform_name(system, machine):
@@ -82,20 +82,20 @@ def _sums():
         raise KitError("the list of binaries %s cannot be read (%s); %s" % (SUMS, error, _how_to_build())) from None
 
 
-# Digests of files that this process has read whole, and what of each file changes with its content. Ansible's workers are
-# forked from the process that has loaded the inventory, and has verified the guard for it: they need not read it again.
+# Digests of files that this process has read, with metadata that changes with the content. Ansible's workers are
+# forked from the process that loaded the inventory and verified the guard, so they need not read it again.
 _digests = {}
 
 
 def _digest(path):
-    """SHA-256 of a file as hexadecimal text. Of a file that has not changed since it was read, it is remembered."""
+    """Return the SHA-256 of a file in hexadecimal, cached until the file changes."""
     with open(path, "rb") as data:
         begun, at_first = time.time(), _identity(data)
         known = _digests.get(path)
         if known and known[0] == at_first:
             return known[1]
         digest = hashlib.file_digest(data, "sha256").hexdigest()
-        # What was written just now may be written again within one tick of the file system's clock, and look the same.
+        # A second write within one tick of the file system's clock would not change the metadata.
         if at_first == _identity(data) and begun - os.fstat(data.fileno()).st_ctime > 2:
             _digests[path] = (at_first, digest)
         return digest
@@ -170,7 +170,7 @@ def controller_binary():
 
 
 def guard_binary():
-    """Return the verified path of the guard; beside it lie the names under which it stands in for OpenSSH's programs."""
+    """Return the verified path of the guard; next to it are the links through which it replaces OpenSSH's programs."""
     return os.path.join(os.path.dirname(controller_binary()), "prod-ip-guard")
 
 
@@ -228,7 +228,7 @@ def _unpacked(kit, names=()):
 
 
 def parse_result(stdout, stderr, code, what, silent=False):
-    """Return the one JSON object that a binary printed, or a failure that says what it did instead.
+    """Return the JSON object that a binary printed, or a failure that describes its output.
 
     What the binary said on standard error helps to see why, and may hold anything: with ``silent`` it is left out.
     """
@@ -282,13 +282,13 @@ def run_binary(path, args, environment=None, what="the module"):
 
 
 class KitAction(ActionBase):
-    """What the action plugins of this collection share. A subclass is one module; its name is its file's."""
+    """Base class of the collection's action plugins. Each subclass is one module, named like its file."""
 
     _supports_check_mode = True
     _supports_async = False
     _requires_connection = False
 
-    # Which kit holds the module: "target" or "controller".
+    # The kit with the module: "target" or "controller".
     kit = "target"
 
     def run(self, tmp=None, task_vars=None):
@@ -309,7 +309,7 @@ class KitAction(ActionBase):
         return result
 
     def _arguments(self):
-        """Return the task's arguments; what belongs to Ansible or to this plugin may not come from a task."""
+        """Return the task's arguments; keys of Ansible and of this plugin are refused."""
         args = dict(self._task.args)
         smuggled = sorted(key for key in args if key == CALL_KEY or str(key).startswith("_ansible_"))
         if smuggled:
@@ -338,7 +338,7 @@ class KitAction(ActionBase):
         return Display().verbosity
 
     def _told(self):
-        """Return variables by which a plugin tells the binary what no task may tell it."""
+        """Return variables for the binary that a task must not be able to set."""
         return {}
 
     def _run_there(self, name, args, task_vars):
@@ -354,7 +354,7 @@ class KitAction(ActionBase):
         facts = task_vars.get("ansible_facts") or {}
         system, machine = facts.get("system"), facts.get("architecture")
         if self._task.delegate_to:
-            # The facts at hand may be those of the host that delegates.
+            # The available facts may be those of the delegating host.
             delegated = (task_vars.get("ansible_delegated_vars") or {}).get(self._task.delegate_to) or {}
             facts = delegated.get("ansible_facts") or {}
             system, machine = facts.get("system"), facts.get("architecture")

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ask the target kit for names, as often as a template likes, with one process.
+"""Get names from the target kit, with one process for all calls of a template.
 
 The rule of names is the binary's. A process is started at the first question and kept for the next ones: filters and
 lookups are asked one name at a time, thousands of times in one template.
@@ -28,11 +28,11 @@ NAME = "app_env_name"
 
 
 class NamesError(Exception):
-    """What the binary has against a question, in its own words, or that it cannot be asked."""
+    """An error that the binary returned, or that it could not be run."""
 
 
 class _Child:
-    """A kit that answers line by line. It ends by itself when this process does."""
+    """A kit that answers line by line. It ends with this process."""
 
     def __init__(self):
         self.pid = os.getpid()
@@ -45,7 +45,7 @@ class _Child:
         )
 
     def usable(self):
-        """A worker that was forked off has its parent's pipes, and must not speak into them."""
+        """A forked worker has its parent's pipes, and must not write to them."""
         return self.pid == os.getpid() and self.process.poll() is None
 
     def ask(self, question):
@@ -64,7 +64,7 @@ class Names:
     def __init__(self):
         self._lock = threading.Lock()
         self._child = None
-        # A lock that another thread held while this process was forked off would stay held here.
+        # A lock that another thread held during the fork would stay locked here.
         os.register_at_fork(after_in_child=self._forget)
 
     def _forget(self):
@@ -109,5 +109,5 @@ def with_env(app, env, what):
 
 
 def names_of(instance, system):
-    """Return the one name that is asked for, or all of them."""
+    """Return one requested name, or all of them."""
     return instance["names"] if system is None else instance["names"][system]

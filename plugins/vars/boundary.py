@@ -39,7 +39,7 @@ from ansible_collections.arcodange.sandbox.plugins.plugin_utils import guard
 
 
 def _is_source(directory):
-    """Whether a directory is a source of the inventory, or has one in it. Variables are also looked for beside a playbook."""
+    """Return whether a directory is or contains an inventory source. Ansible also loads variables next to a playbook."""
     if context.CLIARGS.get("inventory") is None:
         return True  # not started by a command line of Ansible
     sources = (source for source in guard.sources() if os.path.exists(source))

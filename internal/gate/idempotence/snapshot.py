@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Print, as one JSON object, what a machine looks like. Arguments: the kinds to look at, the sandbox's name, then the paths to watch."""
+"""Print a snapshot of a machine as one JSON object. Arguments: the kinds to include, the sandbox's name, then the paths to watch."""
 
 import calendar
 import glob
@@ -72,7 +72,7 @@ def files(paths):
 
 
 def removals(log):
-    """Keep when dpkg removed each package: its log tells by the second and the machine's own zone."""
+    """Record when dpkg removed each package: its log has seconds in the machine's time zone."""
     if not os.path.exists(log):
         return
     with open(log, encoding="utf-8", errors="replace") as lines:
@@ -113,27 +113,27 @@ def units():
     for block in ask("systemctl", "show", "--property=" + wanted, kinds_of, "*").strip().split("\n\n"):
         unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         name, active, enabled = unit.get("Id", ""), unit.get("ActiveState"), unit.get("UnitFileState")
-        # Woken by a timer, a path or a call on the bus, it comes and goes by itself.
+        # A unit that a timer, a path or a D-Bus call starts runs without a task.
         by_itself = any(kind in unit.get("TriggeredBy", "") for kind in (".timer", ".path")) or unit.get("BusName", "").startswith("org.freedesktop.")
         rests = by_itself or active not in ("active", "reloading", "failed")
         if unit.get("LoadState") == "not-found" or rests and name not in found:
             continue
         state = "enabled=%s" % (enabled or "-")
         if not rests:
-            # What reloads is active, and a moment later says so.
+            # A reloading unit is active, and reports that a moment later.
             state += " active=%s" % ("failed" if active == "failed" else "active")
             if active != "failed" and name.endswith(".service"):
                 state += " run=%s" % unit.get("InvocationID")
         found[name] = [state, boot + int(unit.get("StateChangeTimestampMonotonic") or 0) / 1e6]
     stopped = stops()
     for name, (state, changed) in found.items():
-        # Those of logins and connections come and go too.
+        # Units of logins and connections also start and stop without a task.
         if not name.startswith(("user@", "user-runtime-dir@", "ssh@", "sshd@", "getty@")):
             put("unit", name, state, changed or stopped.get(name, 0))
 
 
 def stops():
-    """When each unit was last stopped: systemd forgets one that nothing needs any more, and the journal does not."""
+    """Record when each unit was last stopped, from the journal: systemd unloads unused units."""
     if not shutil.which("journalctl"):
         return {}
     done = subprocess.run(("journalctl", "--output=json", "--no-pager", "--since=-1d", "--lines=1000", "--output-fields=UNIT",
@@ -143,13 +143,13 @@ def stops():
 
 
 def clock(name, *paths):
-    """Keep when any of these was last written: of what is gone nothing else tells when it went."""
+    """Record when any of these was last written: the only time of a removed file."""
     times = [os.stat(path).st_mtime for path in paths if os.access(path, os.F_OK)]
     things["clock " + name] = {"state": "", "time": max(times) if times else 0}
 
 
 def moment(text):
-    """Seconds of an RFC 3339 time; 0 for one that never was."""
+    """Return the seconds of an RFC 3339 time; 0 for the zero time."""
     found = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:Z|([+-])(\d\d):?(\d\d))$", text)
     if not found or text.startswith("0001"):
         return 0
@@ -159,7 +159,7 @@ def moment(text):
 
 
 def containers():
-    # Those of pods are the cluster's: the kubelet starts them by itself, and what it was told is looked at there.
+    # The kubelet starts the containers of pods; the objects of the cluster are compared instead.
     for tool, socket in (("docker", "/var/run/docker.sock"), ("podman", None)):
         if not shutil.which(tool):
             continue
@@ -180,7 +180,7 @@ def containers():
         for one in json.loads(ask(tool, "inspect", *ids)):
             state = one["State"]
             began, ended = state.get("StartedAt", ""), state.get("FinishedAt", "")
-            # A machine of another sandbox on the same engine is not this run's matter.
+            # Skip machines of other sandboxes on the same engine.
             if sandbox and (one["Config"].get("Labels") or {}).get("org.arcodange.sandbox", sandbox) != sandbox:
                 continue
             put("container", "%s %s" % (tool, one["Name"].lstrip("/")),
@@ -189,7 +189,7 @@ def containers():
 
 
 kinds, sandbox, paths = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
-# Containers first: to ask for them may wake the service that keeps them.
+# Containers first: listing them may start the engine's service.
 for kind, look in (("containers", containers), ("packages", packages), ("units", units), ("files", lambda: files(paths))):
     if kind in kinds:
         try:
