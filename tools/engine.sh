@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Sees to it that a Docker engine answers: one that runs already, the service
-# of this machine, or (where there is no service manager, as in a container or
-# a small virtual machine) a dockerd started by hand.
+# Ensures that a Docker engine answers: a running one, the service of this
+# machine, or (without a service manager, as in a container or
+# a small virtual machine) a dockerd started here.
 set -euo pipefail
 
 answers() { docker info >/dev/null 2>&1; }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Prints the path of a Go command that can build the project: 1.21 or newer is
-# enough, since it fetches the toolchain that go.mod asks for by itself.
+# enough, since it downloads the toolchain that go.mod requires.
 set -euo pipefail
 
 good() {

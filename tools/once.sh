@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Runs a long test unless it has passed before on the very same content: that of
-# the named files of this checkout, of this machine's versions of what the test
-# works with, and of the command. FORCE=1 runs it in any case.
+# Runs a long test unless it has passed before with the same content: that of
+# the named files of this checkout, the versions of the programs that the test
+# uses, and the command. FORCE=1 always runs it.
 # usage: once.sh CACHE NAME PATH... -- COMMAND...
 set -euo pipefail
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Installs the Debian packages that the project's own commands need, and only
-# those that are missing: a second run asks the package index nothing. More
+# those that are missing: a second run sends no request. Further
 # pairs, for single tests, are arguments.
 set -euo pipefail
 
@@ -16,7 +16,7 @@ if ! command -v apt-get >/dev/null; then
     exit 1
 fi
 
-# package:program pairs. A program that is there already, from wherever, is good enough.
+# package:program pairs. A program that exists already, from any source, is used.
 wanted=(
     ca-certificates:update-ca-certificates
     curl:curl

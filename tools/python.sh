@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Prints the path of a Python that the newest supported ansible-core runs on
-# (3.12 or newer): one that is installed, one that the distribution has as a
-# package, or else one built from Debian's own source package, whose signature
+# Prints the path of a Python for the newest supported ansible-core
+# (3.12 or newer): an installed one, the distribution's
+# package, or one built from Debian's source package, whose signature
 # apt checks. usage: python.sh CACHE_DIR
 set -euo pipefail
 
