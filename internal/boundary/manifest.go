@@ -43,6 +43,9 @@ type Side struct {
 	DNSZoneIDs    []PatternRule
 	Databases     []EndpointRule
 	Environment   []PatternRule // names of variables
+	// Outside is what machines of the sandbox may reach beside the sandbox. Only
+	// under sandbox; it allows the controller nothing.
+	Outside []EndpointRule
 }
 
 // Policy is what an override requires beyond i_mean_prod. This package only reads

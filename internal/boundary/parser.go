@@ -5,6 +5,7 @@ package boundary
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -106,8 +107,17 @@ func (p parser) side(n *yaml.Node, name string, side *Side) error {
 			}
 			return err
 		}),
-		"names":         s.patterns("names", &side.Names, canonicalName),
-		"endpoints":     s.texts("endpoints", endpointRule(&side.Endpoints, true)),
+		"names":     s.patterns("names", &side.Names, canonicalName),
+		"endpoints": s.texts("endpoints", endpointRule(&side.Endpoints, true)),
+		"outside": s.texts("outside", func(text string, rule Rule) error {
+			if name != "sandbox" {
+				return errors.New("only the sandbox's machines have an outside; move it under sandbox")
+			}
+			if strings.Contains(text, "*") {
+				return errors.New("a pattern has no addresses; list each name")
+			}
+			return endpointRule(&side.Outside, true)(text, rule)
+		}),
 		"ssh_host_keys": s.patterns("ssh_host_keys", &side.HostKeys, canonicalFingerprint),
 		"machines": func(n *yaml.Node) error {
 			return s.nodes(n, func(n *yaml.Node) error {

@@ -67,6 +67,10 @@ type Driver interface {
 	// read out of band, not over the network.
 	Inspect(ctx context.Context, sandbox, name string) (Machine, error)
 
+	// List returns the names of the sandbox's machines, sorted: also of those
+	// of which only a disk is left.
+	List(ctx context.Context, sandbox string) ([]string, error)
+
 	// HostKey reads the machine's private SSH host key out of band, so that a
 	// lost state folder does not change a machine's identity. It MUST return
 	// ErrNotFound if there is no machine or no key yet.

@@ -20,6 +20,7 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 	set := flags("nft-rules [flags]")
 	file := set.String("boundary", "", "the boundary manifest")
 	further := set.StringArray("address", nil, "a further address, range or block to block")
+	networks := set.StringArray("network", nil, "a private network of the cluster that is not blocked")
 	if status, done := p.parse(set, args); done {
 		return status
 	}
@@ -27,9 +28,9 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 	if err != nil {
 		return p.failed(err)
 	}
-	node, err := nftrules.Render(ctx, checker.Manifest.Production, *further, p.lookup)
+	node, err := nftrules.Render(ctx, nftrules.Request{Manifest: checker.Manifest, Further: *further, Networks: *networks, Lookup: p.lookup})
 	if err != nil {
-		return p.failed(fmt.Errorf("nft-rules: --address: %w", err))
+		return p.failed(fmt.Errorf("nft-rules: --address or --network: %w", err))
 	}
 	if err := json.NewEncoder(p.Stdout).Encode(node); err != nil {
 		return p.failed(fmt.Errorf("nft-rules: %w", err))

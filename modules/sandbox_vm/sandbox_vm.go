@@ -93,6 +93,9 @@ func (a arguments) spec() driver.Spec {
 	return spec
 }
 
+// access are the differences with which the controller cannot log in.
+var access = []string{"authorized_keys", "user", "host_key", "known_hosts", "keys"}
+
 func ensure(ctx context.Context, c *ansible.Call) error {
 	var args arguments
 	if err := c.Bind(&args); err != nil {
@@ -128,8 +131,12 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 			c.Warn(note)
 		}
 	}
+	machine := show(out, args)
+	// In check mode a changed key or user is still to be repaired.
+	machine["reachable"] = machine["state"] == string(driver.Started) &&
+		!(c.CheckMode && slices.ContainsFunc(changes, func(name string) bool { return slices.Contains(access, name) }))
 	c.Return("changes", changes)
-	c.Return("machine", show(out, args))
+	c.Return("machine", machine)
 	return nil
 }
 
@@ -142,7 +149,7 @@ func show(out driver.Outcome, args arguments) map[string]any {
 		"id": "", "image": "", "cpus": 0.0, "memory": int64(0), "network": spec.Network.Name,
 		"address": spec.Address, "gateway": "", "ssh_host": spec.Address, "ssh_port": 22, "ssh_user": args.SSHUser,
 		"ssh_key_file": out.KeyFile, "host_keys": []any{}, "known_hosts": []string{}, "known_hosts_file": out.KnownHostsFile,
-		"disks": []any{}, "ports": []any{}, "notes": []string{},
+		"disks": []any{}, "ports": []any{}, "notes": []string{}, "reachable": false,
 	}
 	if m := out.Machine; m != nil {
 		shown["state"], shown["id"], shown["image"] = string(m.State), m.ID, m.Image

@@ -24,6 +24,11 @@ options:
     type: list
     elements: str
     default: []
+  networks:
+    description: Private networks of the cluster, for pods and services, that are not blocked.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -35,7 +40,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One mapping for each manifest. C(rules) is a file for C(nft --file), C(hosts) are lines for C(/etc/hosts).
+    - One mapping for each manifest. C(rules) is a file for C(nft --file), C(hosts) are lines for C(/etc/hosts) that
+      block names, and C(outside) lines with the names of C(sandbox.outside).
   type: list
   elements: dict
 """
@@ -52,7 +58,8 @@ class LookupModule(LookupBase):
 
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        further = [flag for address in self.get_option("addresses") for flag in ("--address", address)]
+        further = [flag for option, name in (("addresses", "--address"), ("networks", "--network"))
+                   for value in self.get_option(option) for flag in (name, value)]
         try:
             return [json.loads(guard.run_guard("nft-rules", str(boundary), "", *further)[1]) for boundary in terms]
         except guard.Refusal as error:

@@ -213,6 +213,10 @@ machine:
       description: Address that the controller logs in to.
       type: str
       sample: 172.30.0.11
+    reachable:
+      description: Whether the controller can log in. In check mode false if this task would have to repair a key first.
+      type: bool
+      sample: true
     ssh_port:
       description: Port that the controller logs in to.
       type: int

@@ -149,7 +149,9 @@ type network struct {
 	ID     string `json:"Id"`
 	Name   string
 	Labels map[string]string
-	IPAM   struct {
+	// Options of the bridge.
+	Options map[string]string
+	IPAM    struct {
 		Config []struct{ Subnet, Gateway string }
 	}
 	Containers map[string]struct{ Name, IPv4Address string }
@@ -975,6 +977,9 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 			m.Address = attached.IPAMConfig.IPv4Address
 		}
 	}
+	if c.State.Status == "paused" {
+		m.State = driver.Stopped // it does not answer
+	}
 	m.SSHHost, m.SSHPort = m.Address, 22
 	for _, p := range m.Ports {
 		if p.Port == 22 {
@@ -996,6 +1001,21 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 		m.HostKeys = []driver.PublicKey{key}
 	}
 	return m, nil
+}
+
+// List implements driver.Driver.
+func (d Driver) List(ctx context.Context, sandbox string) ([]string, error) {
+	machines := []string{}
+	for _, kind := range [][]string{{"container", "ls", "--all"}, {"volume", "ls"}} {
+		out, err := d.Engine.Do(ctx, append(kind, "--filter", "label="+LabelSandbox+"="+sandbox, "--filter", "label="+LabelMachine,
+			"--format", `{{.Label "`+LabelMachine+`"}}`)...)
+		if err != nil {
+			return nil, fmt.Errorf("list the machines of sandbox %s: %w", sandbox, err)
+		}
+		machines = append(machines, strings.Fields(string(out))...)
+	}
+	slices.Sort(machines)
+	return slices.Compact(machines), nil
 }
 
 // HostKey implements driver.Driver.

@@ -182,9 +182,18 @@ func (s site) ssh(t *testing.T, out driver.Outcome, command string) string {
 	return strings.TrimSpace(string(res.Stdout))
 }
 
+// listed returns the machines that the driver lists.
+func (s site) listed(t *testing.T) []string {
+	t.Helper()
+	machines, err := s.manager.Driver.List(t.Context(), s.want.Sandbox)
+	require.NoError(t, err)
+	return machines
+}
+
 func (s site) gone(t *testing.T) {
 	t.Helper()
 	s.ensure(t, driver.Absent)
+	assert.Empty(t, s.listed(t))
 	assert.Empty(t, s.subject.Leftovers(t, s.want.Sandbox), "something of the sandbox is left")
 	assert.NoDirExists(t, s.home.Dir)
 	assert.Empty(t, s.ensure(t, driver.Absent).Differences, "removing what is gone changed something")
@@ -288,7 +297,9 @@ func identity(t *testing.T, s site) {
 	assert.Equal(t, key, out.Machine.HostKeys[0])
 	assert.Equal(t, id, s.ssh(t, out, "cat /etc/machine-id"))
 
+	assert.Equal(t, []string{"pi1"}, s.listed(t))
 	s.subject.RemoveByHand(t, s.want)
+	assert.Equal(t, []string{"pi1"}, s.listed(t), "its disks are still there")
 	out = s.ensure(t, driver.Started)
 	assert.Equal(t, key, out.Machine.HostKeys[0])
 	assert.Equal(t, id, s.ssh(t, out, "cat /etc/machine-id"))

@@ -18,21 +18,34 @@ import (
 // node are the files of a node.
 type node struct {
 	Rules string `json:"rules"` // for nft --file
-	Hosts string `json:"hosts"` // for /etc/hosts
+	Hosts string `json:"hosts"` // for /etc/hosts: production's names
+	// Outside are lines for /etc/hosts with the names of sandbox.outside.
+	Outside string `json:"outside"`
 }
 
-// Render returns the files for production as the manifest lists it, and for
-// further addresses, ranges or blocks. lookup returns the addresses of a name;
-// none if it has no answer.
-func Render(ctx context.Context, production boundary.Side, further []string, lookup func(ctx context.Context, name string) []netip.Addr) (node, error) {
+// Request is what Render renders.
+type Request struct {
+	Manifest *boundary.Manifest
+	Further  []string // addresses, ranges or blocks to block beside production's
+	Networks []string // private networks of the node's own cluster, which are not blocked
+	// Lookup returns the addresses of a name; none if it has no answer.
+	Lookup func(ctx context.Context, name string) []netip.Addr
+}
+
+// Render returns the files: production as the manifest lists it is blocked, and
+// so are private networks that are not the sandbox's.
+func Render(ctx context.Context, r Request) (node, error) {
+	production, lookup := r.Manifest.Production, r.Lookup
 	t := collect(production)
-	for _, text := range further {
-		r, err := boundary.ParseRange(text)
-		if err != nil {
-			return node{}, err
-		}
-		t.ranges = append(t.ranges, r)
+	further, err := parse(r.Further)
+	if err != nil {
+		return node{}, err
 	}
+	networks, err := parse(r.Networks)
+	if err != nil {
+		return node{}, err
+	}
+	t.ranges = append(t.ranges, further...)
 	for _, name := range sorted(t.resolve) {
 		t.ranges = append(t.ranges, single(lookup(ctx, name))...)
 	}
@@ -46,7 +59,28 @@ func Render(ctx context.Context, production boundary.Side, further []string, loo
 		}
 		ports = append(ports, rule)
 	}
-	return node{Rules: rules(t, ports), Hosts: hosts(t.names)}, nil
+	for _, rule := range r.Manifest.Sandbox.Addresses {
+		networks = append(networks, rule.Range)
+	}
+	var allowed []portRule
+	for _, rule := range r.Manifest.Sandbox.Outside {
+		allowed = append(allowed, portRule{text: endpoint{rule}.host(), ranges: ranges(ctx, rule, lookup), port: rule.Port})
+	}
+	return node{
+		Rules: rules(t, ports, networks, allowed), Hosts: hosts(t.names), Outside: OutsideHosts(ctx, r.Manifest, lookup),
+	}, nil
+}
+
+func parse(texts []string) ([]boundary.Range, error) {
+	var parsed []boundary.Range
+	for _, text := range texts {
+		r, err := boundary.ParseRange(text)
+		if err != nil {
+			return nil, err
+		}
+		parsed = append(parsed, r)
+	}
+	return parsed, nil
 }
 
 // targets are the machines that the manifest lists.

@@ -30,14 +30,14 @@ func render(t *testing.T, production string, answers map[string]string, further 
 	manifest, err := boundary.Parse("boundary.yml", []byte("production:\n"+production+sandbox))
 	require.NoError(t, err)
 	var asked []string
-	node, err := Render(t.Context(), manifest.Production, further, func(_ context.Context, name string) []netip.Addr {
+	node, err := Render(t.Context(), Request{Manifest: manifest, Further: further, Lookup: func(_ context.Context, name string) []netip.Addr {
 		asked = append(asked, name)
 		var addresses []netip.Addr
 		for text := range strings.FieldsSeq(answers[name]) {
 			addresses = append(addresses, netip.MustParseAddr(text))
 		}
 		return addresses
-	})
+	}})
 	require.NoError(t, err)
 	slices.Sort(asked)
 	return node, asked
@@ -60,9 +60,9 @@ func TestTheRulesAreTheGoldenFiles(t *testing.T) {
 	for _, file := range manifests {
 		manifest, err := boundary.Load(file)
 		require.NoError(t, err)
-		node, err := Render(t.Context(), manifest.Production, nil, func(_ context.Context, name string) []netip.Addr {
+		node, err := Render(t.Context(), Request{Manifest: manifest, Networks: []string{"10.42.0.0/16"}, Lookup: func(_ context.Context, name string) []netip.Addr {
 			return map[string][]netip.Addr{"pi1.home": {netip.MustParseAddr("192.0.2.9")}, "db.test": {netip.MustParseAddr("198.51.100.9"), netip.MustParseAddr("2001:db8:1::9")}}[name]
-		})
+		}})
 		require.NoError(t, err)
 		text := node.Rules + "# --- /etc/hosts\n" + node.Hosts
 		golden := strings.TrimSuffix(file, ".yml") + ".nft"
@@ -148,6 +148,6 @@ func TestAManifestThatNamesNoMachineStillMakesRules(t *testing.T) {
 
 func TestAFurtherAddressHasToBeOne(t *testing.T) {
 	t.Parallel()
-	_, err := Render(t.Context(), boundary.Side{}, []string{"a.test"}, nil)
+	_, err := Render(t.Context(), Request{Manifest: &boundary.Manifest{}, Further: []string{"a.test"}})
 	assert.ErrorContains(t, err, `"a.test" is not an address`)
 }

@@ -27,8 +27,13 @@ func family(r boundary.Range) string {
 	return "ip6"
 }
 
-// rules returns the ruleset. Loading it again replaces it.
-func rules(t *targets, ports []portRule) string {
+// private are the networks that may be production's home, router or storage, or
+// a cloud's metadata, whatever the manifest lists.
+var private = map[string]string{"ip": "10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16", "ip6": "fc00::/7"}
+
+// rules returns the ruleset. Loading it again replaces it. networks are the
+// private networks that stay open, allowed the ports that do.
+func rules(t *targets, ports []portRule, networks []boundary.Range, allowed []portRule) string {
 	var out strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
 	elements := map[string][]string{}
@@ -36,7 +41,7 @@ func rules(t *targets, ports []portRule) string {
 	for _, r := range slices.Compact(t.ranges) {
 		elements[family(r)] = append(elements[family(r)], element(r))
 	}
-	line("# Drops and counts what leaves this node, its containers and its pods for production.")
+	line("# Drops and counts what leaves this node, its containers and its pods for production or a private network of others.")
 	line("# Rendered from the boundary manifest by the role node_fence: changes here are lost.")
 	line("table inet arcodange_fence {}")
 	line("delete table inet arcodange_fence")
@@ -65,6 +70,20 @@ func rules(t *targets, ports []portRule) string {
 		for _, r := range rule.ranges {
 			line("        %s daddr %s meta l4proto { tcp, udp } th dport %d counter name held drop", family(r), element(r), rule.port)
 		}
+	}
+	line("        # What stays on the node: loopback, containers and pods.")
+	line("        oifname { \"lo\", \"docker0\", \"br-*\", \"cni*\", \"flannel*\", \"veth*\" } accept")
+	for _, r := range networks {
+		line("        %s daddr %s accept", family(r), element(r))
+	}
+	for _, rule := range allowed {
+		line("        # %s port %d", rule.text, rule.port)
+		for _, r := range rule.ranges {
+			line("        %s daddr %s meta l4proto { tcp, udp } th dport %d accept", family(r), element(r), rule.port)
+		}
+	}
+	for _, family := range []string{"ip", "ip6"} {
+		line("        %s daddr { %s } counter name held drop", family, private[family])
 	}
 	line("    }")
 	out.WriteString(queries(t.names))
