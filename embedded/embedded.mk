@@ -3,6 +3,6 @@
 # The proof that the embedded Kubernetes loses nothing. Included by the Makefile, which gives GO.
 
 .PHONY: test-embedded
-test-embedded: setup engine embedded ## kill -9, stops and power cuts of a cluster of its own
-	tools/once.sh $(CACHE) test-embedded embedded tests/embedded roles playbooks inventory plugins internal cmd modules go.mod -- \
+test-embedded: setup engine embedded ## kill -9, stops and power cuts of the cluster
+	tools/once.sh $(CACHE) test-embedded $(SANDBOX_SOURCES) tests/embedded -- \
 		$(GO) test -tags engine -count=1 -timeout 15m -v ./tests/embedded/

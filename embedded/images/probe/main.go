@@ -8,6 +8,7 @@
 //	probe lookup NAME                prints the addresses of a name
 //	probe write FILE TEXT            writes a file and syncs it
 //	probe read FILE                  prints a file
+//	probe check NAME URL DIRECTORY   resolves, fetches, writes and reads; silent if all work
 //	probe postgres URL QUERY         prints the first column of the first row
 //
 // Each command but serve ends within 30 s and says on stderr what went wrong.
@@ -22,6 +23,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -53,10 +55,12 @@ func run(args []string, out io.Writer) error {
 		data, err := os.ReadFile(args[1])
 		fmt.Fprintf(out, "%s", data)
 		return err
+	case len(args) == 4 && args[0] == "check":
+		return check(ctx, args[1], args[2], args[3])
 	case len(args) == 3 && args[0] == "postgres":
 		return postgres(ctx, args[1], args[2], out)
 	}
-	return errors.New("serve | get URL | lookup NAME | write FILE TEXT | read FILE | postgres URL QUERY")
+	return errors.New("serve | get URL | lookup NAME | write FILE TEXT | read FILE | check NAME URL DIRECTORY | postgres URL QUERY")
 }
 
 func serve() error {
@@ -81,6 +85,23 @@ func get(ctx context.Context, url string, out io.Writer) error {
 	}
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s", url, response.Status)
+	}
+	return nil
+}
+
+func check(ctx context.Context, name, url, directory string) error {
+	if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
+		return err
+	}
+	if err := get(ctx, url, io.Discard); err != nil {
+		return err
+	}
+	path, now := filepath.Join(directory, "check"), time.Now().String()
+	if err := write(path, now); err != nil {
+		return err
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != now {
+		return fmt.Errorf("%s: what was written is not what is read: %w", path, err)
 	}
 	return nil
 }
