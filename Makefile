@@ -96,16 +96,16 @@ destroy: setup engine ## take the sandbox down
 ## --- checks
 
 # Every target that takes minutes runs by content: see tools/once.sh.
-.PHONY: test lint unit test-engine test-parity test-capture test-guard test-evidence-page test-prove molecule smoke-oldest
-test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-embedded test-parity test-capture test-naming test-tofuplan test-guard test-evidence-page test-prove molecule smoke-oldest docs ## every test of the project
+.PHONY: test lint unit test-engine test-sandbox test-prove test-drift test-parity test-capture test-guard test-evidence-page molecule smoke-oldest acceptance
+test: setup engine embedded lint unit collection-install-test reproducible collection-check collection-sanity test-engine test-sandbox test-capture test-naming test-tofuplan test-guard test-evidence-page molecule smoke-oldest docs ## every test of the project
 	@echo "make test: all green"
 
 lint: setup golangci-lint ## formatting, static checks, ansible-lint, yamllint, shellcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox ./...
+	$(GO) vet -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox,acceptance ./...
 	PATH=$$(dirname $(GO)):$$PATH $(GOLANGCI_LINT) run ./...
-	$(GO) tool staticcheck -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox ./...
+	$(GO) tool staticcheck -tags engine,ansible,apiserver,tofu,netns,chromium,sandbox,acceptance ./...
 	$(EMBEDDED_ENV) $(GO) vet -C embedded ./...
 	shellcheck $$(git ls-files '*.sh') .ci/run promotion/pre-push
 	tools/words.sh
@@ -124,9 +124,28 @@ test-engine: setup engine ## tests that need the Docker engine
 	tools/once.sh $(CACHE) test-engine internal go.mod -- \
 		$(GO) test -tags engine -count=1 -timeout 20m ./internal/driver/... ./internal/image/... ./internal/evidence
 
-test-parity: setup engine embedded ## drifts of a sandbox of its own, each found
-	tools/once.sh $(CACHE) test-parity cmd internal modules plugins roles playbooks inventory tests/parity go.mod embedded requirements -- \
+# One sandbox for all suites that need a whole one; see tests/sandboxtest.
+SUITE := -i tests/sandboxtest/inventory -e sandbox_name=suite -e sandbox_subnet=172.30.31.0/24
+test-sandbox: setup engine embedded ## the suites that need a whole sandbox, on one that they share
+	@trap 'ansible-playbook $(SUITE) destroy.yml' EXIT
+	SANDBOX_KEEP=1 $(MAKE) test-embedded test-prove test-drift test-parity
+
+# What a run of the whole sandbox works with.
+SANDBOX_SOURCES := cmd internal modules plugins roles playbooks inventory embedded ansible.cfg go.mod requirements tests/sandboxtest
+
+test-drift: setup engine embedded ## changes by hand, each found by check mode and repaired
+	tools/once.sh $(CACHE) test-drift $(SANDBOX_SOURCES) tests/drift -- \
+		$(GO) test -tags sandbox -count=1 -timeout 30m -v ./tests/drift
+
+test-parity: setup engine embedded ## drifts of the cluster from production, each found by the parity gate
+	tools/once.sh $(CACHE) test-parity $(SANDBOX_SOURCES) tests/parity -- \
 		$(GO) test -tags sandbox -count=1 -timeout 30m -v ./tests/parity
+
+# Hours; its last result stands in docs/acceptance.md.
+acceptance: setup engine embedded ## what is exhaustive: every change by hand, one at a time and together
+	@trap 'ansible-playbook $(SUITE) destroy.yml' EXIT
+	SANDBOX_KEEP=1 tools/once.sh $(CACHE) acceptance $(SANDBOX_SOURCES) tests/drift -- \
+		$(GO) test -tags sandbox,acceptance -count=1 -timeout 8h -v ./tests/drift
 
 test-capture: packages embedded ## kubeconfigs that could write, against a real API server
 	SANDBOX_K3S=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))/k3s-linux-$(ARCH) \
@@ -146,13 +165,10 @@ test-evidence-page: packages ## the page of the evidence in a browser
 	tools/once.sh $(CACHE) test-evidence-page internal/evidence go.mod requirements -- \
 		$(GO) test -tags chromium -count=1 -timeout 10m ./internal/evidence/page
 
-test-prove: setup engine embedded ## the idempotence gate with prove, on a sandbox of its own
+test-prove: setup engine embedded ## the idempotence gate, by what really changed
 	@tools/packages.sh kubernetes-client:kubectl
-	tools/once.sh $(CACHE) test-prove embedded tests/prove roles playbooks inventory plugins internal cmd modules go.mod -- \
+	tools/once.sh $(CACHE) test-prove $(SANDBOX_SOURCES) tests/prove -- \
 		$(GO) test -tags engine -count=1 -timeout 30m -v ./tests/prove/
-
-# What a run of the whole sandbox works with.
-SANDBOX_SOURCES := cmd internal modules plugins roles playbooks inventory embedded ansible.cfg go.mod requirements
 
 molecule: setup engine embedded molecule-machine ## the Molecule scenarios
 	@trap 'molecule destroy --scenario-name default' EXIT

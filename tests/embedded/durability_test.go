@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,12 +24,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
+
+	"github.com/arcodange-org/sandbox/tests/sandboxtest"
 )
 
 const (
-	sandbox = "durable"
-	subnet  = "172.30.7.0/24"
-	server  = "https://172.30.7.11:6443"
+	server = "https://172.30.31.11:6443"
 	// How long a cluster may take to be whole again.
 	wholeAgain = 90 * time.Second
 )
@@ -38,12 +37,9 @@ const (
 var nodes = []string{"pi1", "pi2", "pi3"}
 
 func TestClusterSurvives(t *testing.T) {
-	p := playbooks{root: checkout(t)}
-	require.NoError(t, p.run(t, "destroy.yml"))
-	t.Cleanup(func() { assert.NoError(t, p.run(t, "destroy.yml"), "nothing of the test's sandbox may stay") })
-	require.NoError(t, p.run(t, "site.yml"))
+	p := sandboxtest.Up(t)
 
-	a := connect(t)
+	a := connect(t, p.Kubeconfig())
 	a.whole(t)
 	a.run(t)
 
@@ -52,8 +48,8 @@ func TestClusterSurvives(t *testing.T) {
 	t.Run("a stop and start of any node", func(t *testing.T) {
 		for _, node := range nodes {
 			w := a.write()
-			require.NoError(t, p.run(t, "tests/embedded/stop.yml", "-e", "stopped="+node))
-			require.NoError(t, p.run(t, "playbooks/machines.yml"))
+			require.NoError(t, p.Play(t, "tests/embedded/stop.yml", "-e", "stopped="+node))
+			require.NoError(t, p.Play(t, "playbooks/machines.yml"))
 			a.whole(t)
 			w.stop(t, a)
 		}
@@ -62,7 +58,7 @@ func TestClusterSurvives(t *testing.T) {
 		w := a.write()
 		time.Sleep(3 * time.Second)
 		docker(t, append([]string{"kill", "--signal", "KILL"}, containers()...)...)
-		require.NoError(t, p.run(t, "playbooks/machines.yml"))
+		require.NoError(t, p.Play(t, "playbooks/machines.yml"))
 		a.whole(t)
 		w.stop(t, a)
 	})
@@ -71,7 +67,7 @@ func TestClusterSurvives(t *testing.T) {
 
 // wrongTokens runs a second agent's join inside a node, away from the node's own state.
 func wrongTokens(t *testing.T) {
-	right := strings.TrimSpace(docker(t, "exec", sandbox+"-pi1", "cat", "/var/lib/rancher/k3s/server/token"))
+	right := strings.TrimSpace(docker(t, "exec", sandboxtest.Name+"-pi1", "cat", "/var/lib/rancher/k3s/server/token"))
 	hash, secret, ok := strings.Cut(right, "::server:")
 	require.True(t, ok, "the server's token is of k3s's form")
 	other := "K10" + strings.Repeat("0", 64)
@@ -85,8 +81,8 @@ func wrongTokens(t *testing.T) {
 			// Of its own: mounts, files and containerd's socket, so that the node does not notice.
 			script := `mount -t tmpfs none /run/k3s 2>/dev/null || { mkdir -p /run/k3s && mount -t tmpfs none /run/k3s; }
 : >/run/k3s/none.yaml
-timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 172.30.7.12 2>&1`
-			out, _ := exec.Command("docker", "exec", sandbox+"-pi2", "unshare", "--mount", "sh", "-c", script, server, c.token).CombinedOutput()
+timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 172.30.31.12 2>&1`
+			out, _ := exec.Command("docker", "exec", sandboxtest.Name+"-pi2", "unshare", "--mount", "sh", "-c", script, server, c.token).CombinedOutput()
 			assert.Contains(t, string(out), c.says)
 			assert.NotContains(t, string(out), secret, "the secret stays out of the log")
 		})
@@ -103,7 +99,7 @@ func killEach(t *testing.T, a *api) {
 		t.Run(c.process+" on "+c.node, func(t *testing.T) {
 			old := pids(t, c.node, c.process)
 			require.NotEmpty(t, old, "it runs before")
-			docker(t, append([]string{"exec", sandbox + "-" + c.node, "kill", "-9"}, old...)...)
+			docker(t, append([]string{"exec", sandboxtest.Name + "-" + c.node, "kill", "-9"}, old...)...)
 			require.EventuallyWithT(t, func(t *assert.CollectT) {
 				now := pids(t, c.node, c.process)
 				assert.Len(t, now, len(old), "it runs again")
@@ -119,7 +115,7 @@ func killEach(t *testing.T, a *api) {
 func pids(t require.TestingT, node, name string) []string {
 	script := `for p in $(cat /sys/fs/cgroup/system.slice/k3s*.service/cgroup.procs /sys/fs/cgroup/*/system.slice/k3s*.service/cgroup.procs 2>/dev/null | sort -un); do
   [ "$(basename "$(tr '\0' '\n' <"/proc/$p/cmdline" 2>/dev/null | head -n 1)")" = "$0" ] && echo "$p"; done; true`
-	out, err := exec.Command("docker", "exec", sandbox+"-"+node, "sh", "-c", script, name).Output()
+	out, err := exec.Command("docker", "exec", sandboxtest.Name+"-"+node, "sh", "-c", script, name).Output()
 	require.NoError(t, err)
 	return strings.Fields(string(out))
 }
@@ -127,7 +123,7 @@ func pids(t require.TestingT, node, name string) []string {
 func containers() []string {
 	names := make([]string, len(nodes))
 	for i, node := range nodes {
-		names[i] = sandbox + "-" + node
+		names[i] = sandboxtest.Name + "-" + node
 	}
 	return names
 }
@@ -139,39 +135,11 @@ func docker(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// playbooks runs the project's playbooks against the test's own sandbox.
-type playbooks struct{ root string }
-
-func (p playbooks) run(t *testing.T, book string, more ...string) error {
-	begun := time.Now()
-	args := append([]string{"-i", "tests/embedded/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, "-e", `{"sandbox_evidence": {}}`, book}, more...)
-	command := exec.Command("ansible-playbook", args...)
-	command.Dir = p.root
-	out, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("ansible-playbook %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	t.Logf("%s %s took %s", book, strings.Join(more, " "), time.Since(begun).Round(100*time.Millisecond))
-	return nil
-}
-
-func checkout(t *testing.T) string {
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	return root
-}
-
 // api speaks to the sandbox's API server as its admin.
 type api struct{ client *http.Client }
 
-func connect(t *testing.T) *api {
-	state := os.Getenv("XDG_STATE_HOME")
-	if state == "" {
-		home, err := os.UserHomeDir()
-		require.NoError(t, err)
-		state = filepath.Join(home, ".local", "state")
-	}
-	text, err := os.ReadFile(filepath.Join(state, "arcodange-sandbox", sandbox, "kubeconfig"))
+func connect(t *testing.T, path string) *api {
+	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var kubeconfig struct {
 		Clusters []struct {

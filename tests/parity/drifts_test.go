@@ -577,29 +577,29 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 func edited(t *testing.T, l *lab, change string) {
 	const file = "/opt/arcodange/postgres/compose.yml"
 	up := []string{"docker", "compose", "--project-directory", "/opt/arcodange/postgres", "up", "--detach", "--pull", "never"}
-	l.on(t, l.postgresql, "cp", file, "/root/compose.before")
+	l.On(t, l.postgresql, "cp", file, "/root/compose.before")
 	t.Cleanup(func() {
-		l.on(t, l.postgresql, "cp", "/root/compose.before", file)
-		l.on(t, l.postgresql, up...)
+		l.On(t, l.postgresql, "cp", "/root/compose.before", file)
+		l.On(t, l.postgresql, up...)
 	})
-	l.on(t, l.postgresql, "sed", "-i", change, file)
-	l.on(t, l.postgresql, up...)
+	l.On(t, l.postgresql, "sed", "-i", change, file)
+	l.On(t, l.postgresql, up...)
 }
 
 // inspected waits until Docker says something of PostgreSQL's container.
 func inspected(t *testing.T, l *lab, format, says string) {
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
-		assert.Equal(t, says, strings.TrimSpace(l.on(t, l.postgresql, "docker", "inspect", "--format", format, "postgres-postgres-1")))
+		assert.Equal(t, says, strings.TrimSpace(l.On(t, l.postgresql, "docker", "inspect", "--format", format, "postgres-postgres-1")))
 	}, soon, 100*time.Millisecond)
 }
 
 func outsideCluster() map[string]seeded {
 	const project = "/opt/arcodange/postgres"
 	compose := func(t *testing.T, l *lab, args ...string) {
-		l.on(t, l.postgresql, append([]string{"docker", "compose", "--project-directory", project}, args...)...)
+		l.On(t, l.postgresql, append([]string{"docker", "compose", "--project-directory", project}, args...)...)
 	}
 	image := func(t *testing.T, l *lab) string {
-		return strings.TrimSpace(l.on(t, l.postgresql, "docker", "inspect", "--format", "{{.Config.Image}}", "postgres-postgres-1"))
+		return strings.TrimSpace(l.On(t, l.postgresql, "docker", "inspect", "--format", "{{.Config.Image}}", "postgres-postgres-1"))
 	}
 	return map[string]seeded{
 		"PostgreSQL is stopped": {
@@ -641,8 +641,8 @@ func outsideCluster() map[string]seeded {
 				name := image(t, l)
 				compose(t, l, "down")
 				t.Cleanup(func() { compose(t, l, "up", "--detach", "--pull", "never") })
-				l.on(t, l.postgresql, "docker", "run", "--detach", "--name", "by-hand", "--entrypoint", "sleep", name, "infinity")
-				t.Cleanup(func() { l.on(t, l.postgresql, "docker", "rm", "--force", "by-hand") })
+				l.On(t, l.postgresql, "docker", "run", "--detach", "--name", "by-hand", "--entrypoint", "sleep", name, "infinity")
+				t.Cleanup(func() { l.On(t, l.postgresql, "docker", "rm", "--force", "by-hand") })
 			},
 			wants: []string{"outside/postgresql/hosts/pi2"}, says: "the container by-hand, which docker compose did not start",
 		},
@@ -657,16 +657,16 @@ func outsideCluster() map[string]seeded {
 		},
 		"PostgreSQL is of another version": {
 			seed: func(t *testing.T, l *lab) {
-				l.on(t, l.postgresql, "docker", "tag", image(t, l), "postgres:16.3")
+				l.On(t, l.postgresql, "docker", "tag", image(t, l), "postgres:16.3")
 				again := func(edit string) {
-					l.on(t, l.postgresql, "sed", "-i.before", edit, project+"/compose.yml")
+					l.On(t, l.postgresql, "sed", "-i.before", edit, project+"/compose.yml")
 					compose(t, l, "up", "--detach", "--pull", "never")
 				}
 				before := image(t, l)
 				again("s|image: .*|image: postgres:16.3|")
 				t.Cleanup(func() {
 					again("s|image: .*|image: " + before + "|")
-					l.on(t, l.postgresql, "docker", "rmi", "postgres:16.3")
+					l.On(t, l.postgresql, "docker", "rmi", "postgres:16.3")
 				})
 			},
 			wants: []string{"outside/postgresql/hosts/pi2/version"}, says: "expected 17, found 16.3 (Docker engine of pi2, tag of postgres:16.3)",
@@ -717,7 +717,7 @@ func waivers(t *testing.T, l *lab) {
 
 // unreadable asks as somebody who may read nothing, and where nobody answers.
 func unreadable(t *testing.T, l *lab) {
-	text, err := os.ReadFile(l.kubeconfig())
+	text, err := os.ReadFile(l.Kubeconfig())
 	require.NoError(t, err)
 	change := func(from, to string) judgement {
 		require.Contains(t, string(text), from)
@@ -765,13 +765,13 @@ func throughAnsible(t *testing.T, l *lab) {
 	ledger := filepath.Join(dir, "ledger.jsonl")
 	asks := []string{"playbooks/gate_parity.yml", "--diff", "-e", "gate_parity_manifest=" + filepath.Join(dir, "manifest.yml"),
 		"-e", fmt.Sprintf(`{"gate_parity_evidence": {"ledger": %q}}`, ledger)}
-	require.NoError(t, l.play(t, asks[0], asks[1:]...))
+	require.NoError(t, l.Play(t, asks[0], asks[1:]...))
 	l.change(t, vault, pods("hashicorp/vault:1.20.0"))
-	l.on(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "stop")
+	l.On(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "stop")
 	t.Cleanup(func() {
-		l.on(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "start")
+		l.On(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "start")
 	})
-	err := l.play(t, asks[0], asks[1:]...)
+	err := l.Play(t, asks[0], asks[1:]...)
 	require.Error(t, err)
 	assert.Contains(t, err.Error(), "components/vault/version: expected 1.19.0, found 1.20.0 (images of hashicorp/vault: tools/StatefulSet vault) (and 1 more)")
 	assert.Contains(t, err.Error(), `-    "components/vault/version": "1.19.0",`)
@@ -786,9 +786,9 @@ func throughAnsible(t *testing.T, l *lab) {
 		assert.Equal(t, "embedded", entries[n].Distribution, "as it was measured")
 		assert.Len(t, entries[n].Deviations, 1)
 	}
-	l.on(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "start")
+	l.On(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "start")
 	edited(t, l, `s|"pg_isready".*|"false"]|; s|retries: .*|retries: 1|`)
-	require.ErrorContains(t, l.play(t, asks[0], asks[1:4]...), `+    "outside/postgresql/hosts/pi2/running": "running, and its health is unhealthy"`)
+	require.ErrorContains(t, l.Play(t, asks[0], asks[1:4]...), `+    "outside/postgresql/hosts/pi2/running": "running, and its health is unhealthy"`)
 }
 
 // nodes takes a node away in steps. Its agent is stopped first, so that nobody
@@ -805,9 +805,9 @@ func nodes(t *testing.T, l *lab) {
 		}
 	}
 	require.NoError(t, l.do(http.MethodGet, path, "", nil, &before))
-	l.on(t, node, "systemctl", "stop", "k3s-agent")
+	l.On(t, node, "systemctl", "stop", "k3s-agent")
 	t.Cleanup(func() {
-		l.on(t, node, "systemctl", "start", "k3s-agent")
+		l.On(t, node, "systemctl", "start", "k3s-agent")
 		require.EventuallyWithT(t, func(t *assert.CollectT) {
 			r := l.judge(t, judgement{})
 			assert.Equal(t, "green", r.Verdict, r.texts())

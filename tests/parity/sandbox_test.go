@@ -31,17 +31,14 @@ import (
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/gate"
 	"github.com/arcodange-org/sandbox/modules/parity_assert"
+	"github.com/arcodange-org/sandbox/tests/sandboxtest"
 )
 
 const (
-	sandbox = "parity"
-	subnet  = "172.30.31.0/24"
 	// How long what was changed may take to be what the API server says.
 	soon = 30 * time.Second
 	// child makes the test binary the kit of the module.
 	child = "PARITY_TEST_CHILD"
-	// standing names a sandbox that is there already, and stays; for work on the tests.
-	standing = "PARITY_TEST_STANDING"
 )
 
 func TestMain(m *testing.M) {
@@ -55,9 +52,8 @@ type object = map[string]any
 
 // lab is the sandbox under test.
 type lab struct {
-	t          *testing.T
-	root       string // of the checkout
-	state      string // folder of the sandbox's state
+	t *testing.T
+	sandboxtest.Sandbox
 	client     *http.Client
 	server     string
 	manifest   string // text
@@ -65,22 +61,8 @@ type lab struct {
 }
 
 func bringUp(t *testing.T) *lab {
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	l := &lab{t: t, root: root, postgresql: "pi2"}
-	if os.Getenv(standing) == "" {
-		require.NoError(t, l.play(t, "destroy.yml"))
-		t.Cleanup(func() { assert.NoError(t, l.play(t, "destroy.yml"), "nothing of the test's sandbox may stay") })
-		require.NoError(t, l.play(t, "site.yml"))
-	}
-	state := os.Getenv("XDG_STATE_HOME")
-	if state == "" {
-		home, err := os.UserHomeDir()
-		require.NoError(t, err)
-		state = filepath.Join(home, ".local", "state")
-	}
-	l.state = filepath.Join(state, "arcodange-sandbox", sandbox)
-	config, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig())
+	l := &lab{t: t, Sandbox: sandboxtest.Up(t), postgresql: "pi2"}
+	config, err := clientcmd.BuildConfigFromFlags("", l.Kubeconfig())
 	require.NoError(t, err)
 	l.server = config.Host
 	l.client, err = rest.HTTPClientFor(config)
@@ -96,22 +78,6 @@ func manifest(t *testing.T) string {
 	text, err := os.ReadFile("testdata/manifest.yml")
 	require.NoError(t, err)
 	return strings.ReplaceAll(string(text), "ARCH", runtime.GOARCH)
-}
-
-func (l *lab) kubeconfig() string { return filepath.Join(l.state, "kubeconfig") }
-
-// play runs a playbook of the project against the sandbox.
-func (l *lab) play(t *testing.T, book string, more ...string) error {
-	begun := time.Now()
-	args := append([]string{"-i", "tests/parity/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, "-e", `{"sandbox_evidence": {}}`, book}, more...)
-	command := exec.Command("ansible-playbook", args...)
-	command.Dir = l.root
-	out, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("ansible-playbook %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	t.Logf("%s took %s", book, time.Since(begun).Round(100*time.Millisecond))
-	return nil
 }
 
 // do asks the API server and fills the answer's JSON into into, if that is given.
@@ -305,13 +271,6 @@ func (l *lab) remove(t *testing.T, path string) {
 	})
 }
 
-// on runs a command on a node.
-func (l *lab) on(t require.TestingT, node string, command ...string) string {
-	out, err := exec.Command("docker", append([]string{"exec", sandbox + "-" + node}, command...)...).CombinedOutput()
-	require.NoError(t, err, "%s: %s", strings.Join(command, " "), out)
-	return string(out)
-}
-
 // hosts is what the playbook would gather of the host of PostgreSQL.
 func (l *lab) hosts(t require.TestingT) object {
 	var containers []struct {
@@ -326,10 +285,10 @@ func (l *lab) hosts(t require.TestingT) object {
 			Health struct{ Status string }
 		}
 	}
-	ids := strings.Fields(l.on(t, l.postgresql, "docker", "ps", "--all", "--quiet", "--no-trunc"))
+	ids := strings.Fields(l.On(t, l.postgresql, "docker", "ps", "--all", "--quiet", "--no-trunc"))
 	read := []object{}
 	if len(ids) > 0 {
-		require.NoError(t, json.Unmarshal([]byte(l.on(t, l.postgresql, append([]string{"docker", "inspect"}, ids...)...)), &containers))
+		require.NoError(t, json.Unmarshal([]byte(l.On(t, l.postgresql, append([]string{"docker", "inspect"}, ids...)...)), &containers))
 	}
 	for _, c := range containers {
 		environment := []string{}
@@ -399,14 +358,14 @@ func (l *lab) judge(t require.TestingT, j judgement) result {
 		j.manifest = l.manifest
 	}
 	if j.kubeconfig == "" {
-		j.kubeconfig = l.kubeconfig()
+		j.kubeconfig = l.Kubeconfig()
 	}
 	if j.hosts == nil {
 		j.hosts = l.hosts(t)
 	}
 	arguments := object{
 		"_kit_call": "parity_assert", "_ansible_diff": true, "manifest": write("manifest.yml", j.manifest), "kubeconfig": j.kubeconfig,
-		"boundary": filepath.Join(l.root, "inventory/sandbox/boundary.yml"), "hosts": j.hosts, "report": filepath.Join(dir, "report.json"),
+		"boundary": filepath.Join(l.Root, "inventory/sandbox/boundary.yml"), "hosts": j.hosts, "report": filepath.Join(dir, "report.json"),
 	}
 	if j.waivers != "" {
 		arguments["waiver_file"] = write("waivers.yml", j.waivers)

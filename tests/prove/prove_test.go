@@ -21,16 +21,11 @@ import (
 
 	"github.com/arcodange-org/sandbox/internal/evidence"
 	"github.com/arcodange-org/sandbox/internal/gate/idempotence"
-	"github.com/arcodange-org/sandbox/internal/xdg"
-)
-
-const (
-	sandbox = "prove"
-	subnet  = "172.30.34.0/24"
+	"github.com/arcodange-org/sandbox/tests/sandboxtest"
 )
 
 func TestTheGateProvesTheRealSandbox(t *testing.T) {
-	s := standing(t)
+	s := site{sandboxtest.Up(t)}
 	t.Run("the site leaves every node and the cluster alone", func(t *testing.T) {
 		report := s.gate(t, "site.yml")
 		assert.Equal(t, evidence.Green, report.Verdict, lines(report))
@@ -46,9 +41,9 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 		assert.Empty(t, report.Findings, lines(report))
 	})
 	t.Run("every undeclared change is named at its task, and no other task", func(t *testing.T) {
-		image := strings.TrimSpace(s.on(t, "pi2", "docker", "ps", "--filter=name=postgres", "--format={{.Image}}"))
+		image := strings.TrimSpace(s.On(t, "pi2", "docker", "ps", "--filter=name=postgres", "--format={{.Image}}"))
 		require.NotEmpty(t, image)
-		require.NoError(t, s.play("tests/prove/testdata/prepare.yml", "-e", "image="+image))
+		require.NoError(t, s.Play(t, "tests/prove/testdata/prepare.yml", "-e", "image="+image))
 		report := s.gate(t, "tests/prove/testdata/liars.yml", "image", image)
 		wanted := map[string]struct{ host, what, says string }{
 			"Lie about a package that comes":             {"pi2", "package prove-comes", "is new"},
@@ -97,39 +92,12 @@ func lines(r idempotence.Report) string {
 	return strings.Join(out, "\n")
 }
 
-// site is the test's own sandbox.
-type site struct {
-	root       string
-	kubeconfig string
-}
-
-func standing(t *testing.T) site {
-	t.Helper()
-	root, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	state, err := xdg.State(os.Getenv)
-	require.NoError(t, err)
-	s := site{root: root, kubeconfig: filepath.Join(state, sandbox, "kubeconfig")}
-	require.NoError(t, s.play("destroy.yml"))
-	t.Cleanup(func() { assert.NoError(t, s.play("destroy.yml"), "nothing of the test's sandbox may stay") })
-	require.NoError(t, s.play("site.yml"))
-	return s
-}
-
-func (s site) play(book string, more ...string) error {
-	args := append([]string{"-i", "tests/prove/inventory", "-e", "sandbox_name=" + sandbox, "-e", "sandbox_subnet=" + subnet, "-e", `{"sandbox_evidence": {}}`, book}, more...)
-	command := exec.Command("ansible-playbook", args...)
-	command.Dir = s.root
-	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("ansible-playbook %s: %w\n%s", strings.Join(args, " "), err, out)
-	}
-	return nil
-}
+type site struct{ sandboxtest.Sandbox }
 
 // gate has the playbook judge another one, with the given variables, and returns the report.
 func (s site) gate(t *testing.T, book string, variables ...string) idempotence.Report {
 	t.Helper()
-	given := map[string]any{"sandbox_name": sandbox, "sandbox_subnet": subnet, "sandbox_evidence": map[string]any{}}
+	given := map[string]any{"sandbox_name": sandboxtest.Name, "sandbox_subnet": sandboxtest.Subnet, "sandbox_evidence": map[string]any{}}
 	for n := 0; n < len(variables); n += 2 {
 		given[variables[n]] = variables[n+1]
 	}
@@ -140,7 +108,7 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	})
 	require.NoError(t, err)
 	begun := time.Now()
-	failed := s.play("playbooks/gate_idempotence.yml", "-e", string(options))
+	failed := s.Play(t, "playbooks/gate_idempotence.yml", "-e", string(options))
 	t.Logf("the gate took %s", time.Since(begun).Round(100*time.Millisecond))
 	data, err := os.ReadFile(path)
 	require.NoError(t, err, fmt.Sprint(failed))
@@ -156,18 +124,10 @@ func (s site) gate(t *testing.T, book string, variables ...string) idempotence.R
 	return report
 }
 
-// on runs a command in a node.
-func (s site) on(t *testing.T, node string, command ...string) string {
-	t.Helper()
-	out, err := exec.Command("docker", append([]string{"exec", sandbox + "-" + node}, command...)...).CombinedOutput()
-	require.NoError(t, err, string(out))
-	return string(out)
-}
-
 // busy has nodes and cluster do what they do by themselves, only more often, until it is told to stop.
 func (s site) busy(t *testing.T) (stop func()) {
 	t.Helper()
-	s.on(t, "pi3", "sh", "-c", `
+	s.On(t, "pi3", "sh", "-c", `
 printf '[Service]\nType=oneshot\nExecStart=/bin/true\n' >/etc/systemd/system/prove-tick.service
 printf '[Timer]\nOnActiveSec=1\nOnUnitInactiveSec=1\nAccuracySec=100ms\n' >/etc/systemd/system/prove-tick.timer
 systemctl daemon-reload && systemctl start prove-tick.timer`)
@@ -176,8 +136,8 @@ systemctl daemon-reload && systemctl start prove-tick.timer`)
 	group.Go(func() {
 		for ctx.Err() == nil {
 			// A pod of a Deployment is made anew: pods, endpoints, events; and somebody logs in.
-			_ = exec.CommandContext(ctx, "kubectl", "--kubeconfig="+s.kubeconfig, "--namespace=kube-system", "delete", "pod", "--selector=k8s-app=kube-dns", "--wait=false").Run()
-			_ = exec.CommandContext(ctx, "docker", "exec", sandbox+"-pi3", "systemctl", "start", "systemd-hostnamed.service").Run()
+			_ = exec.CommandContext(ctx, "kubectl", "--kubeconfig="+s.Kubeconfig(), "--namespace=kube-system", "delete", "pod", "--selector=k8s-app=kube-dns", "--wait=false").Run()
+			_ = exec.CommandContext(ctx, "docker", "exec", sandboxtest.Name+"-pi3", "systemctl", "start", "systemd-hostnamed.service").Run()
 			select {
 			case <-ctx.Done():
 			case <-time.After(3 * time.Second):

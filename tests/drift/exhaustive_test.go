@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+//go:build sandbox && acceptance
+
+package drift
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// together splits the drifts into groups of which each task finds one, so that
+// none hides another.
+func together() [][]drift {
+	var groups, single [][]drift
+	for _, d := range drifts {
+		if d.alone {
+			single = append(single, []drift{d})
+			continue
+		}
+		at := slices.IndexFunc(groups, func(group []drift) bool {
+			return !slices.ContainsFunc(group, func(other drift) bool { return other.found == d.found })
+		})
+		if at < 0 {
+			groups = append(groups, nil)
+			at = len(groups) - 1
+		}
+		groups[at] = append(groups[at], d)
+	}
+	return append(groups, single...)
+}
+
+func TestDriftsTogetherAreFoundAndRepaired(t *testing.T) {
+	require.GreaterOrEqual(t, len(drifts), 80)
+	l := newLab(t)
+	for i, group := range together() {
+		t.Run(fmt.Sprintf("group %d", i+1), func(t *testing.T) {
+			for _, d := range slices.Backward(group) {
+				t.Log(d.name)
+				l.do(t, d)
+			}
+			l.repaired(t, group)
+		})
+	}
+}
+
+func TestEachDriftIsFoundAndRepaired(t *testing.T) {
+	require.GreaterOrEqual(t, len(drifts), 80)
+	l := newLab(t)
+	for _, d := range drifts {
+		t.Run(d.name, func(t *testing.T) {
+			l.do(t, d)
+			l.repaired(t, []drift{d})
+		})
+	}
+}
