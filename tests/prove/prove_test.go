@@ -43,6 +43,9 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 	t.Run("every undeclared change is named at its task, and no other task", func(t *testing.T) {
 		image := strings.TrimSpace(s.On(t, "pi2", "docker", "ps", "--filter=name=postgres", "--format={{.Image}}"))
 		require.NotEmpty(t, image)
+		t.Cleanup(func() { // other suites use this sandbox
+			s.On(t, "pi2", "sh", "-c", "docker ps --all --quiet --filter name=prove- | xargs --no-run-if-empty docker rm --force")
+		})
 		require.NoError(t, s.Play(t, "tests/prove/testdata/prepare.yml", "-e", "image="+image))
 		report := s.gate(t, "tests/prove/testdata/liars.yml", "image", image)
 		wanted := map[string]struct{ host, what, says string }{
