@@ -5,11 +5,14 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -46,6 +49,9 @@ func (n *network) start(ctx context.Context) error {
 		return err
 	}
 	if err := n.writeCNI(podCIDR); err != nil {
+		return err
+	}
+	if err := n.leaveOldRange(ctx, podCIDR); err != nil {
 		return err
 	}
 	if err := n.masquerade(ctx, podCIDR); err != nil {
@@ -101,6 +107,47 @@ func (n *network) writeCNI(podCIDR string) error {
 	}
 	if err := pki.WriteFile(filepath.Join(cniConf(n.cfg), "10-k3s.conflist"), append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("writing the CNI configuration: %w", err)
+	}
+	return nil
+}
+
+// leaveOldRange ends the pods that have addresses of another range, and removes
+// their bridge: a node that was deleted and registered again gets a new range,
+// and no other node has a route to the old one. The kubelet makes the pods anew.
+func (n *network) leaveOldRange(ctx context.Context, podCIDR string) error {
+	bridge, err := netlink.LinkByName("cni0")
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the pods' bridge: %w", err)
+	}
+	addresses, err := netlink.AddrList(bridge, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("reading the addresses of the pods' bridge: %w", err)
+	}
+	_, current, err := net.ParseCIDR(podCIDR)
+	if err != nil {
+		return fmt.Errorf("reading this node's range of pod addresses: %w", err)
+	}
+	if len(addresses) == 0 || slices.ContainsFunc(addresses, func(a netlink.Addr) bool { return current.Contains(a.IP) }) {
+		return nil
+	}
+	slog.Info("this node has a new range of pod addresses; its pods are made anew", "range", podCIDR, "before", addresses[0].String())
+	if err := netlink.LinkDel(bridge); err != nil {
+		return fmt.Errorf("removing the pods' old bridge: %w", err)
+	}
+	ctr := func(args ...string) ([]byte, error) {
+		return exec.CommandContext(ctx, "ctr", append([]string{"--address", config.ContainerdSocket, "--namespace", "k8s.io", "tasks"}, args...)...).Output()
+	}
+	tasks, err := ctr("list", "--quiet")
+	if err != nil {
+		return fmt.Errorf("listing the pods' containers: %w", err)
+	}
+	for _, task := range strings.Fields(string(tasks)) {
+		if _, err := ctr("kill", "--all", "--signal", "SIGKILL", task); err != nil {
+			slog.Warn("a container of a pod could not be ended", "container", task, "error", err)
+		}
 	}
 	return nil
 }
