@@ -44,7 +44,8 @@ func TestTheGateProvesTheRealSandbox(t *testing.T) {
 		image := strings.TrimSpace(s.On(t, "pi2", "docker", "ps", "--filter=name=postgres", "--format={{.Image}}"))
 		require.NotEmpty(t, image)
 		t.Cleanup(func() { // other suites use this sandbox
-			s.On(t, "pi2", "sh", "-c", "docker ps --all --quiet --filter name=prove- | xargs --no-run-if-empty docker rm --force")
+			s.On(t, "pi2", "sh", "-c", "docker ps --all --quiet --filter name=prove- | xargs --no-run-if-empty docker rm --force; "+
+				"dpkg --purge prove-comes; systemctl disable prove-enabled.service")
 		})
 		require.NoError(t, s.Play(t, "tests/prove/testdata/prepare.yml", "-e", "image="+image))
 		report := s.gate(t, "tests/prove/testdata/liars.yml", "image", image)
