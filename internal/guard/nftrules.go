@@ -6,11 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"strings"
-	"time"
 
-	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/guard/nftrules"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
@@ -28,7 +24,7 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 	if err != nil {
 		return p.failed(err)
 	}
-	node, err := nftrules.Render(ctx, nftrules.Request{Manifest: checker.Manifest, Further: *further, Networks: *networks, Lookup: p.lookup})
+	node, err := nftrules.Render(ctx, nftrules.Request{Manifest: checker.Manifest, Further: *further, Networks: *networks, Lookup: nftrules.Lookup(run.Exec{}, p.Env)})
 	if err != nil {
 		return p.failed(fmt.Errorf("nft-rules: --address or --network: %w", err))
 	}
@@ -36,29 +32,4 @@ func (p Process) nftRules(ctx context.Context, args []string) int {
 		return p.failed(fmt.Errorf("nft-rules: %w", err))
 	}
 	return statusOK
-}
-
-// lookupTimeout is how long one name may take to resolve.
-const lookupTimeout = 10 * time.Second
-
-// lookup returns the addresses of a name as the system's programs resolve it;
-// none if it has no answer. getent uses every service of nsswitch.conf, such as
-// mDNS, which Go's own resolver does not.
-func (p Process) lookup(ctx context.Context, name string) []netip.Addr {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	result, err := run.Exec{}.Run(ctx, run.Cmd{Name: "getent", Args: []string{"ahosts", name}, Env: p.Env})
-	if run.NotFound(err) {
-		addresses, _ := boundary.System{}.LookupNetIP(ctx, "ip", name)
-		return addresses
-	}
-	var addresses []netip.Addr
-	for line := range strings.Lines(string(result.Stdout)) {
-		if fields := strings.Fields(line); len(fields) > 0 {
-			if address, err := netip.ParseAddr(fields[0]); err == nil {
-				addresses = append(addresses, address)
-			}
-		}
-	}
-	return addresses
 }

@@ -7,9 +7,7 @@ package sandboxfence
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
-	"time"
+	"os"
 
 	"github.com/arcodange-org/sandbox/internal/ansible"
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -19,8 +17,6 @@ import (
 	"github.com/arcodange-org/sandbox/internal/guard/nftrules"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
-
-const lookupTimeout = 5 * time.Second
 
 type arguments struct {
 	Sandbox  string `arg:"sandbox"`
@@ -67,7 +63,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		if err != nil {
 			return err
 		}
-		rules = nftrules.Outside(ctx, manifest, network, lookup)
+		rules = nftrules.Outside(ctx, manifest, network, nftrules.Lookup(run.Exec{}, os.Environ()))
 		if listed, err = d.Listed(ctx, args.Sandbox, image, rules); err != nil {
 			return err
 		}
@@ -86,15 +82,4 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		return d.RemoveFence(ctx, args.Sandbox, image)
 	}
 	return d.LoadFence(ctx, args.Sandbox, image, rules)
-}
-
-// lookup returns the addresses of a name; none if it has no answer.
-func lookup(ctx context.Context, name string) []netip.Addr {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	if err != nil {
-		return nil
-	}
-	return addresses
 }

@@ -22,11 +22,11 @@ const (
 	hosts        = "node_base : Write the names of the nodes to /etc/hosts"
 	docker       = "node_base : Start Docker only where services run outside Kubernetes"
 	fenceOutside = "sandbox_nodes : Keep the machines inside the sandbox, from outside"
-	fenceAllowed = "node_fence : Write the names that machines may reach outside"
+	fenceAllowed = "node_fence : Write the names listed under sandbox.outside to /etc/hosts"
 	fenceRules   = "node_fence : Install nftables rules"
 	fenceNames   = "node_fence : Block production's names"
 	fenceUnit    = "node_fence : Install the service that loads the rules"
-	fenceFurther = "node_fence : Remove them"
+	fenceFurther = "node_fence : Remove further settings of the service"
 	fenceService = "node_fence : Load the rules, now and at boot"
 	fenceForce   = "node_fence : Load the rules again where those in force are others"
 	folders      = "k3s : Create the folders of k3s"
@@ -35,13 +35,13 @@ const (
 	links        = "k3s : Link kubectl, crictl and ctr"
 	unit         = "k3s : Write the unit"
 	config       = "k3s : Write the configuration"
-	further      = "k3s : Remove it"
+	further      = "k3s : Remove further configuration"
 	service      = "k3s : Start the service, and restart it after changes"
 	record       = "k3s : Record what the service runs"
 	kubeconfig   = "k3s : Write the kubeconfig of the sandbox"
 	unregistered = "k3s : Restart the services of nodes that are not registered"
 	nodes        = "k3s : Set labels and taints of the nodes"
-	objects      = "k3s : Deploy them again where an object differs"
+	objects      = "k3s : Deploy the manifests again where an object differs"
 	probe        = "k3s : Deploy the probe"
 	pgFolder     = "postgres : Create the project's folder"
 	pgPassword   = "postgres : Copy the superuser's password"
@@ -149,9 +149,9 @@ var drifts = slices.Concat(
 		{name: "a node takes no pods", where: "pi1", shell: "kubectl cordon pi3", found: nodes},
 		{name: "the server's role label is removed", where: "pi1", shell: "kubectl label node pi1 node-role.kubernetes.io/control-plane-", found: nodes},
 		{name: "the server's role label has another value", where: "pi1", shell: "kubectl label --overwrite node pi1 node-role.kubernetes.io/control-plane=no", found: nodes},
-		{name: "a node has a label that nobody declared", where: "pi1", shell: "kubectl label node pi3 colour=red", found: nodes, often: true},
-		{name: "a node has a role that nobody declared", where: "pi1", shell: "kubectl label node pi3 node-role.kubernetes.io/worker=true", found: nodes},
-		{name: "a node has a taint that nobody declared", where: "pi1", shell: "kubectl taint node pi3 colour=red:NoSchedule", found: nodes},
+		{name: "a node has an undeclared label", where: "pi1", shell: "kubectl label node pi3 colour=red", found: nodes, often: true},
+		{name: "a node has an undeclared role", where: "pi1", shell: "kubectl label node pi3 node-role.kubernetes.io/worker=true", found: nodes},
+		{name: "a node has an undeclared taint", where: "pi1", shell: "kubectl taint node pi3 colour=red:NoSchedule", found: nodes},
 		{name: "CoreDNS has no replicas", where: "pi1", shell: "kubectl --namespace kube-system scale deployment coredns --replicas 0", found: objects, often: true},
 		{name: "CoreDNS is deleted", where: "pi1", shell: "kubectl --namespace kube-system delete deployment coredns", found: objects},
 		{name: "CoreDNS runs another image", where: "pi1", shell: "kubectl --namespace kube-system set image deployment coredns coredns=localhost/none", found: objects},

@@ -51,7 +51,7 @@ func HasUpstreamDNS(cfg *config.Config) bool {
 	return reachable(path)
 }
 
-// reachable reports whether a resolv.conf names a server that is not on the loopback of whoever reads it.
+// reachable reports whether a resolv.conf names a server outside the reader's own loopback.
 func reachable(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {

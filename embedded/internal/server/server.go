@@ -215,7 +215,7 @@ func waitReady(ctx context.Context, client *kubernetes.Clientset) error {
 func joinersFile(dir string) string { return filepath.Join(dir, "cred", "joiners.csv") }
 
 // ensureToken keeps the token that the data directory has, takes the one that
-// is configured, or makes one; and lets whoever shows it ask for a node's
+// is configured, or makes one; and lets a client that presents it request a node's
 // certificate, and nothing more (upstream's group system:bootstrappers).
 func ensureToken(cfg *config.Config, dir string, files pki.Files) error {
 	ca, err := os.ReadFile(files.Cert("ca.crt"))

@@ -83,7 +83,8 @@ var deviceNodes = []device{
 	{10, 229, "rwm", "/dev/fuse: file systems in user space"},
 }
 
-// Of what SYS_ADMIN opens in moby's list.
+// withheldCalls are system calls that moby's list allows, each with the reason
+// to refuse it.
 var withheldCalls = map[string]string{
 	"lookup_dcookie":  "profiles the host's kernel",
 	"mknod":           "by deviceNodes",
@@ -93,6 +94,7 @@ var withheldCalls = map[string]string{
 	"quotactl_fd":     "sets quotas of the host's file systems",
 }
 
+// addedCalls are system calls that moby's list refuses.
 var addedCalls = []allowed{
 	{"add_key", "container runtimes give each container a keyring"},
 	{"keyctl", "container runtimes give each container a keyring"},
@@ -113,7 +115,7 @@ type seccompArg struct {
 	Op       string `json:"op"`
 }
 
-// seccompProfile gives the profile for a node in the engine's format.
+// seccompProfile returns the profile for a node in the engine's format.
 func seccompProfile() []byte {
 	var profile map[string]any
 	if err := json.Unmarshal(mobyProfile, &profile); err != nil {
@@ -186,8 +188,8 @@ func (d Driver) hostLimits(ctx context.Context, net network) (hostLimits, error)
 	return hostLimits{sysResource: net.Labels[labelSysResource] == "true", cgroup: strings.TrimSpace(string(version))}, nil
 }
 
-// confine gives the options that hold a container of the engine to the lists.
-// profile is the file with seccompProfile.
+// confine returns the options of `docker create` that apply the lists. profile
+// is the path of a file with seccompProfile.
 func confine(profile string, host hostLimits) []string {
 	args := []string{
 		"--cap-drop=ALL",
@@ -211,7 +213,8 @@ func confine(profile string, host hostLimits) []string {
 	return args
 }
 
-// confinement names the lists: a container that was made by others is made anew.
+// confinement identifies the lists: a container whose label differs was made with
+// other lists, and is made anew.
 var confinement = sync.OnceValue(func() string {
 	sum := sha256.New()
 	sum.Write(seccompProfile())

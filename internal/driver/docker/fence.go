@@ -4,7 +4,6 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"strconv"
@@ -49,7 +48,7 @@ func (d Driver) FenceNetwork(ctx context.Context, sandbox, name string) (nftrule
 		if bridge == "" {
 			bridge = "br-" + n.ID[:12]
 		}
-		return nftrules.Network{Table: table(sandbox), Bridge: bridge, Subnet: n.subnet()}, owned("network", name, sandbox, n.Labels)
+		return nftrules.Network{Table: table(sandbox), Bridge: bridge}, owned("network", name, sandbox, n.Labels)
 	}
 	return nftrules.Network{}, fmt.Errorf("network %s: %w", name, driver.ErrNotFound)
 }
@@ -112,7 +111,7 @@ func (d Driver) AnyImage(ctx context.Context, sandbox string) (string, error) {
 	}
 	images := strings.Fields(string(out))
 	if len(images) == 0 {
-		return "", errors.Join(fmt.Errorf("sandbox %s has no machine", sandbox), driver.ErrNotFound)
+		return "", fmt.Errorf("machines of sandbox %s: %w", sandbox, driver.ErrNotFound)
 	}
 	return images[0], nil
 }

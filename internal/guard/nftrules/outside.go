@@ -15,7 +15,6 @@ import (
 type Network struct {
 	Table  string // name for the table of rules
 	Bridge string // interface
-	Subnet string // CIDR
 }
 
 // Outside returns the rules for the host of the engine: what comes in from the

@@ -26,7 +26,7 @@ sandbox:
 	lookup := func(_ context.Context, name string) []netip.Addr {
 		return map[string][]netip.Addr{"mirror.test": {netip.MustParseAddr("198.51.100.8"), netip.MustParseAddr("2001:db8:1::8")}}[name]
 	}
-	rules := Outside(t.Context(), manifest, Network{Table: "arcodange_sandbox_x", Bridge: "br-0123456789ab", Subnet: "172.30.0.0/24"}, lookup)
+	rules := Outside(t.Context(), manifest, Network{Table: "arcodange_sandbox_x", Bridge: "br-0123456789ab"}, lookup)
 	const golden = "testdata/outside.golden"
 	if *update {
 		require.NoError(t, os.WriteFile(golden, []byte(rules), 0o644))
