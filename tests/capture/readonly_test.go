@@ -277,7 +277,7 @@ func TestAFileThatCouldWriteIsRefusedBeforeAnyPacket(t *testing.T) {
 		"another user's UID":              {kubeconfig{User: map[string]any{"token": "token-0", "as-uid": "0"}}, "(as-uid)"},
 		"another user's extra":            {kubeconfig{User: map[string]any{"token": "token-0", "as-user-extra": map[string]any{"a": []string{"b"}}}}, "(as-user-extra)"},
 		"a password":                      {kubeconfig{User: map[string]any{"username": "admin", "password": "x"}}, "password"},
-		"an unknown key":                  {kubeconfig{User: map[string]any{"token": "token-0", "magic": "x"}}, `the user has "magic"`},
+		"an unknown key":                  {kubeconfig{User: map[string]any{"token": "token-0", "magic": "x"}}, `the user has an unknown key "magic"`},
 		"no credentials":                  {kubeconfig{User: map[string]any{"token": ""}}, "neither a token nor a client certificate"},
 		"an unverified server":            {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"insecure-skip-tls-verify": true}}, "accepts any server"},
 		"a proxy":                         {kubeconfig{User: map[string]any{"token": "token-0"}, Cluster: map[string]any{"proxy-url": url}}, "(proxy-url)"},
