@@ -19,6 +19,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/sandbox_fence"
 	"github.com/arcodange-org/sandbox/modules/sandbox_image"
+	"github.com/arcodange-org/sandbox/modules/sandbox_services"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm_info"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
@@ -32,5 +33,5 @@ func main() {
 			Args: os.Args, Env: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		}))
 	}
-	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboxfence.Module(), sandboximage.Module(), sandboxvm.Module(), sandboxvminfo.Module(), tofuplangate.Module()))
+	os.Exit(ansible.Main(os.Args, controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboxfence.Module(), sandboximage.Module(), sandboxservices.Module(), sandboxvm.Module(), sandboxvminfo.Module(), tofuplangate.Module()))
 }

@@ -129,8 +129,9 @@ type Disk struct {
 
 // Network is the private network of a sandbox.
 type Network struct {
-	Name   string
-	Subnet string // CIDR
+	Name       string
+	Subnet     string // CIDR
+	Nameserver string // address that a new machine has in /etc/resolv.conf; empty leaves it to the driver
 }
 
 // Port is a port of the machine, published on the controller's loopback.

@@ -329,5 +329,5 @@ func TestMirrorsComeFromThisComputersApt(t *testing.T) {
 func TestAnUnknownRecipeNamesThoseThatThereAre(t *testing.T) {
 	t.Parallel()
 	_, err := Load("nodes")
-	assert.EqualError(t, err, `there is no image recipe "nodes": choose one of node, postgres`)
+	assert.EqualError(t, err, `there is no image recipe "nodes": choose one of node, postgres, services`)
 }

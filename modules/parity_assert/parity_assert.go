@@ -24,6 +24,7 @@ type arguments struct {
 	Context    string         `arg:"context"`
 	Boundary   string         `arg:"boundary"`
 	Hosts      map[string]any `arg:"hosts"`
+	Fence      string         `arg:"fence"`
 	Timeout    int            `arg:"timeout"`
 }
 
@@ -108,7 +109,7 @@ func compare(ctx context.Context, args arguments) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	found.Hosts = hosts
+	found.Hosts, found.Fence = hosts, parity.Fence(args.Fence)
 	common, deviations, err := parity.Evaluate(args.Manifest, manifest, found, waivers)
 	return report{
 		Report: common, Distribution: string(parity.DistributionOf(found.Version)), Version: found.Version,

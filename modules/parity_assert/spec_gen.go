@@ -108,6 +108,7 @@ func options() map[string]ansible.Option {
 		"context":    {},
 		"boundary":   {Type: ansible.Path},
 		"hosts":      {Type: ansible.Dict},
+		"fence":      {Choices: []string{"in_force", "missing"}},
 		"timeout":    {Type: ansible.Int, Default: 60},
 	}
 }

@@ -70,6 +70,9 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 	}
 	c.Return("rules", current.Rules)
 	c.Return("refused", current.Refused)
+	if args.State == "present" {
+		c.Return("in_force", current.Rules == listed)
+	}
 	if current.Rules == listed {
 		return nil
 	}

@@ -9,7 +9,7 @@ import "github.com/arcodange-org/sandbox/internal/ansible"
 // options returns the documented options.
 func options() map[string]ansible.Option {
 	return map[string]ansible.Option{
-		"recipe":          {Choices: []string{"node", "postgres"}, Default: "node"},
+		"recipe":          {Choices: []string{"node", "postgres", "services"}, Default: "node"},
 		"image":           {},
 		"source":          {Choices: []string{"auto", "bootstrap", "registry"}, Default: "auto"},
 		"state":           {Choices: []string{"present", "absent"}, Default: "present"},

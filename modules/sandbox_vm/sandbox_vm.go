@@ -34,8 +34,9 @@ type arguments struct {
 		Size int64  `arg:"size"`
 	} `arg:"disks"`
 	Network struct {
-		Name   string `arg:"name"`
-		Subnet string `arg:"subnet"`
+		Name       string `arg:"name"`
+		Subnet     string `arg:"subnet"`
+		Nameserver string `arg:"nameserver"`
 	} `arg:"network"`
 	Address string `arg:"address"`
 	Publish []struct {
@@ -70,7 +71,7 @@ const defaultSubnet = "172.30.0.0/24"
 func (a arguments) spec() driver.Spec {
 	spec := driver.Spec{
 		Sandbox: a.Sandbox, Name: a.Name, Image: a.Image, CPUs: a.CPUs, Memory: a.Memory,
-		Network: driver.Network{Name: a.Network.Name, Subnet: a.Network.Subnet},
+		Network: driver.Network(a.Network),
 		Address: a.Address, User: a.SSHUser,
 	}
 	if spec.Network.Name == "" {

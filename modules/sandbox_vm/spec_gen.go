@@ -22,8 +22,9 @@ func options() map[string]ansible.Option {
 			"size": {Type: ansible.Bytes},
 		}}, Default: []any{}},
 		"network": {Type: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
-			"name":   {},
-			"subnet": {Default: "172.30.0.0/24"},
+			"name":       {},
+			"subnet":     {Default: "172.30.0.0/24"},
+			"nameserver": {},
 		}}},
 		"address": {},
 		"publish": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{

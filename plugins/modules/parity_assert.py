@@ -67,6 +67,10 @@ options:
         C(status) and C(health) in the words that Docker has for them (the latter empty where no health is asked for), and, to tell a version
         by where the tag does not, C(environment), a list of C(NAME=VALUE), and C(labels).
     type: dict
+  fence:
+    description: Whether the rules of M(arcodange.sandbox.sandbox_fence) are in force. Not compared if not given.
+    type: str
+    choices: [in_force, missing]
   timeout:
     description: Seconds that all of it may take.
     type: int

@@ -70,6 +70,11 @@ rules:
   description: The rules in force, as nft lists them; empty if there are none.
   returned: success
   type: str
+in_force:
+  description: Whether the wanted rules were in force before the task, so in check mode whether they are.
+  returned: O(state=present)
+  type: bool
+  sample: true
 refused:
   description: How many packets they have refused since they were loaded.
   returned: success

@@ -36,7 +36,7 @@ options:
     description: What to build.
     type: str
     default: node
-    choices: [node, postgres]
+    choices: [node, postgres, services]
   image:
     description: Name of the image; made from the recipe and its digest if not given.
     type: str

@@ -102,6 +102,12 @@ options:
         description: Its addresses, as CIDR.
         type: str
         default: 172.30.0.0/24
+      nameserver:
+        description:
+          - Address of the name server that a new machine has in C(/etc/resolv.conf), see M(arcodange.sandbox.sandbox_services);
+            the engine's if not given.
+          - Another name server makes the machine anew with the disks that it has.
+        type: str
   address:
     description:
       - Fixed address of the machine in O(network). Required unless O(state=absent).

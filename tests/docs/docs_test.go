@@ -35,6 +35,7 @@ import (
 	"github.com/arcodange-org/sandbox/modules/promotion_gate"
 	"github.com/arcodange-org/sandbox/modules/sandbox_fence"
 	sandboximage "github.com/arcodange-org/sandbox/modules/sandbox_image"
+	"github.com/arcodange-org/sandbox/modules/sandbox_services"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm"
 	"github.com/arcodange-org/sandbox/modules/sandbox_vm_info"
 	"github.com/arcodange-org/sandbox/modules/tofu_plan_gate"
@@ -53,7 +54,7 @@ func TestMain(m *testing.M) {
 }
 
 func modules() []ansible.Module {
-	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboxfence.Module(), sandboximage.Module(), sandboxvm.Module(), sandboxvminfo.Module(), tofuplangate.Module()}
+	return []ansible.Module{appenvname.Module(), controller.Module(), evidence.Module(), idempotencegate.Module(), parityassert.Module(), promotiongate.Module(), sandboxfence.Module(), sandboximage.Module(), sandboxservices.Module(), sandboxvm.Module(), sandboxvminfo.Module(), tofuplangate.Module()}
 }
 
 // option is one option of a role's argument_specs.yml.

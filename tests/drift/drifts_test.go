@@ -22,6 +22,7 @@ const (
 	hosts        = "node_base : Write the names of the nodes to /etc/hosts"
 	docker       = "node_base : Start Docker only where services run outside Kubernetes"
 	fenceOutside = "sandbox_nodes : Keep the machines inside the sandbox, from outside"
+	services     = "sandbox_nodes : Serve names and time"
 	fenceAllowed = "node_fence : Write the names listed under sandbox.outside to /etc/hosts"
 	fenceRules   = "node_fence : Install nftables rules"
 	fenceNames   = "node_fence : Block production's names"
@@ -89,6 +90,8 @@ var drifts = slices.Concat(
 	[]drift{
 		{name: "the fence outside is removed", where: "controller", shell: outside + "delete", found: fenceOutside, often: true},
 		{name: "the fence outside is flushed", where: "controller", shell: outside + "flush", found: fenceOutside},
+		{name: "the name server is stopped", where: "controller", shell: "docker stop $SANDBOX-services", found: services, often: true},
+		{name: "the name server is removed", where: "controller", shell: "docker rm --force $SANDBOX-services", found: services},
 		{name: "the names outside are removed", where: "pi3", shell: "sed -i '/outside of the sandbox, allowed/,/outside of the sandbox, allowed/d' /etc/hosts", found: fenceAllowed},
 		{name: "a rule of the fence is taken out of its file", where: "pi3", shell: "sed -i '/drop/d' /etc/arcodange-fence.nft", found: fenceRules},
 		{name: "the fence's file is removed", where: "pi3", shell: "rm /etc/arcodange-fence.nft", found: fenceRules},

@@ -43,6 +43,7 @@ func TestClusterSurvives(t *testing.T) {
 	a.whole(t)
 	a.run(t)
 
+	t.Run("pods resolve nodes and what the boundary allows, and no other name", names)
 	t.Run("a wrong token is refused, and the line says what is wrong with it", func(t *testing.T) { wrongTokens(t) })
 	t.Run("kill -9 of any process", func(t *testing.T) { killEach(t, a) })
 	t.Run("a stop and start of any node", func(t *testing.T) {
@@ -63,6 +64,28 @@ func TestClusterSurvives(t *testing.T) {
 		w.stop(t, a)
 	})
 	t.Run("the volume holds what was written before all of it", func(t *testing.T) { a.readVolume(t) })
+}
+
+// ask sends a query for addresses to a name server, and prints the status and the number of answers.
+const ask = `
+import socket, struct, sys
+query = struct.pack("!6H", 1, 0x100, 1, 0, 0, 0) + b"".join(bytes([len(part)]) + part.encode() for part in sys.argv[2].split(".")) + b"\0\0\1\0\1"
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(query, (sys.argv[1], 53))
+answer = s.recv(512)
+print({0: "found", 2: "SERVFAIL", 3: "NXDOMAIN"}.get(answer[3] & 15, answer[3] & 15), struct.unpack("!H", answer[6:8])[0] > 0)
+`
+
+// names asks the cluster's name server as a pod does.
+func names(t *testing.T) {
+	for name, answer := range map[string]string{
+		"pi2": "found True", "pool.ntp.org": "found True", "kubernetes.default.svc.cluster.local": "found True",
+		"elsewhere.example": "NXDOMAIN False", "pi1.home": "NXDOMAIN False",
+	} {
+		assert.Equal(t, answer, strings.TrimSpace(docker(t, "exec", sandboxtest.Name+"-pi3", "python3", "-c", ask, "10.43.0.10", name)), name)
+	}
+	assert.Contains(t, docker(t, "logs", sandboxtest.Name+"-services"), "config elsewhere.example is NXDOMAIN")
 }
 
 // wrongTokens runs a second agent's join inside a node, away from the node's own state.

@@ -5,6 +5,7 @@
 package parity
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -17,7 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"github.com/arcodange-org/sandbox/internal/dockercli"
+	"github.com/arcodange-org/sandbox/internal/driver/docker"
 	"github.com/arcodange-org/sandbox/internal/evidence"
+	execute "github.com/arcodange-org/sandbox/internal/run"
+	"github.com/arcodange-org/sandbox/tests/sandboxtest"
 )
 
 // seeded is one difference from production that is brought about.
@@ -593,6 +598,18 @@ func inspected(t *testing.T, l *lab, format, says string) {
 	}, soon, 100*time.Millisecond)
 }
 
+// unfence removes the rules on the host of the engine until the test ends.
+func unfence(t *testing.T, _ *lab) {
+	d := docker.Driver{Engine: dockercli.Engine{Runner: execute.Exec{}}}
+	image, err := d.AnyImage(t.Context(), sandboxtest.Name)
+	require.NoError(t, err)
+	before, err := d.Fence(t.Context(), sandboxtest.Name, image)
+	require.NoError(t, err)
+	require.NotEmpty(t, before.Rules)
+	require.NoError(t, d.RemoveFence(t.Context(), sandboxtest.Name, image))
+	t.Cleanup(func() { require.NoError(t, d.LoadFence(context.Background(), sandboxtest.Name, image, before.Rules)) })
+}
+
 func outsideCluster() map[string]seeded {
 	const project = "/opt/arcodange/postgres"
 	compose := func(t *testing.T, l *lab, args ...string) {
@@ -602,6 +619,7 @@ func outsideCluster() map[string]seeded {
 		return strings.TrimSpace(l.On(t, l.postgresql, "docker", "inspect", "--format", "{{.Config.Image}}", "postgres-postgres-1"))
 	}
 	return map[string]seeded{
+		"machines that are not kept inside": {seed: unfence, wants: []string{"fence"}, says: "expected in_force, found missing (nftables on the host of the engine)"},
 		"PostgreSQL is stopped": {
 			seed: func(t *testing.T, l *lab) {
 				compose(t, l, "stop")

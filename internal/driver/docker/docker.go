@@ -15,7 +15,7 @@
 // All of them carry LabelSandbox, and nothing without it is ever changed.
 //
 // Changing CPUs, memory, keys or the user is done in place. Changing image,
-// address, network, published ports, disks or confinement makes the container anew and keeps
+// address, network, name server, published ports, disks or confinement makes the container anew and keeps
 // every disk, also one that is no longer mounted.
 //
 // A container is restarted when its engine is, unless it was stopped: after a
@@ -57,7 +57,8 @@ const (
 	labelAddress     = "org.arcodange.sandbox.address"
 	labelDisk        = "org.arcodange.sandbox.disk"
 	labelSize        = "org.arcodange.sandbox.size"
-	labelConfinement = "org.arcodange.sandbox.confinement"  // of a container: the lists that it was made by
+	labelConfinement = "org.arcodange.sandbox.confinement" // of a container: the lists that it was made by
+	labelNameserver  = "org.arcodange.sandbox.nameserver"
 	labelSysResource = "org.arcodange.sandbox.sys-resource" // of a network: whether the host grants sysResource
 	labelFirst       = "org.arcodange.sandbox.first"        // started or stopped: how its creation was to end
 	labelProbe       = "org.arcodange.sandbox.probe"
@@ -181,7 +182,7 @@ type scene struct {
 	imageID   string // of the wanted image; empty when the engine does not have it
 	volumes   map[string]volume
 	others    []other
-	probe     bool
+	helpers   []string // the sandbox's containers that are no machines
 	seed      map[string][]byte
 }
 
@@ -248,7 +249,7 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 		return err
 	})
 	ask(func() (err error) {
-		s.others, s.probe, err = d.others(ctx, want.Sandbox, want.Name)
+		s.others, s.helpers, err = d.others(ctx, want.Sandbox, want.Name)
 		return err
 	})
 	ask(func() error {
@@ -286,27 +287,25 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 	return s, failed
 }
 
-// others lists the sandbox's containers beside this machine's own, and tells
-// whether a probe was left behind.
-func (d Driver) others(ctx context.Context, sandbox, machine string) ([]other, bool, error) {
-	format := `{{.Names}}|{{.Label "` + LabelMachine + `"}}|{{.Label "` + labelAddress + `"}}|{{.Label "` + labelProbe + `"}}`
+// others lists the sandbox's containers beside this machine's own: other
+// machines, and what only serves them or was left behind.
+func (d Driver) others(ctx context.Context, sandbox, machine string) (found []other, helpers []string, err error) {
+	format := `{{.Names}}|{{.Label "` + LabelMachine + `"}}|{{.Label "` + labelAddress + `"}}|{{.Label "` + labelProbe + `"}}{{.Label "` + labelServices + `"}}`
 	out, err := d.Engine.Do(ctx, "container", "ls", "--all", "--no-trunc", "--filter", "label="+LabelSandbox+"="+sandbox, "--format", format)
 	if err != nil {
-		return nil, false, fmt.Errorf("list the machines of sandbox %s: %w", sandbox, err)
+		return nil, nil, fmt.Errorf("list the machines of sandbox %s: %w", sandbox, err)
 	}
-	var found []other
-	probe := false
 	for line := range strings.Lines(string(out)) {
 		words := strings.Split(strings.TrimSpace(line), "|")
 		switch {
 		case len(words) != 4:
 		case words[3] != "":
-			probe = true
+			helpers = append(helpers, words[0])
 		case words[1] != machine:
 			found = append(found, other{name: words[0], machine: words[1], address: words[2]})
 		}
 	}
-	return found, probe, nil
+	return found, helpers, nil
 }
 
 // disks are all disks of the wanted machine, in the order of their paths. A
@@ -585,6 +584,9 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 	if made := c.Config.Labels[labelConfinement]; made != confinement() {
 		differ("confinement", made, confinement())
 	}
+	if server := c.Config.Labels[labelNameserver]; server != want.Network.Nameserver {
+		differ("nameserver", server, want.Network.Nameserver)
+	}
 	if is, asked := published(c), want.Ports; !samePorts(is, asked) {
 		differ("ports", showPorts(is), showPorts(asked))
 	}
@@ -738,6 +740,8 @@ func createArgs(want driver.Spec, old *container, first string, confined []strin
 		"--label=" + labelAddress + "=" + want.Address,
 		"--label=" + labelFirst + "=" + first,
 		"--label=" + labelConfinement + "=" + confinement(),
+		"--label=" + labelNameserver + "=" + want.Network.Nameserver,
+		"--env=SANDBOX_NAMESERVER=" + want.Network.Nameserver,
 		"--network=" + want.Network.Name, "--ip=" + want.Address, "--network-alias=" + want.Name,
 		"--restart=unless-stopped",
 		"--stop-signal=SIGRTMIN+3", // what tells systemd to power off in order
@@ -932,7 +936,7 @@ func (d Driver) planAbsent(s scene, want driver.Spec) driver.Plan {
 	}
 	last := len(s.others) == 0
 	ours := s.network != nil && s.network.Labels[LabelSandbox] == want.Sandbox
-	if !ours && !(last && s.probe) {
+	if !ours && !(last && len(s.helpers) > 0) {
 		return plan
 	}
 	// Who is last is seen only under the lock: machines are removed at once.
@@ -943,7 +947,7 @@ func (d Driver) planAbsent(s scene, want driver.Spec) driver.Plan {
 	if last && ours {
 		step.Differences = []driver.Difference{{Name: "network", Before: want.Network.Name + " " + s.network.subnet()}}
 	} else if last {
-		step.Differences = []driver.Difference{{Name: "probe", Before: probeName(want.Sandbox)}}
+		step.Differences = []driver.Difference{{Name: "helpers", Before: s.helpers}}
 	}
 	plan.Add(step)
 	return plan

@@ -42,7 +42,13 @@ func nodeImage(t *testing.T) string {
 	if name := os.Getenv("SANDBOX_TEST_IMAGE"); name != "" {
 		return name
 	}
-	recipe, err := image.Load("node")
+	return builtImage(t, "node")
+}
+
+// builtImage returns the image of a recipe of the collection, built when it is missing.
+func builtImage(t *testing.T, name string) string {
+	t.Helper()
+	recipe, err := image.Load(name)
 	require.NoError(t, err)
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)

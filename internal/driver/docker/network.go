@@ -171,12 +171,12 @@ func (d Driver) removeProbe(ctx context.Context, sandbox string) error {
 // removeNetwork removes the sandbox's network unless another machine is left.
 func (d Driver) removeNetwork(ctx context.Context, want driver.Spec, machine string) error {
 	return d.locked(ctx, "remove network "+want.Network.Name, func() error {
-		others, probe, err := d.others(ctx, want.Sandbox, machine)
+		others, helpers, err := d.others(ctx, want.Sandbox, machine)
 		if err != nil || len(others) > 0 {
 			return err
 		}
-		if probe {
-			if err := d.removeProbe(ctx, want.Sandbox); err != nil {
+		if len(helpers) > 0 {
+			if err := errors.Join(d.removeProbe(ctx, want.Sandbox), d.removeServices(ctx, want.Sandbox)); err != nil {
 				return err
 			}
 		}

@@ -20,7 +20,7 @@ type subject struct {
 // rules compare a sandbox with the manifest. The path of a finding is a path in
 // the manifest, as nodes/pi3/roles.
 var rules = []gate.Rule[subject]{
-	kubernetesDistribution{}, kubernetesVersion{}, node{}, component{}, application{}, outside{}, outsideInCluster{}, backup{},
+	kubernetesDistribution{}, kubernetesVersion{}, node{}, component{}, application{}, outside{}, outsideInCluster{}, backup{}, fence{},
 }
 
 // Rules describes all rules of the gate.

@@ -49,6 +49,7 @@ func stand(t *testing.T) (*Manifest, Found) {
 			}},
 			"pi1": {Groups: []string{"pihole"}, Containers: []foundContainer{}},
 		},
+		Fence: FenceInForce,
 	}
 }
 
@@ -87,6 +88,8 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 		"another distribution of the same version": {
 			func(_ *Manifest, f *Found) { f.Version = "v1.34.3+rke2r1" }, []string{"kubernetes/distribution"}, "expected k3s, found other (v1.34.3+rke2r1)",
 		},
+		"machines that can leave the sandbox":     {func(_ *Manifest, f *Found) { f.Fence = FenceMissing }, []string{"fence"}, "expected in_force, found missing"},
+		"a fence that was not looked at":          {func(_ *Manifest, f *Found) { f.Fence = "" }, nil, ""},
 		"another distribution of another version": {func(_ *Manifest, f *Found) { f.Version = "v1.33.0" }, []string{"kubernetes/distribution", "kubernetes/version"}, ""},
 		"an upgrade of the whole cluster is one drift": {
 			func(_ *Manifest, f *Found) {

@@ -18,7 +18,18 @@ type Found struct {
 	Volumes      []FoundVolume
 	Longhorn     FoundLonghorn
 	Hosts        map[string]foundHost // by name in the inventory
+	Fence        Fence
 }
+
+// Fence is the state of the rules that keep machines inside the sandbox; empty if
+// it is not known.
+type Fence string
+
+// The states of the rules, as sandbox_fence finds them in check mode.
+const (
+	FenceInForce Fence = "in_force"
+	FenceMissing Fence = "missing"
+)
 
 // FoundNode is a Node object.
 type FoundNode struct {

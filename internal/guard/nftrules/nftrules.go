@@ -67,7 +67,7 @@ func Render(ctx context.Context, r Request) (node, error) {
 		allowed = append(allowed, portRule{text: endpoint{rule}.host(), ranges: ranges(ctx, rule, lookup), port: rule.Port})
 	}
 	return node{
-		Rules: rules(t, ports, networks, allowed), Hosts: hosts(t.names), Outside: OutsideHosts(ctx, r.Manifest, lookup),
+		Rules: rules(t, ports, networks, allowed), Hosts: hosts(t.names), Outside: outsideHosts(OutsideNames(ctx, r.Manifest, lookup)),
 	}, nil
 }
 

@@ -5,7 +5,9 @@ package nftrules
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/boundary"
@@ -56,18 +58,29 @@ func Outside(ctx context.Context, manifest *boundary.Manifest, n Network, lookup
 	return out.String()
 }
 
-// OutsideHosts returns lines for /etc/hosts with the names of sandbox.outside: a
-// node asks no name server outside of the sandbox.
-func OutsideHosts(ctx context.Context, manifest *boundary.Manifest, lookup func(ctx context.Context, name string) []netip.Addr) string {
-	var out strings.Builder
+// OutsideNames returns the names of sandbox.outside with their addresses: a node
+// asks no name server outside of the sandbox.
+func OutsideNames(ctx context.Context, manifest *boundary.Manifest, lookup func(ctx context.Context, name string) []netip.Addr) map[string][]netip.Addr {
+	names := map[string][]netip.Addr{}
 	for _, rule := range manifest.Sandbox.Outside {
-		if rule.Name == "" {
+		if rule.Name == "" || names[rule.Name] != nil {
 			continue
 		}
 		for _, address := range lookup(ctx, rule.Name) {
-			if line := fmt.Sprintf("%s %s\n", address.Unmap(), rule.Name); !strings.Contains(out.String(), line) {
-				out.WriteString(line)
+			if plain := address.Unmap(); !slices.Contains(names[rule.Name], plain) {
+				names[rule.Name] = append(names[rule.Name], plain)
 			}
+		}
+	}
+	return names
+}
+
+// outsideHosts returns OutsideNames as lines for /etc/hosts.
+func outsideHosts(names map[string][]netip.Addr) string {
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		for _, address := range names[name] {
+			fmt.Fprintf(&out, "%s %s\n", address, name)
 		}
 	}
 	return out.String()

@@ -35,5 +35,5 @@ sandbox:
 	require.NoError(t, err)
 	assert.Equal(t, string(want), rules, "run: go test ./internal/guard/nftrules -update")
 	accepted(t, node{Rules: rules})
-	assert.Equal(t, "198.51.100.8 mirror.test\n2001:db8:1::8 mirror.test\n", OutsideHosts(t.Context(), manifest, lookup))
+	assert.Equal(t, "198.51.100.8 mirror.test\n2001:db8:1::8 mirror.test\n", outsideHosts(OutsideNames(t.Context(), manifest, lookup)))
 }
