@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/arcodange-org/sandbox/internal/route"
 )
 
 // PublicKey is an SSH public key.
@@ -71,6 +73,10 @@ func waitSSH(ctx context.Context, host string, port int, limit time.Duration) er
 	started := time.Now()
 	deadline := started.Add(limit)
 	endpoint := net.JoinHostPort(host, strconv.Itoa(port))
+	// What answers elsewhere is not the machine.
+	if err := route.Check(host); err != nil {
+		return fmt.Errorf("%w at %s: %w", ErrNoSSH, endpoint, err)
+	}
 	var last string
 	for {
 		seen, err := greet(ctx, endpoint, deadline)

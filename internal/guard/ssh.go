@@ -18,6 +18,7 @@ import (
 	"github.com/arcodange-org/sandbox/internal/boundary"
 	"github.com/arcodange-org/sandbox/internal/guard/sshexec"
 	"github.com/arcodange-org/sandbox/internal/guard/sshguard"
+	"github.com/arcodange-org/sandbox/internal/route"
 	"github.com/arcodange-org/sandbox/internal/run"
 )
 
@@ -68,6 +69,7 @@ func (p Process) ssh(ctx context.Context, call sshexec.Call) int {
 	}
 	w.Decider = d
 	w.Revoked = func(ctx context.Context) (string, error) { return d.revokedKeys(ctx, w.Sockets) }
+	w.Route = route.Check
 	args, err := w.Prepare(ctx, call.Program, call.Args)
 	if err != nil {
 		return stop(err)

@@ -108,3 +108,31 @@ func TestAFenceOnTheEnginesHostHolds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, fence.Rules)
 }
+
+func TestANetworkThatAVPNAlreadyLeadsToIsNotMade(t *testing.T) {
+	const near, far = "sbx-vpn0", "sbx-vpn1"
+	ip := func(args ...string) {
+		out, err := exec.Command("ip", args...).CombinedOutput()
+		require.NoError(t, err, "ip %s: %s", strings.Join(args, " "), out)
+	}
+	ip("link", "add", near, "type", "veth", "peer", "name", far)
+	t.Cleanup(func() { ip("link", "del", near) })
+	ip("link", "set", far, "up")
+	ip("link", "set", near, "up")
+	d := docker.Driver{Engine: cli, Home: driver.Home{Dir: t.TempDir()}}
+	plan := func() error {
+		_, err := d.Plan(t.Context(), driver.Spec{
+			Sandbox: "drvtest-vpn", Name: "pi1", Image: "any", User: "pi", Address: "172.31.95.11",
+			Network: driver.Network{Name: "drvtest-vpn", Subnet: "172.31.95.0/24"},
+		}, driver.Started)
+		return err
+	}
+	require.NoError(t, plan())
+	ip("address", "add", "100.90.7.1/32", "dev", near) // without one it would be reached by the address of another
+	ip("route", "add", "172.31.95.0/24", "dev", near)
+	require.ErrorIs(t, plan(), driver.ErrNetworkConflict)
+	require.ErrorContains(t, plan(), "172.31.95.0/24 is routed by "+near)
+	ip("route", "del", "172.31.95.0/24", "dev", near)
+	ip("address", "add", "172.31.90.1/20", "dev", near)
+	require.ErrorContains(t, plan(), "172.31.95.0/24 is routed by "+near)
+}

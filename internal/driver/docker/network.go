@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
+	"github.com/arcodange-org/sandbox/internal/route"
 )
 
 // locked runs f while no other process makes or removes what the machines share.
@@ -66,6 +68,13 @@ func (d Driver) checkOverlap(ctx context.Context, want driver.Spec) error {
 			// A network of that very name appeared meanwhile: not in the way.
 			if prefix, err := netip.ParsePrefix(config.Subnet); err == nil && prefix.Overlaps(wanted) && n.Name != want.Network.Name {
 				return fmt.Errorf("%w: %s overlaps network %s (%s): choose another subnet, or remove that network", driver.ErrNetworkConflict, wanted, n.Name, prefix)
+			}
+		}
+	}
+	for _, n := range networks {
+		if _, err := net.InterfaceByName(n.Options["com.docker.network.bridge.name"]); err == nil { // the engine's networks are this computer's
+			if by := route.Claimed(wanted); by != "" {
+				return fmt.Errorf("%w: %s is routed by %s: choose another subnet, or switch off that route of the VPN", driver.ErrNetworkConflict, wanted, by)
 			}
 		}
 	}

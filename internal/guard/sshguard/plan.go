@@ -46,6 +46,8 @@ type Wrapper struct {
 	// Revoked returns the file of host keys that no connection may accept
 	// (RevokedHostKeys of ssh_config(5)); empty for none.
 	Revoked func(ctx context.Context) (string, error)
+	// Route returns an error if packets to the address leave by an interface that they should not.
+	Route func(address string) error
 
 	hops int // depth of nested jumps
 }
@@ -255,6 +257,11 @@ func (w Wrapper) decide(ctx context.Context, in invocation, asked []option, sock
 	proxy, err := w.proxy(ctx, in, config)
 	if err != nil {
 		return nil, err
+	}
+	if proxy == "none" && w.Route != nil {
+		if err := w.Route(pinned); err != nil {
+			return nil, err
+		}
 	}
 	settings = append(settings, "ProxyCommand="+proxy)
 	forwards, err := w.forwards(ctx, in, config)

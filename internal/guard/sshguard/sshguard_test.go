@@ -4,6 +4,7 @@ package sshguard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -385,6 +386,22 @@ func TestWhatWasDecidedStandsBeforeEverythingElse(t *testing.T) {
 	words, err = newWrapper(t, plain).Prepare(t.Context(), SSH, []string{"node", "--", "-oProxyCommand=evil"})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"--", "node", "-oProxyCommand=evil"}, words[len(words)-3:], "a command stays one")
+}
+
+func TestAnAddressWhosePacketsTakeADetourIsNotConnectedTo(t *testing.T) {
+	t.Parallel()
+	w := newWrapper(t, plain)
+	w.Route = func(address string) error {
+		if address == "172.30.0.11" {
+			return errors.New(address + " by mesh0")
+		}
+		return nil
+	}
+	_, err := w.Prepare(t.Context(), SSH, []string{"node", "id"})
+	require.EqualError(t, err, "172.30.0.11 by mesh0")
+	w.Runner = said(plain + "proxyjump a\n")
+	_, err = w.Prepare(t.Context(), SSH, []string{"node", "id"})
+	require.NoError(t, err, "only the jump host is connected to")
 }
 
 func TestWhatSSHWouldDoBesideConnectingIsRefusedOrChecked(t *testing.T) {
