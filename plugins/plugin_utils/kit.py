@@ -281,6 +281,21 @@ def run_binary(path, args, environment=None, what="the module"):
     return parse_result(stdout, stderr, process.returncode, what, silent=bool(args.get("_ansible_no_log")))
 
 
+# Prints the first folder of this list in which a program can run.
+_FIND_EXECUTABLE = (
+    "for base in /dev/shm /var/tmp /tmp /run/user/$(id -u) /run/lock; do "
+    't=$(mktemp -d "$base/ansible-XXXXXXXX" 2>/dev/null) || continue; '
+    "printf '#!/bin/sh\\nexit 0\\n' >\"$t/x\"; chmod 700 \"$t/x\"; "
+    'if "$t/x" 2>/dev/null; then rm -r "$t"; echo "$base"; break; fi; rm -r "$t"; done'
+)
+
+
+def _not_executable(result):
+    """Return whether the target's shell was not allowed to run the binary."""
+    said = to_text(result.get("module_stderr") or "") + to_text(result.get("module_stdout") or "")
+    return result.get("rc") == 126 and "ermission denied" in said
+
+
 class KitAction(ActionBase):
     """Base class of the collection's action plugins. Each subclass is one module, named like its file."""
 
@@ -346,9 +361,30 @@ class KitAction(ActionBase):
         kit = target_binary(self._target_platform(task_vars))
         args = dict(args)
         args[CALL_KEY] = name
-        return self._execute_module(
-            module_name="%s.%s" % (COLLECTION, os.path.basename(kit)), module_args=args, task_vars=task_vars
-        )
+        module = "%s.%s" % (COLLECTION, os.path.basename(kit))
+        result = self._execute_module(module_name=module, module_args=args, task_vars=task_vars)
+        if not _not_executable(result):
+            return result
+        # Python's modules run from a folder on a file system without programs (noexec); a binary does not.
+        shell = self._connection._shell
+        refused = os.path.dirname((shell.tmpdir or "").rstrip("/"))
+        found = to_text(self._low_level_execute_command(_FIND_EXECUTABLE, sudoable=False).get("stdout", "")).split()
+        if found:
+            before = shell.get_option("remote_tmp"), shell.get_option("system_tmpdirs")
+            self._remove_tmp_path(shell.tmpdir)
+            shell.tmpdir = None
+            try:
+                shell.set_option("remote_tmp", found[0])
+                shell.set_option("system_tmpdirs", found[:1])
+                result = self._execute_module(module_name=module, module_args=args, task_vars=task_vars)
+            finally:
+                shell.set_option("remote_tmp", before[0])
+                shell.set_option("system_tmpdirs", before[1])
+        if not _not_executable(result):
+            return result
+        return {"failed": True, "changed": False, "msg": (
+            "%s: programs cannot run there (the file system is mounted noexec), and in no other folder that was tried; "
+            "set ansible_remote_tmp of this host to a folder where they can" % refused)}
 
     def _target_platform(self, task_vars):
         facts = task_vars.get("ansible_facts") or {}

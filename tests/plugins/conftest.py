@@ -94,7 +94,7 @@ class Stage:
             ANSIBLE_REMOTE_TMP=str(self.home / "remote"),
         ) | more
 
-    def play(self, module, args=None, task=None, hosts=None, options=(), environment=None, before=(), timeout=120):
+    def play(self, module, args=None, task=None, hosts=None, options=(), environment=None, before=(), timeout=120, wrapper=()):
         """Run a play of one task for every host, after those of ``before``, and return what each of them registered and what was printed."""
         hosts = hosts or {"here": {"ansible_connection": "local"}}
         out = self.directory / "out"
@@ -116,7 +116,7 @@ class Stage:
             },
         ]
         playbook.write_text(json.dumps([{"name": "A play", "hosts": "all", "gather_facts": False, "tasks": tasks}]), encoding="utf-8")
-        done = self.run("ansible-playbook", "-i", str(inventory), str(playbook), *options, environment=environment, timeout=timeout)
+        done = self.run("ansible-playbook", "-i", str(inventory), str(playbook), *options, environment=environment, timeout=timeout, wrapper=wrapper)
         results = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in out.iterdir()}
         assert set(results) == set(hosts), done.stdout + done.stderr
         return results, done
@@ -126,9 +126,9 @@ class Stage:
         results, dummy = self.play(module, args, **more)
         return next(iter(results.values()))
 
-    def run(self, program, *args, environment=None, timeout=120):
+    def run(self, program, *args, environment=None, timeout=120, wrapper=()):
         return subprocess.run(
-            [str(Path(sys.executable).parent / program), *args],
+            [*wrapper, str(Path(sys.executable).parent / program), *args],
             env=self.environment(**(environment or {})), cwd=self.directory, capture_output=True, text=True, check=False, timeout=timeout,
         )
 

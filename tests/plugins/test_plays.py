@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import stat
 
 import pytest
@@ -147,6 +148,26 @@ def test_become_on_a_local_host_copies_the_kit_and_runs_it_as_the_other_user(sta
                        environment={"ANSIBLE_BECOME_ALLOW_SAME_USER": "true"})
     assert result["called"] == "AnsiballZ___" + TARGET
     assert (stage.directory / "elevate.used").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+@pytest.mark.parametrize("further, writable, works", [("", True, True), ("/dev/shm", True, True), ("/dev/shm", False, False)])
+def test_a_folder_for_modules_that_holds_no_programs_is_passed_over_for_one_that_does(stage, further, writable, works):
+    remote = stage.home / "remote"
+    remote.mkdir()
+    mounts = "; ".join("mount -t tmpfs -o noexec,mode=1777 none %s" % path for path in [remote, *further.split()])
+    tools = stage.directory / "tools"
+    tools.mkdir()
+    if not writable:
+        (tools / "mktemp").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (tools / "mktemp").chmod(0o755)
+    result = stage.one("sample", task={"become": True}, hosts={"here": {"ansible_connection": "local", "ansible_become_exe": str(elevate(stage))}},
+                       environment={"ANSIBLE_BECOME_ALLOW_SAME_USER": "true", "PATH": "%s:%s" % (tools, os.environ["PATH"])},
+                       wrapper=["unshare", "--mount", "sh", "-ec", mounts + '; exec "$0" "$@"'])
+    if works:
+        assert result["called"] == "AnsiballZ___" + TARGET
+    else:
+        assert result["msg"].startswith(str(remote) + ": programs cannot run there") and "set ansible_remote_tmp" in result["msg"]
 
 
 def test_become_does_nothing_to_a_module_of_the_controller(stage):
