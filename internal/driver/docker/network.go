@@ -30,14 +30,14 @@ func (d Driver) locked(ctx context.Context, what string, f func() error) error {
 func (d Driver) checkNetwork(ctx context.Context, s scene, want driver.Spec) error {
 	for _, o := range s.others {
 		if o.address == want.Address {
-			return fmt.Errorf("%w: %s is machine %s's: give every machine its own", driver.ErrAddressTaken, want.Address, o.machine)
+			return fmt.Errorf("%w: %s is machine %s's; give every machine its own, or remove that one if it left the inventory (-e sandbox_nodes_remove=true)", driver.ErrAddressTaken, want.Address, o.machine)
 		}
 	}
 	if s.network == nil {
 		return d.checkOverlap(ctx, want)
 	}
 	if subnet := s.network.subnet(); subnet != want.Network.Subnet {
-		return fmt.Errorf("%w: network %s of sandbox %s is %s, and %s is wanted: remove the sandbox's machines (state: absent) first; the network goes with the last",
+		return fmt.Errorf("%w: network %s of sandbox %s is %s, and %s is wanted; remove the sandbox first (destroy.yml, or state=absent for each machine), or keep the subnet",
 			driver.ErrNetworkConflict, want.Network.Name, want.Sandbox, subnet, want.Network.Subnet)
 	}
 	for _, attached := range s.network.Containers {
