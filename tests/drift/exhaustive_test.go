@@ -7,6 +7,7 @@ package drift
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,49 @@ func TestDriftsTogetherAreFoundAndRepaired(t *testing.T) {
 				l.do(t, d)
 			}
 			l.repaired(t, group)
+		})
+	}
+}
+
+// on returns drifts of one node that do not hide each other.
+func on(node string) (group []drift) {
+	for _, d := range drifts {
+		if d.where == node && !d.alone && !slices.ContainsFunc(group, func(other drift) bool { return other.found == d.found }) {
+			group = append(group, d)
+		}
+	}
+	return group
+}
+
+func TestDriftsOfOneNodeAreFoundAndRepairedWithLimit(t *testing.T) {
+	l := newLab(t)
+	for _, node := range []string{"pi1", "pi2", "pi3"} {
+		t.Run(node, func(t *testing.T) {
+			group := on(node)
+			require.NotEmpty(t, group)
+			for _, d := range slices.Backward(group) {
+				l.do(t, d)
+			}
+			l.repaired(t, group, "--limit", node)
+		})
+	}
+}
+
+func TestDriftsOfOneRoleAreFoundAndRepairedWithTags(t *testing.T) {
+	l := newLab(t)
+	for _, role := range []string{"sandbox_nodes", "node_base", "node_fence", "k3s", "postgres"} {
+		t.Run(role, func(t *testing.T) {
+			var group []drift
+			for _, d := range together()[0] {
+				if strings.HasPrefix(d.found, role+" : ") {
+					group = append(group, d)
+				}
+			}
+			require.NotEmpty(t, group)
+			for _, d := range slices.Backward(group) {
+				l.do(t, d)
+			}
+			l.repaired(t, group, "--tags", role)
 		})
 	}
 }
