@@ -107,7 +107,7 @@ func (l lab) repaired(t *testing.T, seeded []drift, more ...string) {
 	for _, d := range seeded {
 		assert.Contains(t, slices.Collect(maps.Keys(run.changed)), d.found, "the run does not repair that %s", d.name)
 	}
-	again := l.play(t, "site.yml")
+	again := l.play(t, "site.yml", more...)
 	assert.Empty(t, again.failed)
 	assert.Empty(t, again.changed, "the run after the repair changes something")
 }
