@@ -73,10 +73,14 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 	if args.State == "present" {
 		c.Return("in_force", current.Rules == listed)
 	}
-	if current.Rules == listed {
+	if current.Rules == listed && current.Kept == rules {
 		return nil
 	}
-	c.Differ("rules", current.Rules, listed)
+	if current.Rules != listed {
+		c.Differ("rules", current.Rules, listed)
+	} else {
+		c.Differ("rules after a restart of the host", current.Kept, rules)
+	}
 	if c.CheckMode {
 		return nil
 	}

@@ -19,7 +19,7 @@ description:
     reach the sandbox's network and what the boundary manifest lists under C(sandbox.outside), and nothing else - no private network, no
     router, no service of the host itself.
   - The rules in force are read back and compared in every run.
-  - The host loses the rules when it restarts; the next run loads them again.
+  - The host loses the rules when it restarts. A container loads them again when the engine starts.
 extends_documentation_fragment:
   - arcodange.sandbox.attributes
   - arcodange.sandbox.attributes.controller

@@ -90,6 +90,7 @@ var drifts = slices.Concat(
 	[]drift{
 		{name: "the fence outside is removed", where: "controller", shell: outside + "delete", found: fenceOutside, often: true},
 		{name: "the fence outside is flushed", where: "controller", shell: outside + "flush", found: fenceOutside},
+		{name: "the container that keeps the fence is removed", where: "controller", shell: "docker rm --force $SANDBOX-fence", found: fenceOutside},
 		{name: "the name server is stopped", where: "controller", shell: "docker stop $SANDBOX-services", found: services, often: true},
 		{name: "the name server is removed", where: "controller", shell: "docker rm --force $SANDBOX-services", found: services},
 		{name: "the names outside are removed", where: "pi3", shell: "sed -i '/outside of the sandbox, allowed/,/outside of the sandbox, allowed/d' /etc/hosts", found: fenceAllowed},

@@ -605,9 +605,9 @@ func unfence(t *testing.T, _ *lab) {
 	require.NoError(t, err)
 	before, err := d.Fence(t.Context(), sandboxtest.Name, image)
 	require.NoError(t, err)
-	require.NotEmpty(t, before.Rules)
+	require.NotEmpty(t, before.Kept)
 	require.NoError(t, d.RemoveFence(t.Context(), sandboxtest.Name, image))
-	t.Cleanup(func() { require.NoError(t, d.LoadFence(context.Background(), sandboxtest.Name, image, before.Rules)) })
+	t.Cleanup(func() { require.NoError(t, d.LoadFence(context.Background(), sandboxtest.Name, image, before.Kept)) })
 }
 
 func outsideCluster() map[string]seeded {

@@ -158,6 +158,14 @@ type network struct {
 	Containers map[string]struct{ Name, IPv4Address string }
 }
 
+// bridge is the interface of the network on the host of the engine.
+func (n network) bridge() string {
+	if name := n.Options["com.docker.network.bridge.name"]; name != "" {
+		return name
+	}
+	return "br-" + n.ID[:min(12, len(n.ID))]
+}
+
 func (n network) subnet() string {
 	for _, config := range n.IPAM.Config {
 		if prefix, err := netip.ParsePrefix(config.Subnet); err == nil && prefix.Addr().Is4() {
@@ -290,7 +298,7 @@ func (d Driver) lookOnce(ctx context.Context, want driver.Spec, power driver.Pow
 // others lists the sandbox's containers beside this machine's own: other
 // machines, and what only serves them or was left behind.
 func (d Driver) others(ctx context.Context, sandbox, machine string) (found []other, helpers []string, err error) {
-	format := `{{.Names}}|{{.Label "` + LabelMachine + `"}}|{{.Label "` + labelAddress + `"}}|{{.Label "` + labelProbe + `"}}{{.Label "` + labelServices + `"}}`
+	format := `{{.Names}}|{{.Label "` + LabelMachine + `"}}|{{.Label "` + labelAddress + `"}}|{{.Label "` + labelProbe + `"}}{{.Label "` + labelServices + `"}}{{.Label "` + labelFence + `"}}`
 	out, err := d.Engine.Do(ctx, "container", "ls", "--all", "--no-trunc", "--filter", "label="+LabelSandbox+"="+sandbox, "--format", format)
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the machines of sandbox %s: %w", sandbox, err)

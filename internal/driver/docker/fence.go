@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,13 +18,16 @@ import (
 // The fence of a sandbox is a table of nftables on the host of the engine, where
 // root on a node cannot change it. It is read and written by a container in the
 // host's network namespace, so that it works alike on an engine in a virtual
-// machine. The host forgets it when it restarts, unlike its machines; the next
-// run loads it again, and the nodes' own rules hold until then.
+// machine. The host forgets the table when it restarts, and the engine starts the
+// machines again by itself: so it also starts a container that loads the table.
+
+const labelFence = "org.arcodange.sandbox.fence"
 
 // Fence is the state of a fence.
 type Fence struct {
-	Rules   string // the rules, as nft lists them; empty for none
+	Rules   string // the rules in force, as nft lists them; empty for none
 	Refused int64  // packets since the rules were loaded
+	Kept    string // the rules that are loaded when the host has restarted; empty for none
 }
 
 // table names a sandbox's table. Names of nftables take fewer characters than those of sandboxes.
@@ -44,11 +48,7 @@ func (d Driver) FenceNetwork(ctx context.Context, sandbox, name string) (nftrule
 		if n.Name != name {
 			continue
 		}
-		bridge := n.Options["com.docker.network.bridge.name"]
-		if bridge == "" {
-			bridge = "br-" + n.ID[:12]
-		}
-		return nftrules.Network{Table: table(sandbox), Bridge: bridge}, owned("network", name, sandbox, n.Labels)
+		return nftrules.Network{Table: table(sandbox), Bridge: n.bridge()}, owned("network", name, sandbox, n.Labels)
 	}
 	return nftrules.Network{}, fmt.Errorf("network %s: %w", name, driver.ErrNotFound)
 }
@@ -74,7 +74,32 @@ func (d Driver) Fence(ctx context.Context, sandbox, image string) (Fence, error)
 	if _, after, ok := strings.Cut(counter, "packets "); ok {
 		fence.Refused, _ = strconv.ParseInt(strings.Fields(after)[0], 10, 64)
 	}
+	found, err := dockercli.Inspect[fenceContainer](ctx, d.Engine, "container", fenceName(sandbox))
+	if err != nil || len(found) == 0 {
+		return fence, err
+	}
+	c := found[0]
+	if err := owned("container", fenceName(sandbox), sandbox, c.Config.Labels); err != nil {
+		return fence, err
+	}
+	if n := len(c.Args); c.State.Running && c.Config.Labels[labelFence] != "" && n > 0 && slices.Equal(c.Args, keepArguments(sandbox, c.Args[n-1])) {
+		fence.Kept = c.Args[n-1]
+	}
 	return fence, nil
+}
+
+func fenceName(sandbox string) string { return sandbox + "-fence" }
+
+// fenceContainer is what Fence looks at.
+type fenceContainer struct {
+	Args   []string
+	State  struct{ Running bool }
+	Config struct{ Labels map[string]string }
+}
+
+// keepArguments are those of the program of the container that loads the rules where they are missing.
+func keepArguments(sandbox, rules string) []string {
+	return []string{"-ec", fmt.Sprintf(`nft list table inet %s >/dev/null 2>&1 || printf %%s "$1" | nft --file -; exec sleep infinity`, table(sandbox)), "fence", rules}
 }
 
 // Listed returns the rules as nft lists them once they are loaded.
@@ -86,17 +111,29 @@ func (d Driver) Listed(ctx context.Context, sandbox, image, rules string) (strin
 	return out, nil
 }
 
-// LoadFence puts the rules in force.
+// LoadFence puts the rules in force, now and whenever the engine starts.
 func (d Driver) LoadFence(ctx context.Context, sandbox, image, rules string) error {
 	if _, err := d.nft(ctx, image, "host", "nft --file -", rules); err != nil {
 		return fmt.Errorf("load the fence of sandbox %s: %w", sandbox, err)
 	}
-	return nil
+	if err := d.removeHelper(ctx, sandbox, fenceName(sandbox)); err != nil {
+		return err
+	}
+	_, err := d.Engine.Do(ctx, append([]string{
+		"run", "--detach", "--name=" + fenceName(sandbox), "--label=" + LabelSandbox + "=" + sandbox, "--label=" + labelFence + "=true",
+		"--network=host", "--restart=unless-stopped", "--stop-signal=SIGKILL", "--cap-drop=ALL", "--cap-add=NET_ADMIN", "--read-only",
+		"--security-opt=no-new-privileges", "--pull=never", "--entrypoint=/bin/sh", image,
+	}, keepArguments(sandbox, rules)...)...)
+	return err
 }
 
 // RemoveFence removes the rules.
 func (d Driver) RemoveFence(ctx context.Context, sandbox, image string) error {
-	if _, err := d.nft(ctx, image, "host", "nft delete table inet "+table(sandbox), ""); err != nil {
+	if err := d.removeHelper(ctx, sandbox, fenceName(sandbox)); err != nil {
+		return err
+	}
+	script := fmt.Sprintf("! nft list table inet %[1]s >/dev/null 2>&1 || nft delete table inet %[1]s", table(sandbox))
+	if _, err := d.nft(ctx, image, "host", script, ""); err != nil {
 		return fmt.Errorf("remove the fence of sandbox %s: %w", sandbox, err)
 	}
 	return nil

@@ -102,6 +102,18 @@ func TestAFenceOnTheEnginesHostHolds(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, expected, fence.Rules)
 
+	assert.Equal(t, rules, fence.Kept)
+
+	// As after a restart of the host: the rules are gone, and the engine starts what it had.
+	do(t, "run", "--rm", "--network=host", "--cap-add=NET_ADMIN", "--entrypoint=nft", image, "delete", "table", "inet", network.Table)
+	assert.True(t, reaches(other))
+	do(t, "restart", sandbox+"-fence")
+	require.Eventually(t, func() bool { return !reaches(other) }, 10*time.Second, 100*time.Millisecond)
+	do(t, "stop", sandbox+"-fence")
+	fence, err = d.Fence(t.Context(), sandbox, image)
+	require.NoError(t, err)
+	assert.Empty(t, fence.Kept, "nothing would load them")
+
 	require.NoError(t, d.RemoveFence(t.Context(), sandbox, image))
 	assert.True(t, reaches(other))
 	fence, err = d.Fence(t.Context(), sandbox, image)

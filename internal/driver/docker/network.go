@@ -72,7 +72,7 @@ func (d Driver) checkOverlap(ctx context.Context, want driver.Spec) error {
 		}
 	}
 	for _, n := range networks {
-		if _, err := net.InterfaceByName(n.Options["com.docker.network.bridge.name"]); err == nil { // the engine's networks are this computer's
+		if _, err := net.InterfaceByName(n.bridge()); err == nil { // the engine's networks are this computer's
 			if by := route.Claimed(wanted); by != "" {
 				return fmt.Errorf("%w: %s is routed by %s: choose another subnet, or switch off that route of the VPN", driver.ErrNetworkConflict, wanted, by)
 			}
@@ -137,7 +137,7 @@ func probeName(sandbox string) string { return sandbox + "-probe" }
 func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 	name := probeName(want.Sandbox)
 	ask := func() error {
-		if err := d.removeProbe(ctx, want.Sandbox); err != nil {
+		if err := d.removeHelper(ctx, want.Sandbox, probeName(want.Sandbox)); err != nil {
 			return err
 		}
 		_, err := d.Engine.Do(ctx, "run", "--rm", "--cap-add="+sysResource.name, "--network=none", "--pull=never", "--name="+name,
@@ -152,29 +152,9 @@ func (d Driver) probe(ctx context.Context, want driver.Spec) (bool, error) {
 		return true, nil
 	}
 	if said := strings.ToLower(err.Error()); strings.Contains(said, "apply caps") || strings.Contains(said, "operation not permitted") {
-		return false, d.removeProbe(ctx, want.Sandbox)
+		return false, d.removeHelper(ctx, want.Sandbox, probeName(want.Sandbox))
 	}
 	return false, explain(err, want)
-}
-
-// removeProbe removes what a killed probe left, and nothing else of that name.
-func (d Driver) removeProbe(ctx context.Context, sandbox string) error {
-	name := probeName(sandbox)
-	found, err := dockercli.Inspect[container](ctx, d.Engine, "container", name)
-	if err != nil || len(found) == 0 {
-		return err
-	}
-	if err := owned("container", name, sandbox, found[0].Config.Labels); err != nil {
-		return err
-	}
-	if found[0].Config.Labels[labelProbe] == "" {
-		return fmt.Errorf("container %s is a machine: a machine cannot be called probe", name)
-	}
-	_, err = d.Engine.Do(ctx, "container", "rm", "--force", name)
-	if errors.Is(err, dockercli.ErrNotFound) {
-		return nil
-	}
-	return err
 }
 
 // removeNetwork removes the sandbox's network unless another machine is left.
@@ -184,8 +164,8 @@ func (d Driver) removeNetwork(ctx context.Context, want driver.Spec, machine str
 		if err != nil || len(others) > 0 {
 			return err
 		}
-		if len(helpers) > 0 {
-			if err := errors.Join(d.removeProbe(ctx, want.Sandbox), d.removeServices(ctx, want.Sandbox)); err != nil {
+		for _, name := range helpers {
+			if err := d.removeHelper(ctx, want.Sandbox, name); err != nil {
 				return err
 			}
 		}

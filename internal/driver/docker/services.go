@@ -178,13 +178,20 @@ func (d Driver) RemoveServices(ctx context.Context, sandbox string) error {
 }
 
 func (d Driver) removeServices(ctx context.Context, sandbox string) error {
-	name := servicesName(sandbox)
-	found, err := dockercli.Inspect[servicesContainer](ctx, d.Engine, "container", name)
+	return d.removeHelper(ctx, sandbox, servicesName(sandbox))
+}
+
+// removeHelper removes a container of the sandbox that is not a machine.
+func (d Driver) removeHelper(ctx context.Context, sandbox, name string) error {
+	found, err := dockercli.Inspect[container](ctx, d.Engine, "container", name)
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	if err := ownedServices(sandbox, found[0].Config.Labels); err != nil {
+	if err := owned("container", name, sandbox, found[0].Config.Labels); err != nil {
 		return err
+	}
+	if machine := found[0].Config.Labels[LabelMachine]; machine != "" {
+		return fmt.Errorf("container %s is a machine: a machine cannot be called %s", name, machine)
 	}
 	_, err = d.Engine.Do(ctx, "container", "rm", "--force", name)
 	if errors.Is(err, dockercli.ErrNotFound) {
