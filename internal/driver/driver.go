@@ -131,7 +131,7 @@ type Disk struct {
 type Network struct {
 	Name       string
 	Subnet     string // CIDR
-	Nameserver string // address that a new machine has in /etc/resolv.conf; empty leaves it to the driver
+	Nameserver string // address that a new machine has in /etc/resolv.conf; empty for the driver's choice, and for no change
 }
 
 // Port is a port of the machine, published on the controller's loopback.

@@ -592,7 +592,7 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 	if made := c.Config.Labels[labelConfinement]; made != confinement() {
 		differ("confinement", made, confinement())
 	}
-	if server := c.Config.Labels[labelNameserver]; server != want.Network.Nameserver {
+	if server := c.Config.Labels[labelNameserver]; want.Network.Nameserver != "" && server != want.Network.Nameserver {
 		differ("nameserver", server, want.Network.Nameserver)
 	}
 	if is, asked := published(c), want.Ports; !samePorts(is, asked) {
@@ -741,6 +741,9 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 
 func createArgs(want driver.Spec, old *container, first string, confined []string) []string {
 	name := ContainerName(want.Sandbox, want.Name)
+	if old != nil && want.Network.Nameserver == "" {
+		want.Network.Nameserver = old.Config.Labels[labelNameserver]
+	}
 	args := []string{
 		"create", "--name=" + name, "--hostname=" + want.Name,
 		"--label=" + LabelSandbox + "=" + want.Sandbox,

@@ -94,6 +94,11 @@ func TestMachinesAskTheSandboxesOwnServersForNamesAndTime(t *testing.T) {
 		return string(out) == "nameserver "+address+"\n"
 	}, 20*time.Second, 100*time.Millisecond)
 
+	request.Spec.Network.Nameserver = ""
+	outcome, err := manager.Ensure(t.Context(), request)
+	require.NoError(t, err)
+	assert.Empty(t, outcome.Differences, "not given is no change")
+
 	do(t, "stop", sandbox+"-services")
 	assert.Equal(t, []string{"state"}, as())
 	want.Names["pi2"] = []netip.Addr{netip.MustParseAddr("172.31.97.12")}
