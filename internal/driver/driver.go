@@ -41,6 +41,15 @@ type Driver interface {
 	// Name is what users call this driver.
 	Name() string
 
+	// Lacks returns the capabilities that its machines do not have, each with the
+	// reason as a clause. It MUST name what cannot work, so that a play which
+	// needs it is told before anything is made.
+	Lacks() map[Capability]string
+
+	// Overcommitted says in one sentence that the machines of the sandbox may use
+	// more together than the computer has. It returns an empty string if not.
+	Overcommitted(ctx context.Context, sandbox string) (string, error)
+
 	// Plan compares the current with the desired state and returns the steps from
 	// one to the other.
 	//
@@ -98,18 +107,25 @@ const (
 	Absent Power = "absent"
 )
 
-// Spec is a desired machine. A zero CPUs or Memory means no limit for a
-// new machine, and no change for an existing one.
+// Spec is a desired machine. A zero CPUs, Memory or DiskSize means no limit for a
+// new machine, and no change for an existing one. A machine shows its limits: what
+// runs in it counts as many processors (CPUs rounded up) and as much memory.
 type Spec struct {
 	Sandbox string // ownership label; also the first part of every name
 	Name    string // the node, and its host name
 	Image   string
 	CPUs    float64 // cores
 	Memory  int64   // bytes
-	Disks   []Disk  // in addition to those of every machine
-	Network Network
-	Address string // IPv4 inside Network.Subnet
-	User    string // for logins by SSH; has sudo
+	// DiskSize is the size in bytes of each of its file systems that has none of
+	// its own. A driver that cannot limit them adds a note.
+	DiskSize int64
+	Disks    []Disk // in addition to those of every machine
+	// Model is what the machine shows as its hardware, as in "Raspberry Pi 4 Model B Rev 1.4"; empty for none.
+	Model    string
+	Requires []Capability
+	Network  Network
+	Address  string // IPv4 inside Network.Subnet
+	User     string // for logins by SSH; has sudo
 	// AuthorizedKeys are the public keys that may log in as User, one a line.
 	AuthorizedKeys []string
 	Ports          []Port
@@ -150,6 +166,8 @@ type Machine struct {
 	Image    string
 	CPUs     float64 // 0: no limit
 	Memory   int64   // bytes; 0: no limit
+	DiskSize int64   // bytes; 0: no limit
+	Model    string
 	Network  Network
 	Address  string
 	Gateway  string

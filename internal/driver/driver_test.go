@@ -255,3 +255,27 @@ func TestAMachineThatNoDriverCouldMakeIsRefusedByName(t *testing.T) {
 	}
 	assert.NoError(t, check(Spec{Sandbox: "s", Name: "n", Network: Network{Name: "s"}}, Absent), "what is to go needs only its names")
 }
+
+// shared is a driver whose machines lack iSCSI alone.
+type shared struct{ Driver }
+
+func (shared) Name() string { return "shared" }
+func (shared) Lacks() map[Capability]string {
+	return map[Capability]string{ISCSI: "it has no initiator"}
+}
+
+func TestWhatAPlayNeedsIsRefusedBeforeAnythingIsMade(t *testing.T) {
+	t.Parallel()
+	spec := Spec{
+		Sandbox: "s", Name: "pi1", Image: "node", User: "pi", Address: "172.30.0.11", Network: Network{Name: "s", Subnet: "172.30.0.0/24"},
+		Requires: []Capability{Modules, ISCSI},
+	}
+	home := Home{Dir: filepath.Join(t.TempDir(), "s")}
+	_, err := Manager{Driver: shared{}, Home: home}.Ensure(t.Context(), Request{Spec: spec, Power: Started, Check: true})
+	require.ErrorIs(t, err, ErrLacks)
+	assert.ErrorContains(t, err, "driver shared lack iscsi (it has no initiator); use a driver whose machines have a kernel of their own: lima, multipass, vagrant")
+	spec.Requires = []Capability{Modules}
+	require.NoError(t, requires(shared{}, spec))
+	spec.Requires = []Capability{"teleport"}
+	require.ErrorIs(t, requires(shared{}, spec), ErrInvalid)
+}

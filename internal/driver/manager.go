@@ -60,6 +60,11 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	if err := check(want, req.Power); err != nil {
 		return out, err
 	}
+	if req.Power != Absent {
+		if err := requires(m.Driver, want); err != nil {
+			return out, err
+		}
+	}
 	if !req.Check {
 		held, err := m.Home.lockMachine(ctx, want.Name, fmt.Sprintf("make machine %s of sandbox %s %s", want.Name, want.Sandbox, req.Power), req.Timeout)
 		if err != nil {
@@ -105,6 +110,11 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	}
 	out.Notes = plan.Notes
 	out.Differences = plan.differences()
+	defer func() {
+		if err == nil && req.Power != Absent && len(out.Differences) > 0 {
+			err = m.warn(ctx, &out, want)
+		}
+	}()
 
 	before, err := m.inspect(ctx, want)
 	if err != nil {
@@ -153,6 +163,16 @@ func (m Manager) Ensure(ctx context.Context, req Request) (out Outcome, err erro
 	}
 	out.KnownHosts = out.Machine.knownHosts()
 	return out, m.remember(ctx, &out, want, req)
+}
+
+// warn adds a note when the machines together may use more than the computer has.
+// The last of several that are changed at once sees all.
+func (m Manager) warn(ctx context.Context, out *Outcome, want Spec) error {
+	note, err := m.Driver.Overcommitted(ctx, want.Sandbox)
+	if note != "" {
+		out.Notes = append(slices.Clone(out.Notes), note)
+	}
+	return err
 }
 
 // runs reports whether the machine is running once the plan is done.
@@ -352,8 +372,9 @@ func (h Home) prune() {
 }
 
 var (
-	nameForm = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	userForm = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,31}$`)
+	nameForm  = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	modelForm = lazyregexp.New(`^[\x20-\x7e]{0,64}$`)
+	userForm  = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
 
 // check returns an error for a Spec that no driver supports.
@@ -388,6 +409,12 @@ func check(want Spec, power Power) error {
 	}
 	if want.Memory != 0 && want.Memory < 64<<20 {
 		return bad("memory of %d bytes: a node does not boot with less than 64 MiB", want.Memory)
+	}
+	if want.DiskSize < 0 || want.DiskSize > 0 && want.DiskSize < 1<<30 {
+		return bad("disk of %d bytes: a node does not fit on less than 1 GiB", want.DiskSize)
+	}
+	if !modelForm.MatchString(want.Model) {
+		return bad("model %q: use at most 64 printable ASCII characters, such as Raspberry Pi 4 Model B Rev 1.4", want.Model)
 	}
 	if err := usable(want.Network.Subnet, want.Address); err != nil {
 		return err

@@ -8,6 +8,7 @@ package sandboxvm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ type arguments struct {
 	Image   string  `arg:"image"`
 	CPUs    float64 `arg:"cpus"`
 	Memory  int64   `arg:"memory"`
+	Disk    int64   `arg:"disk"`
+	Model   string  `arg:"model"`
 	Disks   []struct {
 		Name string `arg:"name"`
 		Path string `arg:"path"`
@@ -43,10 +46,11 @@ type arguments struct {
 		Port     int `arg:"port"`
 		HostPort int `arg:"host_port"`
 	} `arg:"publish"`
-	SSHUser      string `arg:"ssh_user"`
-	SSHPublicKey string `arg:"ssh_public_key"`
-	Keep         bool   `arg:"keep"`
-	Timeout      int    `arg:"timeout"`
+	SSHUser      string              `arg:"ssh_user"`
+	SSHPublicKey string              `arg:"ssh_public_key"`
+	Requires     []driver.Capability `arg:"requires"`
+	Keep         bool                `arg:"keep"`
+	Timeout      int                 `arg:"timeout"`
 }
 
 // Module describes sandbox_vm.
@@ -70,7 +74,8 @@ const defaultSubnet = "172.30.0.0/24"
 
 func (a arguments) spec() driver.Spec {
 	spec := driver.Spec{
-		Sandbox: a.Sandbox, Name: a.Name, Image: a.Image, CPUs: a.CPUs, Memory: a.Memory,
+		Sandbox: a.Sandbox, Name: a.Name, Image: a.Image, CPUs: a.CPUs, Memory: a.Memory, DiskSize: a.Disk,
+		Model: a.Model, Requires: a.Requires,
 		Network: driver.Network(a.Network),
 		Address: a.Address, User: a.SSHUser,
 	}
@@ -133,6 +138,7 @@ func ensure(ctx context.Context, c *ansible.Call) error {
 		}
 	}
 	machine := show(out, args)
+	machine["lacks"] = slices.Sorted(maps.Keys(manager.Driver.Lacks()))
 	// In check mode a changed key or user is still to be repaired.
 	machine["reachable"] = machine["state"] == string(driver.Started) &&
 		!(c.CheckMode && slices.ContainsFunc(changes, func(name string) bool { return slices.Contains(access, name) }))
@@ -147,14 +153,14 @@ func show(out driver.Outcome, args arguments) map[string]any {
 	spec := args.spec()
 	shown := map[string]any{
 		"name": args.Name, "sandbox": args.Sandbox, "driver": args.Driver, "state": string(driver.Absent),
-		"id": "", "image": "", "cpus": 0.0, "memory": int64(0), "network": spec.Network.Name,
+		"id": "", "image": "", "cpus": 0.0, "memory": int64(0), "disk": int64(0), "model": "", "network": spec.Network.Name,
 		"address": spec.Address, "gateway": "", "ssh_host": spec.Address, "ssh_port": 22, "ssh_user": args.SSHUser,
 		"ssh_key_file": out.KeyFile, "host_keys": []any{}, "known_hosts": []string{}, "known_hosts_file": out.KnownHostsFile,
 		"disks": []any{}, "ports": []any{}, "notes": []string{}, "reachable": false,
 	}
 	if m := out.Machine; m != nil {
 		shown["state"], shown["id"], shown["image"] = string(m.State), m.ID, m.Image
-		shown["cpus"], shown["memory"] = m.CPUs, m.Memory
+		shown["cpus"], shown["memory"], shown["disk"], shown["model"] = m.CPUs, m.Memory, m.DiskSize, m.Model
 		shown["network"], shown["address"], shown["gateway"] = m.Network.Name, m.Address, m.Gateway
 		shown["ssh_host"], shown["ssh_port"], shown["ssh_user"] = m.SSHHost, m.SSHPort, m.User
 		shown["notes"] = append(append([]string{}, out.Notes...), m.Notes...)

@@ -16,6 +16,8 @@ func options() map[string]ansible.Option {
 		"image":   {},
 		"cpus":    {Type: ansible.Float, Default: 0.0},
 		"memory":  {Type: ansible.Bytes},
+		"disk":    {Type: ansible.Bytes},
+		"model":   {Default: ""},
 		"disks": {Type: ansible.List, Elements: ansible.Dict, Spec: &ansible.Spec{Options: map[string]ansible.Option{
 			"name": {Required: true},
 			"path": {Required: true},
@@ -33,6 +35,7 @@ func options() map[string]ansible.Option {
 		}}, Default: []any{}},
 		"ssh_user":       {Default: "pi"},
 		"ssh_public_key": {},
+		"requires":       {Type: ansible.List, Choices: []string{"clock", "iscsi", "modules", "swap"}, Default: []any{}},
 		"keep":           {Type: ansible.Bool, Default: false},
 		"timeout":        {Type: ansible.Int, Default: 120},
 	}

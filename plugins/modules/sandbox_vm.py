@@ -64,12 +64,29 @@ options:
       - Another image makes the machine anew with the disks that it has.
     type: str
   cpus:
-    description: Processors that the machine may use, as in V(1.5); V(0) means no limit on a new machine, and as it is for another.
+    description:
+      - Processors that the machine may use, as in V(1.5); V(0) means no limit on a new machine, and as it is for another.
+      - What runs in the machine counts as many, rounded up. More than the computer has is an error.
     type: float
     default: 0.0
   memory:
-    description: Memory that the machine may use, as in V(2G). If not given, no limit on a new machine, and as it is for another.
+    description:
+      - Memory that the machine may use, as in V(2G). If not given, no limit on a new machine, and as it is for another.
+      - The machine shows it as its own. More than the computer has is an error; the machines' sum may be more, with a warning.
     type: bytes
+  disk:
+    description:
+      - Size of each file system of the machine, as in V(32G), also of O(disks) without a size. If not given, no limit on a new
+        machine, and as it is for another. Another size makes the machine anew with the disks that it has, which keep theirs.
+      - The driver V(docker) can limit it where the engine keeps machines on XFS with project quotas, on btrfs or on ZFS. Elsewhere
+        the machine shares the engine's disk, which it also shows, and the task warns.
+    type: bytes
+  model:
+    description: >-
+      Hardware that the machine shows, as in V(Raspberry Pi 4 Model B Rev 1.4): in C(/proc/cpuinfo), and where the kernel
+      knows device trees in C(/proc/device-tree/model). If not given, that of the computer.
+    type: str
+    default: ""
   disks:
     description:
       - Further disks, one volume each. They are kept when the machine is made anew with other settings.
@@ -135,6 +152,14 @@ options:
       - Public keys that may log in, one a line; lines that begin with V(#) are left out.
       - They take the place of the sandbox's own key, which then may not log in. If not given, that key is used.
     type: str
+  requires:
+    description: >-
+      What the play that follows needs of the machine. If the driver's machines lack it, the task fails before it makes
+      anything, and names the drivers that have it.
+    type: list
+    elements: str
+    choices: [clock, iscsi, modules, swap]
+    default: []
   keep:
     description: Keep what a failed call made, to look at it.
     type: bool
@@ -154,6 +179,15 @@ EXAMPLES = r"""
     disks:
       - name: longhorn
         path: /mnt/arcodange
+
+- name: Refuse to begin what needs iSCSI where there is none
+  arcodange.sandbox.sandbox_vm:
+    name: "{{ inventory_hostname }}"
+    image: "{{ node_image.image }}"
+    address: 172.30.0.11
+    cpus: 2
+    memory: 4G
+    requires: [iscsi]
 
 - name: Take it away with its disks
   arcodange.sandbox.sandbox_vm:
@@ -203,6 +237,19 @@ machine:
       description: Memory that it may use, in bytes; 0 means no limit.
       type: int
       sample: 0
+    disk:
+      description: Size in bytes of each of its file systems; 0 means no limit.
+      type: int
+      sample: 0
+    model:
+      description: Hardware that it shows; empty for the computer's.
+      type: str
+      sample: Raspberry Pi 4 Model B Rev 1.4
+    lacks:
+      description: What machines of this driver do not have, of the choices of O(requires).
+      type: list
+      elements: str
+      sample: [clock, iscsi, modules, swap]
     network:
       description: Name of its network.
       type: str

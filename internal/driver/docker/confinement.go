@@ -3,7 +3,6 @@
 package docker
 
 import (
-	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
@@ -12,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -178,14 +176,6 @@ func writeProfile() (string, error) {
 type hostLimits struct {
 	sysResource bool
 	cgroup      string // "1" or "2"
-}
-
-func (d Driver) hostLimits(ctx context.Context, net network) (hostLimits, error) {
-	version, err := d.Engine.Do(ctx, "info", "--format", "{{.CgroupVersion}}")
-	if err != nil {
-		return hostLimits{}, err
-	}
-	return hostLimits{sysResource: net.Labels[labelSysResource] == "true", cgroup: strings.TrimSpace(string(version))}, nil
 }
 
 // confine returns the options of `docker create` that apply the lists. profile

@@ -14,8 +14,8 @@
 //
 // All of them carry LabelSandbox, and nothing without it is ever changed.
 //
-// Changing CPUs, memory, keys or the user is done in place. Changing image,
-// address, network, name server, published ports, disks or confinement makes the container anew and keeps
+// Changing CPUs, memory, model, keys or the user is done in place. Changing image, address,
+// network, name server, published ports, disks, their size or confinement makes the container anew and keeps
 // every disk, also one that is no longer mounted.
 //
 // A container is restarted when its engine is, unless it was stopped: after a
@@ -34,7 +34,6 @@ import (
 	"hash/fnv"
 	"io"
 	"maps"
-	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -62,12 +61,15 @@ const (
 	labelSysResource = "org.arcodange.sandbox.sys-resource" // of a network: whether the host grants sysResource
 	labelFirst       = "org.arcodange.sandbox.first"        // started or stopped: how its creation was to end
 	labelProbe       = "org.arcodange.sandbox.probe"
+	labelDiskSize    = "org.arcodange.sandbox.disk-size" // of a container: the size that was asked for, whether or not the engine can limit it
 )
 
 const (
 	// seedDir is where the image's boot script finds what makes a node itself.
 	seedDir    = "/etc/arcodange-sandbox"
 	seedScript = "/usr/local/sbin/sandbox-seed"
+	// hardwareScript shows a node its limits and its model.
+	hardwareScript = "/usr/local/sbin/sandbox-hardware"
 
 	stopTimeout = 90 * time.Second
 	lockWait    = 2 * time.Minute
@@ -117,7 +119,10 @@ type container struct {
 	}
 	HostConfig struct {
 		NanoCpus     int64
+		CpusetCpus   string
 		Memory       int64
+		MemorySwap   int64
+		StorageOpt   map[string]string
 		CapAdd       []string
 		PortBindings map[string][]struct{ HostIp, HostPort string } //nolint:revive // the engine's spelling
 	}
@@ -336,6 +341,8 @@ func seed(want driver.Spec) map[string][]byte {
 	files := map[string][]byte{
 		"user":            []byte(want.User + "\n"),
 		"authorized_keys": []byte(strings.Join(want.AuthorizedKeys, "\n") + "\n"),
+		"model":           []byte(want.Model + "\n"),
+		"lacks":           []byte(lacks()),
 	}
 	if len(want.HostKey) > 0 {
 		// A recreated node keeps its machine-id.
@@ -345,6 +352,18 @@ func seed(want driver.Spec) map[string][]byte {
 		files["machine-id"] = []byte(hex.EncodeToString(sum[:16]) + "\n")
 	}
 	return files
+}
+
+// lacks are the sentences that programs of the node print, each behind the
+// capability's name.
+func lacks() string {
+	var text strings.Builder
+	for _, capability := range driver.Capabilities() {
+		if reason, ok := (Driver{}).Lacks()[capability]; ok {
+			fmt.Fprintf(&text, "%s: %s\n", capability, driver.Lack(Driver{}.Name(), capability, reason))
+		}
+	}
+	return text.String()
 }
 
 func packSeed(files map[string][]byte) (io.Reader, error) {
@@ -460,18 +479,18 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 		return driver.Plan{}, err
 	}
 	var plan driver.Plan
-	for _, disk := range want.Disks {
-		if disk.Size > 0 {
-			plan.Notes = append(plan.Notes, fmt.Sprintf("disk %s of %s: the docker driver cannot limit its size; it shares the disk of the engine", disk.Name, want.Name))
-		}
+	computer, err := d.limits(ctx, s, want)
+	if err != nil {
+		return driver.Plan{}, err
 	}
+	plan.Notes = diskNotes(s, want, computer)
 	status := driver.Absent
 	if s.container != nil {
 		status = s.container.power()
 	}
 	var anew []driver.Difference
 	if c := s.container; c != nil {
-		anew = drift(*c, s, want)
+		anew = drift(*c, s, want, computer)
 		if c.State.Status == "dead" || c.State.Status == "removing" {
 			anew = append(anew, driver.Difference{Name: "state", Before: c.State.Status, After: string(driver.Started)})
 		}
@@ -521,10 +540,10 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 				fresh = append(fresh, name)
 			}
 		}
-		plan.Add(d.create(want, s.container, after, differences, fresh))
+		plan.Add(d.create(want, computer, s.container, after, differences, fresh))
 		plan.Add(d.inject(want, nil, false))
 	default:
-		plan.Steps = append(plan.Steps, d.update(*s.container, want)...)
+		plan.Steps = append(plan.Steps, d.update(*s.container, want, computer)...)
 		if differences := seedDrift(s.seed, want); len(differences) > 0 {
 			plan.Add(d.inject(want, differences, status == driver.Started))
 		}
@@ -555,7 +574,7 @@ func (d Driver) Plan(ctx context.Context, want driver.Spec, power driver.Power) 
 }
 
 // drift lists the differences that need a new container.
-func drift(c container, s scene, want driver.Spec) []driver.Difference {
+func drift(c container, s scene, want driver.Spec, computer computer) []driver.Difference {
 	var found []driver.Difference
 	differ := func(name string, before, after any) {
 		found = append(found, driver.Difference{Name: name, Before: before, After: after})
@@ -594,6 +613,9 @@ func drift(c container, s scene, want driver.Spec) []driver.Difference {
 	}
 	if server := c.Config.Labels[labelNameserver]; want.Network.Nameserver != "" && server != want.Network.Nameserver {
 		differ("nameserver", server, want.Network.Nameserver)
+	}
+	if before := askedDiskSize(c); want.DiskSize > 0 && before != want.DiskSize && computer.limitsDisks {
+		differ("disk", before, want.DiskSize)
 	}
 	if is, asked := published(c), want.Ports; !samePorts(is, asked) {
 		differ("ports", showPorts(is), showPorts(asked))
@@ -651,6 +673,7 @@ func seedDrift(is map[string][]byte, want driver.Spec) []driver.Difference {
 	var found []driver.Difference
 	for _, part := range []struct{ name, file string }{
 		{"user", "user"}, {"authorized_keys", "authorized_keys"}, {"host_key", "ssh_host_ed25519_key.pub"},
+		{"model", "model"}, {"lacks", "lacks"},
 	} {
 		wanted, asked := seed(want)[part.file]
 		if !asked || part.file == "authorized_keys" && len(want.AuthorizedKeys) == 0 {
@@ -671,33 +694,7 @@ func seedDrift(is map[string][]byte, want driver.Spec) []driver.Difference {
 	return found
 }
 
-func nanoCPUs(cores float64) int64 { return int64(math.Round(cores * 1e9)) }
-
-// update changes what can be changed in place.
-func (d Driver) update(c container, want driver.Spec) []driver.Step {
-	var differences []driver.Difference
-	args := []string{"update"}
-	if want.CPUs > 0 && nanoCPUs(want.CPUs) != c.HostConfig.NanoCpus {
-		differences = append(differences, driver.Difference{Name: "cpus", Before: float64(c.HostConfig.NanoCpus) / 1e9, After: want.CPUs})
-		args = append(args, "--cpus="+strconv.FormatFloat(want.CPUs, 'f', -1, 64))
-	}
-	if want.Memory > 0 && want.Memory != c.HostConfig.Memory {
-		differences = append(differences, driver.Difference{Name: "memory", Before: c.HostConfig.Memory, After: want.Memory})
-		args = append(args, fmt.Sprintf("--memory=%d", want.Memory), fmt.Sprintf("--memory-swap=%d", want.Memory))
-	}
-	if len(differences) == 0 {
-		return nil
-	}
-	return []driver.Step{{
-		Name: "change the limits of machine " + want.Name, Differences: differences,
-		Do: func(ctx context.Context) error {
-			_, err := d.Engine.Do(ctx, append(args, ContainerName(want.Sandbox, want.Name))...)
-			return err
-		},
-	}}
-}
-
-func (d Driver) create(want driver.Spec, old *container, first string, differences []driver.Difference, fresh []string) driver.Step {
+func (d Driver) create(want driver.Spec, computer computer, old *container, first string, differences []driver.Difference, fresh []string) driver.Step {
 	name := ContainerName(want.Sandbox, want.Name)
 	return driver.Step{
 		Name: "create container " + name, Differences: differences,
@@ -709,16 +706,17 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 				if err != nil {
 					return err
 				}
-				host, err := d.hostLimits(ctx, net)
-				if err != nil {
-					return err
-				}
 				profile, err := writeProfile()
 				if err != nil {
 					return err
 				}
 				defer os.Remove(profile)
-				_, err = d.Engine.Do(ctx, createArgs(want, old, first, confine(profile, host))...)
+				confined := confine(profile, hostLimits{sysResource: net.Labels[labelSysResource] == "true", cgroup: computer.cgroup})
+				_, err = d.Engine.Do(ctx, createArgs(want, computer, old, first, confined)...)
+				if err != nil && computer.limitsDisks && noQuota(err) {
+					computer.limitsDisks = false
+					_, err = d.Engine.Do(ctx, createArgs(want, computer, old, first, confined)...)
+				}
 				if err != nil && strings.Contains(err.Error(), "already in use by container") {
 					// The command of a killed run went on without it and was first.
 					if _, failed := d.Inspect(ctx, want.Sandbox, want.Name); failed == nil {
@@ -739,7 +737,7 @@ func (d Driver) create(want driver.Spec, old *container, first string, differenc
 	}
 }
 
-func createArgs(want driver.Spec, old *container, first string, confined []string) []string {
+func createArgs(want driver.Spec, computer computer, old *container, first string, confined []string) []string {
 	name := ContainerName(want.Sandbox, want.Name)
 	if old != nil && want.Network.Nameserver == "" {
 		want.Network.Nameserver = old.Config.Labels[labelNameserver]
@@ -753,6 +751,7 @@ func createArgs(want driver.Spec, old *container, first string, confined []strin
 		"--label=" + labelConfinement + "=" + confinement(),
 		"--label=" + labelNameserver + "=" + want.Network.Nameserver,
 		"--env=SANDBOX_NAMESERVER=" + want.Network.Nameserver,
+		"--label=" + labelDiskSize + "=" + strconv.FormatInt(want.DiskSize, 10),
 		"--network=" + want.Network.Name, "--ip=" + want.Address, "--network-alias=" + want.Name,
 		"--restart=unless-stopped",
 		"--stop-signal=SIGRTMIN+3", // what tells systemd to power off in order
@@ -762,19 +761,24 @@ func createArgs(want driver.Spec, old *container, first string, confined []strin
 		"--pull=never",
 	}
 	args = append(args, confined...)
-	if want.CPUs > 0 {
-		args = append(args, "--cpus="+strconv.FormatFloat(want.CPUs, 'f', -1, 64))
-	}
-	if want.Memory > 0 {
-		args = append(args, fmt.Sprintf("--memory=%d", want.Memory), fmt.Sprintf("--memory-swap=%d", want.Memory))
+	args = append(args, limitArgs(want, computer)...)
+	if want.DiskSize > 0 && computer.limitsDisks {
+		args = append(args, fmt.Sprintf("--storage-opt=size=%d", want.DiskSize))
 	}
 	for _, disk := range disks(want) {
 		mount := fmt.Sprintf("type=volume,source=%s,target=%s", volumeName(want.Sandbox, want.Name, disk.Name), disk.Path)
+		size := int64(0)
+		if computer.limitsDisks {
+			size = diskSize(disk, want)
+		}
 		for _, label := range []string{
 			LabelSandbox + "=" + want.Sandbox, LabelMachine + "=" + want.Name, labelDisk + "=" + disk.Name,
-			labelSize + "=" + strconv.FormatInt(disk.Size, 10),
+			labelSize + "=" + strconv.FormatInt(size, 10),
 		} {
 			mount += ",volume-label=" + label
+		}
+		if size > 0 {
+			mount += fmt.Sprintf(",volume-opt=size=%d", size)
 		}
 		args = append(args, "--mount="+mount)
 	}
@@ -980,7 +984,7 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 	}
 	m := driver.Machine{
 		Name: name, Sandbox: sandbox, Driver: d.Name(), ID: handle, State: c.power(), Image: c.Config.Image,
-		CPUs: float64(c.HostConfig.NanoCpus) / 1e9, Memory: c.HostConfig.Memory,
+		CPUs: float64(c.HostConfig.NanoCpus) / 1e9, Memory: c.HostConfig.Memory, DiskSize: diskLimit(c),
 		Ports: published(c),
 	}
 	if !slices.ContainsFunc(c.HostConfig.CapAdd, func(added string) bool { return strings.TrimPrefix(added, "CAP_") == sysResource.name }) {
@@ -1012,6 +1016,7 @@ func (d Driver) Inspect(ctx context.Context, sandbox, name string) (driver.Machi
 		return m, err
 	}
 	m.User = strings.TrimSpace(string(files["user"]))
+	m.Model = strings.TrimSpace(string(files["model"]))
 	if key, err := driver.ParsePublicKey(string(files["ssh_host_ed25519_key.pub"])); err == nil {
 		m.HostKeys = []driver.PublicKey{key}
 	}

@@ -73,7 +73,7 @@ func TestWhatTheEngineSaysBecomesWhatToDo(t *testing.T) {
 
 func TestANodeIsGivenWhatTheListsNameAndNothingElse(t *testing.T) {
 	t.Parallel()
-	args := createArgs(want(), nil, "started", confine("profile.json", hostLimits{cgroup: "2"}))
+	args := createArgs(want(), computer{}, nil, "started", confine("profile.json", hostLimits{cgroup: "2"}))
 	assert.Contains(t, args, "--cap-drop=ALL")
 	assert.Contains(t, args, "--security-opt=seccomp=profile.json")
 	assert.Contains(t, args, "--device-cgroup-rule=c 1:3 rwm")
@@ -138,9 +138,9 @@ func TestPublishedPortsListenOnLoopbackOnlyAndStayTheSame(t *testing.T) {
 	t.Parallel()
 	w := want()
 	w.Ports = []driver.Port{{Port: 22}, {Port: 6443, HostPort: 16443}}
-	first := createArgs(w, nil, "started", nil)
+	first := createArgs(w, computer{}, nil, "started", nil)
 	assert.Contains(t, first, "--publish=127.0.0.1:16443:6443/tcp")
-	assert.Equal(t, first, createArgs(w, nil, "started", nil))
+	assert.Equal(t, first, createArgs(w, computer{}, nil, "started", nil))
 	for _, arg := range first {
 		if strings.HasPrefix(arg, "--publish=") {
 			assert.True(t, strings.HasPrefix(arg, "--publish=127.0.0.1:"), arg)
@@ -148,7 +148,7 @@ func TestPublishedPortsListenOnLoopbackOnlyAndStayTheSame(t *testing.T) {
 	}
 	old := &container{}
 	old.HostConfig.PortBindings = map[string][]struct{ HostIp, HostPort string }{"22/tcp": {{"127.0.0.1", "20222"}}}
-	assert.Contains(t, createArgs(w, old, "started", nil), "--publish=127.0.0.1:20222:22/tcp")
+	assert.Contains(t, createArgs(w, computer{}, old, "started", nil), "--publish=127.0.0.1:20222:22/tcp")
 }
 
 func TestAWantedDiskMayTakeThePlaceOfOneThatEveryMachineHas(t *testing.T) {
