@@ -19,7 +19,7 @@ for unit in \
 	systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service \
 	kmod-static-nodes.service sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
 	sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount proc-sys-fs-binfmt_misc.automount \
-	getty.target console-getty.service getty@tty1.service getty-static.service \
+	keyboard-setup.service console-setup.service getty.target console-getty.service getty@tty1.service getty-static.service \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
 	e2scrub_all.timer e2scrub_reap.service \
 	rpcbind.service rpcbind.socket nfs-blkmap.service rpc-statd-notify.service auth-rpcgss-module.service \
@@ -27,14 +27,25 @@ for unit in \
 	ln -sf /dev/null "/etc/systemd/system/$unit"
 done
 # Installed but not started: the roles start what their node needs.
-systemctl disable containerd.service docker.service docker.socket open-iscsi.service iscsid.socket nftables.service
-systemctl enable ssh.service
+systemctl disable containerd.service docker.service docker.socket open-iscsi.service iscsid.socket nftables.service \
+	avahi-daemon.service avahi-daemon.socket udisks2.service lxcfs.service
+systemctl enable ssh.service sandbox-hardware.service
 systemctl set-default multi-user.target
 # Host keys come from the driver; Debian's generator would make keys that are not in known_hosts.
 ln -sf /dev/null /etc/systemd/system/sshd-keygen.service
 # Logins are allowed as soon as sshd listens.
 ln -sf /dev/null /etc/tmpfiles.d/systemd-nologin.conf
 
-chmod 0755 /usr/local/sbin/sandbox-entrypoint /usr/local/sbin/sandbox-seed
+for name in swapon swapoff; do
+	dpkg-divert --quiet --local --rename --divert "/usr/sbin/$name.distrib" --add "/usr/sbin/$name"
+	ln -s /usr/local/sbin/sandbox-swap "/usr/sbin/$name"
+done
+
+# Groups of Raspberry Pi OS that no package of Debian's makes.
+for group in gpio i2c input netdev render spi; do
+	getent group "$group" >/dev/null || groupadd --system "$group"
+done
 install -d -m 0755 /etc/arcodange-sandbox
-useradd --create-home --shell /bin/bash pi
+echo pi >/etc/arcodange-sandbox/user
+/usr/local/sbin/sandbox-seed
+rm /etc/arcodange-sandbox/user
