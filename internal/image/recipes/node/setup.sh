@@ -28,7 +28,7 @@ for unit in \
 done
 # Installed but not started: the roles start what their node needs.
 systemctl disable containerd.service docker.service docker.socket open-iscsi.service iscsid.socket nftables.service \
-	avahi-daemon.service avahi-daemon.socket udisks2.service lxcfs.service
+	avahi-daemon.service avahi-daemon.socket udisks2.service
 systemctl enable ssh.service sandbox-hardware.service
 systemctl set-default multi-user.target
 # Host keys come from the driver; Debian's generator would make keys that are not in known_hosts.
