@@ -78,8 +78,8 @@ options:
     description:
       - Size of each file system of the machine, as in V(32G), also of O(disks) without a size. If not given, no limit on a new
         machine, and as it is for another. Another size makes the machine anew with the disks that it has, which keep theirs.
-      - The driver V(docker) can limit it where the engine keeps machines on XFS with project quotas, on btrfs or on ZFS. Elsewhere
-        the machine shares the engine's disk, which it also shows, and the task warns.
+      - The driver V(docker) can limit it where the engine keeps machines on XFS with project quotas, and C(/) alone on btrfs and
+        ZFS. Elsewhere the machine shares the engine's disk, which it also shows, and the task warns.
     type: bytes
   model:
     description: >-
@@ -238,7 +238,7 @@ machine:
       type: int
       sample: 0
     disk:
-      description: Size in bytes of each of its file systems; 0 means no limit.
+      description: Size in bytes that its root file system is limited to; 0 means no limit.
       type: int
       sample: 0
     model:

@@ -614,7 +614,7 @@ func drift(c container, s scene, want driver.Spec, computer computer) []driver.D
 	if server := c.Config.Labels[labelNameserver]; want.Network.Nameserver != "" && server != want.Network.Nameserver {
 		differ("nameserver", server, want.Network.Nameserver)
 	}
-	if before := askedDiskSize(c); want.DiskSize > 0 && before != want.DiskSize && computer.limitsDisks {
+	if before := askedDiskSize(c); want.DiskSize > 0 && before != want.DiskSize && computer.limitsRoot {
 		differ("disk", before, want.DiskSize)
 	}
 	if is, asked := published(c), want.Ports; !samePorts(is, asked) {
@@ -713,8 +713,8 @@ func (d Driver) create(want driver.Spec, computer computer, old *container, firs
 				defer os.Remove(profile)
 				confined := confine(profile, hostLimits{sysResource: net.Labels[labelSysResource] == "true", cgroup: computer.cgroup})
 				_, err = d.Engine.Do(ctx, createArgs(want, computer, old, first, confined)...)
-				if err != nil && computer.limitsDisks && noQuota(err) {
-					computer.limitsDisks = false
+				if err != nil && computer.limitsRoot && noQuota(err) {
+					computer.limitsRoot, computer.limitsVolumes = false, false
 					_, err = d.Engine.Do(ctx, createArgs(want, computer, old, first, confined)...)
 				}
 				if err != nil && strings.Contains(err.Error(), "already in use by container") {
@@ -762,13 +762,13 @@ func createArgs(want driver.Spec, computer computer, old *container, first strin
 	}
 	args = append(args, confined...)
 	args = append(args, limitArgs(want, computer)...)
-	if want.DiskSize > 0 && computer.limitsDisks {
+	if want.DiskSize > 0 && computer.limitsRoot {
 		args = append(args, fmt.Sprintf("--storage-opt=size=%d", want.DiskSize))
 	}
 	for _, disk := range disks(want) {
 		mount := fmt.Sprintf("type=volume,source=%s,target=%s", volumeName(want.Sandbox, want.Name, disk.Name), disk.Path)
 		size := int64(0)
-		if computer.limitsDisks {
+		if computer.limitsVolumes {
 			size = diskSize(disk, want)
 		}
 		for _, label := range []string{

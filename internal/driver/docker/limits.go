@@ -33,11 +33,12 @@ func (Driver) Lacks() map[driver.Capability]string {
 
 // computer is what the engine runs on.
 type computer struct {
-	cpus        int
-	memory      int64  // bytes
-	cgroup      string // "1" or "2"
-	storage     string // how the engine keeps file systems
-	limitsDisks bool   // and may be able to limit them: see noQuota
+	cpus    int
+	memory  int64  // bytes
+	cgroup  string // "1" or "2"
+	storage string // how the engine keeps file systems
+	// Whether it may be able to limit a container's root file system, and volumes: see noQuota.
+	limitsRoot, limitsVolumes bool
 }
 
 func (d Driver) computer(ctx context.Context) (computer, error) {
@@ -60,7 +61,8 @@ func (d Driver) computer(ctx context.Context) (computer, error) {
 			c.storage += " on " + status[1]
 		}
 	}
-	c.limitsDisks = slices.Contains([]string{"overlay2 on xfs", "btrfs", "zfs"}, c.storage)
+	c.limitsVolumes = c.storage == "overlay2 on xfs"
+	c.limitsRoot = c.limitsVolumes || c.storage == "btrfs" || c.storage == "zfs"
 	return c, nil
 }
 
@@ -74,7 +76,7 @@ func noQuota(err error) bool {
 // limits looks at the computer where a limit is to be set or changed, and refuses
 // one that it cannot give.
 func (d Driver) limits(ctx context.Context, s scene, want driver.Spec) (computer, error) {
-	if c := s.container; c != nil && !limitsDiffer(*c, want) && askedDiskSize(*c) == want.DiskSize && len(drift(*c, s, want, computer{})) == 0 {
+	if c := s.container; c != nil && !limitsDiffer(*c, want) && (want.DiskSize == 0 || askedDiskSize(*c) == want.DiskSize) && len(drift(*c, s, want, computer{})) == 0 {
 		return computer{}, nil
 	}
 	found, err := d.computer(ctx)
@@ -218,20 +220,43 @@ func diskLimit(c container) int64 {
 	return limit
 }
 
-// diskNotes says which sizes do not hold.
+// diskNotes says which sizes do not hold. Of a machine that stays as it is, the
+// computer is not asked: what holds is written at the machine.
 func diskNotes(s scene, want driver.Spec, computer computer) []string {
-	var notes []string
-	c := s.container
-	asked := want.DiskSize > 0 || slices.ContainsFunc(want.Disks, func(disk driver.Disk) bool { return disk.Size > 0 })
-	limited := computer.limitsDisks || computer.cpus == 0 && c != nil && diskLimit(*c) > 0
-	if asked && !limited {
-		notes = append(notes, "the disks of "+want.Name+" share the engine's disk without a limit: it can limit them only on XFS with project quotas, on btrfs and on ZFS")
+	if want.DiskSize == 0 && !slices.ContainsFunc(want.Disks, func(disk driver.Disk) bool { return disk.Size > 0 }) {
+		return nil
+	}
+	root, volumes := computer.limitsRoot, computer.limitsVolumes
+	if c := s.container; computer.cpus == 0 && c != nil {
+		root = diskLimit(*c) > 0
+		volumes = true
+	}
+	var free, kept []string
+	if want.DiskSize > 0 && !root {
+		free = append(free, "/")
 	}
 	for _, disk := range disks(want) {
-		v, ok := s.volumes[volumeName(want.Sandbox, want.Name, disk.Name)]
-		if made := v.Labels[labelSize]; ok && limited && made != strconv.FormatInt(diskSize(disk, want), 10) {
-			notes = append(notes, fmt.Sprintf("disk %s of %s keeps the size that it was made with: to change it, remove the machine first (state: absent)", disk.Name, want.Name))
+		wanted := diskSize(disk, want)
+		made, ok := int64(0), false
+		if v, exists := s.volumes[volumeName(want.Sandbox, want.Name, disk.Name)]; exists {
+			made, _ = strconv.ParseInt(v.Labels[labelSize], 10, 64)
+			ok = true
 		}
+		switch {
+		case wanted == 0 || ok && made == wanted:
+		case ok && made > 0:
+			kept = append(kept, disk.Path)
+		case ok || !volumes:
+			free = append(free, disk.Path)
+		}
+	}
+	var notes []string
+	if len(free) > 0 {
+		notes = append(notes, fmt.Sprintf("%s of %s share the engine's disk without a limit: it limits file systems only on XFS with project quotas, and / also on btrfs and ZFS",
+			strings.Join(free, ", "), want.Name))
+	}
+	if len(kept) > 0 {
+		notes = append(notes, fmt.Sprintf("%s of %s keep the size that they were made with: to change it, remove the machine first (state: absent)", strings.Join(kept, ", "), want.Name))
 	}
 	return notes
 }

@@ -147,13 +147,32 @@ func TestTheSizeOfADiskIsLimitedWhereTheEngineCanAndSaidWhereItCannot(t *testing
 	w.DiskSize = 8 * gib
 	w.Disks = []driver.Disk{{Name: "data", Path: "/mnt/data", Size: 2 * gib}}
 	text := func(c computer) string { return strings.Join(createArgs(w, c, nil, "started", nil), "\n") }
-	can := text(computer{cpus: 2, limitsDisks: true})
+	all, root, none := computer{cpus: 2, limitsRoot: true, limitsVolumes: true}, computer{cpus: 2, limitsRoot: true}, computer{cpus: 2}
+	can := text(all)
 	assert.Contains(t, can, "--storage-opt=size=8589934592")
 	assert.Regexp(t, `target=/mnt/data\S*,volume-opt=size=2147483648\n`, can)
 	assert.Regexp(t, `target=/var/lib/rancher\S*,volume-opt=size=8589934592\n`, can)
-	assert.Empty(t, diskNotes(scene{}, w, computer{cpus: 2, limitsDisks: true}))
-	assert.NotContains(t, text(computer{cpus: 2}), "-opt=size")
-	assert.Len(t, diskNotes(scene{}, w, computer{cpus: 2}), 1)
+	assert.Contains(t, text(root), "--storage-opt=size=8589934592")
+	assert.NotContains(t, text(root), "volume-opt=size")
+	assert.NotContains(t, text(none), "-opt=size")
+
+	assert.Empty(t, diskNotes(scene{}, w, all))
+	const systems = "/mnt/data, /var/lib/containerd, /var/lib/docker, /var/lib/kubelet, /var/lib/rancher of pi1 share the engine's disk"
+	for name, test := range map[string]struct {
+		computer computer
+		says     string
+	}{"only the root": {root, systems}, "nothing": {none, "/, " + systems}} {
+		notes := diskNotes(scene{}, w, test.computer)
+		require.Len(t, notes, 1, name)
+		assert.True(t, strings.HasPrefix(notes[0], test.says), notes[0])
+	}
+	made := scene{container: &container{}, volumes: map[string]volume{"sandbox-pi1-data": {Labels: map[string]string{labelSize: "1073741824"}}}}
+	made.container.HostConfig.StorageOpt = map[string]string{"size": "8589934592"}
+	notes := diskNotes(made, w, computer{})
+	require.Len(t, notes, 1)
+	assert.Contains(t, notes[0], "/mnt/data of pi1 keep the size that they were made with")
+	w.DiskSize, w.Disks = 0, nil
+	assert.Empty(t, diskNotes(scene{}, w, none))
 	assert.True(t, noQuota(errors.New("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")))
 }
 
