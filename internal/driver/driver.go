@@ -42,8 +42,8 @@ type Driver interface {
 	Name() string
 
 	// Lacks returns the capabilities that its machines do not have, each with the
-	// reason as a clause. It MUST name what cannot work, so that a play which
-	// needs it is told before anything is made.
+	// reason as a clause. It MUST name what cannot work, so that a play that needs it
+	// fails before anything is made.
 	Lacks() map[Capability]string
 
 	// Overcommitted says in one sentence that the machines of the sandbox may use
