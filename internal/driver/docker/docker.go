@@ -74,6 +74,8 @@ const (
 	stopTimeout = 90 * time.Second
 	lockWait    = 2 * time.Minute
 	removalWait = 30 * time.Second
+	// creationWait is longer than the docker command takes to reach the engine.
+	creationWait = time.Second
 )
 
 // systemDisks are the folders that must not lie on the container's overlay file
@@ -200,12 +202,14 @@ type scene struct {
 }
 
 // look looks until the machine is not being removed: a run that was killed
-// leaves a removal that the engine goes on with.
+// leaves a removal that the engine goes on with. It also leaves a creation, so a
+// machine that is to go, and of which there is nothing yet, is waited for.
 func (d Driver) look(ctx context.Context, want driver.Spec, power driver.Power) (scene, error) {
 	for begun := time.Now(); ; {
 		s, err := d.lookOnce(ctx, want, power)
 		going := leaving(err) || err == nil && s.container != nil && s.container.State.Status == "removing"
-		if !going || time.Since(begun) > removalWait {
+		coming := err == nil && power == driver.Absent && s.container == nil && len(s.volumes) == 0 && s.network != nil && time.Since(begun) < creationWait
+		if !going && !coming || time.Since(begun) > removalWait {
 			return s, err
 		}
 		select {
