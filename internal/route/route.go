@@ -69,7 +69,7 @@ func Detour(to netip.Addr) (leaves, belongs string) {
 			return "", "" // the computer itself
 		}
 		if i.prefix.Contains(to) {
-			// The network of a tunnel's address contains more than the tunnel leads to.
+			// The network of a tunnel's address contains more than the tunnel reaches.
 			if !i.tunnel && belongs == "" {
 				belongs = i.name
 			}
