@@ -66,6 +66,10 @@ var drifts = slices.Concat(
 	[]drift{
 		{name: "a machine is stopped", where: "controller", shell: "docker stop $SANDBOX-pi3", found: machine, alone: true},
 		{name: "a machine is killed", where: "controller", shell: "docker kill $SANDBOX-pi3", found: machine, alone: true},
+		{name: "a machine is removed, but for its disks", where: "controller", shell: "docker rm --force $SANDBOX-pi3", found: machine, alone: true},
+		{name: "the machine of PostgreSQL is removed, but for its disks", where: "controller", shell: "docker rm --force $SANDBOX-pi2", found: machine, alone: true},
+		{name: "the machine of the server is removed, but for its disks", where: "controller", shell: "docker rm --force $SANDBOX-pi1", found: machine, alone: true},
+		{name: "the state of the sandbox is lost", where: "controller", shell: "rm -r $STATE", found: machine, alone: true},
 		{name: "a machine is paused", where: "controller", shell: "docker pause $SANDBOX-pi3", found: machine, alone: true},
 		{name: "a machine's key is removed", where: "pi3", shell: "rm /etc/arcodange-sandbox/authorized_keys", found: machine, alone: true},
 		{name: "a machine's user is another", where: "pi3", shell: "echo root >/etc/arcodange-sandbox/user", found: machine, alone: true},
