@@ -56,7 +56,8 @@ mkdir "$work"
 trap 'rm -rf "$work"' EXIT
 export GOOS=linux GOARCH=$arch GOFLAGS=-mod=readonly GOWORK=off
 
-version=$kubernetes+embedded
+# Compares as k3s1 does, for those who decide by it whether to download k3s, and says what it is.
+version=$kubernetes+k3s1.embedded
 v=k8s.io/component-base/version
 c=k8s.io/client-go/pkg/version
 m=github.com/arcodange-org/sandbox/embedded

@@ -228,7 +228,7 @@ deviations:
   returned: when the gate could evaluate
   type: list
   elements: str
-  sample: ["the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"]
+  sample: ["the embedded distribution (v1.34.3+k3s1.embedded) replaces v1.34.3+k3s1"]
 distribution:
   description: V(k3s), V(embedded) or V(other), as it was measured.
   returned: when the gate could evaluate

@@ -418,7 +418,7 @@ func TestAClusterIsReadOnlyIfTheBoundaryAndTheTaskAllowIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, warnings)
 
-	assert.Equal(t, "v1.34.3+embedded", found.Version)
+	assert.Equal(t, "v1.34.3+k3s1.embedded", found.Version)
 	components := []capture.Component{
 		{Name: "longhorn", FoundBy: parity.FoundBy{HelmRelease: &parity.HelmRelease{Namespace: "longhorn-system", Name: "longhorn", VersionOf: parity.OfChart}}},
 		{Name: "vault", FoundBy: parity.FoundBy{Image: &parity.Image{Repository: "hashicorp/vault"}}},

@@ -324,7 +324,7 @@ func (s *server) furnish(t *testing.T) {
 	}
 	object("/api/v1/nodes", "v1", "Node", "pi1", map[string]any{
 		"metadata": map[string]any{"name": "pi1", "labels": map[string]any{"node-role.kubernetes.io/control-plane": "true"}},
-		"status":   map[string]any{"nodeInfo": map[string]any{"architecture": "arm64", "kubeletVersion": "v1.34.3+embedded"}},
+		"status":   map[string]any{"nodeInfo": map[string]any{"architecture": "arm64", "kubeletVersion": "v1.34.3+k3s1.embedded"}},
 	})
 	container := map[string]any{"containers": []any{map[string]any{"name": "vault", "image": "hashicorp/vault:1.20.4"}}}
 	labels := map[string]any{"app": "vault"}

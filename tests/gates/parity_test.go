@@ -27,10 +27,10 @@ import (
 
 // answers are those of an API server of one node; the real one is asked by tests/parity.
 var answers = map[string]string{
-	"/version": `{"gitVersion": "v1.34.3+embedded"}`,
+	"/version": `{"gitVersion": "v1.34.3+k3s1.embedded"}`,
 	"/apis":    `{"kind": "APIGroupList", "groups": [{"name": "apps", "versions": [{"version": "v1"}], "preferredVersion": {"version": "v1"}}]}`,
 	"/api/v1/nodes": `{"kind": "NodeList", "items": [{"metadata": {"name": "pi1", "labels": {"node-role.kubernetes.io/control-plane": "true"}},
-		"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+embedded"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
+		"status": {"nodeInfo": {"architecture": "arm64", "kubeletVersion": "v1.34.3+k3s1.embedded"}, "conditions": [{"type": "Ready", "status": "True"}]}}]}`,
 	"/api/v1/pods":                   `{"kind": "PodList", "items": [{"metadata": {"name": "vault-0", "namespace": "tools"}, "spec": {"containers": [{"name": "vault", "image": "hashicorp/vault:1.20.0"}]}}]}`,
 	"/api/v1/services":               `{"kind": "ServiceList", "items": []}`,
 	"/apis/apps/v1/deployments":      `{"kind": "DeploymentList", "items": []}`,
@@ -158,7 +158,7 @@ backups: []
 		require.NoError(t, json.Unmarshal(data, &report))
 		assert.Equal(t, verdict, string(report.Verdict), name)
 		assert.Equal(t, "embedded", report.Distribution)
-		assert.Equal(t, map[string]string{"kubernetes": "v1.34.3+embedded", "vault": "1.20.0", "postgresql": "16.3"}, report.Versions, "as they were measured")
+		assert.Equal(t, map[string]string{"kubernetes": "v1.34.3+k3s1.embedded", "vault": "1.20.0", "postgresql": "16.3"}, report.Versions, "as they were measured")
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), name)
@@ -171,7 +171,7 @@ backups: []
 	}
 	assert.Equal(t, []string{"green", "red", "red", "red", "red"}, verdicts, "one that could not be evaluated is kept too, and none of check mode")
 	assert.Equal(t, "embedded", entries[0].Distribution, "as it was measured")
-	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"}, entries[0].Deviations)
+	assert.Equal(t, []string{"by hand", "the embedded distribution (v1.34.3+k3s1.embedded) replaces v1.34.3+k3s1"}, entries[0].Deviations)
 	require.Len(t, entries[0].Waivers, 2)
 	assert.Contains(t, entries[0].Waivers[1], "component components/vault/version until ")
 	assert.Equal(t, "embedded", entries[4].Distribution, "whatever the task says")

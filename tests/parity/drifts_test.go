@@ -141,7 +141,7 @@ func TestEachDriftOfTheSandboxIsFoundAndNothingElse(t *testing.T) {
 	l := bringUp(t)
 	first := l.green(t, judgement{})
 	require.Len(t, first.Deviations, 1)
-	assert.Contains(t, first.Deviations[0], "the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1")
+	assert.Contains(t, first.Deviations[0], "the embedded distribution (v1.34.3+k3s1.embedded) replaces v1.34.3+k3s1")
 	assert.NotContains(t, first.raw, secretValue)
 
 	for name, s := range inCluster(t, l) {
@@ -199,7 +199,7 @@ func inCluster(t *testing.T, l *lab) map[string]seeded {
 	return map[string]seeded{
 		// Kubernetes and nodes
 		"another version of Kubernetes": {
-			asks: instead(t, l, "v1.34.3+k3s1", "v1.34.4+k3s1"), wants: []string{"kubernetes/version"}, says: "expected v1.34.4+k3s1, found v1.34.3+embedded",
+			asks: instead(t, l, "v1.34.3+k3s1", "v1.34.4+k3s1"), wants: []string{"kubernetes/version"}, says: "expected v1.34.4+k3s1, found v1.34.3+k3s1.embedded",
 		},
 		"another distribution, which the embedded one stands in for": {
 			asks: instead(t, l, "distribution: k3s\n  version: v1.34.3+k3s1", "distribution: other\n  version: v1.34.3+rke2r1"),
@@ -838,7 +838,7 @@ func nodes(t *testing.T, l *lab) {
 		status(t, object{"kubeletVersion": before.Status.NodeInfo.KubeletVersion})
 	})
 	t.Run("of another version of the embedded distribution", func(t *testing.T) {
-		status(t, object{"kubeletVersion": "v1.33.6+embedded"})
+		status(t, object{"kubeletVersion": "v1.33.6+k3s1.embedded"})
 		r := l.judge(t, judgement{})
 		assert.Equal(t, []string{"nodes/pi3/version"}, r.paths())
 		assert.Len(t, r.Deviations, 2, "and it is told of as a deviation")

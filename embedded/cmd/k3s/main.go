@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -67,6 +68,12 @@ func run(argv []string) error {
 		}
 		if err != nil {
 			return err
+		}
+		if cfg.Debug {
+			slog.SetLogLoggerLevel(slog.LevelDebug)
+		}
+		for _, warning := range cfg.Warnings {
+			slog.Warn(warning)
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()

@@ -43,6 +43,28 @@ func (p paths) clientCertificate() string {
 	return filepath.Join(p.dir, "pki", "kubelet-client-current.pem")
 }
 
+// names are those that k3s gives to files of its agent, by ours; both are in the agent's folder.
+var names = map[string]string{
+	"client-ca.crt":         "server-ca.crt",
+	"client-kubelet.crt":    "pki/kubelet-client-current.pem",
+	"client-kubelet.key":    "pki/kubelet-client-current.pem",
+	"serving-kubelet.crt":   "pki/kubelet.crt",
+	"serving-kubelet.key":   "pki/kubelet.key",
+	"kubeproxy.kubeconfig":  "kubelet.kubeconfig",
+	"client-kube-proxy.crt": "pki/kubelet-client-current.pem",
+	"client-kube-proxy.key": "pki/kubelet-client-current.pem",
+}
+
+// linkNames makes the agent's files known under k3s's names.
+func (p paths) linkNames() error {
+	for name, target := range names {
+		if err := pki.Link(target, filepath.Join(p.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Run runs a node until ctx ends.
 func Run(ctx context.Context, cfg *config.Config) error {
 	p := paths{filepath.Join(cfg.DataDir, "agent")}
@@ -62,10 +84,15 @@ func Run(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	imported := make(chan error, 1)
-	go func() { imported <- importImages(ctx, filepath.Join(p.dir, "images")) }()
+	go func() { imported <- importImages(ctx, filepath.Join(p.dir, "images"), cfg.Snapshotter) }()
 
 	if err := join(ctx, cfg, p); err != nil {
 		return err
+	}
+	if cfg.Role == "agent" {
+		if err := learn(ctx, cfg, p); err != nil {
+			return err
+		}
 	}
 	if err := writeKubeletConfig(cfg, p); err != nil {
 		return err
@@ -78,7 +105,13 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	startProxy(group, cfg, p)
+	if err := p.linkNames(); err != nil {
+		return err
+	}
+	go describe(ctx, client, cfg)
+	if !cfg.Cluster.DisableProxy {
+		startProxy(group, cfg, p)
+	}
 	network := &network{cfg: cfg, client: client}
 	if err := network.start(ctx); err != nil {
 		return err
@@ -247,6 +280,12 @@ func startKubelet(group *supervise.Group, cfg *config.Config, p paths) {
 	if len(cfg.NodeLabels) > 0 {
 		args = append(args, "--node-labels="+strings.Join(cfg.NodeLabels, ","))
 	}
+	if exists(cfg.CredentialConfig) {
+		args = append(args, "--image-credential-provider-config="+cfg.CredentialConfig, "--image-credential-provider-bin-dir="+cfg.CredentialBin)
+	}
+	if cfg.Verbosity > 0 {
+		args = append(args, fmt.Sprintf("--v=%d", cfg.Verbosity))
+	}
 	if len(cfg.NodeTaints) > 0 {
 		args = append(args, "--register-with-taints="+strings.Join(cfg.NodeTaints, ","))
 	}
@@ -260,12 +299,15 @@ func startProxy(group *supervise.Group, cfg *config.Config, p paths) {
 	args := []string{
 		"--kubeconfig=" + p.kubeconfig(),
 		"--hostname-override=" + cfg.NodeName,
-		"--cluster-cidr=" + cfg.ClusterCIDR,
+		"--cluster-cidr=" + cfg.Cluster.CIDR,
 		"--proxy-mode=iptables",
 		// A container may not set the host's connection tracking.
 		"--conntrack-max-per-core=0",
 		"--conntrack-tcp-timeout-established=0",
 		"--conntrack-tcp-timeout-close-wait=0",
+	}
+	if cfg.Verbosity > 0 {
+		args = append(args, fmt.Sprintf("--v=%d", cfg.Verbosity))
 	}
 	for _, arg := range cfg.ProxyArgs {
 		args = append(args, "--"+arg)

@@ -156,9 +156,9 @@ func (n *network) leaveOldRange(ctx context.Context, podCIDR string) error {
 // address, while traffic between pods keeps its own. The bridge plugin's
 // ipMasq would rewrite that as well.
 func (n *network) masquerade(ctx context.Context, podCIDR string) error {
-	rule := []string{"POSTROUTING", "-s", podCIDR, "!", "-d", n.cfg.ClusterCIDR, "-m", "comment", "--comment", "k3s pods to the outside", "-j", "MASQUERADE"}
+	rule := []string{"POSTROUTING", "-s", podCIDR, "!", "-d", n.cfg.Cluster.CIDR, "-m", "comment", "--comment", "k3s pods to the outside", "-j", "MASQUERADE"}
 	forward := func(direction string) []string {
-		return []string{"FORWARD", direction, n.cfg.ClusterCIDR, "-m", "comment", "--comment", "k3s pods", "-j", "ACCEPT"}
+		return []string{"FORWARD", direction, n.cfg.Cluster.CIDR, "-m", "comment", "--comment", "k3s pods", "-j", "ACCEPT"}
 	}
 	for _, r := range []struct {
 		table string

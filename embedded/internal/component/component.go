@@ -14,7 +14,6 @@ import (
 	_ "k8s.io/component-base/logs/json/register" // --logging-format=json, as upstream's mains have it
 	"k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/util"
-	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
@@ -34,7 +33,7 @@ const (
 func command(name string) *cobra.Command {
 	switch name {
 	case APIServer:
-		return apiserver.NewAPIServerCommand()
+		return apiServerCommand()
 	case ControllerManager:
 		return controllermanager.NewControllerManagerCommand()
 	case Scheduler:

@@ -55,10 +55,10 @@ func TestLoad(t *testing.T) {
 		{name: "disable takes commas and repetition", flags: []string{"--disable", "traefik,servicelb", "--disable=coredns"}, is: disabled("traefik", "servicelb", "coredns")},
 		{name: "tls-san takes commas and repetition", flags: []string{"--tls-san", "a,b", "--tls-san=c"}, is: sans("a", "b", "c")},
 		{name: "kubelet-arg keeps its commas", flags: []string{"--kubelet-arg=eviction-hard=a<1,b<2"}, is: func(c *Config) (any, any) { return c.KubeletArgs, []string{"eviction-hard=a<1,b<2"} }},
-		{name: "switches of k3s without a value", flags: []string{"--cluster-init", "--disable-network-policy", "--token", "x"}, is: tok("x")},
-		{name: "a switch in the file", files: main("cluster-init: true\ndisable-helm-controller: false\ntoken: x"), is: tok("x")},
+		{name: "switches of k3s without a value", flags: []string{"--disable-helm-controller", "--disable-network-policy", "--token", "x"}, is: tok("x")},
+		{name: "a switch in the file", files: main("cluster-init: false\ndisable-helm-controller: false\ntoken: x"), is: tok("x")},
 		{name: "an accepted flag takes its value after a blank", flags: []string{"--flannel-backend", "host-gw", "--token", "x"}, is: tok("x")},
-		{name: "an accepted flag takes its value after an equals sign", flags: []string{"--flannel-backend=none", "--token", "x"}, is: tok("x")},
+		{name: "an accepted flag takes its value after an equals sign", flags: []string{"--flannel-backend=host-gw", "--token", "x"}, is: tok("x")},
 		{name: "the kubeconfig is the owner's alone by default", is: mode(0o600)},
 		{name: "a mode in quotes", files: main(`write-kubeconfig-mode: "0644"`), is: mode(0o644)},
 		{name: "a mode without quotes or zero", files: main(`write-kubeconfig-mode: 644`), is: mode(0o644)},
@@ -67,7 +67,7 @@ func TestLoad(t *testing.T) {
 		{name: "an empty key says nothing", files: main("node-label:\ntoken: x"), is: tok("x")},
 		{name: "an empty file says nothing", files: main(""), is: tok("")},
 		{name: "a node's name is lower case", is: func(c *Config) (any, any) { return c.NodeName, "node" }},
-		{name: "the DNS service has the tenth address", flags: []string{"--service-cidr=10.99.0.0/16"}, is: func(c *Config) (any, any) { return c.ClusterDNS, "10.99.0.10" }},
+		{name: "the DNS service has the tenth address", flags: []string{"--service-cidr=10.99.0.0/16"}, is: func(c *Config) (any, any) { return c.Cluster.DNS, "10.99.0.10" }},
 		{name: "the address told to others is the node's", is: func(c *Config) (any, any) { return c.AdvertiseAddress, "10.0.0.1" }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,8 +90,8 @@ func TestLoadRefuses(t *testing.T) {
 		environ    []string
 		says       string
 	}{
-		{name: "an unknown flag by its name", flags: []string{"--etcd-s3"}, says: "--etcd-s3"},
-		{name: "an unknown key by its name and file", files: main("etcd-s3: true"), says: `config.yaml: the key "etcd-s3" is not known`},
+		{name: "an unknown flag by its name", flags: []string{"--etcd-s33"}, says: "--etcd-s33"},
+		{name: "an unknown key by its name and file", files: main("etcd-s33: true"), says: `config.yaml: the key "etcd-s33" is not known`},
 		{name: "a stray word", flags: []string{"stray"}, says: `unexpected argument "stray"`},
 		{name: "a key that stands twice", files: main("token: a\ntoken: b"), says: "config.yaml"},
 		{name: "broken YAML, by its file", files: main("token: ["), says: "config.yaml"},

@@ -62,8 +62,8 @@ func Ensure(cfg *config.Config) (Files, error) {
 	k.ControlPlaneEndpoint = net.JoinHostPort("127.0.0.1", fmt.Sprint(config.Port))
 	k.NodeRegistration.Name = cfg.NodeName
 	k.Networking.ServiceSubnet = cfg.ServiceCIDR
-	k.Networking.PodSubnet = cfg.ClusterCIDR
-	k.Networking.DNSDomain = cfg.ClusterDomain
+	k.Networking.PodSubnet = cfg.Cluster.CIDR
+	k.Networking.DNSDomain = cfg.Cluster.Domain
 	k.Etcd = kubeadm.Etcd{External: &kubeadm.ExternalEtcd{Endpoints: []string{"unix:///kine.sock"}}}
 	k.APIServer.CertSANs = append([]string{"localhost", "127.0.0.1", cfg.NodeIP}, cfg.TLSSANs...)
 
@@ -87,6 +87,9 @@ func Ensure(cfg *config.Config) (Files, error) {
 		}
 	}
 	if err := f.writeBundle(); err != nil {
+		return f, err
+	}
+	if err := f.nameAsK3s(); err != nil {
 		return f, err
 	}
 	for _, dir := range []string{f.Dir, f.Kubeconfig} {
@@ -123,8 +126,8 @@ func createWhole(f Files, k *kubeadm.InitConfiguration) error {
 
 // syncAll makes the files under dir survive a power cut; kubeadm does not.
 func syncAll(dir string) error {
-	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err != nil {
+	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.Type()&os.ModeSymlink != 0 {
 			return err
 		}
 		return syncPath(path)
@@ -235,6 +238,60 @@ func (f Files) writeBundle() error {
 		bundle = append(bundle, data...)
 	}
 	return WriteFile(f.Bundle(), bundle, 0o600)
+}
+
+// names are those that k3s gives to certificates and keys, by kubeadm's.
+var names = map[string]string{
+	"server-ca": "ca", "client-ca": "ca", "request-header-ca": "front-proxy-ca",
+	"serving-kube-apiserver": "apiserver", "client-kube-apiserver": "apiserver-kubelet-client", "client-auth-proxy": "front-proxy-client",
+}
+
+// clients are k3s's names of certificates that are in kubeconfigs here.
+var clients = map[string]string{
+	"client-admin": "super-admin.conf", "client-controller": "controller-manager.conf", "client-scheduler": "scheduler.conf",
+}
+
+// nameAsK3s makes the files known under k3s's names, for those who read them there.
+func (f Files) nameAsK3s() error {
+	for name, own := range names {
+		for _, ext := range []string{".crt", ".key"} {
+			if err := Link(own+ext, f.Cert(name+ext)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := Link("sa.key", f.Cert("service.key")); err != nil {
+		return err
+	}
+	for name, conf := range clients {
+		settings, err := clientcmd.LoadFromFile(f.Conf(conf))
+		if err != nil {
+			return fmt.Errorf("reading a kubeconfig: %w", err)
+		}
+		for _, user := range settings.AuthInfos {
+			if err := WriteFile(f.Cert(name+".crt"), user.ClientCertificateData, 0o644); err != nil {
+				return fmt.Errorf("writing a certificate: %w", err)
+			}
+			if err := WriteFile(f.Cert(name+".key"), user.ClientKeyData, 0o600); err != nil {
+				return fmt.Errorf("writing a key: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Link makes path a symbolic link to target, unless it is one.
+func Link(target, path string) error {
+	if now, err := os.Readlink(path); err == nil && now == target {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("linking %s: %w", path, err)
+	}
+	if err := os.Symlink(target, path); err != nil {
+		return fmt.Errorf("linking %s: %w", path, err)
+	}
+	return nil
 }
 
 // WriteFile writes a file so that it is seen whole or not at all, and survives a power cut.

@@ -15,7 +15,7 @@ import (
 func TestSecondStartKeepsTheCAAndMendsWhatIsHalfThere(t *testing.T) {
 	t.Parallel()
 	cfg := &config.Config{DataDir: t.TempDir(), NodeIP: "10.0.0.1", AdvertiseAddress: "10.0.0.1", NodeName: "node",
-		ServiceCIDR: "10.43.0.0/16", ClusterCIDR: "10.42.0.0/16", ClusterDomain: "cluster.local"}
+		ServiceCIDR: "10.43.0.0/16", Cluster: config.Cluster{CIDR: "10.42.0.0/16", Domain: "cluster.local"}}
 	require.NoError(t, os.MkdirAll(cfg.DataDir+"/server/tls.new", 0o700), "left by a start that was cut short")
 	f, err := Ensure(cfg)
 	require.NoError(t, err)

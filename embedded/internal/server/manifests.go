@@ -7,10 +7,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -42,8 +45,26 @@ var Images = "unknown"
 // How often the directory is looked at; k3s looks every 15 s.
 const manifestsEvery = 2 * time.Second
 
-// packagedNames are the components that `disable` knows, each a file of that name.
-var packagedNames = []string{"coredns", "local-storage"}
+// pack is a packaged component: a file of that name.
+type pack struct {
+	name string
+	out  func(*config.Config) bool // it is left out
+}
+
+func disabled(name string) func(*config.Config) bool {
+	return func(cfg *config.Config) bool { return cfg.Disabled(name) }
+}
+
+// packs are the packaged components. Those named limit-… warn of, or refuse, what k3s's component of that name would do and
+// nothing here does. Without that component in k3s there is nothing to tell, so what disables it there removes them here.
+var packs = []pack{
+	{"coredns", disabled("coredns")},
+	{"local-storage", disabled("local-storage")},
+	{"limit-network-policy", func(cfg *config.Config) bool { return cfg.DisablePolicies }},
+	{"limit-servicelb", disabled("servicelb")},
+	{"limit-traefik", disabled("traefik")},
+	{"limit-metrics-server", disabled("metrics-server")},
+}
 
 // manifests applies files to the cluster, and again whenever they change.
 type manifests struct {
@@ -89,13 +110,14 @@ func (m *manifests) applyBootstrap(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	for _, name := range packagedNames {
+	for _, pack := range packs {
+		name := pack.name
 		path := filepath.Join(m.dir, name+".yaml")
 		data, err := m.render(name)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(m.cfg.Disable, name) {
+		if !pack.out(m.cfg) {
 			if err := pki.WriteFile(path, data, 0o600); err != nil {
 				return fmt.Errorf("writing the packaged manifest: %w", err)
 			}
@@ -127,8 +149,8 @@ func (m *manifests) render(name string) ([]byte, error) {
 		forward = "# no name server that a pod could reach"
 	}
 	return []byte(strings.NewReplacer(
-		"%{CLUSTER_DOMAIN}", m.cfg.ClusterDomain, "%{CLUSTER_DNS}", m.cfg.ClusterDNS, "%{IMAGES}", Images,
-		"%{FORWARD}", forward, "%{STORAGE}", filepath.Join(m.cfg.DataDir, "storage"),
+		"%{CLUSTER_DOMAIN}", m.cfg.Cluster.Domain, "%{CLUSTER_DNS}", m.cfg.Cluster.DNS, "%{IMAGES}", Images,
+		"%{FORWARD}", forward, "%{STORAGE}", m.cfg.StoragePath,
 	).Replace(string(data))), nil
 }
 
@@ -136,12 +158,7 @@ func (m *manifests) render(name string) ([]byte, error) {
 func (m *manifests) watch(ctx context.Context) {
 	said := map[string]string{}
 	for {
-		files, _ := filepath.Glob(filepath.Join(m.dir, "*"))
-		slices.Sort(files)
-		for _, file := range files {
-			if ext := filepath.Ext(file); ext != ".yaml" && ext != ".yml" && ext != ".json" || strings.HasPrefix(filepath.Base(file), ".") {
-				continue
-			}
+		for _, file := range manifestFiles(m.dir) {
 			data, err := os.ReadFile(file)
 			if err != nil {
 				continue
@@ -150,7 +167,7 @@ func (m *manifests) watch(ctx context.Context) {
 			if m.done[file] == sum {
 				continue
 			}
-			if err := m.apply(ctx, data); err != nil {
+			if err := m.applyFile(ctx, file, data); err != nil {
 				if said[file] != err.Error() {
 					slog.Warn("a manifest could not be applied and is tried again", "file", file, "because", err)
 					said[file] = err.Error()
@@ -169,6 +186,85 @@ func (m *manifests) watch(ctx context.Context) {
 	}
 }
 
+// manifestFiles are the manifests under dir, as k3s finds them: in folders too, and not those whose name another file
+// has with .skip behind it, in whichever folder.
+func manifestFiles(dir string) []string {
+	var files []string
+	skipped := map[string]bool{}
+	_ = filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return nil // it is gone again
+		}
+		name := entry.Name()
+		if of, ok := strings.CutSuffix(name, ".skip"); ok {
+			skipped[of] = true
+		}
+		if ext := filepath.Ext(name); !entry.IsDir() && !strings.HasPrefix(name, ".") && (ext == ".yaml" || ext == ".yml" || ext == ".json") {
+			files = append(files, path)
+		}
+		return nil
+	})
+	return slices.DeleteFunc(files, func(path string) bool { return skipped[filepath.Base(path)] })
+}
+
+// applyFile applies a file, and deletes what it had when it was applied before and has no longer, as k3s does. An object
+// that another file has meanwhile stays.
+func (m *manifests) applyFile(ctx context.Context, file string, data []byte) error {
+	if err := m.apply(ctx, data); err != nil {
+		return err
+	}
+	var now []reference
+	if err := m.each(data, func(object *unstructured.Unstructured, _ dynamic.ResourceInterface) error {
+		now = append(now, referenceTo(object))
+		return nil
+	}); err != nil {
+		return err
+	}
+	path := filepath.Join(filepath.Dir(m.dir), "applied.json")
+	applied := map[string][]reference{}
+	if text, err := os.ReadFile(path); err == nil {
+		if err := json.Unmarshal(text, &applied); err != nil {
+			return fmt.Errorf("reading %s: %w; remove it", path, err)
+		}
+	}
+	before := applied[file]
+	applied[file] = now
+	kept := slices.Concat(slices.Collect(maps.Values(applied))...)
+	for _, old := range before {
+		if slices.Contains(kept, old) {
+			continue
+		}
+		text, err := json.Marshal(old.object())
+		if err != nil {
+			return err
+		}
+		if err := m.delete(ctx, text); err != nil && !meta.IsNoMatchError(err) {
+			return err
+		}
+	}
+	text, err := json.Marshal(applied)
+	if err != nil {
+		return err
+	}
+	return pki.WriteFile(path, text, 0o600)
+}
+
+// reference names an object.
+type reference struct{ APIVersion, Kind, Namespace, Name string }
+
+func referenceTo(object *unstructured.Unstructured) reference {
+	return reference{object.GetAPIVersion(), object.GetKind(), object.GetNamespace(), object.GetName()}
+}
+
+func (r reference) object() *unstructured.Unstructured {
+	object := &unstructured.Unstructured{}
+	object.SetAPIVersion(r.APIVersion)
+	object.SetKind(r.Kind)
+	object.SetNamespace(r.Namespace)
+	object.SetName(r.Name)
+	return object
+}
+
 // each calls do with every object in data and the client of its kind.
 func (m *manifests) each(data []byte, do func(*unstructured.Unstructured, dynamic.ResourceInterface) error) error {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
@@ -182,27 +278,43 @@ func (m *manifests) each(data []byte, do func(*unstructured.Unstructured, dynami
 		if len(object.Object) == 0 {
 			continue
 		}
-		kind := object.GroupVersionKind()
-		mapping, err := m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
-		if meta.IsNoMatchError(err) {
-			m.mapper.Reset() // its definition may have come since
-			mapping, err = m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+		if object.IsList() {
+			if err := object.EachListItem(func(item runtime.Object) error {
+				return m.one(item.(*unstructured.Unstructured), do)
+			}); err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		if err := m.one(object, do); err != nil {
 			return err
 		}
-		var client dynamic.ResourceInterface = m.client.Resource(mapping.Resource)
-		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-			namespace := object.GetNamespace()
-			if namespace == "" {
-				namespace = metav1.NamespaceDefault
-			}
-			client = m.client.Resource(mapping.Resource).Namespace(namespace)
-		}
-		if err := do(object, client); err != nil {
-			return fmt.Errorf("%s %s: %w", kind.Kind, object.GetName(), err)
-		}
 	}
+}
+
+// one calls do with an object and the client of its kind.
+func (m *manifests) one(object *unstructured.Unstructured, do func(*unstructured.Unstructured, dynamic.ResourceInterface) error) error {
+	kind := object.GroupVersionKind()
+	mapping, err := m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		m.mapper.Reset() // its definition may have come since
+		mapping, err = m.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	}
+	if err != nil {
+		return err
+	}
+	var client dynamic.ResourceInterface = m.client.Resource(mapping.Resource)
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		namespace := object.GetNamespace()
+		if namespace == "" {
+			namespace = metav1.NamespaceDefault
+		}
+		client = m.client.Resource(mapping.Resource).Namespace(namespace)
+	}
+	if err := do(object, client); err != nil {
+		return fmt.Errorf("%s %s: %w", kind.Kind, object.GetName(), err)
+	}
+	return nil
 }
 
 func (m *manifests) apply(ctx context.Context, data []byte) error {

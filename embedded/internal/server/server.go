@@ -9,16 +9,20 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -74,6 +78,9 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	if err := manifests.applyBootstrap(ctx); err != nil {
 		return err
 	}
+	if err := publish(ctx, client, cfg); err != nil {
+		return err
+	}
 	go labelNode(ctx, client, cfg.NodeName)
 	go manifests.watch(ctx)
 
@@ -97,6 +104,20 @@ func Run(ctx context.Context, cfg *config.Config) error {
 	}
 }
 
+// publish tells agents the settings that are the server's alone.
+func publish(ctx context.Context, client kubernetes.Interface, cfg *config.Config) error {
+	data, err := json.Marshal(cfg.Cluster)
+	if err != nil {
+		return fmt.Errorf("publishing the cluster's settings: %w", err)
+	}
+	settings := applycorev1.ConfigMap(agent.ClusterSettings, agent.ClusterSettingsNamespace).
+		WithData(map[string]string{agent.ClusterSettingsKey: string(data)})
+	if _, err := client.CoreV1().ConfigMaps(agent.ClusterSettingsNamespace).Apply(ctx, settings, metav1.ApplyOptions{FieldManager: "k3s", Force: true}); err != nil {
+		return fmt.Errorf("publishing the cluster's settings: %w", err)
+	}
+	return nil
+}
+
 func startStore(group *supervise.Group, cfg *config.Config, dir string, files pki.Files) {
 	socket := filepath.Join(dir, "kine.sock")
 	group.Start(supervise.Process{
@@ -112,12 +133,17 @@ func startStore(group *supervise.Group, cfg *config.Config, dir string, files pk
 			fmt.Sprintf("--secure-port=%d", config.Port),
 			"--advertise-address=" + cfg.AdvertiseAddress,
 			"--service-cluster-ip-range=" + cfg.ServiceCIDR,
+			"--service-node-port-range=" + cfg.ServiceNodePorts,
+			"--k3s-ca-file=" + files.Cert("ca.crt"),
+			// As k3s: without credentials there is an answer of 401, and nothing else.
+			"--anonymous-auth=false",
+			"--enable-bootstrap-token-auth=true",
 			"--tls-cert-file=" + files.Bundle(),
 			"--tls-private-key-file=" + files.Cert("apiserver.key"),
 			"--client-ca-file=" + files.Cert("ca.crt"),
 			"--service-account-key-file=" + files.Cert("sa.pub"),
 			"--service-account-signing-key-file=" + files.Cert("sa.key"),
-			"--service-account-issuer=https://kubernetes.default.svc." + cfg.ClusterDomain,
+			"--service-account-issuer=https://kubernetes.default.svc." + cfg.Cluster.Domain,
 			"--kubelet-client-certificate=" + files.Cert("apiserver-kubelet-client.crt"),
 			"--kubelet-client-key=" + files.Cert("apiserver-kubelet-client.key"),
 			"--kubelet-preferred-address-types=InternalIP,Hostname",
@@ -135,6 +161,7 @@ func startStore(group *supervise.Group, cfg *config.Config, dir string, files pk
 			"--profiling=false",
 			// kine compacts by itself.
 			"--etcd-compaction-interval=0",
+			verbosity(cfg),
 		}, flags(cfg.APIServerArgs)...),
 	})
 }
@@ -156,11 +183,17 @@ func startControllers(group *supervise.Group, cfg *config.Config, files pki.File
 			"--cluster-signing-cert-file=" + files.Cert("ca.crt"),
 			"--cluster-signing-key-file=" + files.Cert("ca.key"),
 			"--allocate-node-cidrs=true",
-			"--cluster-cidr=" + cfg.ClusterCIDR,
+			"--cluster-cidr=" + cfg.Cluster.CIDR,
 			"--service-cluster-ip-range=" + cfg.ServiceCIDR,
 			"--profiling=false",
+			// What `k3s token create` makes ends when it says.
+			"--controllers=*,tokencleaner",
+			verbosity(cfg),
 		}, flags(cfg.ControllerArgs)...),
 	})
+	if cfg.DisableScheduler {
+		return
+	}
 	group.Start(supervise.Process{
 		Name: component.Scheduler,
 		Args: append([]string{
@@ -170,6 +203,7 @@ func startControllers(group *supervise.Group, cfg *config.Config, files pki.File
 			"--bind-address=127.0.0.1",
 			"--leader-elect=false",
 			"--profiling=false",
+			verbosity(cfg),
 		}, flags(cfg.SchedulerArgs)...),
 	})
 }
@@ -188,6 +222,8 @@ func labelNode(ctx context.Context, client *kubernetes.Clientset, name string) {
 		}
 	}
 }
+
+func verbosity(cfg *config.Config) string { return fmt.Sprintf("--v=%d", cfg.Verbosity) }
 
 // flags turns k3s's name=value arguments into flags.
 func flags(args []string) []string {
@@ -267,13 +303,13 @@ func writeKubeconfig(cfg *config.Config, files pki.Files) error {
 		return fmt.Errorf("reading the admin's kubeconfig: %w", err)
 	}
 	current := admin.Contexts[admin.CurrentContext]
-	cluster, user := admin.Clusters[current.Cluster], admin.AuthInfos[current.AuthInfo]
+	cluster, account := admin.Clusters[current.Cluster], admin.AuthInfos[current.AuthInfo]
 	cluster.Server = fmt.Sprintf("https://127.0.0.1:%d", config.Port)
 	current.Cluster, current.AuthInfo = "default", "default"
 	clear(admin.Clusters)
 	clear(admin.AuthInfos)
 	clear(admin.Contexts)
-	admin.Clusters["default"], admin.AuthInfos["default"], admin.Contexts["default"] = cluster, user, current
+	admin.Clusters["default"], admin.AuthInfos["default"], admin.Contexts["default"] = cluster, account, current
 	admin.CurrentContext = "default"
 	data, err := clientcmd.Write(*admin)
 	if err != nil {
@@ -281,6 +317,22 @@ func writeKubeconfig(cfg *config.Config, files pki.Files) error {
 	}
 	if err := pki.WriteFile(cfg.KubeconfigOutput, data, cfg.KubeconfigMode); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	if cfg.KubeconfigGroup == "" {
+		return nil
+	}
+	id, err := strconv.Atoi(cfg.KubeconfigGroup)
+	if err != nil {
+		group, err := user.LookupGroup(cfg.KubeconfigGroup)
+		if err != nil {
+			return fmt.Errorf("write-kubeconfig-group: %w; use a group of this machine", err)
+		}
+		if id, err = strconv.Atoi(group.Gid); err != nil {
+			return fmt.Errorf("write-kubeconfig-group: %w", err)
+		}
+	}
+	if err := os.Chown(cfg.KubeconfigOutput, -1, id); err != nil {
+		return fmt.Errorf("write-kubeconfig-group: %w", err)
 	}
 	return nil
 }

@@ -4,7 +4,8 @@
 //
 //	K10<SHA-256 of the CA's PEM file, hexadecimal>::<user>:<password>
 //
-// or the password alone, which pins no CA.
+// or the password alone, which pins no CA. A token that `k3s token create` made
+// has ID.SECRET in place of user and password.
 package token
 
 import (
@@ -14,6 +15,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	bootstrap "k8s.io/cluster-bootstrap/token/util"
 )
 
 // User is the user part of a server's token.
@@ -24,7 +27,7 @@ const prefix = "K10"
 // Token is a token in parts.
 type Token struct {
 	CAHash   string // lower-case hexadecimal SHA-256; empty if no CA is pinned
-	Password string
+	Password string // what a client presents
 }
 
 // Parse reads either form.
@@ -44,6 +47,9 @@ func Parse(text string) (Token, error) {
 	if raw, err := hex.DecodeString(hash); err != nil || len(raw) != sha256.Size {
 		return Token{}, fmt.Errorf("the token's CA hash has %d characters and must be the %d of a hexadecimal SHA-256", len(hash), 2*sha256.Size)
 	}
+	if bootstrap.IsValidBootstrapToken(credentials) {
+		return Token{CAHash: strings.ToLower(hash), Password: credentials}, nil
+	}
 	user, password, ok := strings.Cut(credentials, ":")
 	if !ok || password == "" || user == "" {
 		return Token{}, errors.New("the token has no user:password after ::")
@@ -61,6 +67,9 @@ func Hash(ca []byte) string {
 func (t Token) String() string {
 	if t.CAHash == "" {
 		return t.Password
+	}
+	if bootstrap.IsValidBootstrapToken(t.Password) {
+		return prefix + t.CAHash + "::" + t.Password
 	}
 	return prefix + t.CAHash + "::" + User + ":" + t.Password
 }

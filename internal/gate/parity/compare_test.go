@@ -347,29 +347,29 @@ func TestEachDifferenceIsNamedOnceAndNothingElse(t *testing.T) {
 func TestTheEmbeddedDistributionIsAlwaysADeviationAndADriftOnlyOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	m, found := stand(t)
-	found.Version, found.Nodes[0].Version, found.Nodes[1].Version = "v1.34.3+embedded", "v1.34.3+embedded", "v1.34.3+embedded"
+	found.Version, found.Nodes[0].Version, found.Nodes[1].Version = "v1.34.3+k3s1.embedded", "v1.34.3+k3s1.embedded", "v1.34.3+k3s1.embedded"
 	drifts, deviations := Compare(m, found)
 	assert.Empty(t, drifts)
-	assert.Equal(t, []string{"the embedded distribution (v1.34.3+embedded) replaces v1.34.3+k3s1"}, deviations)
+	assert.Equal(t, []string{"the embedded distribution (v1.34.3+k3s1.embedded) replaces v1.34.3+k3s1"}, deviations)
 
-	found.Version = "v1.34.4+embedded"
+	found.Version = "v1.34.4+k3s1.embedded"
 	drifts, deviations = Compare(m, found)
 	assert.Equal(t, []string{"kubernetes/version"}, paths(drifts))
 	assert.Len(t, deviations, 3, "the server, and two nodes that are not like it")
 
-	m.Kubernetes = Kubernetes{embedded, "v1.34.4+embedded"}
+	m.Kubernetes = Kubernetes{embedded, "v1.34.4+k3s1.embedded"}
 	found.Nodes[0].Version, found.Nodes[1].Version = found.Version, found.Version
 	drifts, deviations = Compare(m, found)
 	assert.Empty(t, drifts)
 	assert.Len(t, deviations, 1, "also where the manifest has it")
 
 	m, found = stand(t)
-	found.Nodes[1].Version = "v1.34.3+embedded"
+	found.Nodes[1].Version = "v1.34.3+k3s1.embedded"
 	drifts, deviations = Compare(m, found)
 	assert.Empty(t, drifts)
-	assert.Equal(t, []string{"the node pi2 runs the embedded distribution (v1.34.3+embedded)"}, deviations)
+	assert.Equal(t, []string{"the node pi2 runs the embedded distribution (v1.34.3+k3s1.embedded)"}, deviations)
 
-	m.Kubernetes = Kubernetes{embedded, "v1.34.3+embedded"}
+	m.Kubernetes = Kubernetes{embedded, "v1.34.3+k3s1.embedded"}
 	drifts, _ = Compare(m, found)
 	assert.Contains(t, paths(drifts), "kubernetes/distribution", "k3s is not the embedded one either")
 }

@@ -29,7 +29,7 @@ type Manifest struct {
 type Distribution string
 
 // The distributions. A version has its distribution after the plus:
-// v1.34.3+k3s1, v1.34.3+embedded.
+// v1.34.3+k3s1, v1.34.3+k3s1.embedded.
 const (
 	k3s      Distribution = "k3s"
 	embedded Distribution = "embedded"
@@ -138,10 +138,10 @@ type Backup struct {
 func DistributionOf(version string) Distribution {
 	_, build, _ := strings.Cut(version, "+")
 	switch {
+	case build == "embedded", strings.HasSuffix(build, ".embedded"):
+		return embedded
 	case strings.HasPrefix(build, "k3s"):
 		return k3s
-	case build == "embedded":
-		return embedded
 	}
 	return other
 }

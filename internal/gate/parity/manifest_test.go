@@ -163,7 +163,7 @@ func TestNamesOfRepositoriesImagesAndRevisionsAreReadAsMeant(t *testing.T) {
 	assert.True(t, SameRepository("docker.io/library/postgres", "postgres"))
 	assert.False(t, SameRepository("prom/postgres-exporter", "postgres"))
 	assert.False(t, SameRepository("bitnami/xpostgres", "postgres"))
-	for version, want := range map[string]Distribution{"v1.34.3+k3s1": k3s, "v1.34.3+embedded": embedded, "v1.34.3": other, "v1.34.3+rke2r1": other} {
+	for version, want := range map[string]Distribution{"v1.34.3+k3s1": k3s, "v1.34.3+embedded": embedded, "v1.34.3+k3s1.embedded": embedded, "v1.34.3": other, "v1.34.3+rke2r1": other} {
 		assert.Equal(t, want, DistributionOf(version), version)
 	}
 }
