@@ -84,6 +84,9 @@ fi
     -tags netgo,osusergo,sqlite_omit_load_extension -ldflags "$ldflags -linkmode=external -extldflags=-static" -o "$work/k3s-linux-$arch" ./cmd/k3s)
 
 export CGO_ENABLED=0
+crictl=$(cd "$source/crictl" && "$go" list -m -f '{{.Version}}' sigs.k8s.io/cri-tools)
+(cd "$source/crictl" && "$go" build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X sigs.k8s.io/cri-tools/pkg/version.Version=$crictl" \
+    -o "$work/images/crictl" sigs.k8s.io/cri-tools/cmd/crictl)
 (
     cd "$source/images"
     build() { "$go" build -trimpath -buildvcs=false -ldflags "-s -w -buildid=" -o "$work/images/$1" "$2"; }
@@ -93,7 +96,9 @@ export CGO_ENABLED=0
     build coredns ./coredns
     build local-path-provisioner github.com/rancher/local-path-provisioner
     GOOS='' GOARCH='' "$go" build -trimpath -buildvcs=false -o "$work/images/pack" ./pack
+    GOOS='' GOARCH='' "$go" build -trimpath -buildvcs=false -o "$work/images/attach" ./attach
 )
+"$work/images/attach" "$work/k3s-linux-$arch" "crictl=$work/images/crictl"
 registry=localhost/arcodange
 "$work/images/pack" "$work/k3s-images-linux-$arch.tar" "$arch" \
     "$registry/pause:$key=$work/images/pause:/pause" \

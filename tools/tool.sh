@@ -4,11 +4,11 @@
 # Builds a program from its pinned Go module, once, and prints its path. What
 # was built is kept by content: by the pinned sums, this script and the Go
 # command, so that a new pin never finds an old binary.
-# usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint        (GO names the Go command)
+# usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint        (GO names the Go command)
 set -euo pipefail
 
-cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint}
-name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm|golangci-lint}
+cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint}
+name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 go=${GO:-$("$here/go.sh")}
 source=$here/$name
@@ -31,8 +31,14 @@ helm)
     version=$(awk '$1 == "helm.sh/helm/v3" {print $2} $1 == "require" && $2 == "helm.sh/helm/v3" {print $3}' "$source/go.mod")
     flags="-s -w -X helm.sh/helm/v3/internal/version.version=$version"
     ;;
+kubectl)
+    package=.
+    version=$(awk '$1 == "k8s.io/kubectl" {sub("v0", "v1", $2); print $2}' "$source/go.mod")
+    flags='-s -w'
+    for info in k8s.io/component-base/version k8s.io/client-go/pkg/version; do flags+=" -X $info.gitVersion=$version"; done
+    ;;
 *)
-    echo "tool: there is no pinned tool $name; tofu, terraform, helm and golangci-lint are" >&2
+    echo "tool: there is no pinned tool $name; tofu, terraform, helm, kubectl and golangci-lint are" >&2
     exit 1
     ;;
 esac

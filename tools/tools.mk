@@ -6,9 +6,10 @@
 TOFU = $(shell GO=$(GO) tools/tool.sh $(CACHE) tofu)
 TERRAFORM = $(shell GO=$(GO) tools/tool.sh $(CACHE) terraform)
 HELM = $(shell GO=$(GO) tools/tool.sh $(CACHE) helm)
+KUBECTL = $(shell GO=$(GO) tools/tool.sh $(CACHE) kubectl)
 GOLANGCI_LINT = $(shell GO=$(GO) tools/tool.sh $(CACHE) golangci-lint)
 
-.PHONY: tofu terraform helm golangci-lint
+.PHONY: tofu terraform helm kubectl golangci-lint
 tofu: packages ## build OpenTofu from its pinned Go module (minutes the first time)
 	@GO=$(GO) tools/tool.sh $(CACHE) tofu
 
@@ -17,6 +18,9 @@ terraform: packages ## build Terraform from its pinned Go module, for tests only
 
 helm: packages ## build Helm from its pinned Go module
 	@GO=$(GO) tools/tool.sh $(CACHE) helm
+
+kubectl: packages ## build kubectl of another minor version than the embedded Kubernetes
+	@GO=$(GO) tools/tool.sh $(CACHE) kubectl
 
 golangci-lint: packages ## build golangci-lint from its pinned Go module
 	@GO=$(GO) tools/tool.sh $(CACHE) golangci-lint

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Command k3s runs upstream Kubernetes behind the part of k3s's command line
-// that roles, operators and k3d use. It is a stand-in for places where the k3s
-// release cannot be had, and says so in its version: +embedded, never +k3s1.
+// that roles, operators and k3d use. It replaces the k3s release where that
+// cannot be had, and says so in its version, which ends in .embedded.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"k8s.io/component-base/version"
 
 	"github.com/arcodange-org/sandbox/embedded/internal/agent"
+	"github.com/arcodange-org/sandbox/embedded/internal/command"
 	"github.com/arcodange-org/sandbox/embedded/internal/component"
 	"github.com/arcodange-org/sandbox/embedded/internal/config"
 	"github.com/arcodange-org/sandbox/embedded/internal/server"
@@ -26,19 +27,6 @@ import (
 
 // build is the content key of the sources, set by build.sh.
 var build = "unknown"
-
-const usage = `usage: k3s COMMAND [flags]
-
-Upstream Kubernetes behind a part of k3s's command line; it is not k3s.
-
-  server          run the server, and a node beside it
-  agent           run a node
-  kubectl         run kubectl
-  ctr, crictl     run the node's own, on the containerd that k3s started
-  --version, -v   print the version
-
-k3s server --help and k3s agent --help list the flags.
-`
 
 func main() {
 	if err := run(os.Args); err != nil {
@@ -56,12 +44,13 @@ func run(argv []string) error {
 	case "kubectl", "ctr", "crictl":
 		return tool(name, argv[1:])
 	}
-	if len(argv) < 2 {
-		return fmt.Errorf("which command? server, agent, kubectl, ctr, crictl, --version")
+	word := "--help"
+	if len(argv) > 1 {
+		word = argv[1]
 	}
-	switch command := argv[1]; command {
+	switch word {
 	case "server", "agent":
-		cfg, err := config.Load(command, argv[2:], os.Environ())
+		cfg, err := config.Load(word, argv[2:], os.Environ())
 		if help := (*config.Help)(nil); errors.As(err, &help) {
 			fmt.Print(help.Text)
 			return nil
@@ -77,42 +66,55 @@ func run(argv []string) error {
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
-		if command == "server" {
+		if word == "server" {
 			return server.Run(ctx, cfg)
 		}
 		return agent.Run(ctx, cfg)
 	case "kubectl", "ctr", "crictl":
-		return tool(command, argv[2:])
+		return tool(word, argv[2:])
 	case "--version", "-v", "version":
 		fmt.Printf("k3s version %s (%s)\ngo version %s\n", version.Get().GitVersion, build, runtime.Version())
 		return nil
-	case "--help", "-h", "help":
-		fmt.Print(usage)
-		return nil
 	default:
-		return fmt.Errorf("unknown command %q; server, agent, kubectl, ctr, crictl and --version are known", command)
+		c := command.New()
+		c.SetArgs(append([]string{word}, argv[min(2, len(argv)):]...))
+		return c.Execute()
 	}
 }
 
-// tool runs kubectl in this process, and the node's own ctr or crictl against k3s's containerd.
+// tool runs kubectl in this process, the crictl that came with this binary, and the node's own ctr, on k3s's containerd.
 func tool(name string, args []string) error {
-	if name == "kubectl" {
+	switch name {
+	case "kubectl":
 		if os.Getenv("KUBECONFIG") == "" {
 			if _, err := os.Stat(config.Kubeconfig); err == nil {
 				os.Setenv("KUBECONFIG", config.Kubeconfig)
 			}
 		}
 		return component.Kubectl(args)
+	case "crictl":
+		path, err := command.Attached(name, config.DataDir, build)
+		if err != nil {
+			return err
+		}
+		return execute(path, name, args)
 	}
 	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/bin", "/opt/bin"} {
 		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err != nil {
-			continue
+		if _, err := os.Stat(path); err == nil {
+			return execute(path, name, args)
 		}
-		env := append(os.Environ(),
-			"CONTAINERD_ADDRESS="+config.ContainerdSocket, "CONTAINERD_NAMESPACE=k8s.io",
-			"CONTAINER_RUNTIME_ENDPOINT=unix://"+config.ContainerdSocket, "IMAGE_SERVICE_ENDPOINT=unix://"+config.ContainerdSocket)
-		return fmt.Errorf("running %s: %w", path, syscall.Exec(path, append([]string{name}, args...), env))
 	}
-	return fmt.Errorf("this node has no %s of its own; install the package that has it (containerd for ctr, cri-tools for crictl)", name)
+	return fmt.Errorf("%s: not on this machine; install the package containerd", name)
+}
+
+// execute replaces this process by a program that speaks to k3s's containerd.
+func execute(path, name string, args []string) error {
+	env := append(os.Environ(),
+		"CONTAINERD_ADDRESS="+config.ContainerdSocket, "CONTAINERD_NAMESPACE=k8s.io",
+		"CONTAINER_RUNTIME_ENDPOINT=unix://"+config.ContainerdSocket, "IMAGE_SERVICE_ENDPOINT=unix://"+config.ContainerdSocket)
+	if settings := filepath.Join(config.DataDir, "agent", "etc", "crictl.yaml"); os.Getenv("CRI_CONFIG_FILE") == "" {
+		env = append(env, "CRI_CONFIG_FILE="+settings)
+	}
+	return fmt.Errorf("running %s: %w", path, syscall.Exec(path, append([]string{name}, args...), env))
 }

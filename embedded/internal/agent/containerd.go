@@ -29,6 +29,9 @@ var PauseImage = "localhost/arcodange/pause:unknown"
 // cniBin is where Debian's containernetworking-plugins are.
 const cniBin = "/usr/lib/cni"
 
+// CNIPlugins are the programs that give pods their network.
+var CNIPlugins = []string{cniBin + "/bridge", cniBin + "/host-local", cniBin + "/loopback", cniBin + "/portmap"}
+
 // base is containerd's configuration, which a template of the user's may include as k3s's may: {{ template "base" . }}.
 const base = `# Written by k3s at every start.
 version = 2
@@ -145,6 +148,10 @@ func startContainerd(group *supervise.Group, p paths, cfg *config.Config) error 
 	}
 	if err := pki.WriteFile(path, settings, 0o600); err != nil {
 		return fmt.Errorf("writing containerd's configuration: %w", err)
+	}
+	crictl := []byte("runtime-endpoint: unix://" + config.ContainerdSocket + "\n")
+	if err := pki.WriteFile(p.etc("crictl.yaml"), crictl, 0o644); err != nil {
+		return fmt.Errorf("writing crictl's configuration: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(config.ContainerdSocket), 0o711); err != nil {
 		return fmt.Errorf("making containerd's directory: %w", err)

@@ -27,8 +27,8 @@ import (
 	"github.com/arcodange-org/sandbox/embedded/internal/config"
 )
 
-// renewBefore is how long before its end a certificate is made anew at a start, as k3s does.
-const renewBefore = 120 * 24 * time.Hour
+// RenewBefore is how long before its end a certificate is made anew at a start, as k3s does.
+const RenewBefore = 120 * 24 * time.Hour
 
 // Files are where the certificates and kubeconfigs lie.
 type Files struct {
@@ -143,6 +143,9 @@ func syncPath(path string) error {
 	return file.Sync()
 }
 
+// leaves are the certificates that no other is signed with.
+var leaves = [...]string{"apiserver", "apiserver-kubelet-client", "front-proxy-client"}
+
 // kubeconfigs are those that kubeadm makes here.
 var kubeconfigs = [...]string{"super-admin.conf", "controller-manager.conf", "scheduler.conf"}
 
@@ -150,12 +153,12 @@ var kubeconfigs = [...]string{"super-admin.conf", "controller-manager.conf", "sc
 // server's certificate when a wanted name is missing in it; kubeadm then makes
 // them anew. CAs are never touched: tokens and nodes pin them.
 func dropStale(f Files, sans []string) error {
-	for _, name := range []string{"apiserver", "apiserver-kubelet-client", "front-proxy-client"} {
+	for _, name := range leaves {
 		cert, err := read(f.Cert(name + ".crt"))
 		if err == nil {
 			_, err = keyutil.PrivateKeyFromFile(f.Cert(name + ".key"))
 		}
-		stale := err != nil || time.Until(cert.NotAfter) < renewBefore
+		stale := err != nil || time.Until(cert.NotAfter) < RenewBefore
 		if !stale && name == "apiserver" {
 			stale = slices.ContainsFunc(sans, func(san string) bool { return cert.VerifyHostname(san) != nil })
 		}
@@ -166,7 +169,7 @@ func dropStale(f Files, sans []string) error {
 		}
 	}
 	for _, name := range kubeconfigs {
-		if until, err := clientUntil(f.Conf(name)); err != nil || time.Until(until) < renewBefore {
+		if until, err := clientUntil(f.Conf(name)); err != nil || time.Until(until) < RenewBefore {
 			if err := removeAll(f.Conf(name)); err != nil {
 				return err
 			}

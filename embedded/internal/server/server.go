@@ -282,8 +282,16 @@ func ensureToken(cfg *config.Config, dir string, files pki.Files) error {
 	if hash := token.Hash(ca); t.CAHash != "" && t.CAHash != hash {
 		return fmt.Errorf("the token pins the CA %s and this server's is %s; it is another cluster's token", t.CAHash, hash)
 	}
+	if retired, err := os.ReadFile(retiredFile(dir)); err == nil && strings.Contains(string(retired), fingerprint(t)) {
+		return fmt.Errorf("token: it was replaced by k3s token rotate; configure the one in %s", path)
+	}
 	t.CAHash = token.Hash(ca)
 	cfg.Token = t.String()
+	return writeToken(dir, t)
+}
+
+// writeToken makes t the token that nodes join with from the next start of the API server on.
+func writeToken(dir string, t token.Token) error {
 	for _, name := range []string{"token", "node-token", "agent-token"} {
 		if err := pki.WriteFile(filepath.Join(dir, name), []byte(t.String()+"\n"), 0o600); err != nil {
 			return fmt.Errorf("writing the token: %w", err)
@@ -294,6 +302,51 @@ func ensureToken(cfg *config.Config, dir string, files pki.Files) error {
 		return fmt.Errorf("writing the token: %w", err)
 	}
 	return nil
+}
+
+// retiredFile has the fingerprints of tokens that were replaced: one that is still configured must not come back.
+func retiredFile(dir string) string { return filepath.Join(dir, "cred", "retired-tokens") }
+
+func fingerprint(t token.Token) string { return token.Hash([]byte(t.Password)) }
+
+// RotateToken replaces the token old, or whatever it is, of a server's data directory by next.
+func RotateToken(dataDir, old, next string) error {
+	dir := filepath.Join(dataDir, "server")
+	text, err := os.ReadFile(filepath.Join(dir, "token"))
+	if err != nil {
+		return fmt.Errorf("reading the token: %w; run this on the server", err)
+	}
+	now, err := token.Parse(string(text))
+	if err != nil {
+		return fmt.Errorf("reading the token: %w", err)
+	}
+	if old != "" {
+		if given, err := token.Parse(old); err != nil || given.Password != now.Password {
+			return errors.New("token: not the one of this server; take the content of " + filepath.Join(dir, "token"))
+		}
+	}
+	t, err := token.Parse(next)
+	if err != nil {
+		return fmt.Errorf("new-token: %w", err)
+	}
+	if t.Password == now.Password {
+		return errors.New("new-token: the same as the old one; give another")
+	}
+	if t.CAHash != "" && t.CAHash != now.CAHash {
+		return errors.New("new-token: it pins the CA of another cluster; give the password alone")
+	}
+	t.CAHash = now.CAHash
+	retired, err := os.ReadFile(retiredFile(dir))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reading the tokens that were replaced: %w", err)
+	}
+	if strings.Contains(string(retired), fingerprint(t)) {
+		return errors.New("new-token: it was replaced before; give another")
+	}
+	if err := writeToken(dir, t); err != nil {
+		return err
+	}
+	return pki.WriteFile(retiredFile(dir), append(retired, fingerprint(now)+"\n"...), 0o600)
 }
 
 // writeKubeconfig gives people k3s's kubeconfig: one context, named default.
