@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	server = "https://172.30.31.11:6443"
+	server = "https://" + sandboxtest.Server + ":6443"
 	// How long a cluster may take to be whole again.
 	wholeAgain = 90 * time.Second
 )
@@ -44,6 +44,7 @@ func TestClusterSurvives(t *testing.T) {
 	a.run(t)
 
 	t.Run("pods resolve nodes and what the boundary allows, and no other name", names)
+	t.Run("it is used as k3s is", func(t *testing.T) { users(t, p, a) })
 	t.Run("a wrong token is refused, and the line says what is wrong with it", func(t *testing.T) { wrongTokens(t) })
 	t.Run("kill -9 of any process", func(t *testing.T) { killEach(t, a) })
 	t.Run("a stop and start of any node", func(t *testing.T) {
@@ -101,15 +102,21 @@ func wrongTokens(t *testing.T) {
 		{"the hash is cut", "K10abc::server:" + secret, "the token's CA hash has 3 characters"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Of its own: mounts, files and containerd's socket, so that the node does not notice.
-			script := `mount -t tmpfs none /run/k3s 2>/dev/null || { mkdir -p /run/k3s && mount -t tmpfs none /run/k3s; }
-: >/run/k3s/none.yaml
-timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 172.30.31.12 2>&1`
-			out, _ := exec.Command("docker", "exec", sandboxtest.Name+"-pi2", "unshare", "--mount", "sh", "-c", script, server, c.token).CombinedOutput()
-			assert.Contains(t, string(out), c.says)
-			assert.NotContains(t, string(out), secret, "the secret stays out of the log")
+			out := stranger(t, "pi2", c.token)
+			assert.Contains(t, out, c.says)
+			assert.NotContains(t, out, secret, "the secret stays out of the log")
 		})
 	}
+}
+
+// stranger starts an agent of another name inside a node for a few seconds, and returns what it logs. It has its own
+// mounts, files and containerd, so that the node does not notice.
+func stranger(t *testing.T, node, token string) string {
+	script := `mount -t tmpfs none /run/k3s 2>/dev/null || { mkdir -p /run/k3s && mount -t tmpfs none /run/k3s; }
+: >/run/k3s/none.yaml
+timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 10.0.0.1 2>&1`
+	out, _ := exec.Command("docker", "exec", sandboxtest.Name+"-"+node, "unshare", "--mount", "sh", "-c", script, server, token).CombinedOutput()
+	return string(out)
 }
 
 func killEach(t *testing.T, a *api) {

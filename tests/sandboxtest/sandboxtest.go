@@ -27,6 +27,7 @@ import (
 const (
 	Name      = "suite"
 	Subnet    = "172.30.31.0/24"
+	Server    = "172.30.31.11" // address of the server of Kubernetes
 	Inventory = "tests/sandboxtest/inventory"
 )
 
