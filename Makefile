@@ -146,6 +146,9 @@ acceptance: setup engine embedded ## what is exhaustive: every change by hand, o
 	@trap 'ansible-playbook $(SUITE) destroy.yml' EXIT
 	SANDBOX_KEEP=1 tools/once.sh $(CACHE) acceptance $(SANDBOX_SOURCES) tests/drift -- \
 		$(GO) test -tags sandbox,acceptance -count=1 -timeout 8h -v ./tests/drift
+	export SANDBOX_EMBEDDED=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))
+	SANDBOX_KEEP=1 tools/once.sh $(CACHE) acceptance-embedded $(SANDBOX_SOURCES) tests/embedded -- \
+		$(GO) test -tags engine,acceptance -count=1 -timeout 30m -v -run TestAirGap ./tests/embedded
 
 test-capture: packages embedded ## kubeconfigs that could write, against a real API server
 	SANDBOX_K3S=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))/k3s-linux-$(ARCH) \

@@ -103,7 +103,7 @@ is "k get pods -o jsonpath='{range .items[*]}{.spec.nodeName}{\"\n\"}{end}' | so
 	{"scheduling", "a class of priority is the pod's", `kubectl create priorityclass "$NS" --value 1000 >/dev/null; trap 'kubectl delete priorityclass "$NS" >/dev/null' EXIT; pod p "$(shell 'exit 0')" "\"priorityClassName\":\"$NS\","; is "k get pod p -o jsonpath={.spec.priority}" 1000`},
 
 	{"workloads", "a deployment is rolled out and scaled", `workload Deployment d '"replicas":1'; ready deployment/d; k scale deployment d --replicas 2 >/dev/null; is "k get deployment d -o jsonpath={.status.readyReplicas}" 2`},
-	{"workloads", "a deployment is updated and taken back", `workload Deployment d '"replicas":1'; ready deployment/d; k set env deployment/d A=b >/dev/null; ready deployment/d; k rollout undo deployment/d >/dev/null; ready deployment/d; has 3 k rollout history deployment/d; is "k get deployment d -o jsonpath={.spec.template.spec.containers[0].env[?(@.name==\'A\')].value}" ""`},
+	{"workloads", "a deployment is updated and taken back", `workload Deployment d '"replicas":1'; ready deployment/d; k set env deployment/d A=b >/dev/null; ready deployment/d; k rollout undo deployment/d >/dev/null; ready deployment/d; has 3 k rollout history deployment/d; is "k get deployment d -o jsonpath='{.spec.template.spec.containers[0].env[*].name}'" "POD_NAME NODE_NAME"`},
 	{"workloads", "an update that does not progress is told", `workload Deployment d '"replicas":1,"progressDeadlineSeconds":2' "$(serve '"imagePullPolicy":"Never",' | jq -c '.image="localhost/none:none"')"; has ProgressDeadlineExceeded k get deployment d -o 'jsonpath={.status.conditions[*].reason}'`},
 	{"workloads", "a selector cannot be changed", `workload Deployment d '"replicas":0'; refused "field is immutable" k patch deployment d --type merge -p '{"spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}}}}}'`},
 	{"workloads", "a pod that is deleted is replaced", `workload ReplicaSet r '"replicas":1'; is "k get rs r -o jsonpath={.status.readyReplicas}" 1; old=$(k get pod -o name); k delete pod -l app=r --wait=false >/dev/null; is "k get pod -o name | grep -v $old | grep -c pod/" 1`},
@@ -194,13 +194,13 @@ spec:
           properties:
             spec:
               type: object
-              x-kubernetes-validations: [{rule: self.n < 10, message: n must be below 10}]
-              properties: {n: {type: integer, default: 3}}
+              x-kubernetes-validations: [{rule: self.size < 10, message: size must be below 10}]
+              properties: {size: {type: integer, default: 3}}
             status: {type: object, properties: {seen: {type: boolean}}}
 E
 kubectl wait --for=condition=Established "crd/things.$NS.example.org" >/dev/null
 thing() { echo "{apiVersion: $NS.example.org/v1, kind: Thing, metadata: {name: t}, spec: {$1}, status: {seen: true}}" | kubectl -n "$NS" apply -f -; }
-is "thing '' >/dev/null; k get things.$NS.example.org t -o jsonpath={.spec.n}{.status}" 3; refused "n must be below 10" thing 'n: 11'; refused "must be of type integer" thing 'n: x'
+is "thing '' >/dev/null; k get things.$NS.example.org t -o jsonpath={.spec.size}{.status}" 3; refused "size must be below 10" thing 'size: 11'; refused "must be of type integer" thing 'size: x'
 k patch "things.$NS.example.org" t --subresource status --type merge -p '{"status":{"seen":true}}' >/dev/null; is "k get things.$NS.example.org t -o jsonpath={.status.seen}" true`},
 	{"API", "a policy of admission refuses", `trap 'kubectl delete validatingadmissionpolicybinding,validatingadmissionpolicy "$NS" >/dev/null' EXIT
 kubectl apply -f - >/dev/null <<E

@@ -41,10 +41,10 @@ func TestClusterSurvives(t *testing.T) {
 
 	a := connect(t, p.Kubeconfig())
 	a.whole(t)
+	t.Run("it is used as k3s is", func(t *testing.T) { users(t, p, a) })
 	a.run(t)
 
 	t.Run("pods resolve nodes and what the boundary allows, and no other name", names)
-	t.Run("it is used as k3s is", func(t *testing.T) { users(t, p, a) })
 	t.Run("a wrong token is refused, and the line says what is wrong with it", func(t *testing.T) { wrongTokens(t) })
 	t.Run("kill -9 of any process", func(t *testing.T) { killEach(t, a) })
 	t.Run("a stop and start of any node", func(t *testing.T) {
@@ -112,7 +112,7 @@ func wrongTokens(t *testing.T) {
 // stranger starts an agent of another name inside a node for a few seconds, and returns what it logs. It has its own
 // mounts, files and containerd, so that the node does not notice.
 func stranger(t *testing.T, node, token string) string {
-	script := `mount -t tmpfs none /run/k3s 2>/dev/null || { mkdir -p /run/k3s && mount -t tmpfs none /run/k3s; }
+	script := `mkdir -p /run/k3s && mount -t tmpfs none /run/k3s && mount -t tmpfs none /var/lib/kubelet
 : >/run/k3s/none.yaml
 timeout -s INT 6 k3s agent --config /run/k3s/none.yaml --data-dir "$(mktemp -d)" --server "$0" --token "$1" --node-name stranger --node-ip 10.0.0.1 2>&1`
 	out, _ := exec.Command("docker", "exec", sandboxtest.Name+"-"+node, "unshare", "--mount", "sh", "-c", script, server, token).CombinedOutput()
