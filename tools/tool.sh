@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Builds a program from its pinned Go module, once, and prints its path. What
-# was built is kept by content: by the pinned sums, this script and the Go
+# was built is kept by content: by its sources, the pinned sums, this script and the Go
 # command, so that a new pin never finds an old binary.
-# usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint        (GO names the Go command)
+# usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|registry|golangci-lint        (GO names the Go command)
 set -euo pipefail
 
-cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint}
-name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|golangci-lint}
+cache=${1:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|registry|golangci-lint}
+name=${2:?usage: tool.sh CACHE_DIR tofu|terraform|helm|kubectl|registry|golangci-lint}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 go=${GO:-$("$here/go.sh")}
 source=$here/$name
@@ -37,15 +37,19 @@ kubectl)
     flags='-s -w'
     for info in k8s.io/component-base/version k8s.io/client-go/pkg/version; do flags+=" -X $info.gitVersion=$version"; done
     ;;
+registry)
+    package=.
+    flags='-s -w'
+    ;;
 *)
-    echo "tool: there is no pinned tool $name; tofu, terraform, helm, kubectl and golangci-lint are" >&2
+    echo "tool: there is no pinned tool $name; tofu, terraform, helm, kubectl, registry and golangci-lint are" >&2
     exit 1
     ;;
 esac
 
 sum() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi; }
 # The toolchain that go.mod selects, hence the directory.
-key=$( (cat "$source/go.mod" "$source/go.sum" "${BASH_SOURCE[0]}" && cd "$source" && "$go" env GOVERSION GOOS GOARCH) | sum | cut -c1-16)
+key=$( (cat "$source"/go.* "${BASH_SOURCE[0]}" && find "$source" -name '*.go' -exec cat {} + && cd "$source" && "$go" env GOVERSION GOOS GOARCH) | sum | cut -c1-16)
 target=$cache/tools/$name/$key/$name
 if [ ! -x "$target" ]; then
     echo "tool: building $name (minutes the first time, nothing after)" >&2

@@ -7,9 +7,10 @@ TOFU = $(shell GO=$(GO) tools/tool.sh $(CACHE) tofu)
 TERRAFORM = $(shell GO=$(GO) tools/tool.sh $(CACHE) terraform)
 HELM = $(shell GO=$(GO) tools/tool.sh $(CACHE) helm)
 KUBECTL = $(shell GO=$(GO) tools/tool.sh $(CACHE) kubectl)
+REGISTRY = $(shell GO=$(GO) tools/tool.sh $(CACHE) registry)
 GOLANGCI_LINT = $(shell GO=$(GO) tools/tool.sh $(CACHE) golangci-lint)
 
-.PHONY: tofu terraform helm kubectl golangci-lint
+.PHONY: tofu terraform helm kubectl registry golangci-lint
 tofu: packages ## build OpenTofu from its pinned Go module (minutes the first time)
 	@GO=$(GO) tools/tool.sh $(CACHE) tofu
 
@@ -21,6 +22,9 @@ helm: packages ## build Helm from its pinned Go module
 
 kubectl: packages ## build kubectl of another minor version than the embedded Kubernetes
 	@GO=$(GO) tools/tool.sh $(CACHE) kubectl
+
+registry: packages ## build a registry of images for tests
+	@GO=$(GO) tools/tool.sh $(CACHE) registry
 
 golangci-lint: packages ## build golangci-lint from its pinned Go module
 	@GO=$(GO) tools/tool.sh $(CACHE) golangci-lint

@@ -34,6 +34,7 @@ const (
 	images       = "k3s : Copy images to the import folder of k3s"
 	binary       = "k3s : Install the binary"
 	links        = "k3s : Link kubectl, crictl and ctr"
+	scripts      = "k3s : Install the scripts that end and remove k3s"
 	unit         = "k3s : Write the unit"
 	config       = "k3s : Write the configuration"
 	further      = "k3s : Remove further configuration"
@@ -132,6 +133,7 @@ var drifts = slices.Concat(
 		{name: "k3s belongs to somebody else", where: "pi3", shell: "chown pi /usr/local/bin/k3s", found: binary},
 		{name: "kubectl is removed", where: "pi3", shell: "rm /usr/local/bin/kubectl", found: links},
 		{name: "crictl leads elsewhere", where: "pi3", shell: "ln -sf /bin/true /usr/local/bin/crictl", found: links},
+		{name: "the script that removes k3s is changed", where: "pi3", shell: "echo reboot >>/usr/local/bin/k3s-agent-uninstall.sh", found: scripts, often: true},
 		{name: "the agent's unit is changed", where: "pi3", shell: "sed -i s/LimitCORE=infinity/LimitCORE=0/ /etc/systemd/system/k3s-agent.service", found: unit, often: true},
 		{name: "the agent's unit is removed", where: "pi3", shell: "rm /etc/systemd/system/k3s-agent.service; systemctl daemon-reload", found: unit},
 		{name: "the agent's unit is writable for all", where: "pi3", shell: "chmod 666 /etc/systemd/system/k3s-agent.service", found: unit},
@@ -144,6 +146,8 @@ var drifts = slices.Concat(
 		{name: "the agent has other registries", where: "pi3", shell: "echo 'mirrors: {}' >/etc/rancher/k3s/registries.yaml", found: further},
 		{name: "the agent has a file of variables", where: "pi3", shell: "echo K3S_NODE_NAME=x >/etc/default/k3s-agent", found: further, often: true},
 		{name: "the agent has k3s's own file of variables", where: "pi3", shell: "echo K3S_NODE_NAME=x >/etc/systemd/system/k3s-agent.service.env", found: further},
+		{name: "the agent has another file of variables", where: "pi3", shell: "mkdir -p /etc/sysconfig && echo K3S_NODE_NAME=x >/etc/sysconfig/k3s-agent", found: further},
+		{name: "the agent has a template of containerd", where: "pi3", shell: "echo '{{ template \"base\" . }}' >/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl", found: further},
 		{name: "the agent's service has a drop-in", where: "pi3", shell: "mkdir /etc/systemd/system/k3s-agent.service.d && printf '[Service]\nExecStartPre=/bin/false\n' >/etc/systemd/system/k3s-agent.service.d/x.conf", found: further},
 		{name: "the server's service has a drop-in until the next start", where: "pi1", shell: "mkdir -p /run/systemd/system/k3s.service.d && printf '[Service]\nNice=5\n' >/run/systemd/system/k3s.service.d/x.conf", found: further},
 		{name: "the agent is stopped", where: "pi3", shell: "systemctl stop k3s-agent", found: service, often: true, alone: true},

@@ -76,6 +76,31 @@ func TestAirGapInstallationOfOthers(t *testing.T) {
 		p.On(t, "pi3", "systemctl", "start", "k3s-agent")
 		connect(t, kubeconfig).whole(t)
 	})
+	t.Run("certificates are made anew", func(t *testing.T) {
+		for _, c := range []struct{ node, unit, file string }{
+			{"pi1", "k3s", "server/tls/serving-kube-apiserver.crt"}, {"pi1", "k3s", "agent/client-kubelet.crt"}, {"pi3", "k3s-agent", "agent/client-kubelet.crt"},
+		} {
+			show := "openssl x509 -noout -serial -issuer -in /var/lib/rancher/k3s/" + c.file
+			before, ca := must(t, c.node, show), must(t, c.node, "cat /var/lib/rancher/k3s/agent/server-ca.crt")
+			must(t, c.node, "systemctl stop "+c.unit+" && k3s certificate rotate && systemctl start "+c.unit)
+			connect(t, kubeconfig).whole(t)
+			assert.NotEqual(t, before, must(t, c.node, show))
+			assert.Equal(t, ca, must(t, c.node, "cat /var/lib/rancher/k3s/agent/server-ca.crt"), "the CA stays")
+		}
+	})
+	t.Run("the token is replaced, and the old one does not come back", func(t *testing.T) {
+		old := strings.TrimSpace(must(t, "pi1", "cat /var/lib/rancher/k3s/server/token"))
+		out, err := on("pi1", "k3s token rotate --token wrong")
+		require.Error(t, err)
+		assert.Contains(t, out, "not the one of this server")
+		must(t, "pi1", "k3s token rotate --token 0123456789abcdef --new-token fedcba9876543210")
+		out, err = on("pi1", "timeout 20 systemctl restart k3s; journalctl --unit k3s --since -1min --no-pager; systemctl is-active k3s")
+		require.Error(t, err)
+		assert.Contains(t, out, "replaced by k3s token rotate; configure the one in /var/lib/rancher/k3s/server/token")
+		must(t, "pi1", "sed -i s/0123456789abcdef/fedcba9876543210/ /etc/systemd/system/k3s.service.env && systemctl restart k3s")
+		connect(t, kubeconfig).whole(t)
+		assert.Contains(t, stranger(t, "pi2", old), "its password is wrong")
+	})
 	uninstall(t)
 	require.NoError(t, p.Play(t, "site.yml"), "the collection's own role installs it again")
 }

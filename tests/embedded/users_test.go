@@ -88,14 +88,12 @@ h uninstall app --wait; is "k get deployment,service,configmap -l app=app -o nam
 		assert.NoError(t, err, out)
 	})
 	t.Run("commands", func(t *testing.T) { commands(t) })
+	t.Run("manifests", func(t *testing.T) { manifests(t) })
+	t.Run("settings of a node", func(t *testing.T) { settings(t, a) })
 }
 
 // commands runs k3s's commands on the server, as an administrator does.
 func commands(t *testing.T) {
-	on := func(node, script string) (string, error) {
-		out, err := exec.Command("docker", "exec", sandboxtest.Name+"-"+node, "bash", "-euo", "pipefail", "-c", script).CombinedOutput()
-		return string(out), err
-	}
 	for _, c := range []struct{ name, script, says string }{
 		{"the version compares as k3s's, and says what it is", "k3s --version", "k3s version v1.34.3+k3s1.embedded ("},
 		{"check-config finds what k3s needs, and lists the limits", "k3s check-config", "limit component traefik: "},
