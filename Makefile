@@ -142,13 +142,15 @@ test-parity: setup engine embedded ## drifts of the cluster from production, eac
 		$(GO) test -tags sandbox -count=1 -timeout 30m -v ./tests/parity
 
 # Hours; its last result stands in docs/acceptance.md.
-acceptance: setup engine embedded ## what is exhaustive: every change by hand, one at a time and together
+acceptance: setup engine embedded kubectl helm registry ## what is exhaustive: every change by hand, one at a time and together
 	@trap 'ansible-playbook $(SUITE) destroy.yml' EXIT
 	SANDBOX_KEEP=1 tools/once.sh $(CACHE) acceptance $(SANDBOX_SOURCES) tests/drift -- \
 		$(GO) test -tags sandbox,acceptance -count=1 -timeout 8h -v ./tests/drift
+	tools/packages.sh jq:jq openssl:openssl curl:curl
+	export SANDBOX_KUBECTL=$(KUBECTL) SANDBOX_HELM=$(HELM) SANDBOX_REGISTRY=$(REGISTRY)
 	export SANDBOX_EMBEDDED=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))
 	SANDBOX_KEEP=1 tools/once.sh $(CACHE) acceptance-embedded $(SANDBOX_SOURCES) tests/embedded -- \
-		$(GO) test -tags engine,acceptance -count=1 -timeout 30m -v -run TestAirGap ./tests/embedded
+		$(GO) test -tags engine,acceptance -count=1 -timeout 60m -parallel 6 -v ./tests/embedded
 
 test-capture: packages embedded ## kubeconfigs that could write, against a real API server
 	SANDBOX_K3S=$$(GO=$(GO) embedded/build.sh --print-dir $(CACHE)/embedded $(ARCH))/k3s-linux-$(ARCH) \

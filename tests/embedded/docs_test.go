@@ -21,7 +21,7 @@ const (
 	end   = "<!-- end of behaviours -->"
 )
 
-// table lists the behaviours by area. TestUsers runs each, so what the page lists holds, and nothing else is listed.
+// table lists the behaviours by area. TestClusterSurvives runs each, so what the page lists holds, and nothing else is listed.
 func table() string {
 	var text strings.Builder
 	text.WriteString("\n| area | what holds |\n| --- | --- |\n")

@@ -34,7 +34,7 @@ func must(t *testing.T, node, script string) string {
 func settings(t *testing.T, a *api) {
 	image := a.probeImage(t)
 	docker(t, "cp", program(t, "SANDBOX_REGISTRY"), sandboxtest.Name+"-pi3:/run/registry")
-	must(t, "pi3", "mkdir -p /run/users && nohup /run/registry 127.0.0.1:5443 user:secret /run/users/ca.pem >/run/users/requests 2>&1 & echo $! >/run/users/pid; sleep 1; test -s /run/users/ca.pem")
+	must(t, "pi3", "mkdir -p /run/users; nohup /run/registry 127.0.0.1:5443 user:secret /run/users/ca.pem >/run/users/requests 2>&1 & echo $! >/run/users/pid; sleep 1; test -s /run/users/ca.pem")
 	must(t, "pi3", "k3s ctr images push --skip-verify --user user:secret 127.0.0.1:5443/library/users:1 "+image)
 	t.Cleanup(func() {
 		must(t, "pi3", `kill "$(cat /run/users/pid)"

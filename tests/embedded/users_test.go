@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,9 @@ import (
 
 	"github.com/arcodange-org/sandbox/tests/sandboxtest"
 )
+
+// quick are the areas of behaviours that every run looks at; with everything set, all are. They start few pods.
+var quick = []string{"access", "quotas", "API", "limits"}
 
 // atOnce is how many behaviours are looked at together: machines with few cores start few pods at once.
 const atOnce = 6
@@ -39,7 +43,7 @@ func users(t *testing.T, p sandboxtest.Sandbox, a *api) {
 		"PROBE="+probe, "SHELL_IMAGE="+strings.Replace(probe, "/probe:", "/shell:", 1))
 	bash := func(script string, more ...string) (string, error) {
 		c := exec.Command("bash", "-c", script)
-		c.Env = append(env, more...)
+		c.Env = slices.Concat(env, more)
 		out, err := c.CombinedOutput()
 		return string(out), err
 	}
@@ -53,6 +57,9 @@ func users(t *testing.T, p sandboxtest.Sandbox, a *api) {
 	t.Run("behaviours", func(t *testing.T) {
 		slots := make(chan struct{}, atOnce)
 		for i, b := range behaviours {
+			if !everything && !slices.Contains(quick, b.area) {
+				continue
+			}
 			t.Run(b.area+": "+b.name, func(t *testing.T) {
 				t.Parallel()
 				slots <- struct{}{}
@@ -69,6 +76,10 @@ func users(t *testing.T, p sandboxtest.Sandbox, a *api) {
 			})
 		}
 	})
+	t.Run("commands", func(t *testing.T) { commands(t) })
+	if !everything {
+		return
+	}
 	t.Run("Helm installs, upgrades, rolls back and uninstalls", func(t *testing.T) {
 		require.NoError(t, os.Symlink(program(t, "SANDBOX_HELM"), filepath.Join(bin, "helm")))
 		chart, err := filepath.Abs("testdata/chart")
@@ -87,7 +98,6 @@ refused "has no deployed releases" h upgrade nothing "$CHART"
 h uninstall app --wait; is "k get deployment,service,configmap -l app=app -o name" ""`, "NS=helm", "CHART="+chart)
 		assert.NoError(t, err, out)
 	})
-	t.Run("commands", func(t *testing.T) { commands(t) })
 	t.Run("manifests", func(t *testing.T) { manifests(t) })
 	t.Run("settings of a node", func(t *testing.T) { settings(t, a) })
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -188,17 +189,28 @@ func waitContainerd(ctx context.Context) error {
 	}
 }
 
+var archive = regexp.MustCompile(`\.(tar(\.gz|\.zst)?|tgz|tzst)$`)
+
 // importImages loads the archives in dir, as k3s does with its air-gap images.
 // An archive that was loaded before, by name, size and time, is left alone.
 func importImages(ctx context.Context, dir, snapshotter string) error {
 	if err := waitContainerd(ctx); err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.tar*"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("looking for images: %w", err)
 	}
-	slices.Sort(files)
+	var files []string
+	for _, entry := range entries {
+		switch name := entry.Name(); {
+		case strings.HasPrefix(name, "."):
+		case archive.MatchString(name):
+			files = append(files, filepath.Join(dir, name))
+		default:
+			slog.Warn("a file is not an archive of images, and nothing is done with it; use .tar, .tar.gz or .tar.zst", "file", filepath.Join(dir, name))
+		}
+	}
 	markFile := filepath.Join(dir, ".imported")
 	marks := []string{}
 	if data, err := os.ReadFile(markFile); err == nil {
