@@ -5,6 +5,7 @@
 package embedded
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -33,12 +34,12 @@ func must(t *testing.T, node, script string) string {
 // settings changes what a registered node is configured with, beside what the role writes, and looks at what that does.
 func settings(t *testing.T, a *api) {
 	image := a.probeImage(t)
-	docker(t, "cp", program(t, "SANDBOX_REGISTRY"), sandboxtest.Name+"-pi3:/run/registry")
-	must(t, "pi3", "mkdir -p /run/users; nohup /run/registry 127.0.0.1:5443 user:secret /run/users/ca.pem >/run/users/requests 2>&1 & echo $! >/run/users/pid; sleep 1; test -s /run/users/ca.pem")
+	docker(t, "cp", program(t, "SANDBOX_REGISTRY"), sandboxtest.Name+"-pi3:/root/registry")
+	must(t, "pi3", "mkdir -p /run/users; nohup /root/registry 127.0.0.1:5443 user:secret /run/users/ca.pem >/run/users/requests 2>&1 & echo $! >/run/users/pid; sleep 1; test -s /run/users/ca.pem")
 	must(t, "pi3", "k3s ctr images push --skip-verify --user user:secret 127.0.0.1:5443/library/users:1 "+image)
 	t.Cleanup(func() {
 		must(t, "pi3", `kill "$(cat /run/users/pid)"
-rm -rf /run/users /run/registry /etc/rancher/k3s/config.yaml.d /etc/rancher/k3s/registries.yaml /var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl /etc/default/k3s-agent
+rm -rf /run/users /root/registry /etc/rancher/k3s/config.yaml.d /etc/rancher/k3s/registries.yaml /var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl /etc/default/k3s-agent
 systemctl restart k3s-agent`)
 		must(t, "pi1", "k3s kubectl label node pi3 users- && k3s kubectl delete pod from-mirror --ignore-not-found --grace-period 0 --force")
 		a.whole(t)
@@ -75,7 +76,7 @@ systemctl restart k3s-agent`)
 			assert.Equal(t, "node/pi3\n", out)
 		}, 60*time.Second, time.Second)
 	})
-	t.Run("a taint that comes too late is told", func(t *testing.T) { log(t, "taint=users=yes:NoSchedule") })
+	t.Run("a taint that comes too late is told", func(t *testing.T) { log(t, `taint="users=yes:NoSchedule"`) })
 	t.Run("a variable that k3s does not know is told", func(t *testing.T) { log(t, "K3S_NO_SUCH: not a variable of k3s") })
 	t.Run("containerd has what the template adds", func(t *testing.T) {
 		assert.Contains(t, must(t, "pi3", "curl -sS http://127.0.0.1:10999/v1/metrics"), "container")
@@ -87,7 +88,7 @@ systemctl restart k3s-agent`)
 			assert.NoError(t, err)
 			assert.Equal(t, "Succeeded", out)
 		}, 90*time.Second, time.Second)
-		assert.Contains(t, must(t, "pi3", "cat /run/users/requests"), "GET /v2/library/users/manifests/")
+		assert.Contains(t, must(t, "pi3", "cat /run/users/requests"), "HEAD /v2/library/users/manifests/1?ns=docker.io", "containerd asked the mirror")
 	})
 	t.Run("a mirror that cannot be done ends the start, by its name", func(t *testing.T) {
 		must(t, "pi3", `echo 'mirrors: {docker.io: {rewrite: {a: b}}}' >/etc/rancher/k3s/registries.yaml; systemctl restart k3s-agent || true`)
@@ -106,10 +107,12 @@ func manifests(t *testing.T) {
 			assert.Equal(t, want, strings.Fields(strings.ReplaceAll(out, "configmap/", "")))
 		}, 30*time.Second, 500*time.Millisecond)
 	}
+	// As in k3s, a file that comes back as it was is not deployed again.
+	run := fmt.Sprintf("r%d", time.Now().Unix())
 	file := func(name string, objects ...string) string {
 		text := "apiVersion: v1\nkind: List\nitems:\n"
 		for _, object := range objects {
-			text += "  - {apiVersion: v1, kind: ConfigMap, metadata: {name: " + object + ", namespace: default, labels: {users: \"\"}}}\n"
+			text += "  - {apiVersion: v1, kind: ConfigMap, metadata: {name: " + object + ", namespace: default, labels: {users: " + run + "}}}\n"
 		}
 		return "cat >" + dir + "/" + name + " <<E\n" + text + "E\n"
 	}
