@@ -36,6 +36,7 @@ var CNIPlugins = []string{cniBin + "/bridge", cniBin + "/host-local", cniBin + "
 // base is containerd's configuration, which a template of the user's may include as k3s's may: {{ template "base" . }}.
 const base = `# Written by k3s at every start.
 version = 2
+required_plugins = ["io.containerd.grpc.v1.cri"]
 root = {{ printf "%q" .NodeConfig.Containerd.Root }}
 state = {{ printf "%q" .NodeConfig.Containerd.State }}
 [grpc]
@@ -174,7 +175,11 @@ func containerdEnv(environ []string) []string {
 	return env
 }
 
+// containerdLimit is how long containerd may take to listen. Without the CRI, which it must have, it ends.
+const containerdLimit = time.Minute
+
 func waitContainerd(ctx context.Context) error {
+	late := time.After(containerdLimit)
 	for {
 		conn, err := net.Dial("unix", config.ContainerdSocket)
 		if err == nil {
@@ -184,6 +189,8 @@ func waitContainerd(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-late:
+			return fmt.Errorf("containerd does not listen after %s; its lines above say why (after \"too many open files\", raise fs.inotify.max_user_instances on the computer that runs the nodes)", containerdLimit)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
