@@ -30,7 +30,7 @@ func TestAirGapInstallationOfOthers(t *testing.T) {
 		for node, script := range map[string]string{"pi2": "k3s-agent-uninstall.sh", "pi3": "k3s-agent-uninstall.sh", "pi1": "k3s-uninstall.sh"} {
 			p.On(t, node, "/usr/local/bin/"+script)
 			left := p.On(t, node, "sh", "-c", `find /var/lib/kubelet -mindepth 1; ls -d /etc/rancher/k3s /var/lib/rancher/k3s /run/k3s /usr/local/bin/k3s* /usr/local/bin/kubectl \
-/etc/systemd/system/k3s* 2>/dev/null; ps -e -o args= | grep '[/]run/k3s'; grep -e /run/k3s/ -e /var/lib/kubelet/ /proc/mounts; ip -o link | grep -e cni0 -e veth.*cni0; iptables-save | grep -e KUBE -e 'k3s pods'; true`)
+/etc/systemd/system/k3s* 2>/dev/null; ps -e -o args= | grep '[c]ontainerd-shim.*/run/k3s/'; grep -e /run/k3s/ -e /var/lib/kubelet/ /proc/mounts; ip -o link | grep -e cni0 -e veth.*cni0; iptables-save | grep -e KUBE -e 'k3s pods'; true`)
 			assert.Empty(t, left, "nothing of k3s stays on %s", node)
 		}
 	}
