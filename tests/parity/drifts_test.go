@@ -599,7 +599,7 @@ func inspected(t *testing.T, l *lab, format, says string) {
 }
 
 // unfence removes the rules on the host of the engine until the test ends.
-func unfence(t *testing.T, _ *lab) {
+func unfence(t *testing.T) {
 	d := docker.Driver{Engine: dockercli.Engine{Runner: execute.Exec{}}}
 	image, err := d.AnyImage(t.Context(), sandboxtest.Name)
 	require.NoError(t, err)
@@ -619,7 +619,6 @@ func outsideCluster() map[string]seeded {
 		return strings.TrimSpace(l.On(t, l.postgresql, "docker", "inspect", "--format", "{{.Config.Image}}", "postgres-postgres-1"))
 	}
 	return map[string]seeded{
-		"machines that are not kept inside": {seed: unfence, wants: []string{"fence"}, says: "expected in_force, found missing (nftables on the host of the engine)"},
 		"PostgreSQL is stopped": {
 			seed: func(t *testing.T, l *lab) {
 				compose(t, l, "stop")
@@ -784,6 +783,10 @@ func throughAnsible(t *testing.T, l *lab) {
 	asks := []string{"playbooks/gate_parity.yml", "--diff", "-e", "gate_parity_manifest=" + filepath.Join(dir, "manifest.yml"),
 		"-e", fmt.Sprintf(`{"gate_parity_evidence": {"ledger": %q}}`, ledger)}
 	require.NoError(t, l.Play(t, asks[0], asks[1:]...))
+	t.Run("without the rules that keep machines inside", func(t *testing.T) {
+		unfence(t)
+		require.ErrorContains(t, l.Play(t, asks[0], asks[1:4]...), "fence: expected in_force, found missing (nftables on the host of the engine)")
+	})
 	l.change(t, vault, pods("hashicorp/vault:1.20.0"))
 	l.On(t, l.postgresql, "docker", "compose", "--project-directory", "/opt/arcodange/postgres", "stop")
 	t.Cleanup(func() {
