@@ -37,6 +37,8 @@ const (
 	scripts      = "k3s : Install the scripts that end and remove k3s"
 	unit         = "k3s : Write the unit"
 	config       = "k3s : Write the configuration"
+	registries   = "k3s : Write the registries"
+	variables    = "k3s : Write the service's variables"
 	further      = "k3s : Remove further configuration"
 	service      = "k3s : Start the service, and restart it after changes"
 	record       = "k3s : Record what the service runs"
@@ -143,9 +145,9 @@ var drifts = slices.Concat(
 		{name: "the server's configuration may be read by all", where: "pi1", shell: "chmod 644 /etc/rancher/k3s/config.yaml", found: config},
 		{name: "the server's configuration is changed", where: "pi1", shell: "sed -i /write-kubeconfig-mode/d /etc/rancher/k3s/config.yaml", found: config},
 		{name: "the agent has a further configuration", where: "pi3", shell: "mkdir /etc/rancher/k3s/config.yaml.d && echo 'node-label: [a=b]' >/etc/rancher/k3s/config.yaml.d/x.yaml", found: further},
-		{name: "the agent has other registries", where: "pi3", shell: "echo 'mirrors: {}' >/etc/rancher/k3s/registries.yaml", found: further},
+		{name: "the agent has other registries", where: "pi3", shell: "echo 'mirrors: {x.test: {}}' >/etc/rancher/k3s/registries.yaml", found: registries},
 		{name: "the agent has a file of variables", where: "pi3", shell: "echo K3S_NODE_NAME=x >/etc/default/k3s-agent", found: further, often: true},
-		{name: "the agent has k3s's own file of variables", where: "pi3", shell: "echo K3S_NODE_NAME=x >/etc/systemd/system/k3s-agent.service.env", found: further},
+		{name: "the agent has k3s's own file of variables", where: "pi3", shell: "echo K3S_NODE_NAME=x >/etc/systemd/system/k3s-agent.service.env", found: variables},
 		{name: "the agent has another file of variables", where: "pi3", shell: "mkdir -p /etc/sysconfig && echo K3S_NODE_NAME=x >/etc/sysconfig/k3s-agent", found: further},
 		{name: "the agent has a template of containerd", where: "pi3", shell: "echo '{{ template \"base\" . }}' >/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl", found: further},
 		{name: "the agent's service has a drop-in", where: "pi3", shell: "mkdir /etc/systemd/system/k3s-agent.service.d && printf '[Service]\nExecStartPre=/bin/false\n' >/etc/systemd/system/k3s-agent.service.d/x.conf", found: further},
