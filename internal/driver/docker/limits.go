@@ -84,9 +84,9 @@ func (d Driver) limits(ctx context.Context, s scene, want driver.Spec) (computer
 	case err != nil:
 		return computer{}, err
 	case want.CPUs > float64(found.cpus):
-		return computer{}, fmt.Errorf("%w: cpus %v: the computer has %d: use at most that", driver.ErrInvalid, want.CPUs, found.cpus)
+		return computer{}, fmt.Errorf("%w: cpus %v: the computer has %d: use at most that (in the inventory: sandbox_nodes_cpus)", driver.ErrInvalid, want.CPUs, found.cpus)
 	case want.Memory > found.memory:
-		return computer{}, fmt.Errorf("%w: memory of %s: the computer has %s: use less", driver.ErrInvalid, size(want.Memory), size(found.memory))
+		return computer{}, fmt.Errorf("%w: memory of %s: the computer has %s: use less (in the inventory: sandbox_nodes_memory)", driver.ErrInvalid, size(want.Memory), size(found.memory))
 	}
 	return found, nil
 }
