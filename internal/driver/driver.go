@@ -147,7 +147,7 @@ type Disk struct {
 type Network struct {
 	Name       string
 	Subnet     string // CIDR
-	Nameserver string // address that a new machine has in /etc/resolv.conf; empty for the driver's choice, and for no change
+	Nameserver string // address in Subnet that a new machine has in /etc/resolv.conf; empty for the driver's choice, and for no change
 }
 
 // Port is a port of the machine, published on the controller's loopback.

@@ -419,6 +419,14 @@ func check(want Spec, power Power) error {
 	if err := usable(want.Network.Subnet, want.Address); err != nil {
 		return err
 	}
+	if server := want.Network.Nameserver; server != "" {
+		if err := usable(want.Network.Subnet, server); err != nil {
+			return fmt.Errorf("name server: %w", err)
+		}
+		if server == want.Address {
+			return bad("name server %s: it is the machine's own address; use another", server)
+		}
+	}
 	names, paths := map[string]bool{}, map[string]bool{}
 	for _, disk := range want.Disks {
 		switch {

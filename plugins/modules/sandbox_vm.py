@@ -121,7 +121,7 @@ options:
         default: 172.30.0.0/24
       nameserver:
         description:
-          - Address of the name server that a new machine has in C(/etc/resolv.conf), see M(arcodange.sandbox.sandbox_services);
+          - Address in O(network.subnet) of the name server that a new machine has in C(/etc/resolv.conf), see M(arcodange.sandbox.sandbox_services);
             the engine's if not given. Not given for an existing machine means no change.
           - Another name server makes the machine anew with the disks that it has.
         type: str

@@ -29,6 +29,9 @@ func (d Driver) locked(ctx context.Context, what string, f func() error) error {
 // checkNetwork finds why the wanted network or address cannot be had.
 func (d Driver) checkNetwork(ctx context.Context, s scene, want driver.Spec) error {
 	for _, o := range s.others {
+		if o.address == want.Network.Nameserver && o.address != "" {
+			return fmt.Errorf("%w: %s is machine %s's; choose another address for the name server", driver.ErrAddressTaken, o.address, o.machine)
+		}
 		if o.address == want.Address {
 			return fmt.Errorf("%w: %s is machine %s's; give every machine its own, or remove that one if it left the inventory (-e sandbox_nodes_remove=true)", driver.ErrAddressTaken, want.Address, o.machine)
 		}
@@ -40,13 +43,20 @@ func (d Driver) checkNetwork(ctx context.Context, s scene, want driver.Spec) err
 		return fmt.Errorf("%w: network %s of sandbox %s is %s, and %s is wanted; remove the sandbox first (destroy.yml, or state=absent for each machine), or keep the subnet",
 			driver.ErrNetworkConflict, want.Network.Name, want.Sandbox, subnet, want.Network.Subnet)
 	}
-	for _, attached := range s.network.Containers {
-		ip, _, _ := strings.Cut(attached.IPv4Address, "/")
-		if ip == want.Address && attached.Name != ContainerName(want.Sandbox, want.Name) {
-			return fmt.Errorf("%w: %s is container %s's: choose another", driver.ErrAddressTaken, want.Address, attached.Name)
-		}
+	if holder := s.network.holder(want.Address); holder != "" && holder != ContainerName(want.Sandbox, want.Name) {
+		return fmt.Errorf("%w: %s is container %s's: choose another", driver.ErrAddressTaken, want.Address, holder)
 	}
 	return nil
+}
+
+// holder is the container with the address; empty if none has it.
+func (n network) holder(address string) string {
+	for _, attached := range n.Containers {
+		if ip, _, _ := strings.Cut(attached.IPv4Address, "/"); ip == address {
+			return attached.Name
+		}
+	}
+	return ""
 }
 
 // checkOverlap names the network that is in the way; the engine only says that there is one.

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/arcodange-org/sandbox/internal/dockercli"
 	"github.com/arcodange-org/sandbox/internal/driver"
@@ -142,9 +141,12 @@ func ownedServices(sandbox string, labels map[string]string) error {
 	return nil
 }
 
-// StartServices makes the container anew.
+// StartServices makes the container anew. Where that cannot be, the one that runs stays.
 func (d Driver) StartServices(ctx context.Context, sandbox string, want Services) error {
 	return d.locked(ctx, "start the services of sandbox "+sandbox, func() error {
+		if err := d.checkServices(ctx, sandbox, want); err != nil {
+			return err
+		}
 		if err := d.removeServices(ctx, sandbox); err != nil {
 			return err
 		}
@@ -156,11 +158,33 @@ func (d Driver) StartServices(ctx context.Context, sandbox string, want Services
 			"--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges", "--sysctl=net.ipv4.ip_unprivileged_port_start=0",
 			"--log-driver=json-file", "--log-opt=max-size=1m", "--log-opt=max-file=2", "--pull=never", want.Image,
 		}, want.arguments()...)...)
-		if err != nil && strings.Contains(strings.ToLower(err.Error()), "address already in use") {
-			return fmt.Errorf("%w: %s, which is to serve names and time: choose another: %w", driver.ErrAddressTaken, want.Address, err)
-		}
 		return err
 	})
+}
+
+// checkServices returns why the container could not be made.
+func (d Driver) checkServices(ctx context.Context, sandbox string, want Services) error {
+	if _, err := d.HasServices(ctx, sandbox); err != nil {
+		return err
+	}
+	found, err := dockercli.Inspect[network](ctx, d.Engine, "network", want.Network)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 || found[0].Name != want.Network {
+		return fmt.Errorf("network %s: %w; make the machines first", want.Network, driver.ErrNotFound)
+	}
+	address, err := netip.ParseAddr(want.Address)
+	if err != nil {
+		return fmt.Errorf("%w: address %q", driver.ErrInvalid, want.Address)
+	}
+	if prefix, err := netip.ParsePrefix(found[0].subnet()); err == nil && !prefix.Contains(address) {
+		return fmt.Errorf("%w: %s is not in %s", driver.ErrAddressOutside, address, prefix)
+	}
+	if holder := found[0].holder(want.Address); holder != "" && holder != servicesName(sandbox) {
+		return fmt.Errorf("%w: %s is container %s's: choose another", driver.ErrAddressTaken, address, holder)
+	}
+	return nil
 }
 
 // HasServices reports whether the container exists.

@@ -99,6 +99,17 @@ func TestMachinesAskTheSandboxesOwnServersForNamesAndTime(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, outcome.Differences, "not given is no change")
 
+	for wrong, is := range map[string]error{"10.9.9.9": driver.ErrAddressOutside, request.Spec.Address: driver.ErrAddressTaken} {
+		elsewhere := want
+		elsewhere.Address = wrong
+		require.ErrorIs(t, d.StartServices(t.Context(), sandbox, elsewhere), is)
+	}
+	assert.Empty(t, as(), "what runs stays")
+	neighbour := request
+	neighbour.Spec.Name, neighbour.Spec.Address, neighbour.Spec.Network.Nameserver = "pi2", "172.31.97.12", request.Spec.Address
+	_, err = manager.Ensure(t.Context(), neighbour)
+	require.ErrorIs(t, err, driver.ErrAddressTaken, "a machine's address is no name server's")
+
 	do(t, "stop", sandbox+"-services")
 	assert.Equal(t, []string{"state"}, as())
 	want.Names["pi2"] = []netip.Addr{netip.MustParseAddr("172.31.97.12")}
