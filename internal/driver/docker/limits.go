@@ -95,9 +95,10 @@ func size(bytes int64) string { return fmt.Sprintf("%.1f GiB", float64(bytes)/(1
 
 func nanoCPUs(cores float64) int64 { return int64(math.Round(cores * 1e9)) }
 
-// processors names the processors that the machine runs on, as the engine writes
-// them. They are as many as its limit, so that what counts them counts the limit,
-// and machines with addresses in a row get different ones as far as there are any.
+// processors returns the processors that the machine may run on, as the engine
+// writes them: as many as its limit, rounded up, so that a program that counts
+// processors sees the limit. Machines with consecutive addresses get different
+// ones if the computer has enough.
 func processors(want driver.Spec, computer computer) string {
 	count := int(math.Ceil(want.CPUs))
 	last, _ := strconv.Atoi(want.Address[strings.LastIndexByte(want.Address, '.')+1:])
@@ -214,14 +215,14 @@ func askedDiskSize(c container) int64 {
 	return asked
 }
 
-// diskLimit is the size that holds.
+// diskLimit returns the size that the engine enforces; 0 for none.
 func diskLimit(c container) int64 {
 	limit, _ := strconv.ParseInt(c.HostConfig.StorageOpt["size"], 10, 64)
 	return limit
 }
 
-// diskNotes says which sizes do not hold. Of a machine that stays as it is, the
-// computer is not asked: what holds is written at the machine.
+// diskNotes returns a sentence for each kind of size that is not enforced. computer
+// is empty for a machine that is not made anew; its own limit then tells.
 func diskNotes(s scene, want driver.Spec, computer computer) []string {
 	if want.DiskSize == 0 && !slices.ContainsFunc(want.Disks, func(disk driver.Disk) bool { return disk.Size > 0 }) {
 		return nil

@@ -121,7 +121,7 @@ func (d Driver) Services(ctx context.Context, sandbox string, want Services) ([]
 	return differences, nil
 }
 
-// records returns the arguments that are names, or all if the others are not those of Services.
+// records returns the arguments with names; all arguments if the others differ from those of Services.
 func records(args []string) []string {
 	rest := Services{}.arguments()
 	if len(args) >= len(rest) && slices.Equal(args[:len(rest)], rest) {
